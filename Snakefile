@@ -1,0 +1,40 @@
+"""The workflow, from labelled clips to fused predictions: a table of contents."""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/decode.smk"
+include: "rules/faces.smk"
+include: "rules/pretrain.smk"
+include: "rules/features.smk"
+include: "rules/merge.smk"
+include: "rules/fusion.smk"
+include: "rules/ensemble.smk"
+include: "rules/report.smk"
+
+
+wildcard_constraints:
+    shard=one_of(SHARDS),
+    decode=one_of(CONFIG.decode),
+    detector=one_of(CONFIG.faces),
+    backbone=one_of(CONFIG.backbones),
+    model=one_of(CONFIG.models),
+
+
+# The whole run: what `snakemake` makes where no target is named.
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        REPORT.values() if CONFIG.models else FEATURES,
+
+
+# Stop after the caches: every backbone's features of every clip.
+rule extract:
+    localrule: True
+    input:
+        FEATURES,

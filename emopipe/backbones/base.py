@@ -1,0 +1,105 @@
+"""What every backbone says of itself: what it takes in, what it gives out, and under which licence."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from emopipe.options import Options
+
+Modality = Literal["face", "audio"]
+Colour = Literal["rgb", "bgr", "gray"]
+
+_GRAY_FROM_BGR = np.array([0.114, 0.587, 0.299], np.float32)  # ITU-R BT.601, as OpenCV and Pillow weigh them
+
+
+@dataclass(frozen=True)
+class FaceInput:
+    """The aligned square that a face network takes in.
+
+    The geometry (side_units, size) is cut from the canonical crop by `emopipe.faces.alignment.derive`;
+    colour and normalisation are done here, so training and use cannot differ in them.
+    """
+
+    side_units: float
+    """Side of the square in ArcFace's template units: 112.0 for its own crop, 145.6 for 30 % more."""
+    size: int
+    """Side of the square in pixels."""
+    colour: Colour
+    """Order of the channels, or one grey channel."""
+    mean: tuple[float, ...]
+    """Subtracted per channel, of values 0 to 255."""
+    std: tuple[float, ...]
+    """Divided by per channel, of values 0 to 255."""
+
+    def __post_init__(self) -> None:
+        """Refuse means and deviations that do not fit the channels."""
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"mean has {len(self.mean)} and std {len(self.std)} values, but colour '{self.colour}' has "
+                f"{self.channels} channels; give one value a channel."
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"std is {self.std}; every value has to be positive.")
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, else 3."""
+        return 1 if self.colour == "gray" else 3
+
+    def prepare(self, crops: np.ndarray) -> np.ndarray:
+        """Colour and normalisation.
+
+        Args:
+            crops: (N, size, size, 3) uint8, BGR, N may be 0.
+
+        Returns:
+            (N, channels, size, size) float32, contiguous.
+
+        Raises:
+            ValueError: The crops are of another shape or type.
+        """
+        expected = (self.size, self.size, 3)
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != expected:
+            raise ValueError(
+                f"Crops of shape {crops.shape} and type {crops.dtype} were given; expected (N, {self.size}, "
+                f"{self.size}, 3) uint8 in BGR, as emopipe.faces.alignment.derive cuts them."
+            )
+        if self.colour == "gray":
+            pixels = (crops.astype(np.float32) @ _GRAY_FROM_BGR)[..., None]  # (N, size, size, 1)
+        else:
+            pixels = crops if self.colour == "bgr" else crops[..., ::-1]  # (N, size, size, 3)
+        scaled = (pixels - np.float32(self.mean)) / np.float32(self.std)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))  # (N, channels, size, size)
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """The picture of the voice that an audio network takes in, as `emopipe.spectra.spectrum` draws it."""
+
+    spectrum: Literal["spectrogram", "logmel"]
+    """Which picture."""
+    options: Options
+    """Its block of options."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a backbone is, known before it is built.
+
+    A face network maps (N, C, H, W) to (N, dim). An audio network maps (N, C, F, T) to (N, T', dim), where
+    T' counts the patches of its last map, and says by `patch_times(T)` when each patch is.
+    """
+
+    modality: Modality
+    """What it looks at."""
+    input: FaceInput | AudioInput
+    """What it takes in."""
+    dim: int
+    """Length of its vectors."""
+    licence: str
+    """Licence of the architecture's code, and a word on the weights that others publish for it."""
+    citation: str
+    """Where the network comes from."""
+    head: tuple[str, ...] = ()
+    """Prefixes of the keys by which published weights carry a classifier that this network ends before."""

@@ -1,0 +1,76 @@
+"""A backbone ready to extract: built, weights loaded, and each training clip sent to the network that never saw it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from emopipe.backbones import learned, registry
+from emopipe.backbones.learned import ALL
+from emopipe.backbones.weights import load_strict
+from emopipe.options import Options
+from emopipe.pretraining.axes import apply_map
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""A batch as the network takes it in -> its vectors, as arrays."""
+
+
+class Extractor:
+    """One backbone; where it was pretrained on this corpus, all its networks."""
+
+    def __init__(
+        self,
+        kind: str,
+        options: Options,
+        *,
+        weights: str | None,
+        pretrained: Path | None,
+        where: torch.device,
+        threads: int,
+    ) -> None:
+        """Build and load. Raises WeightsError where weights are missing or of another network."""
+        self.spec = registry.spec(kind, options)
+        self._where = where
+        self._learned = learned.load(pretrained) if pretrained else None
+        self._modules: dict[int, nn.Module] = {}
+        if not registry.trainable(kind):
+            self._embed: dict[int, Embed] = {ALL: registry.build(kind, options, device=where.type, threads=threads)}
+            return
+        states = {ALL: self._learned.everything, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
+        for fold, state in states.items():
+            self._modules[fold] = self._network(kind, options, state, weights)
+        self._embed = {fold: self._runner(fold, module) for fold, module in self._modules.items()}
+
+    def fold_of(self, clip: str) -> int:
+        """The fold whose network extracts this clip; ALL where it was in no network's training."""
+        return self._learned.fold_of.get(clip, ALL) if self._learned else ALL
+
+    def embed(self, fold: int, batch: np.ndarray) -> np.ndarray:
+        """(N, ...) as the network takes it in -> (N, D) or (N, T', D) float32, on common axes."""
+        return self._embed[fold](batch)
+
+    def patch_times(self, frames: int) -> np.ndarray:
+        """Of an audio network: seconds (T',) at which the patches of a picture of so many frames are."""
+        return self._modules[ALL].patch_times(frames).numpy()
+
+    def _network(self, kind: str, options: Options, state: learned.State | None, weights: str | None) -> nn.Module:
+        # Without any weights a network is random, yet the same in every shard and run.
+        torch.manual_seed(0)
+        module = registry.build(kind, options)
+        if state is not None:
+            module.load_state_dict(state, strict=True)
+        elif weights:
+            load_strict(module, weights, self.spec.head)
+        return module.to(self._where).eval()
+
+    def _runner(self, fold: int, module: nn.Module) -> Embed:
+        axes = None if fold == ALL else self._learned.axes[fold]
+
+        def embed(batch: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                vectors = module(torch.from_numpy(batch).to(self._where)).float().cpu().numpy()
+            return vectors if axes is None else apply_map(vectors, axes)
+
+        return embed

@@ -1,0 +1,131 @@
+"""Weights on disk: safetensors are written; they and torch's state dicts are read, if they fit exactly."""
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from emopipe.errors import WeightsError
+from emopipe.files import replacing
+
+State = dict[str, torch.Tensor]
+
+_COUNTER = "num_batches_tracked"  # old torch files lack it, and no network here computes with it
+_METADATA = "emopipe"  # one entry for all, as safetensors writes several in random order
+
+
+def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = ()) -> None:
+    """Load a state dict into a network; every key and shape has to match.
+
+    Args:
+        module: The network, changed in place.
+        path: A .safetensors file, or a torch file that holds nothing but tensors.
+        head: Prefixes of keys that are left out, as published weights carry a classifier (`Spec.head`).
+
+    Raises:
+        WeightsError: The file is missing, unreadable, holds more than tensors, or is of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(
+            f"The weights {path} of {type(module).__name__} are missing; put a .safetensors or .pth state "
+            "dict of that network there (download it from its authors, or let the pretrain stage write "
+            "one), or correct `weights`."
+        )
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(tuple(head))}
+    _refuse_other(module, state, path)
+    counters = {key: tensor for key, tensor in module.state_dict().items() if key.endswith(_COUNTER)}
+    module.load_state_dict({**counters, **state}, strict=True)
+
+
+def save(module: nn.Module, path: Path | str, metadata: Mapping[str, str]) -> None:
+    """Write a network's state dict as safetensors; see `save_state`."""
+    save_state(module.state_dict(), path, metadata)
+
+
+def save_state(state: Mapping[str, torch.Tensor], path: Path | str, metadata: Mapping[str, str]) -> None:
+    """Write tensors as safetensors; the file appears whole or not at all, equal content as equal bytes.
+
+    Args:
+        state: Key -> tensor.
+        path: Where to; a file there is replaced.
+        metadata: What made it, as `read_metadata` gives it back.
+    """
+    on_cpu = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    with replacing(Path(path)) as unfinished:
+        unfinished.write_bytes(to_bytes(on_cpu, {_METADATA: json.dumps(dict(metadata), sort_keys=True)}))
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """The metadata that `save` wrote; of another program's safetensors file, what that wrote, or nothing.
+
+    Raises:
+        WeightsError: The file is missing or no safetensors file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(_unreadable(path, error)) from error
+    return json.loads(metadata[_METADATA]) if _METADATA in metadata else metadata
+
+
+def _read_safetensors(path: Path) -> State:
+    try:
+        return load_file(path)
+    except safetensors.SafetensorError as error:
+        raise WeightsError(_unreadable(path, error)) from error
+
+
+def _read_torch(path: Path) -> State:
+    """A torch file, without running what it may hold: weights_only refuses all but plain data."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"The weights {path} hold more than tensors and are not opened, as such a file can run any "
+            "code; save the network's state_dict() alone, best as .safetensors."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise WeightsError(_unreadable(path, error)) from error
+    entries = state.items() if isinstance(state, Mapping) else [("the whole file", state)]
+    strays = [key for key, value in entries if not isinstance(value, torch.Tensor)]
+    if strays:
+        raise WeightsError(
+            f"The weights {path} are no plain state dict: {strays[0]} is no tensor; save the network's "
+            "state_dict() alone, best as .safetensors."
+        )
+    return dict(state)
+
+
+def _refuse_other(module: nn.Module, state: State, path: Path) -> None:
+    """Name the first key that is missing, unexpected or of another shape."""
+    own = module.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith(_COUNTER)]
+    unexpected = [key for key in state if key not in own]
+    reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
+    faults = []
+    if missing:
+        faults.append(f"{missing[0]} is missing ({len(missing)} in all)")
+    if unexpected:
+        faults.append(f"{unexpected[0]} is unexpected ({len(unexpected)} in all)")
+    if reshaped:
+        key = reshaped[0]
+        shapes = f"{tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        faults.append(f"{key} has the shape {shapes} ({len(reshaped)} in all)")
+    if faults:
+        raise WeightsError(
+            f"The weights {path} are not of this {type(module).__name__}: {'; '.join(faults)}; use weights "
+            "of this network with these options."
+        )
+
+
+def _unreadable(path: Path | str, error: Exception) -> str:
+    return f"The weights {path} cannot be read ({error}); fetch the file again, as it may be cut short."

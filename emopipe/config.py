@@ -1,0 +1,244 @@
+"""The one schema of the config: every key with its type, default and description; wrong ones are told by name."""
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from emopipe import corpora
+from emopipe.backbones import registry as backbones
+from emopipe.errors import ConfigError
+from emopipe.faces import detectors
+from emopipe.fusion.options import EnsembleOptions, FusionOptions
+from emopipe.media import DecodeOptions
+from emopipe.options import Options
+from emopipe.pretraining.options import PretrainOptions
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""A name that becomes part of a path."""
+
+
+class CorpusBlock(Options):
+    """Which clips."""
+
+    name: Name
+    """The cache's name: `cache/<name>/`. One name stands for one corpus."""
+    kind: str
+    """The adapter: afew, ravdess, cremad, folder, table or demo."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The adapter's own options."""
+
+
+class FacesBlock(Options):
+    """A preset of face detection."""
+
+    detector: str
+    """mtcnn, centerface, scrfd or yunet."""
+    decode: Name | None = None
+    """The decode preset whose frames are searched; may be left out where there is only one."""
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    """Quality at which aligned crops are kept."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The detector's own options."""
+
+
+class BackboneBlock(Options):
+    """A preset of a feature extractor."""
+
+    kind: str
+    """The network: ir50, resnet18, expression, onnx or audio_alexnet."""
+    faces: Name | None = None
+    """For a face network, the faces preset; may be left out where there is only one."""
+    decode: Name | None = None
+    """For an audio network, the decode preset; may be left out where there is only one."""
+    weights: str | None = None
+    """A file of weights (safetensors or a state dict) to start from or to extract with."""
+    batch: int = Field(default=128, ge=1)
+    """Faces that go through the network at once."""
+    pretrain: PretrainOptions | None = None
+    """Train the network on the corpus' own training clips before it extracts."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The network's own options."""
+
+
+class ModelBlock(FusionOptions):
+    """A model over cached features: one stream is a single modality, several are fused."""
+
+    streams: list[Name] = Field(min_length=1)
+    """Backbones whose features the model reads."""
+
+
+class Config(Options):
+    """A whole run."""
+
+    run: Name
+    """The run's name: `results/<run>/`."""
+    corpus_root: str | None = None
+    """The folder (for kind: table, the file) that holds the corpus; not needed for the demo."""
+    corpus: CorpusBlock
+    """Which clips."""
+    shards: int = Field(default=8, ge=1, le=99_999)
+    """Into how many parts the corpus is split; a part is what one job works on."""
+    threads: int = Field(default=2, ge=1)
+    """Threads of a job that runs networks (never more than --cores)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one; cuda without a usable GPU is an error."""
+    keep_media: bool = True
+    """false deletes sampled frames and sound once nothing needs them: less disk, more work for later changes."""
+    decode: dict[Name, DecodeOptions] = Field(min_length=1)
+    """Presets of frame sampling."""
+    faces: dict[Name, FacesBlock] = Field(default_factory=dict)
+    """Presets of face detection."""
+    backbones: dict[Name, BackboneBlock] = Field(min_length=1)
+    """Presets of feature extractors."""
+    models: dict[Name, ModelBlock] = Field(default_factory=dict)
+    """Models: `face_*` and `audio_*` read one modality, `fused_*` several."""
+    ensemble: EnsembleOptions = Field(default_factory=EnsembleOptions)
+    """How models' probabilities become the run's answer."""
+    team: Name = "emopipe"
+    """The name of the submission's zip."""
+
+
+def load(path: Path) -> Config:
+    """Read and check a config file. Raises ConfigError, one sentence a fault."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"The config {path} cannot be read: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"The config {path} holds {type(raw).__name__}, expected keys and values.")
+    return parse(raw)
+
+
+def parse(raw: Mapping[str, Any]) -> Config:
+    """Check a config that is already read. Raises ConfigError, one sentence a fault."""
+    try:
+        config = Config.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, Config)) from None
+    return _resolve(config)
+
+
+def _resolve(config: Config) -> Config:
+    """Check what one block says of another, and fill in presets that need no naming."""
+    _known("corpus.kind", config.corpus.kind, corpora.KINDS)
+    _nested("corpus.options", corpora.options_class(config.corpus.kind), config.corpus.options)
+    if config.corpus.kind != "demo" and not config.corpus_root:
+        raise ConfigError("corpus_root is not set: name the corpus' folder, e.g. --config corpus_root=/data/AFEW")
+    for name, block in config.faces.items():
+        _known(f"faces.{name}.detector", block.detector, detectors.KINDS)
+        _nested(f"faces.{name}.options", detectors.options_class(block.detector), block.options)
+    faces = {
+        name: block.model_copy(
+            update={"decode": _preset(f"faces.{name}.decode", block.decode, config.decode, "decode")}
+        )
+        for name, block in config.faces.items()
+    }
+    nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
+    for name, block in config.models.items():
+        _check_model(name, block, nets)
+    for member in config.ensemble.members or ():
+        _known("ensemble.members", member, config.models)
+    return config.model_copy(update={"faces": faces, "backbones": nets})
+
+
+def modality(block: BackboneBlock) -> str:
+    """`face` or `audio`: what the network reads."""
+    return backbones.modality(block.kind)
+
+
+def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> BackboneBlock:
+    where = f"backbones.{name}"
+    _known(f"{where}.kind", block.kind, backbones.KINDS)
+    _nested(f"{where}.options", backbones.options_class(block.kind), block.options)
+    if block.pretrain and not backbones.trainable(block.kind):
+        raise ConfigError(f"{where}.pretrain is set, but a network of kind {block.kind} cannot be trained; remove it.")
+    if modality(block) == "face":
+        if block.decode:
+            raise ConfigError(f"{where}.decode is set, but a face network reads a faces preset; set {where}.faces.")
+        return block.model_copy(update={"faces": _preset(f"{where}.faces", block.faces, config.faces, "faces")})
+    if block.faces:
+        raise ConfigError(f"{where}.faces is set, but an audio network reads a decode preset; set {where}.decode.")
+    return block.model_copy(update={"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")})
+
+
+def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
+    for stream in block.streams:
+        _known(f"models.{name}.streams", stream, nets)
+    if len(set(block.streams)) < len(block.streams):
+        raise ConfigError(f"models.{name}.streams names a backbone twice: {', '.join(block.streams)}.")
+    modalities = {modality(nets[stream]) for stream in block.streams}
+    expected = "fused" if len(modalities) > 1 else next(iter(modalities))
+    if name.split("_")[0] != expected:
+        streams = ", ".join(block.streams)
+        raise ConfigError(
+            f"models.{name} reads {' and '.join(sorted(modalities))} ({streams}): its name should begin with "
+            f"{expected}_, so that tables can tell modalities apart."
+        )
+
+
+def _preset(where: str, given: str | None, presets: Mapping[str, Any], block: str) -> str:
+    if given is not None:
+        _known(where, given, presets)
+        return given
+    if len(presets) != 1:
+        found = ", ".join(presets) or "none"
+        raise ConfigError(f"{where} is not set and there is no single {block} preset to take (found: {found}); set it.")
+    return next(iter(presets))
+
+
+def _known(where: str, value: str, known: typing.Iterable[str]) -> None:
+    names = list(known)
+    if value not in names:
+        raise ConfigError(f"{where} is {value!r}, which is not configured; known: {', '.join(names)}.{_near(value, names)}")
+
+
+def _nested(where: str, model: type[BaseModel], values: Mapping[str, Any]) -> None:
+    try:
+        model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, model, where)) from None
+
+
+def _near(word: str, known: typing.Iterable[str]) -> str:
+    match = difflib.get_close_matches(str(word), list(known), n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
+    """Every fault as one sentence: key, value, what would be right."""
+    return "\n".join(_sentence(fault, model, prefix) for fault in error.errors())
+
+
+def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join(filter(None, (prefix, *path)))
+    if fault["type"] == "extra_forbidden":
+        known = list(_block(model, path[:-1]).model_fields)
+        return f"Unknown key {key} (value {fault['input']!r}); known here: {', '.join(known)}.{_near(path[-1], known)}"
+    if fault["type"] == "missing":
+        return f"The key {key} is missing; it must be set."
+    if fault["type"] == "value_error":
+        return f"{key or 'config'}: {fault['ctx']['error']}."
+    value = fault["input"]
+    return f"{key} is {value!r} ({type(value).__name__}): {fault['msg'][0].lower()}{fault['msg'][1:]}."
+
+
+def _block(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """The model that describes the block at `path`; names of presets are passed over."""
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = _models_in(field.annotation) if field else []
+        model = inner[0] if inner else model
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]

@@ -1,0 +1,30 @@
+"""From the class names that a corpus uses to the labels of the clip table."""
+
+import pandas as pd
+
+from emopipe.errors import CorpusError
+from emopipe.labels import canonical
+
+
+def with_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with each class name in its column `label` in AFEW's spelling; "" stays "".
+
+    Raises:
+        CorpusError: a class is unknown; the first such clip is named, and how many more there are.
+    """
+    names = [name for name in table["label"].unique() if name]
+    unknown = [name for name in names if not _is_known(name)]
+    if unknown:
+        clips = table[table["label"].isin(unknown)]
+        more = f" (and {len(clips) - 1} more clips of unknown class)" if len(clips) > 1 else ""
+        canonical(clips["label"].iloc[0], of=f"the clip {clips['path'].iloc[0]}{more}")
+    labels = {name: canonical(name) for name in names} | {"": ""}
+    return table.assign(label=table["label"].map(labels).astype(str))
+
+
+def _is_known(name: str) -> bool:
+    try:
+        canonical(name)
+    except CorpusError:
+        return False
+    return True

@@ -1,0 +1,31 @@
+"""CREMA-D, read off its file names: subject_sentence_emotion_level. It has no surprise."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from emopipe.corpora import splits
+from emopipe.corpora.classes import with_labels
+from emopipe.corpora.files import VIDEO, media_files
+from emopipe.corpora.names import parsed
+from emopipe.corpora.table import from_rows
+
+# The level is LO, MD, HI or XX (unspecified); one clip of the release, 1040_ITH_SAD_X, has a single X.
+_NAME = re.compile(
+    r"(?P<subject>\d{4})_(?P<sentence>[A-Z]{3})_(?P<label>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX?)"
+)
+
+
+class CorpusOptions(splits.SplitOptions):
+    """How CREMA-D is split."""
+
+
+def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
+    """The clip table of the videos at any depth below root, with sentence and level.
+
+    Raises:
+        CorpusError: there is no video, or one is not named as CREMA-D names its files.
+    """
+    rows = parsed(root, media_files(root, VIDEO), _NAME, "CREMA-D", "1001_DFA_ANG_XX")
+    return splits.assign(with_labels(from_rows(rows)), options)

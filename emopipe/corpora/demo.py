@@ -1,0 +1,66 @@
+"""The embedded demo corpus: drawn and spoken by this package, so that a fresh machine has real video files to run on."""
+
+import hashlib
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from emopipe.corpora.table import from_rows
+from emopipe.demo.plan import ClipPlan, DemoOptions, plan
+from emopipe.errors import CorpusError
+from emopipe.progress import Progress
+from emopipe.provenance import code_fingerprint
+
+CorpusOptions = DemoOptions
+
+
+def scan(root: Path, options: DemoOptions) -> pd.DataFrame:
+    """The clip table, digests included, whether or not the clips are drawn already; `root` plays no part.
+
+    The test split is unlabelled, as a challenge's is. A clip's file name carries its digest, so that what is drawn
+    differently is another file.
+    """
+    rows = []
+    for clip in plan(options):
+        digest = hashlib.sha256(f"{clip.digest()}/{_drawing_code()}".encode()).hexdigest()
+        label = "" if clip.split == "test" else clip.label
+        path = f"{clip.clip}.{digest[:8]}.{clip.container}"
+        rows.append({"clip": clip.clip, "path": path, "split": clip.split, "label": label, "subject": clip.subject, "digest": digest})
+    return from_rows(rows).sort_values("clip", ignore_index=True)
+
+
+def draw(root: Path, options: DemoOptions, workers: int) -> None:
+    """Draw the clips that are not there yet into the folder `root`, and remove those that belong to no plan.
+
+    Raises:
+        CorpusError: The speech synthesizer, which is in the extra `demo`, is not installed.
+    """
+    try:
+        import parselmouth  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise CorpusError(
+            "The demo corpus speaks through praat-parselmouth, which is not installed: pip install 'emopipe[demo]'."
+        ) from error
+    root.mkdir(parents=True, exist_ok=True)
+    table = scan(root, options)
+    paths = dict(zip(table["clip"], table["path"], strict=True))
+    for stray in {path.name for path in root.iterdir()} - set(paths.values()):
+        (root / stray).unlink()
+    missing = [(clip, root / paths[clip.clip]) for clip in plan(options) if not (root / paths[clip.clip]).is_file()]
+    progress = Progress("drawing the demo corpus", len(missing))
+    # Spawned, not forked: the synthesizer keeps global state that a fork would share half-initialised.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for _ in pool.map(_draw_one, missing, chunksize=4):
+            progress.advance()
+
+
+def _draw_one(job: tuple[ClipPlan, Path]) -> None:
+    from emopipe.demo.video import draw_clip  # noqa: PLC0415 - only the drawing processes need it
+
+    draw_clip(*job)
+
+
+def _drawing_code() -> str:
+    return code_fingerprint("emopipe.demo.video")

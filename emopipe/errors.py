@@ -1,0 +1,29 @@
+"""The errors that a user can mend, each one clear sentence: what was found, what was expected, what to do."""
+
+
+class EmopipeError(Exception):
+    """Something a user can mend; its text is the whole message that the user needs."""
+
+
+class ConfigError(EmopipeError):
+    """A key of the config is unknown, ill-typed or at odds with another."""
+
+
+class CorpusError(EmopipeError):
+    """The corpus folder or table is not as its adapter expects."""
+
+
+class MediaError(EmopipeError):
+    """One clip cannot be read; caught by the stage and written down as the clip's status."""
+
+
+class WeightsError(EmopipeError):
+    """Weights are missing, of another network, or not the file that their digest names."""
+
+
+class DeviceError(EmopipeError):
+    """The device that the config asks for is not there."""
+
+
+class CacheError(EmopipeError):
+    """A cached file is corrupt or was made by something else than the config says."""

@@ -1,0 +1,41 @@
+"""The face detectors by name. Each is a module of its own, imported only when it is asked for."""
+
+from importlib import import_module
+from types import ModuleType
+
+from ...errors import ConfigError
+from ...options import Options
+from ..detection import Detector
+
+KINDS: dict[str, str] = {
+    "mtcnn": "emopipe.faces.detectors.mtcnn",
+    "centerface": "emopipe.faces.detectors.centerface",
+    "scrfd": "emopipe.faces.detectors.scrfd",
+    "yunet": "emopipe.faces.detectors.yunet",
+}
+"""Kind -> the module that has its `DetectorOptions` and its `build`."""
+
+
+def options_class(kind: str) -> type[Options]:
+    """The class of the options that detectors of this kind take.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    return _module(kind).DetectorOptions
+
+
+def build(kind: str, options: Options, *, threads: int = 1) -> Detector:
+    """A detector of this kind; build one for each thread that detects.
+
+    Raises:
+        ConfigError: there is no such kind.
+        WeightsError: its weights are missing or not what they should be.
+    """
+    return _module(kind).build(options, threads=threads)
+
+
+def _module(kind: str) -> ModuleType:
+    if kind not in KINDS:
+        raise ConfigError(f"There is no face detector of kind '{kind}': choose one of {', '.join(KINDS)}.")
+    return import_module(KINDS[kind])

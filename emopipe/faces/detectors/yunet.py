@@ -1,0 +1,92 @@
+"""YuNet (Wu et al., Machine Intelligence Research 2023), a small anchor-free net, from a weights file.
+
+OpenCV's own `cv2.FaceDetectorYN` is not used: OpenCV 4.13 refuses the files of free image size, and its
+threads are set for the whole process. The decoding is the same.
+"""
+
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from ...errors import WeightsError
+from ...options import Number, Options
+from ..detection import Detections, frame_for_net
+from ..nets import cpu_session, free_size, weights_file
+
+SOURCE = (
+    "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet "
+    "(face_detection_yunet_2023mar.onnx, MIT licence)"
+)
+STRIDES = (8, 16, 32)
+OUTPUTS = [f"{part}_{stride}" for stride in STRIDES for part in ("cls", "obj", "bbox", "kps")]
+NMS_IOU = 0.3
+
+
+class DetectorOptions(Options):
+    """Options of the YuNet detector."""
+
+    weights: str = ""
+    """Path of the weights, an ONNX file of OpenCV's model zoo."""
+    max_side: Annotated[int, Field(ge=32)] = 320
+    """Frames are scaled down until their longer side has this many pixels."""
+    pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Black border added on each side, as a fraction of the longer side, for faces that fill the frame."""
+    min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    """Faces scored lower than this are left out."""
+
+
+class YuNet:
+    """The detector; see `emopipe.faces.detection.Detector`."""
+
+    def __init__(self, options: DetectorOptions, threads: int) -> None:
+        """Open the net.
+
+        Raises:
+            WeightsError: the weights are missing or are no YuNet.
+        """
+        self.options = options
+        path = weights_file(options.weights, "YuNet", SOURCE)
+        self.session = cpu_session(free_size(path), threads)
+        if {out.name for out in self.session.get_outputs()} != set(OUTPUTS):
+            raise WeightsError(f"{path} does not have a YuNet's outputs: get the file from {SOURCE}.")
+
+    def __call__(self, frame: np.ndarray) -> Detections:
+        """Find the faces of an (H, W, 3) uint8 BGR frame."""
+        image, framing = frame_for_net(frame, self.options.max_side, self.options.pad, multiple=32)
+        blob = image.transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); BGR in 0..255
+        outputs = [out[0] for out in self.session.run(OUTPUTS, {"input": blob})]
+        levels = [
+            _decode(*outputs[4 * i : 4 * i + 4], stride, image.shape[1] // stride, self.options.min_score)
+            for i, stride in enumerate(STRIDES)
+        ]
+        corner, span, landmarks, score = (np.concatenate(part) for part in zip(*levels, strict=True))
+        boxes = np.hstack([corner, span]).astype(float)
+        keep = cv2.dnn.NMSBoxes(boxes, score.astype(float), self.options.min_score, NMS_IOU)
+        keep = np.asarray(keep, dtype=int).reshape(-1)
+        return framing.undo(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
+
+
+def build(options: DetectorOptions, *, threads: int = 1) -> YuNet:
+    """The detector with these options."""
+    return YuNet(options, threads)
+
+
+def _decode(
+    face: np.ndarray,
+    object_: np.ndarray,
+    box: np.ndarray,
+    points: np.ndarray,
+    stride: int,
+    columns: int,
+    min_score: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One level's faces: upper left corners and sizes (N, 2), landmarks (N, 5, 2), in pixels; scores (N,)."""
+    score = np.sqrt(np.clip(face[:, 0], 0, 1) * np.clip(object_[:, 0], 0, 1))
+    take = np.flatnonzero(score > min_score)
+    cell = np.stack([take % columns, take // columns], axis=1)
+    span = np.exp(box[take, 2:]) * stride
+    corner = (cell + box[take, :2]) * stride - span / 2
+    landmarks = (cell[:, None] + points[take].reshape(-1, 5, 2)) * stride
+    return corner, span, landmarks, score[take]

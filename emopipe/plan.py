@@ -1,0 +1,179 @@
+"""What each stage is to make, as plain recipes: what Snakemake compares to decide what runs again.
+
+A recipe holds the options that the stage uses, the fingerprint of exactly the code that it uses, and the digests of
+the recipes upstream. Device, threads, paths and the run's name are no part of it: they change no result that counts.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emopipe import corpora
+from emopipe.backbones import registry as backbones
+from emopipe.config import BackboneBlock, Config, modality
+from emopipe.corpora.table import bucket
+from emopipe.errors import WeightsError
+from emopipe.faces import detectors
+from emopipe.files import sha256
+from emopipe.fusion.options import FusionOptions
+from emopipe.provenance import code_fingerprint, digest, script_fingerprint
+from emopipe.store import SCHEMA, clips_digest
+
+Recipe = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Recipes of one run: a checked config, the corpus' clip table with digests, and the scripts' folder."""
+
+    config: Config
+    table: pd.DataFrame
+    scripts: Path
+
+    # -- which clips -------------------------------------------------------------------------------------------
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the corpus' parts, such as 00 to 07."""
+        width = max(2, len(str(self.config.shards - 1)))
+        return [f"{number:0{width}d}" for number in range(self.config.shards)]
+
+    def shard_table(self, shard: str) -> pd.DataFrame:
+        """The clips of one part."""
+        return self._by_shard.get(shard, self.table.iloc[:0])
+
+    def shard_digest(self, shard: str) -> str:
+        """Digest of the clips in one part and of their content, whatever their labels and paths."""
+        return _content(self.shard_table(shard))
+
+    def all_digest(self) -> str:
+        """Digest of all clips and their content, as a merged file holds them."""
+        return _content(self.table)
+
+    @cached_property
+    def _by_shard(self) -> dict[str, pd.DataFrame]:
+        numbers = self.table["clip"].map(lambda clip: bucket(clip, self.config.shards))
+        return {self.shards[number]: part for number, part in self.table.groupby(numbers)}
+
+    # -- recipes, stage by stage -------------------------------------------------------------------------------
+
+    def corpus(self) -> Recipe:
+        """The clip table itself; for the demo, the drawing too."""
+        rows = digest(self.table.to_csv(index=False))
+        drawing = self.config.corpus.options if self.config.corpus.kind == "demo" else {}
+        code = code_fingerprint("emopipe.stages.corpus", corpora.KINDS[self.config.corpus.kind])
+        return {"stage": "corpus", "rows": rows, "shards": self.config.shards, "drawing": drawing, "code": code}
+
+    def decode(self, preset: str) -> Recipe:
+        """Frames and sound of clips."""
+        return self._recipe("decode", options=self.config.decode[preset].model_dump())
+
+    def faces(self, preset: str) -> Recipe:
+        """Detected, tracked and aligned faces."""
+        block = self.config.faces[preset]
+        options = detectors.options_class(block.detector).model_validate(block.options).model_dump()
+        return self._recipe(
+            "faces",
+            detectors.KINDS[block.detector],
+            detector=block.detector,
+            jpeg_quality=block.jpeg_quality,
+            options=options,
+            weights=_weights_digest(options.get("weights"), f"faces.{preset}.options.weights"),
+            media=digest(self.decode(block.decode)),
+        )
+
+    def pretrain(self, name: str) -> Recipe:
+        """Weights learned from the corpus' own training clips."""
+        block = self.config.backbones[name]
+        train = self.table[self.table["split"] == "train"]
+        return self._recipe(
+            "pretrain",
+            backbones.KINDS[block.kind],
+            pretrain=block.pretrain.model_dump(),
+            train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
+            **self._network(name, block),
+        )
+
+    def features(self, name: str) -> Recipe:
+        """Feature vectors of clips."""
+        block = self.config.backbones[name]
+        learned = digest(self.pretrain(name)) if block.pretrain else ""
+        network = self._network(name, block)
+        return self._recipe("features", backbones.KINDS[block.kind], batch=block.batch, learned=learned, **network)
+
+    def merge(self, name: str) -> Recipe:
+        """All shards' features in one file."""
+        return self._recipe("merge", features=digest(self.features(name)))
+
+    def fusion(self, model: str) -> Recipe:
+        """A model over features, and what it predicts."""
+        block = self.config.models[model]
+        streams = {stream: modality(self.config.backbones[stream]) for stream in block.streams}
+        options = block.model_dump(include=set(FusionOptions.model_fields))
+        features = {stream: digest(self.merge(stream)) for stream in block.streams}
+        return self._recipe("fusion", streams=streams, options=options, features=features)
+
+    def ensemble(self) -> Recipe:
+        """The run's answer."""
+        return self._recipe("ensemble", members={name: digest(self.fusion(name)) for name in self.members})
+
+    def report(self) -> Recipe:
+        """Metrics, ledger, figures and the submission."""
+        labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones", "models")}
+        return self._recipe("report", names=labels, team=self.config.team, run=self.config.run)
+
+    @property
+    def members(self) -> list[str]:
+        """The ensemble's members."""
+        return list(self.config.ensemble.members or self.config.models)
+
+    @property
+    def scored_splits(self) -> list[str]:
+        """The splits that models are scored on: labelled, and not learned from."""
+        held_out = self.table[(self.table["split"] != "train") & (self.table["label"] != "")]
+        return sorted(set(held_out["split"]))
+
+    @property
+    def has_unlabelled_test(self) -> bool:
+        """Whether there are clips to submit predictions for."""
+        return bool(((self.table["split"] == "test") & (self.table["label"] == "")).any())
+
+    def stage_name(self, stage: str, preset: str) -> str:
+        """A stage as the ledger calls it: with its preset, where there are several."""
+        return stage if len(getattr(self.config, stage)) == 1 else f"{stage}/{preset}"
+
+    # -- helpers -----------------------------------------------------------------------------------------------
+
+    def _network(self, name: str, block: BackboneBlock) -> Recipe:
+        options = backbones.options_class(block.kind).model_validate(block.options).model_dump()
+        face = modality(block) == "face"
+        weights = {
+            "start": _weights_digest(block.weights, f"backbones.{name}.weights"),
+            "own": _weights_digest(options.get("weights"), f"backbones.{name}.options.weights"),
+        }
+        source = digest(self.faces(block.faces) if face else self.decode(block.decode))
+        return {"kind": block.kind, "options": options, "weights": weights, "source": source}
+
+    def _recipe(self, stage: str, *modules: str, **parts: Any) -> Recipe:
+        return {"stage": stage, "schema": SCHEMA, "code": self._code(stage, *modules), **parts}
+
+    def _code(self, stage: str, *modules: str) -> str:
+        return digest([script_fingerprint(self.scripts / f"{stage}.py"), code_fingerprint(*modules)])
+
+
+def _content(table: pd.DataFrame) -> str:
+    return clips_digest(sorted(zip(table["clip"], table["digest"], strict=True)))
+
+
+def _weights_digest(path: str | None, key: str) -> str:
+    if path is None:
+        return ""
+    if not Path(path).is_file():
+        raise WeightsError(
+            f"{key} names {path}, which is not there: put the weights file at that path, or change the path "
+            "(README, section Weights, says where each network's weights come from)."
+        )
+    return sha256(Path(path))

@@ -1,0 +1,114 @@
+"""Training of one backbone with a classifier on top."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from emopipe.labels import CLASSES
+from emopipe.pretraining.options import PretrainOptions
+from emopipe.pretraining.samples import Samples
+from emopipe.progress import LOGGER
+
+
+class Classifier(nn.Module):
+    """A backbone, the mean of its vectors where it gives several, dropout and a linear layer."""
+
+    def __init__(self, backbone: nn.Module, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(CLASSES))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Samples (N, ...) -> logits (N, classes)."""
+        vectors = self.backbone(x)  # (N, D) or (N, T', D)
+        pooled = vectors.mean(1) if vectors.ndim == 3 else vectors  # (N, D)
+        return self.head(self.dropout(pooled))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave, beside the network: how it went."""
+
+    losses: list[float]
+    """Mean training loss, epoch by epoch."""
+    accuracy: float
+    """Share of the left-out clips whose mean probabilities are highest for their class; NaN where none was left out."""
+
+
+def fit(
+    model: Classifier,
+    samples: Samples,
+    targets: np.ndarray,
+    left_out: np.ndarray,
+    options: PretrainOptions,
+    device: torch.device,
+    name: str,
+) -> Trained:
+    """Train on the samples of all clips but those left out, then score those.
+
+    Args:
+        model: Changed in place; left in evaluation mode.
+        samples: Of all training clips.
+        targets: (clips,) class numbers.
+        left_out: (clips,) bool.
+        options: The recipe; a fixed number of epochs, so that the left-out clips choose nothing.
+        device: Where to train.
+        name: What the log calls it.
+    """
+    rows = np.flatnonzero(~left_out[samples.clip])
+    rng = torch.Generator().manual_seed(options.seed)
+    steps = max(1, len(rows) // options.batch)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
+    model.to(device)
+    losses = []
+    for epoch in range(options.epochs):
+        model.train()
+        order = rows[torch.randperm(len(rows), generator=rng).numpy()]
+        losses.append(
+            float(np.mean([
+                _step(model, samples.batch(part, rng), targets[samples.clip[part]], optimizer, schedule, options)
+                for part in np.array_split(order, steps)
+            ]))
+        )  # fmt: skip
+        LOGGER.info(f"{name}: epoch {epoch + 1}/{options.epochs}, loss {losses[-1]:.3f}")
+    model.eval()
+    return Trained(losses, _accuracy(model, samples, targets, left_out, device))
+
+
+def _step(
+    model: Classifier,
+    batch: torch.Tensor,
+    targets: np.ndarray,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    options: PretrainOptions,
+) -> float:
+    device = model.head.weight.device
+    target = torch.from_numpy(targets).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = model(batch.to(device))
+    loss = F.cross_entropy(logits.float(), target, label_smoothing=options.label_smoothing)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+    return float(loss.detach())
+
+
+@torch.inference_mode()
+def _accuracy(
+    model: Classifier, samples: Samples, targets: np.ndarray, left_out: np.ndarray, device: torch.device
+) -> float:
+    rows = np.flatnonzero(left_out[samples.clip])
+    if not len(rows):
+        return float("nan")
+    summed = np.zeros((len(targets), len(CLASSES)))
+    for start in range(0, len(rows), 256):
+        part = rows[start : start + 256]
+        probabilities = model(samples.batch(part, None).to(device)).softmax(1).cpu().numpy()
+        np.add.at(summed, samples.clip[part], probabilities)
+    clips = np.unique(samples.clip[rows])
+    return float((summed[clips].argmax(1) == targets[clips]).mean())

@@ -1,0 +1,30 @@
+"""Confusion matrices as pictures."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from emopipe.files import replacing
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402 - the backend has to be chosen first
+
+
+def confusion_matrix(counts: pd.DataFrame, title: str, path: Path) -> None:
+    """Draw counts (classes, classes), shaded by the share of each row's class; PNG, without a time stamp."""
+    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
+    figure, axes = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
+    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    axes.set_xticks(range(len(counts)), counts.columns, rotation=45, ha="right")
+    axes.set_yticks(range(len(counts)), counts.index)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("labelled")
+    axes.set_title(title, fontsize=10)
+    for (row, column), count in np.ndenumerate(counts.to_numpy()):
+        axes.text(column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black")
+    figure.colorbar(image, ax=axes, label="share of the class")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,73 @@
+"""The corpus as it stands on disk now: scanned whenever the workflow is planned."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from emopipe import corpora
+from emopipe.config import Config
+from emopipe.corpora import demo
+from emopipe.corpora import table as clip_table
+from emopipe.corpora.digests import content_digests
+from emopipe.errors import CorpusError
+from emopipe.progress import Progress
+
+LEAST_IN_COMMON = 0.1
+"""A corpus that shares a smaller part of its clips with the cache of its name is another corpus."""
+
+
+def cache_folder(config: Config) -> Path:
+    """Where the corpus' cache is."""
+    return Path("cache") / config.corpus.name
+
+
+def clips_root(config: Config) -> Path:
+    """The folder to which the clip table's paths are relative."""
+    if config.corpus.kind == "demo":
+        return cache_folder(config) / "clips"
+    return Path(config.corpus_root).expanduser()
+
+
+def scan(config: Config) -> pd.DataFrame:
+    """The clip table with content digests.
+
+    A clip's digest is remembered with its size and times in the cache, so that only new and changed files are read.
+
+    Raises:
+        CorpusError: The corpus is not as its adapter expects, or the cache of its name holds another corpus.
+    """
+    options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
+    root = clips_root(config)
+    if config.corpus.kind == "demo":
+        table = demo.scan(root, options)
+    else:
+        table = corpora.scan(config.corpus.kind, root, options)
+        table = content_digests(root, table, cache_folder(config) / "digests.csv", progress=_Reading())
+    _refuse_another(config, table)
+    return table
+
+
+class _Reading:
+    """Says how far the first reading of a corpus is."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress = self._progress or Progress("reading the corpus", total)
+        self._progress.advance()
+
+
+def _refuse_another(config: Config, table: pd.DataFrame) -> None:
+    cached_path = cache_folder(config) / "clips.csv"
+    if not cached_path.is_file():
+        return
+    # The demo is drawn anew when its drawing changes: its clips keep their names, not their content.
+    key = "clip" if config.corpus.kind == "demo" else "digest"
+    cached, found = set(clip_table.read(cached_path)[key]), set(table[key])
+    if len(cached & found) < LEAST_IN_COMMON * min(len(cached), len(found)):
+        raise CorpusError(
+            f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips are "
+            f"among the {len(found)} clips in {clips_root(config)}. Give this corpus a name of its own (corpus.name), or "
+            "delete that folder."
+        )

@@ -1,0 +1,55 @@
+"""Stage decode: a shard's clips -> sampled frames (JPEG), their times, 16 kHz mono sound, status."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emopipe.corpora import table as clip_table
+from emopipe.media import DecodeOptions, Media, read_clip
+from emopipe.progress import Progress
+from emopipe.stages.reuse import earlier
+from emopipe.store import Field, Row, Writer
+
+FIELDS = {
+    "jpeg": Field("u1"),
+    "jpeg_size": Field("i4"),
+    "time": Field("f8"),
+    "audio": Field("i2"),
+    "audio_start": Field("f8"),
+}
+
+
+def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path) -> None:
+    """Decode the clips of one shard.
+
+    Args:
+        recipe: `Plan.decode`; its `options` say how frames are sampled.
+        root: The corpus' folder, to which the shard's paths are relative.
+        shard: The shard's clip table.
+        output: The file to make; clips that it already holds unchanged are taken over.
+    """
+    table = clip_table.read(shard)
+    options = DecodeOptions.model_validate(recipe["options"])
+    progress = Progress(f"decode {output.stem}", len(table))
+    with earlier(output, recipe) as done, Writer(output, FIELDS, stage="decode", recipe=recipe) as writer:
+        for clip in table.itertuples():
+            writer.add(done.get(clip.clip, clip.digest) or _row(clip, root, options))
+            progress.advance()
+
+
+def _row(clip: pd.Series, root: Path, options: DecodeOptions) -> Row:
+    media = read_clip(root / clip.path, options)
+    return Row(clip.clip, clip.digest, media.status, media.reason, _arrays(media))
+
+
+def _arrays(media: Media) -> dict[str, np.ndarray]:
+    return {
+        "jpeg": np.frombuffer(b"".join(media.jpegs), np.uint8),
+        "jpeg_size": np.array([len(jpeg) for jpeg in media.jpegs], np.int32),
+        "time": media.times,
+        "audio": media.audio,
+        "audio_start": np.array([media.audio_start] if len(media.audio) else []),
+    }

@@ -1,0 +1,101 @@
+"""Stage faces: sampled frames -> the main face's aligned crops, every detection, status."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from emopipe.faces import detectors
+from emopipe.faces.clip import ClipFaces, assemble
+from emopipe.faces.detection import Detections
+from emopipe.media import decode_jpegs, encode_jpeg
+from emopipe.progress import Progress
+from emopipe.stages.reuse import earlier
+from emopipe.store import OK, Field, Reader, Row, Writer
+
+FIELDS = {
+    "crop": Field("u1"),
+    "crop_size": Field("i4"),
+    "mask": Field("?"),
+    "time": Field("f8"),
+    "box": Field("f4", (4,)),
+    "landmarks": Field("f4", (5, 2)),
+    "score": Field("f4"),
+    "track": Field("i4"),
+    "all_frame": Field("i4"),
+    "all_box": Field("f4", (4,)),
+    "all_landmarks": Field("f4", (5, 2)),
+    "all_score": Field("f4"),
+    "all_track": Field("i4"),
+}
+"""Per sampled frame (T rows): mask to track. Per frame with the main face: crop_size. Per detection: all_*."""
+
+Detect = Callable[[np.ndarray], Detections]
+
+
+def run(recipe: Mapping[str, Any], media: Path, output: Path, *, threads: int) -> None:
+    """Find, follow and align the faces of one shard's clips.
+
+    Args:
+        recipe: `Plan.faces`.
+        media: The shard's decoded clips.
+        output: The file to make; clips that it already holds unchanged are taken over.
+        threads: Frames searched at once.
+    """
+    cv2.setNumThreads(1)  # frames are spread over threads already
+    with (
+        Reader(media) as clips,
+        earlier(output, recipe) as done,
+        ThreadPoolExecutor(threads) as pool,
+        Writer(output, FIELDS, stage="faces", recipe=recipe) as writer,
+    ):
+        detect = _per_thread(recipe)
+        progress = Progress(f"faces {output.stem}", len(clips.clips))
+        for clip in clips.clips:
+            writer.add(done.get(clip, clips.digest[clip]) or _row(clips, clip, detect, pool, recipe["jpeg_quality"]))
+            progress.advance()
+        writer.note(device="cpu")
+
+
+def _per_thread(recipe: Mapping[str, Any]) -> Detect:
+    """A detector for each thread, made when the thread first needs it: nets keep state while they run."""
+    options = detectors.options_class(recipe["detector"]).model_validate(recipe["options"])
+    own = threading.local()
+
+    def detect(frame: np.ndarray) -> Detections:
+        if not hasattr(own, "detector"):
+            own.detector = detectors.build(recipe["detector"], options, threads=1)
+        return own.detector(frame)
+
+    return detect
+
+
+def _row(clips: Reader, clip: str, detect: Detect, pool: Executor, quality: int) -> Row:
+    status, reason, digest = clips.status[clip], clips.reason[clip], clips.digest[clip]
+    sizes, times = clips.field(clip, "jpeg_size"), clips.field(clip, "time")
+    if not len(sizes):
+        return Row(clip, digest, status, reason, {})
+    frames = decode_jpegs(clips.field(clip, "jpeg"), sizes)
+    faces = assemble(frames, times, list(pool.map(detect, frames)))
+    if not faces.mask.any():
+        return Row(clip, digest, "no_face", f"no face in {len(frames)} sampled frames", {"mask": faces.mask, "time": times})
+    return Row(clip, digest, OK, faces.note, _arrays(faces, times, quality))
+
+
+def _arrays(faces: ClipFaces, times: np.ndarray, quality: int) -> dict[str, np.ndarray]:
+    crops = [encode_jpeg(crop, quality) for crop in faces.crops]
+    per_frame = {name: getattr(faces, name) for name in ("mask", "box", "landmarks", "score", "track")}
+    per_detection = {name: getattr(faces, name) for name in FIELDS if name.startswith("all_")}
+    return {
+        "crop": np.frombuffer(b"".join(crops), np.uint8),
+        "crop_size": np.array([len(crop) for crop in crops], np.int32),
+        "time": times,
+        **per_frame,
+        **per_detection,
+    }
+
+

@@ -1,0 +1,33 @@
+ANSWERS = [*CONFIG.models, "ensemble"]
+REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md")}
+for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
+    REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
+if PLAN.has_unlabelled_test:
+    REPORT["submission.zip"] = f"{RESULTS}/submission.zip"
+
+# The ledger's stages and the files that hold their statuses, in the order of the flow.
+STAGES = {
+    **{PLAN.stage_name("decode", p): all_shards(f"{CACHE}/media/{p}/{{shard}}.h5") for p in CONFIG.decode},
+    **{PLAN.stage_name("faces", p): all_shards(f"{CACHE}/faces/{p}/{{shard}}.h5") for p in CONFIG.faces},
+    **{f"features/{name}": [f"{CACHE}/features/{name}.h5"] for name in CONFIG.backbones},
+}
+
+
+rule report:
+    input:
+        clips=CLIPS,
+        predictions=expand(f"{RESULTS}/predictions/{{model}}.csv", model=ANSWERS),
+        stages=[path for paths in STAGES.values() for path in paths],
+    output:
+        list(REPORT.values()),
+    params:
+        recipe=PLAN.report(),
+        stages=STAGES,
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        "../environment.yml"
+    script:
+        "../workflow_scripts/report.py"

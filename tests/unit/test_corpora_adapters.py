@@ -1,0 +1,395 @@
+"""Scans of made trees of empty files: the adapters read names, never media."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from emopipe import corpora
+from emopipe.errors import CorpusError
+from emopipe.labels import CLASSES
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    return folder
+
+
+def touch(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def scan(kind, root, **options):
+    return corpora.scan(kind, root, corpora.options_class(kind)(**options))
+
+
+def column(table, name):
+    return dict(zip(table["clip"], table[name], strict=True))
+
+
+def shared(folder):
+    base = os.environ.get("EMOPIPE_SHARED")
+    if not base:
+        pytest.skip("EMOPIPE_SHARED is not set, so there is no real corpus to scan")
+    return Path(base) / "data" / folder
+
+
+# The registry
+
+
+def test_kinds_are_loaded_only_when_asked_for():
+    code = "import sys, emopipe.corpora as c; print(*[m for m in c.KINDS.values() if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_unknown_kind_and_missing_root(tmp_path):
+    with pytest.raises(CorpusError, match=r"kind 'afwe' is unknown.*did you mean afew\?"):
+        corpora.options_class("afwe")
+    with pytest.raises(CorpusError, match=r"corpus folder .*nowhere does not exist .*set corpus_root"):
+        scan("afew", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["cremad", "folder", "ravdess"])
+def test_empty_corpus_is_told(root, kind):
+    with pytest.raises(CorpusError, match=r"found in .*expected.*check corpus_root"):
+        scan(kind, root)
+
+
+# AFEW
+
+AFEW = (
+    "Train_AFEW/Angry/000046280.avi",
+    "Train_AFEW/Happy/000000001.avi",
+    "Val_AFEW/Sad/012345678.avi",
+)
+
+
+@pytest.mark.parametrize("test_folder", ["Test_vid_Distribute", "Test_vid_Distribute/Test_vid_Distribute"])
+def test_afew_as_distributed(root, test_folder):
+    touch(root, *AFEW, f"{test_folder}/000900.avi")
+    table = scan("afew", root)
+    assert table["clip"].tolist() == ["000000001", "000046280", "000900", "012345678"]
+    assert table["split"].tolist() == ["train", "train", "test", "val"]
+    assert table["label"].tolist() == ["Happy", "Angry", "", "Sad"]
+    assert table["path"][2] == f"{test_folder}/000900.avi"
+    assert set(table["subject"]) == {""}
+
+
+def test_afew_every_class_in_any_case(root):
+    touch(root, *(f"train_afew/{c.upper()}/{i}.MP4" for i, c in enumerate(CLASSES)), "Val_AFEW/sadness/x.mkv")
+    assert column(scan("afew", root), "label") == dict(zip("0123456", CLASSES, strict=True)) | {"x": "Sad"}
+
+
+def test_afew_passes_over_what_is_no_clip(root):
+    touch(root, *AFEW, "Train_AFEW/Angry/.DS_Store", "Train_AFEW/Angry/._1.avi", "Train_AFEW/readme.txt")
+    touch(root, "Train_AFEW/AlignedFaces/1/001.jpg", "Val_AFEW/.hidden/x.avi", "notes/extra.avi")
+    assert len(scan("afew", root)) == 3
+
+
+@pytest.mark.parametrize("missing", ["Train_AFEW", "Val_AFEW"])
+def test_afew_missing_folder(root, missing):
+    touch(root, *(path for path in AFEW if not path.startswith(missing)))
+    with pytest.raises(CorpusError, match=f"AFEW's {missing} was expected in it: set corpus_root"):
+        scan("afew", root)
+
+
+def test_afew_empty_folder(root):
+    touch(root, *AFEW[:2])
+    (root / "Val_AFEW" / "Sad").mkdir(parents=True)
+    with pytest.raises(CorpusError, match=r"Val_AFEW has no video files, where Val_AFEW/<Class>/<id>\.avi"):
+        scan("afew", root)
+
+
+def test_afew_unknown_class_is_named_with_how_many_more(root):
+    touch(root, *AFEW, "Train_AFEW/Angri/1.avi", "Train_AFEW/Angri/2.avi", "Val_AFEW/Contempt/3.avi")
+    message = r"'Angri' of the clip Train_AFEW/Angri/1.avi \(and 2 more clips .*did you mean Angry\?$"
+    with pytest.raises(CorpusError, match=message):
+        scan("afew", root)
+
+
+def test_afew_clip_outside_of_a_class_folder(root):
+    touch(root, *AFEW, "Train_AFEW/1.avi")
+    with pytest.raises(CorpusError, match=r"The class 'Train_AFEW' of the clip Train_AFEW/1\.avi is unknown"):
+        scan("afew", root)
+
+
+def test_afew_duplicate_ids(root):
+    touch(root, *AFEW, "Val_AFEW/Happy/000000001.avi")
+    with pytest.raises(CorpusError, match=r"'000000001' .*Train_AFEW/Happy/000000001.avi, Val_AFEW/Happy"):
+        scan("afew", root)
+
+
+def test_links_are_followed_but_not_in_circles(root, tmp_path):
+    touch(tmp_path / "disk", "Angry/1.avi")
+    touch(root, "Val_AFEW/Sad/2.avi")
+    (root / "Train_AFEW").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "Angry" / "again").symlink_to(tmp_path / "disk")
+    assert scan("afew", root)["clip"].tolist() == ["1", "2"]
+
+
+# RAVDESS
+
+
+def ravdess(*actors, emotions=range(1, 9), modality="01", channel="01", extension="mp4"):
+    return [
+        f"Actor_{actor}/{modality}-{channel}-{emotion:02d}-01-01-{repetition}-{actor}.{extension}"
+        for actor in actors
+        for emotion in emotions
+        for repetition in ("01", "02")
+    ]
+
+
+def test_ravdess_names(root):
+    touch(root, "01-01-05-02-01-02-07.mp4", "deep/er/01-02-06-01-02-01-07.mp4")
+    table = scan("ravdess", root)
+    assert table.iloc[0].to_dict() == {
+        "clip": "01-01-05-02-01-02-07",
+        "path": "01-01-05-02-01-02-07.mp4",
+        "split": "val",
+        "label": "Angry",
+        "subject": "07",
+        "channel": "speech",
+        "intensity": "strong",
+        "statement": "01",
+        "repetition": "02",
+    }
+    assert table.iloc[1][["split", "label", "channel", "statement"]].tolist() == [
+        "train",
+        "Fear",
+        "song",
+        "02",
+    ]
+    assert len(scan("ravdess", root, channel="song")) == 1
+
+
+def test_ravdess_calm(root):
+    touch(root, *ravdess("01"))
+    assert len(scan("ravdess", root)) == 14
+    assert list(column(scan("ravdess", root, calm="neutral"), "label").values()).count("Neutral") == 4
+
+
+def test_ravdess_one_modality_of_each_take(root):
+    touch(root, *ravdess("01"), *ravdess("01", modality="02"), *ravdess("01", modality="03", extension="wav"))
+    for modality, first in (("av", "01"), ("video", "02"), ("audio", "03")):
+        table = scan("ravdess", root, modality=modality)
+        assert len(table) == 14 and set(table["clip"].str[:2]) == {first}
+
+
+def test_ravdess_splits(root):
+    touch(root, *ravdess("01", "02", "03", "24"))
+    auto = scan("ravdess", root)
+    assert sorted(auto.groupby("subject")["split"].first()) == ["train", "train", "train", "val"]
+    listed = scan("ravdess", root, val_subjects=["02"], test_subjects=[24])
+    assert listed.groupby("subject")["split"].first().tolist() == ["train", "val", "train", "test"]
+    by_repetition = scan("ravdess", root, split="repetition")
+    assert set(zip(by_repetition["repetition"], by_repetition["split"], strict=True)) == {
+        ("01", "train"),
+        ("02", "val"),
+    }
+    assert set(scan("ravdess", root, split="stratified")["split"]) == {"train", "val"}
+
+
+def test_ravdess_errors(root):
+    touch(root, *ravdess("01"))
+    with pytest.raises(CorpusError, match=r"subjects 9 of .*corpus has 01: .*quotes"):
+        scan("ravdess", root, val_subjects=[9])
+    with pytest.raises(CorpusError, match=r"None of the 16 recordings .*modality: video and .*modalities av"):
+        scan("ravdess", root, modality="video")
+    touch(root, "Actor_01/01-01-09-01-01-01-01.mp4", "take.mp4")
+    with pytest.raises(CorpusError, match=r"01-01-09-01-01-01-01\.mp4, take\.mp4 in .* are not named as RAV"):
+        scan("ravdess", root)
+    with pytest.raises(ValidationError, match="need split: subject"):
+        corpora.options_class("ravdess")(split="repetition", val_subjects=["01"])
+
+
+def test_ravdess_real():
+    table = scan("ravdess", shared("ravdess_av"))
+    assert table["split"].value_counts().to_dict() == {"train": 13, "val": 13}
+    assert set(table["label"]) == set(CLASSES) and set(table["subject"]) == {"01"}
+
+
+# CREMA-D
+
+
+def test_cremad_names_and_splits(root):
+    touch(root, *(f"VideoFlash/{s}_IEO_{e}_HI.flv" for s in range(1001, 1011) for e in ("ANG", "SAD")))
+    touch(root, "VideoFlash/1040_ITH_SAD_X.flv", "AudioWAV/1001_IEO_ANG_HI.wav")
+    table = scan("cremad", root)
+    assert table.iloc[0].to_dict() == {
+        "clip": "1001_IEO_ANG_HI",
+        "path": "VideoFlash/1001_IEO_ANG_HI.flv",
+        "split": table["split"][0],
+        "label": "Angry",
+        "subject": "1001",
+        "sentence": "IEO",
+        "level": "HI",
+    }
+    assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 9, "val": 2}
+    listed = scan("cremad", root, val_subjects=[1040])
+    assert listed.loc[listed["split"] == "val", "clip"].tolist() == ["1040_ITH_SAD_X"]
+
+
+def test_cremad_misnamed(root):
+    touch(root, "1001_IEO_ANG_HI.flv", "1001_IEO_SUR_HI.flv")
+    with pytest.raises(CorpusError, match=r"files 1001_IEO_SUR_HI\.flv in .* not named as CREMA-D"):
+        scan("cremad", root)
+
+
+def test_cremad_real_has_too_few_clips_for_val():
+    table = scan("cremad", shared("crema_d"))
+    assert len(table) == 6 and set(table["split"]) == {"train"}
+
+
+# Folders
+
+
+def test_folder_of_splits(root):
+    touch(root, "Training/happiness/a.mp4", "dev/ANGER/deep/b.wav", "test/c.mp4", "test/sad/d.mp4", "x.txt")
+    table = scan("folder", root)
+    assert table["split"].tolist() == ["train", "val", "test", "test"]
+    assert table["label"].tolist() == ["Happy", "Angry", "", "Sad"]
+
+
+def test_folder_without_val_draws_it_from_train(root):
+    touch(root, *(f"train/happy/{i}.mp4" for i in range(20)), "test/happy/t.mp4")
+    splits = column(scan("folder", root), "split")
+    assert set(splits.values()) == {"train", "val", "test"} and splits["t"] == "test"
+
+
+def test_folder_of_classes_is_stable(root):
+    touch(root, *(f"{c}/{c}{i}.mp4" for c in ("happy", "sad") for i in range(30)))
+    before = column(scan("folder", root), "split")
+    touch(root, "happy/new.mp4")
+    after = column(scan("folder", root), "split")
+    assert {clip: after[clip] for clip in before} == before
+    assert set(before.values()) == {"train", "val"}
+
+
+def test_folder_subjects(root):
+    touch(root, *(f"happy/s{s}_{i}.mp4" for s in range(5) for i in range(3)))
+    table = scan("folder", root, subject_pattern=r"^(?P<subject>s\d)_")
+    assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 4, "val": 1}
+    assert (table.groupby("subject")["split"].nunique() == 1).all()
+    touch(root, "happy/odd.mp4")
+    with pytest.raises(CorpusError, match=r"files happy/odd\.mp4 have no subject as subject_pattern"):
+        scan("folder", root, subject_pattern=r"^(?P<subject>s\d)_")
+
+
+def test_folder_subject_in_two_given_splits(root):
+    touch(root, "train/happy/s1_a.mp4", "val/happy/s1_b.mp4", "train/happy/s2_c.mp4")
+    with pytest.raises(CorpusError, match="subject 's1' is in the splits train and val"):
+        scan("folder", root, subject_pattern="(?P<subject>s.)_")
+
+
+@pytest.mark.parametrize(("pattern", "message"), [("(", "no regular expression"), ("s(.)", "no group named")])
+def test_folder_bad_pattern(pattern, message):
+    with pytest.raises(ValidationError, match=message):
+        corpora.options_class("folder")(subject_pattern=pattern)
+
+
+def test_folder_duplicate_stems(root):
+    touch(root, "happy/1.mp4", "sad/1.mp4")
+    with pytest.raises(CorpusError, match=r"'1' .*happy/1\.mp4, sad/1\.mp4.*set clip_id: path"):
+        scan("folder", root)
+    assert scan("folder", root, clip_id="path")["clip"].tolist() == ["happy__1", "sad__1"]
+
+
+def test_folder_errors(root):
+    touch(root, "happy/1.mp4", "loose.mp4")
+    with pytest.raises(
+        CorpusError, match=r"files loose\.mp4 in .* no class's folder, where <class>/<file> was"
+    ):
+        scan("folder", root)
+    (root / "loose.mp4").unlink()
+    touch(root, "test/happy/2.mp4")
+    with pytest.raises(CorpusError, match=r"holds splits \(test\) beside other folders with media \(happy\)"):
+        scan("folder", root)
+
+
+def test_folder_unknown_class(root):
+    touch(root, "train/hapy/1.mp4", "val/happy/2.mp4")
+    with pytest.raises(CorpusError, match=r"'hapy' of the clip train/hapy/1\.mp4 .*did you mean Happy\?"):
+        scan("folder", root)
+
+
+# A table by the user
+
+
+def table(root, text, name="clips.csv", encoding="utf-8"):
+    (root / name).write_bytes(text.encode(encoding))
+
+
+def test_table_with_everything(root):
+    touch(root, "001.mp4", "b/2.mp4", "c.mp4")
+    header = "path,label,split,clip,subject,mood\n"
+    rows = "001.mp4,anger,Training,,7,NA\n./b/2.mp4,SAD,dev,two,8,\nc.mp4,,test,,,\n\n"
+    table(root, header + rows, encoding="utf-8-sig")
+    scanned = scan("table", root)
+    assert scanned.to_dict("list") == {
+        "clip": ["001", "c", "two"],
+        "path": ["001.mp4", "c.mp4", "b/2.mp4"],
+        "split": ["train", "test", "val"],
+        "label": ["Angry", "", "Sad"],
+        "subject": ["7", "", "8"],
+        "mood": ["NA", "", ""],
+    }
+
+
+def test_table_without_splits(root):
+    touch(root, *(f"{i}.mp4" for i in range(30)), "t.mp4")
+    table(root, "label\tpath\n" + "".join(f"joy\t{i}.mp4\n" for i in range(30)) + "\tt.mp4\n", "my.tsv")
+    splits = column(scan("table", root, table="my.tsv"), "split")
+    assert splits.pop("t") == "test"
+    assert set(splits.values()) == {"train", "val"}
+
+
+def test_table_by_subject(root):
+    touch(root, *(f"{i}.mp4" for i in range(6)))
+    table(root, "path,label,subject\n" + "".join(f"{i}.mp4,joy,{i // 2}\n" for i in range(6)))
+    assert (
+        scan("table", root, val_subjects=[1])["split"].tolist() == ["train"] * 2 + ["val"] * 2 + ["train"] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the column path and the column label, and found were none"),
+        ("path,class\na.mp4,joy\n", "lacks the column label, and found were path, class"),
+        ("path;label\na.mp4;joy\n", "separated by semicolons, but commas were expected in a .csv file"),
+        ("path\tlabel\na.mp4\tjoy\n", "separated by tabs, but commas"),
+        ("path,label\na.mp4,joy,x\nb.mp4\n", "has 2 columns, but not so its lines 2, 3"),
+        ("path,label,digest\na.mp4,joy,x\n", "has the column 'digest'"),
+        ("path,label,label\na.mp4,joy,joy\n", "has the column 'label'"),
+        ("path,label\n", "No clips were found"),
+        ("path,label\nz.mp4,joy\n", "files z.mp4 are not in the corpus folder"),
+        ("path,label\n,joy\n", "The clip id '' .* is empty"),
+        ("path,label\na.mp4,joyful-ish\n", "class 'joyful-ish' of the clip a.mp4 is unknown"),
+        ("path,label,split\na.mp4,joy,\n", "'a' has the split ''"),
+        ("path,label,split\na.mp4,,train\n", "clips a of the splits train and val have no label"),
+        ('path,label\n"a.mp4,joy\n', "no CSV in UTF-8"),
+    ],
+)
+def test_table_errors(root, text, message):
+    touch(root, "a.mp4")
+    table(root, text)
+    with pytest.raises(CorpusError, match=message):
+        scan("table", root)
+
+
+def test_table_unreadable(root):
+    with pytest.raises(CorpusError, match=r"clips\.csv cannot be read \(No such file.*set the corpus option"):
+        scan("table", root)
+    with pytest.raises(CorpusError, match=r"clips\.xlsx is neither \.csv nor \.tsv"):
+        scan("table", root, table="clips.xlsx")
+    table(root, "path,label\nä.mp4,joy\n", encoding="latin-1")
+    with pytest.raises(CorpusError, match="no CSV in UTF-8"):
+        scan("table", root)

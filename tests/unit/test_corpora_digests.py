@@ -1,0 +1,91 @@
+import hashlib
+import os
+
+import pytest
+
+from emopipe.corpora import digests
+from emopipe.corpora.table import from_rows
+from emopipe.errors import CorpusError
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    for clip in "abc":
+        (root / f"{clip}.avi").write_bytes(clip.encode() * 10)
+    return root
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    seen = []
+    digest = digests._digest
+    monkeypatch.setattr(digests, "_digest", lambda path: (seen.append(path.name), digest(path))[1])
+    return seen
+
+
+def digested(root, index, **options):
+    files = sorted(path.name for path in root.iterdir())
+    table = from_rows({"clip": name[:-4], "path": name} for name in files)
+    return digests.content_digests(root, table, index, **options)
+
+
+def test_digests_are_sha256_of_content(corpus, tmp_path):
+    table = digested(corpus, tmp_path / "index.csv")
+    assert table["digest"].tolist() == [hashlib.sha256(c.encode() * 10).hexdigest() for c in "abc"]
+    assert table.columns[-1] == "digest" and table["digest"].dtype == "str"
+
+
+def test_unchanged_files_are_not_read_again(corpus, tmp_path, reads):
+    first = digested(corpus, tmp_path / "index.csv")
+    assert sorted(reads) == ["a.avi", "b.avi", "c.avi"]
+    reads.clear()
+    assert digested(corpus, tmp_path / "index.csv").equals(first)
+    assert reads == []
+
+
+def test_only_what_changed_is_read(corpus, tmp_path, reads):
+    first = digested(corpus, tmp_path / "index.csv")
+    reads.clear()
+    before = (corpus / "b.avi").stat()
+    (corpus / "b.avi").write_bytes(b"x" * 10)  # same size, and the old time put back: ctime tells
+    os.utime(corpus / "b.avi", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (corpus / "d.avi").write_bytes(b"")
+    (corpus / "c.avi").unlink()
+    second = digested(corpus, tmp_path / "index.csv").set_index("clip")["digest"]
+    assert sorted(reads) == ["b.avi", "d.avi"]
+    assert second["b"] == hashlib.sha256(b"x" * 10).hexdigest()
+    assert second["d"] == hashlib.sha256(b"").hexdigest()
+    assert second["a"] == first.set_index("clip")["digest"]["a"]
+    assert "c.avi" not in (tmp_path / "index.csv").read_text()
+
+
+def test_progress_counts_the_files_that_are_read(corpus, tmp_path):
+    calls = []
+    digested(corpus, tmp_path / "index.csv", progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    digested(corpus, tmp_path / "index.csv", progress=lambda done, total: calls.append((done, total)))
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"not,an,index\n1,2,3\n", b"\xff\xfe", b'path,size\n"'])
+def test_broken_index_costs_a_reading_only(corpus, tmp_path, reads, content, caplog):
+    (tmp_path / "index.csv").write_bytes(content)
+    assert len(digested(corpus, tmp_path / "index.csv")) == 3
+    assert len(reads) == 3
+    assert "every clip is read again" in caplog.text
+    digested(corpus, tmp_path / "index.csv")
+    assert len(reads) == 3
+
+
+def test_unwritable_index_is_a_warning(corpus, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    assert len(digested(corpus, tmp_path / "file" / "index.csv")) == 3  # a file is in the folder's place
+    assert "cannot be written" in caplog.text
+
+
+def test_file_that_is_gone_is_told(corpus, tmp_path):
+    table = from_rows([{"clip": "z", "path": "z.avi"}])
+    with pytest.raises(CorpusError, match=r"z\.avi cannot be read \(No such file"):
+        digests.content_digests(corpus, table, tmp_path / "index.csv")

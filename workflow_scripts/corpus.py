@@ -1,0 +1,17 @@
+"""Draw the demo corpus where that is the corpus; write the clip table and its shards."""
+
+from pathlib import Path
+
+from emopipe import scanning
+from emopipe.config import parse
+from emopipe.corpora import demo
+from emopipe.progress import job_log
+from emopipe.stages import corpus
+
+with job_log(snakemake.log[0]):
+    config = parse({key: value for key, value in snakemake.config.items() if key != "job"})
+    if config.corpus.kind == "demo":
+        options = demo.CorpusOptions.model_validate(config.corpus.options)
+        demo.draw(scanning.clips_root(config), options, snakemake.threads)
+    shards = [Path(path) for path in snakemake.output.shards]
+    corpus.run(snakemake.params.recipe, scanning.scan(config), Path(snakemake.output.clips), shards)

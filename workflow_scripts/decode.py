@@ -1,0 +1,14 @@
+"""Decode one shard's clips."""
+
+from pathlib import Path
+
+from emopipe.progress import job_log
+from emopipe.stages import decode
+
+with job_log(snakemake.log[0]):
+    decode.run(
+        snakemake.params.recipe,
+        Path(snakemake.config["job"]["root"]),
+        Path(snakemake.input.shard[0]),
+        Path(snakemake.output[0]),
+    )

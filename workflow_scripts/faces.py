@@ -1,0 +1,14 @@
+"""Find and align the faces of one shard's clips."""
+
+from pathlib import Path
+
+from emopipe.progress import job_log
+from emopipe.stages import faces
+
+with job_log(snakemake.log[0]):
+    faces.run(
+        snakemake.params.recipe,
+        Path(snakemake.input[0]),
+        Path(snakemake.output[0]),
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,18 @@
+"""Extract one backbone's vectors of one shard."""
+
+from pathlib import Path
+
+from emopipe.progress import job_log
+from emopipe.stages import features
+
+with job_log(snakemake.log[0]):
+    job, learned = snakemake.config["job"], snakemake.input.get("pretrained")
+    features.run(
+        snakemake.params.recipe,
+        Path(snakemake.input.source[0]),
+        Path(snakemake.output[0]),
+        weights=job["weights"][snakemake.wildcards.backbone],
+        pretrained=Path(learned) if learned else None,
+        device=job["device"],
+        threads=snakemake.threads,
+    )

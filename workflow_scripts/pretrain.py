@@ -1,0 +1,19 @@
+"""Train a backbone on the corpus' own training clips."""
+
+from pathlib import Path
+
+from emopipe.progress import job_log
+from emopipe.stages import pretrain
+
+with job_log(snakemake.log[0]):
+    job = snakemake.config["job"]
+    pretrain.run(
+        snakemake.params.recipe,
+        Path(snakemake.input.clips[0]),
+        [Path(path) for path in snakemake.input.shards],
+        Path(snakemake.output.weights),
+        Path(snakemake.output.history),
+        start=job["weights"][snakemake.wildcards.backbone],
+        device=job["device"],
+        threads=snakemake.threads,
+    )
