@@ -28,13 +28,13 @@ wildcard_constraints:
 # The whole run: what `snakemake` makes where no target is named.
 rule all:
     default_target: True
-    localrule: True
     input:
         REPORT.values() if CONFIG.models else FEATURES,
+    localrule: True
 
 
 # Stop after the caches: every backbone's features of every clip.
 rule extract:
-    localrule: True
     input:
         FEATURES,
+    localrule: True

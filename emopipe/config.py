@@ -104,15 +104,15 @@ class Config(Options):
     """The name of the submission's zip."""
 
 
-def load(path: Path) -> Config:
-    """Read and check a config file. Raises ConfigError, one sentence a fault."""
+def read(path: Path) -> dict[str, Any]:
+    """A config file's keys and values, unchecked. Raises ConfigError where it is no YAML of keys and values."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"The config {path} cannot be read: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"The config {path} holds {type(raw).__name__}, expected keys and values.")
-    return parse(raw)
+    return raw
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
@@ -195,7 +195,9 @@ def _preset(where: str, given: str | None, presets: Mapping[str, Any], block: st
 def _known(where: str, value: str, known: typing.Iterable[str]) -> None:
     names = list(known)
     if value not in names:
-        raise ConfigError(f"{where} is {value!r}, which is not configured; known: {', '.join(names)}.{_near(value, names)}")
+        raise ConfigError(
+            f"{where} is {value!r}, which is not configured; known: {', '.join(names)}.{_near(value, names)}"
+        )
 
 
 def _nested(where: str, model: type[BaseModel], values: Mapping[str, Any]) -> None:

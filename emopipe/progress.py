@@ -27,7 +27,7 @@ def log_to(path: str | Path | None) -> logging.Logger:
 
 @contextlib.contextmanager
 def job_log(path: str | Path) -> Iterator[None]:
-    """Log a job to `path` too; an error that a user can mend ends the job with its sentence, others with a traceback."""
+    """Log a job to `path` too; an error that a user can mend ends it with its sentence, others with a traceback."""
     log_to(path)
     try:
         yield

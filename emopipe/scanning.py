@@ -67,7 +67,7 @@ def _refuse_another(config: Config, table: pd.DataFrame) -> None:
     cached, found = set(clip_table.read(cached_path)[key]), set(table[key])
     if len(cached & found) < LEAST_IN_COMMON * min(len(cached), len(found)):
         raise CorpusError(
-            f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips are "
-            f"among the {len(found)} clips in {clips_root(config)}. Give this corpus a name of its own (corpus.name), or "
-            "delete that folder."
+            f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips "
+            f"are among the {len(found)} clips in {clips_root(config)}. Give this corpus a name of its own "
+            "(corpus.name), or delete that folder."
         )

@@ -1,15 +1,14 @@
-# What every rule uses: the checked config, the scanned corpus, the recipes, and where files are.
+# The checked config, the scanned corpus, the recipes and the places of files, for all the stages.
 import re
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 from emopipe import scanning
 from emopipe.backbones import learned
+from emopipe import config as configs
 from emopipe.config import modality
-from emopipe.config import parse as check_config  # Snakemake has a parse of its own
 from emopipe.errors import EmopipeError
 from emopipe.plan import Plan
 from emopipe.progress import log_to
@@ -20,10 +19,10 @@ def read_config():
     """The config: the demo's, unless --configfile names another. The two are never mixed; --config wins over either."""
     chosen = {}
     if not workflow.overwrite_configfiles:
-        chosen = yaml.safe_load(Path(workflow.basedir, "config.yaml").read_text(encoding="utf-8"))
+        chosen = configs.read(Path(workflow.basedir, "config.yaml"))
     update_config(chosen, config)
     config.update(chosen)
-    return check_config(chosen)
+    return configs.parse(chosen)
 
 
 log_to(None)
@@ -78,3 +77,32 @@ def recipe_error(make):
             raise WorkflowError(str(error)) from None
 
     return recipe
+
+
+def media_output(path):
+    """Kept between runs, so that a new clip alone is decoded; temporary where the config says so."""
+    return update(path) if CONFIG.keep_media else temp(path)
+
+
+def decode_is_current(wildcards):
+    path = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.h5")
+    return stands_for(path, PLAN.decode(wildcards.decode), PLAN.shard_digest(wildcards.shard))
+
+
+def source_of(backbone):
+    """The shards that a backbone reads: faces or media; a path with the wildcard {shard}."""
+    block = CONFIG.backbones[backbone]
+    folder = f"faces/{block.faces}" if modality(block) == "face" else f"media/{block.decode}"
+    return f"{CACHE}/{folder}/{{shard}}.h5"
+
+
+def pretrain_is_current(wildcards):
+    weights = Path(f"{CACHE}/weights/{wildcards.backbone}.safetensors")
+    return learned.made_by(weights, PLAN.pretrain(wildcards.backbone))
+
+
+def pretrained_weights(wildcards):
+    """The weights that the pretrain stage learns, where the backbone asks for it."""
+    if CONFIG.backbones[wildcards.backbone].pretrain:
+        return f"{CACHE}/weights/{wildcards.backbone}.safetensors"
+    return []

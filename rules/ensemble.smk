@@ -3,13 +3,13 @@ rule ensemble:
         expand(f"{RESULTS}/predictions/{{model}}.csv", model=PLAN.members),
     output:
         f"{RESULTS}/predictions/ensemble.csv",
-    params:
-        recipe=recipe_error(lambda w: PLAN.ensemble()),
     log:
         f"{RESULTS}/logs/ensemble.log",
     benchmark:
         f"{RESULTS}/benchmarks/ensemble.tsv"
     conda:
         "../environment.yml"
+    params:
+        recipe=recipe_error(lambda w: PLAN.ensemble()),
     script:
         "../workflow_scripts/ensemble.py"

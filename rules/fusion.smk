@@ -5,17 +5,17 @@ rule fusion:
     output:
         model=f"{RESULTS}/models/{{model}}.safetensors",
         predictions=f"{RESULTS}/predictions/{{model}}.csv",
-    params:
-        recipe=recipe_error(lambda w: PLAN.fusion(w.model)),
     log:
         f"{RESULTS}/logs/fusion/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/fusion/{{model}}.tsv"
+    conda:
+        "../environment.yml"
     threads: CONFIG.threads
     resources:
         gpu=1,
         mem_mb=4000,
-    conda:
-        "../environment.yml"
+    params:
+        recipe=recipe_error(lambda w: PLAN.fusion(w.model)),
     script:
         "../workflow_scripts/fusion.py"

@@ -20,14 +20,14 @@ rule report:
         stages=[path for paths in STAGES.values() for path in paths],
     output:
         list(REPORT.values()),
-    params:
-        recipe=PLAN.report(),
-        stages=STAGES,
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
     conda:
         "../environment.yml"
+    params:
+        recipe=PLAN.report(),
+        stages=STAGES,
     script:
         "../workflow_scripts/report.py"

@@ -12,12 +12,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from emopipe.backbones.base import AudioInput, Modality, Spec
+from emopipe.backbones.base import AudioInput, Spec
 from emopipe.options import Number, Options
 from emopipe.spectra import LogMelOptions, SpectrogramOptions, frame_times
 
-MODALITY: Modality = "audio"
-TRAINABLE = True
 CHANNELS = (64, 192, 384, 256, 256)
 STRIDE = 32  # cells of the input from one patch to the next: 4 by the first convolution, 2 by each pooling
 SMALLEST = 63  # cells a side that give one patch
@@ -38,7 +36,7 @@ class BackboneOptions(Options):
 def spec(options: BackboneOptions) -> Spec:
     """The spectrum in, 256 x width numbers a patch out."""
     return Spec(
-        modality=MODALITY,
+        modality="audio",
         input=AudioInput(options.spectrum.kind, options.spectrum),
         dim=_channels(options.width)[-1],
         licence="BSD-3-Clause (architecture, torchvision); ImageNet weights are bound by ImageNet's terms",
@@ -61,9 +59,7 @@ def _channels(width: float) -> list[int]:
 class AudioAlexNet(nn.Module):
     """AlexNet's convolutions, `features`, numbered as torchvision's; `norms` go by the same numbers."""
 
-    def __init__(
-        self, picture: tuple[int, int], channels: list[int], batch_norm: bool, hop_ms: float
-    ) -> None:
+    def __init__(self, picture: tuple[int, int], channels: list[int], batch_norm: bool, hop_ms: float) -> None:
         """The picture's (channels, bands), each convolution's channels, the milliseconds between frames."""
         super().__init__()
         inputs, self.bands = picture

@@ -15,11 +15,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from emopipe.backbones.base import FaceInput, Modality, Spec
+from emopipe.backbones.base import FaceInput, Spec
 from emopipe.options import Number, Options
-
-MODALITY: Modality = "face"
-TRAINABLE = True
 
 
 class BackboneOptions(Options):
@@ -44,7 +41,7 @@ def spec(options: BackboneOptions) -> Spec:
     channels = 1 if options.colour == "gray" else 3
     mean = std = (127.5,) * channels
     return Spec(
-        modality=MODALITY,
+        modality="face",
         input=FaceInput(options.side_units, options.size, options.colour, mean, std),
         dim=options.dim,
         licence="this project's own",

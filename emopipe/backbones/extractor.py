@@ -38,7 +38,9 @@ class Extractor:
         if not registry.trainable(kind):
             self._embed: dict[int, Embed] = {ALL: registry.build(kind, options, device=where.type, threads=threads)}
             return
-        states = {ALL: self._learned.everything, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
+        states = (
+            {ALL: self._learned.everything, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
+        )
         for fold, state in states.items():
             self._modules[fold] = self._network(kind, options, state, weights)
         self._embed = {fold: self._runner(fold, module) for fold, module in self._modules.items()}

@@ -9,11 +9,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from emopipe.backbones.base import FaceInput, Modality, Spec
+from emopipe.backbones.base import FaceInput, Spec
 from emopipe.options import Number, Options
 
-MODALITY: Modality = "face"
-TRAINABLE = True
 DIM = 512
 UNITS = ((64, 3), (128, 4), (256, 14), (512, 3))  # (channels, residual units) of each stage
 
@@ -28,7 +26,7 @@ class BackboneOptions(Options):
 def spec(options: BackboneOptions) -> Spec:
     """ArcFace's own 112x112 crop in, 512 numbers out."""
     return Spec(
-        modality=MODALITY,
+        modality="face",
         input=FaceInput(112.0, 112, "rgb", mean=(127.5,) * 3, std=(127.5,) * 3),
         dim=DIM,
         licence="MIT (architecture, insightface); insightface's published weights are for research only",

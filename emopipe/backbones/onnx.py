@@ -10,12 +10,10 @@ import onnxruntime
 from google.protobuf.message import Message
 from pydantic import Field, model_validator
 
-from emopipe.backbones.base import FaceInput, Modality, Spec
+from emopipe.backbones.base import FaceInput, Spec
 from emopipe.errors import DeviceError, WeightsError
 from emopipe.options import Number, Options
 
-MODALITY: Modality = "face"
-TRAINABLE = False
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -50,7 +48,7 @@ def spec(options: BackboneOptions) -> Spec:
         WeightsError: `dim` is left out and the file is missing or unfit.
     """
     return Spec(
-        modality=MODALITY,
+        modality="face",
         input=_face(options),
         dim=options.dim or build(options).dim,
         licence="as the file's author says",
@@ -122,8 +120,7 @@ class OnnxNet:
         inputs = self._session.get_inputs()
         shape = inputs[0].shape
         fits = len(shape) == 4 and all(
-            not isinstance(found, int) or found == wanted
-            for found, wanted in zip(shape[1:], face, strict=True)
+            not isinstance(found, int) or found == wanted for found, wanted in zip(shape[1:], face, strict=True)
         )
         if len(inputs) != 1 or not fits or inputs[0].type != "tensor(float)":
             found = ", ".join(f"{one.name} {one.shape} {one.type}" for one in inputs)
@@ -143,9 +140,7 @@ def _face(options: BackboneOptions) -> FaceInput:
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
     """A session that really runs on the device: onnxruntime falls back to the CPU without a word."""
     if device not in PROVIDERS:
-        raise DeviceError(
-            f"onnxruntime is asked to run on '{device}'; use one of {', '.join(sorted(PROVIDERS))}."
-        )
+        raise DeviceError(f"onnxruntime is asked to run on '{device}'; use one of {', '.join(sorted(PROVIDERS))}.")
     provider, there = PROVIDERS[device], onnxruntime.get_available_providers()
     if provider not in there:
         raise DeviceError(
@@ -158,9 +153,7 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
     try:
         session = onnxruntime.InferenceSession(path, settings, providers=[provider])
     except Exception as error:  # its exceptions share no base class of their own
-        raise WeightsError(
-            f"onnxruntime cannot open {path} ({error}); fetch or export the file again."
-        ) from error
+        raise WeightsError(f"onnxruntime cannot open {path} ({error}); fetch or export the file again.") from error
     if session.get_providers()[0] != provider:
         raise DeviceError(
             f"The device '{device}' is asked for {path.name}, but onnxruntime opened it on "

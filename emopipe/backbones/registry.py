@@ -15,7 +15,7 @@ KINDS: dict[str, str] = {
     "onnx": "emopipe.backbones.onnx",
     "audio_alexnet": "emopipe.backbones.audio_alexnet",
 }
-"""Kind -> the module that holds its `MODALITY`, `TRAINABLE`, `BackboneOptions`, `spec` and `build`."""
+"""Kind -> the module that holds its `BackboneOptions`, `spec` and `build`."""
 
 AUDIO = frozenset({"audio_alexnet"})
 """Kinds that read sound; the others read faces."""
@@ -23,7 +23,7 @@ FIXED = frozenset({"onnx"})
 """Kinds that come trained and cannot be trained here."""
 
 
-def modality(kind: str) -> str:
+def modality(kind: str) -> Modality:
     """`face` or `audio`."""
     return "audio" if kind in AUDIO else "face"
 
@@ -40,24 +40,6 @@ def options_class(kind: str) -> type[Options]:
         ConfigError: There is no such kind.
     """
     return _module(kind).BackboneOptions
-
-
-def modality(kind: str) -> Modality:
-    """What a kind looks at, "face" or "audio".
-
-    Raises:
-        ConfigError: There is no such kind.
-    """
-    return _module(kind).MODALITY
-
-
-def trainable(kind: str) -> bool:
-    """Whether a kind is an `nn.Module` that can be pretrained and loads weights by `weights.load_strict`.
-
-    Raises:
-        ConfigError: There is no such kind.
-    """
-    return _module(kind).TRAINABLE
 
 
 def spec(kind: str, options: Options) -> Spec:

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emopipe.backbones.base import FaceInput, Modality, Spec
+from emopipe.backbones.base import FaceInput, Spec
 from emopipe.options import Options
 
-MODALITY: Modality = "face"
-TRAINABLE = True
 DIM = 512
 
 
@@ -23,7 +21,7 @@ class BackboneOptions(Options):
 def spec(options: BackboneOptions) -> Spec:
     """The paper's 224x224 crop in, normalised as for ImageNet; 512 numbers out."""
     return Spec(
-        modality=MODALITY,
+        modality="face",
         input=FaceInput(145.6, 224, "rgb", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
         dim=DIM,
         licence="BSD-3-Clause (architecture, torchvision); ImageNet weights are bound by ImageNet's terms",

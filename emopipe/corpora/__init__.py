@@ -39,9 +39,7 @@ def scan(kind: str, root: Path, options: Options) -> pd.DataFrame:
     """
     module = _module(kind)
     if not root.is_dir():
-        raise CorpusError(
-            f"The corpus folder {root} does not exist or is no folder: set corpus_root to where it is."
-        )
+        raise CorpusError(f"The corpus folder {root} does not exist or is no folder: set corpus_root to where it is.")
     return check(module.scan(root, options), root, subjects_apart=getattr(options, "subjects_apart", True))
 
 

@@ -1,4 +1,4 @@
-"""The embedded demo corpus: drawn and spoken by this package, so that a fresh machine has real video files to run on."""
+"""The embedded demo corpus: drawn and spoken by this package, so that any machine has real video files to run on."""
 
 import hashlib
 import multiprocessing
@@ -27,7 +27,16 @@ def scan(root: Path, options: DemoOptions) -> pd.DataFrame:
         digest = hashlib.sha256(f"{clip.digest()}/{_drawing_code()}".encode()).hexdigest()
         label = "" if clip.split == "test" else clip.label
         path = f"{clip.clip}.{digest[:8]}.{clip.container}"
-        rows.append({"clip": clip.clip, "path": path, "split": clip.split, "label": label, "subject": clip.subject, "digest": digest})
+        rows.append(
+            {
+                "clip": clip.clip,
+                "path": path,
+                "split": clip.split,
+                "label": label,
+                "subject": clip.subject,
+                "digest": digest,
+            }
+        )
     return from_rows(rows).sort_values("clip", ignore_index=True)
 
 
@@ -38,7 +47,7 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
         CorpusError: The speech synthesizer, which is in the extra `demo`, is not installed.
     """
     try:
-        import parselmouth  # noqa: F401, PLC0415
+        import parselmouth  # noqa: F401
     except ImportError as error:
         raise CorpusError(
             "The demo corpus speaks through praat-parselmouth, which is not installed: pip install 'emopipe[demo]'."
@@ -57,7 +66,7 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
 
 
 def _draw_one(job: tuple[ClipPlan, Path]) -> None:
-    from emopipe.demo.video import draw_clip  # noqa: PLC0415 - only the drawing processes need it
+    from emopipe.demo.video import draw_clip
 
     draw_clip(*job)
 

@@ -41,6 +41,4 @@ def _loops(here: Path, name: str) -> bool:
 
 
 def _unreadable(error: OSError) -> None:
-    raise CorpusError(
-        f"The folder {error.filename} cannot be read ({error.strerror}): make it readable."
-    ) from error
+    raise CorpusError(f"The folder {error.filename} cannot be read ({error.strerror}): make it readable.") from error

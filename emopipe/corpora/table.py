@@ -107,8 +107,7 @@ def _refuse_unsafe_ids(table: pd.DataFrame) -> None:
         clip, fault = next(iter(faults.items()))
         path = table.loc[table["clip"] == clip, "path"].iloc[0]
         raise CorpusError(
-            f"The clip id {clip!r} (path {path!r}) {fault}{_and_more(faults)}, but ids become file names: "
-            "rename it."
+            f"The clip id {clip!r} (path {path!r}) {fault}{_and_more(faults)}, but ids become file names: rename it."
         )
 
 

@@ -13,9 +13,7 @@ def fixed(points: np.ndarray) -> np.ndarray:
     return np.round(np.asarray(points) * 2**SHIFT).astype(np.int32)
 
 
-def fill(
-    picture: np.ndarray, polygon: np.ndarray, colour: ArrayLike, *, blur: float, opacity: float = 1.0
-) -> None:
+def fill(picture: np.ndarray, polygon: np.ndarray, colour: ArrayLike, *, blur: float, opacity: float = 1.0) -> None:
     """Blend a filled polygon (n, 2) into a picture (h, w, 3), in place; `colour` is RGB or such a picture."""
     colour = np.asarray(colour, np.float32)
     box, mask = _patch(picture, polygon, blur)
@@ -62,9 +60,7 @@ def ellipse(centre: tuple[float, float], wide: float, high: float, angle: float 
     return np.stack([centre[0] + cos * x - sin * y, centre[1] + sin * x + cos * y], axis=1)
 
 
-def _patch(
-    picture: np.ndarray, points: np.ndarray, margin: float
-) -> tuple[tuple[slice, slice], np.ndarray | None]:
+def _patch(picture: np.ndarray, points: np.ndarray, margin: float) -> tuple[tuple[slice, slice], np.ndarray | None]:
     """The rectangle around the points with room for the blur, and an empty mask of its size."""
     room = 3 * margin + 2
     left, top = np.maximum(np.floor(points.min(axis=0) - room), 0).astype(int)

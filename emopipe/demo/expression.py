@@ -32,15 +32,11 @@ class Units:
 
 
 EMOTIONS: dict[str, Units] = {
-    "Angry": Units(
-        brow_lower=1.0, lid_raise=0.4, lid_tight=0.8, press=0.9, corner_down=0.3, nose_wrinkle=0.2
-    ),
+    "Angry": Units(brow_lower=1.0, lid_raise=0.4, lid_tight=0.8, press=0.9, corner_down=0.3, nose_wrinkle=0.2),
     "Disgust": Units(
         brow_lower=0.5, lid_tight=0.6, cheek=0.4, nose_wrinkle=1.0, upper_lip=1.0, corner_down=0.5, part=0.3
     ),
-    "Fear": Units(
-        inner_brow=0.9, outer_brow=0.5, brow_lower=0.4, lid_raise=1.0, stretch=1.0, part=0.6, jaw=0.25
-    ),
+    "Fear": Units(inner_brow=0.9, outer_brow=0.5, brow_lower=0.4, lid_raise=1.0, stretch=1.0, part=0.6, jaw=0.25),
     "Happy": Units(cheek=0.9, lid_tight=0.25, corner_up=1.0, stretch=0.25, part=0.7),
     "Neutral": Units(),
     "Sad": Units(inner_brow=0.9, brow_lower=0.25, lid_droop=0.6, corner_down=1.0, chin=0.7, gaze_down=0.7),

@@ -11,7 +11,6 @@ from emopipe.demo.materials import materials
 from emopipe.demo.plan import ClipPlan
 from emopipe.demo.scene import FRAME_HEIGHT, FRAME_WIDTH, add_shoulders, compose, poses, room
 
-FRAME_RATE = 15
 SENSOR_NOISE = 0.012
 
 
@@ -42,9 +41,7 @@ def draw_frames(plan: ClipPlan, loudness: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.array(frames), np.array(landmarks)
 
 
-def _camera(
-    picture: np.ndarray, person: Identity, noise: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
+def _camera(picture: np.ndarray, person: Identity, noise: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """The lamp's warmth and the sensor's noise, of which every frame sees another part: uint8."""
     tint = np.float32([1 + person.warmth, 1, 1 - person.warmth])
     top, left = random.integers(np.array(noise.shape[:2]) - picture.shape[:2])

@@ -8,6 +8,7 @@ from emopipe.demo.face import Head
 from emopipe.demo.geometry import CENTRE_X, EYES_Y
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 240
+FRAME_RATE = 15
 HEAD_SCALE = 0.5
 PIVOT = (CENTRE_X, EYES_Y + 60)
 """The head turns about its middle."""
@@ -41,7 +42,7 @@ def _dull_colour(random: np.random.Generator) -> np.ndarray:
 
 def poses(frames: int, random: np.random.Generator) -> np.ndarray:
     """From the head's canvas to the frame, for every frame: (frames, 2, 3); the head sways and rolls."""
-    time = np.arange(frames) / 15
+    time = np.arange(frames) / FRAME_RATE
     place = random.uniform([138, 112], [182, 130])
     size, tilt = HEAD_SCALE * random.uniform(0.92, 1.1), random.normal(0, 4)
 

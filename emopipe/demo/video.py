@@ -8,9 +8,9 @@ import av
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from emopipe.demo.frames import FRAME_RATE, draw_frames
+from emopipe.demo.frames import draw_frames
 from emopipe.demo.plan import ClipPlan
-from emopipe.demo.scene import FRAME_HEIGHT, FRAME_WIDTH
+from emopipe.demo.scene import FRAME_HEIGHT, FRAME_RATE, FRAME_WIDTH
 from emopipe.demo.speech import SAMPLE_RATE, speak
 
 CODECS = {"mp4": ("libx264", "aac"), "avi": ("mpeg4", "libmp3lame")}

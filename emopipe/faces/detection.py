@@ -60,9 +60,7 @@ class Framing:
         return Detections(box[order].reshape(-1, 4), landmarks[order], score[order])
 
 
-def frame_for_net(
-    frame: np.ndarray, max_side: int, pad: float, *, multiple: int = 1
-) -> tuple[np.ndarray, Framing]:
+def frame_for_net(frame: np.ndarray, max_side: int, pad: float, *, multiple: int = 1) -> tuple[np.ndarray, Framing]:
     """Scale a frame down and put a black border around it, as a detector's net wants it.
 
     The border is for films of faces that fill the frame: some detectors, MTCNN most, find a face more surely

@@ -66,9 +66,7 @@ def cpu_session(net: Path | bytes, threads: int) -> onnxruntime.InferenceSession
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
         where = "a detector's net" if isinstance(net, bytes) else str(net)
-        raise WeightsError(
-            f"onnxruntime cannot read {where} as an ONNX net ({error}): get the file again."
-        ) from error
+        raise WeightsError(f"onnxruntime cannot read {where} as an ONNX net ({error}): get the file again.") from error
 
 
 def free_size(path: Path) -> bytes:

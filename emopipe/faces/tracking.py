@@ -79,9 +79,7 @@ def main_track(tracks: Sequence[Track], frame_size: tuple[int, int]) -> int:
     return ranks.index(max(ranks))
 
 
-def _costs(
-    track: list[tuple[int, int]], detections: Sequence[Detections], times: np.ndarray, t: int
-) -> np.ndarray:
+def _costs(track: list[tuple[int, int]], detections: Sequence[Detections], times: np.ndarray, t: int) -> np.ndarray:
     """(N,) cost of taking each of frame t's detections for the track's next one."""
     box = detections[t].box
     last = detections[track[-1][0]].box[track[-1][1]]
@@ -94,9 +92,7 @@ def _costs(
     return np.where((distance <= FARTHEST) & (change <= LARGEST_CHANGE), cost, FORBIDDEN)
 
 
-def _motion(
-    track: list[tuple[int, int]], detections: Sequence[Detections], times: np.ndarray, t: int
-) -> np.ndarray:
+def _motion(track: list[tuple[int, int]], detections: Sequence[Detections], times: np.ndarray, t: int) -> np.ndarray:
     """(4,) how far the track's box would have moved by frame t at its last speed; zeros if it has none."""
     if len(track) < 2:
         return np.zeros(4)

@@ -22,7 +22,10 @@ class StreamEncoder(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         dim = len(mean)
-        attention = {"transformer": lambda: TransformerAttention(dim, hidden=options.hidden), "mean": lambda: MeanPooling(dim)}
+        attention = {
+            "transformer": lambda: TransformerAttention(dim, hidden=options.hidden),
+            "mean": lambda: MeanPooling(dim),
+        }
         self.attention = attention[options.attention]()
         self.out_dim = self.attention.out_dim
         self.norm = nn.LayerNorm(self.out_dim)
@@ -84,7 +87,9 @@ class FusionModel(nn.Module):
         if not self.training or not self.modality_dropout or len(names) < 2:
             return streams
         clips = len(next(iter(streams.values()))[1])
-        present = {n: torch.stack([m.any(1) for s, (_, m) in streams.items() if self.modalities[s] == n]).any(0) for n in names}
+        present = {
+            n: torch.stack([m.any(1) for s, (_, m) in streams.items() if self.modalities[s] == n]).any(0) for n in names
+        }
         both = torch.stack(list(present.values())).all(0)
         hidden = torch.where(
             both & (torch.rand(clips) < self.modality_dropout).to(both.device),

@@ -58,11 +58,13 @@ def fit(
         name: What the log calls it.
     """
     rows = np.flatnonzero(~left_out[samples.clip])
+    if len(rows) == 1:
+        rows = rows.repeat(2)  # batch normalisation needs two
     rng = torch.Generator().manual_seed(options.seed)
     steps = max(1, len(rows) // options.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
-    model.to(device)
+    model.to(device, memory_format=torch.channels_last)  # about twice as fast on a CPU
     losses = []
     for epoch in range(options.epochs):
         model.train()
@@ -89,7 +91,7 @@ def _step(
     device = model.head.weight.device
     target = torch.from_numpy(targets).to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        logits = model(batch.to(device))
+        logits = model(batch.to(device, memory_format=torch.channels_last))
     loss = F.cross_entropy(logits.float(), target, label_smoothing=options.label_smoothing)
     optimizer.zero_grad()
     loss.backward()

@@ -6,6 +6,7 @@ import pandas as pd
 
 from emopipe.corpora.table import stable_hash
 
+
 def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:
     """Clip id -> fold (0 to folds - 1) of the training clips.
 

@@ -163,4 +163,3 @@ def _mask(picture: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         start = int(torch.randint(extent - width + 1, (1,), generator=rng))
         picture.narrow(axis, start, width).zero_()
     return picture + 0.05 * torch.randn(picture.shape, generator=rng)
-

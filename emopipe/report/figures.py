@@ -9,7 +9,7 @@ import pandas as pd
 from emopipe.files import replacing
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend has to be chosen first
+from matplotlib import pyplot as plt
 
 
 def confusion_matrix(counts: pd.DataFrame, title: str, path: Path) -> None:
@@ -23,7 +23,9 @@ def confusion_matrix(counts: pd.DataFrame, title: str, path: Path) -> None:
     axes.set_ylabel("labelled")
     axes.set_title(title, fontsize=10)
     for (row, column), count in np.ndenumerate(counts.to_numpy()):
-        axes.text(column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black")
+        axes.text(
+            column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black"
+        )
     figure.colorbar(image, ax=axes, label="share of the class")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, metadata={"Software": None})

@@ -11,7 +11,12 @@ SHOWN = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1", "coverage
 
 def markdown(metrics: pd.DataFrame, run: str) -> str:
     """The metrics as a Markdown table: n of N right, percentages."""
-    lines = [f"# Run {run}", "", "| model | split | right | " + " | ".join(SHOWN.values()) + " |", "|---|---|---|" + "---|" * 4]
+    lines = [
+        f"# Run {run}",
+        "",
+        "| model | split | right | " + " | ".join(SHOWN.values()) + " |",
+        "|---|---|---|" + "---|" * 4,
+    ]
     lines += ["| " + " | ".join(cells) + " |" for cells in _cells(metrics)]
     lines += ["", "Accuracy, UAR and macro F1 are over all clips of the split; coverage is the share of clips that the"]
     lines += ["model had anything to go by. Numbers of epochs are fixed in the config: no split shown here chose them."]

@@ -82,7 +82,9 @@ def _row(clips: Reader, clip: str, detect: Detect, pool: Executor, quality: int)
     frames = decode_jpegs(clips.field(clip, "jpeg"), sizes)
     faces = assemble(frames, times, list(pool.map(detect, frames)))
     if not faces.mask.any():
-        return Row(clip, digest, "no_face", f"no face in {len(frames)} sampled frames", {"mask": faces.mask, "time": times})
+        return Row(
+            clip, digest, "no_face", f"no face in {len(frames)} sampled frames", {"mask": faces.mask, "time": times}
+        )
     return Row(clip, digest, OK, faces.note, _arrays(faces, times, quality))
 
 
@@ -97,5 +99,3 @@ def _arrays(faces: ClipFaces, times: np.ndarray, quality: int) -> dict[str, np.n
         **per_frame,
         **per_detection,
     }
-
-

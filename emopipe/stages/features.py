@@ -50,9 +50,7 @@ def run(
     """
     where = devices.prepare(device, threads)
     options = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
-    network = Extractor(
-        recipe["kind"], options, weights=weights, pretrained=pretrained, where=where, threads=threads
-    )
+    network = Extractor(recipe["kind"], options, weights=weights, pretrained=pretrained, where=where, threads=threads)
     spec = network.spec
     with (
         Reader(source) as clips,
@@ -61,7 +59,11 @@ def run(
     ):
         kept = {clip: row for clip in clips.clips if (row := done.get(clip, clips.digest[clip]))}
         new = iter([clip for clip in clips.clips if clip not in kept])
-        made = _face_rows(clips, new, network, recipe["batch"]) if spec.modality == "face" else _audio_rows(clips, new, network)
+        made = (
+            _face_rows(clips, new, network, recipe["batch"])
+            if spec.modality == "face"
+            else _audio_rows(clips, new, network)
+        )
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
             writer.add(kept[clip] if clip in kept else next(made))

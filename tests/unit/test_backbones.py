@@ -46,9 +46,7 @@ def audio(spectrum="spectrogram", **keys):
 
 
 def test_unknown_kind_is_answered_with_the_known():
-    with pytest.raises(
-        ConfigError, match="no backbone of kind 'vgg'; use one of audio_alexnet, expression, ir50"
-    ):
+    with pytest.raises(ConfigError, match="no backbone of kind 'vgg'; use one of audio_alexnet, expression, ir50"):
         registry.spec("vgg", None)
 
 
@@ -121,9 +119,7 @@ def test_golden_values_of_the_papers_networks():
         "expression": (112.0, 48, "gray"),
     }
     faces = np.broadcast_to(ONE_PIXEL, (1, 224, 224, 3))
-    np.testing.assert_allclose(
-        pixel["resnet18"].prepare(faces)[0, :, 0, 0], [-1.60416, -1.68557, -1.63015], atol=1e-5
-    )
+    np.testing.assert_allclose(pixel["resnet18"].prepare(faces)[0, :, 0, 0], [-1.60416, -1.68557, -1.63015], atol=1e-5)
     np.testing.assert_allclose(
         pixel["ir50"].prepare(faces[:, :112, :112])[0, :, 0, 0], [-0.76471, -0.84314, -0.92157], atol=1e-5
     )
@@ -180,9 +176,7 @@ def test_ir50_is_insightfaces():
 def test_ir50_halves_its_map_stage_by_stage():
     module, sides = network("ir50"), []
     for number in range(1, 5):
-        module.get_submodule(f"layer{number}").register_forward_hook(
-            lambda *seen: sides.append(seen[2].shape[1:])
-        )
+        module.get_submodule(f"layer{number}").register_forward_hook(lambda *seen: sides.append(seen[2].shape[1:]))
     with torch.no_grad():
         module(torch.zeros(1, 3, 112, 112))
     assert [tuple(side) for side in sides] == [(64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7)]
@@ -239,9 +233,7 @@ def test_expression_refuses_a_size_that_does_not_halve():
 
 def test_alexnet_is_torchvisions():
     logmel = network("audio_alexnet", spectrum={"kind": "logmel"}, batch_norm=False)
-    shapes = {
-        key: tuple(tensor.shape) for key, tensor in logmel.state_dict().items() if key.endswith("weight")
-    }
+    shapes = {key: tuple(tensor.shape) for key, tensor in logmel.state_dict().items() if key.endswith("weight")}
     assert count(logmel) == 2_469_696  # torchvision's alexnet().features
     assert shapes == {
         "features.0.weight": (64, 3, 11, 11),
@@ -253,9 +245,7 @@ def test_alexnet_is_torchvisions():
     assert audio(width=1.0).features[0].weight.shape == (64, 1, 11, 11)
 
 
-@pytest.mark.parametrize(
-    ("spectrum", "shape", "rows"), [("spectrogram", (1, 200), 5), ("logmel", (3, 64), 1)]
-)
+@pytest.mark.parametrize(("spectrum", "shape", "rows"), [("spectrogram", (1, 200), 5), ("logmel", (3, 64), 1)])
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_any_duration(spectrum, shape, rows, batch_norm):
     module = audio(spectrum, batch_norm=batch_norm)
@@ -338,8 +328,7 @@ def test_weights_come_back(linear, tmp_path):
     other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     weights.load_strict(other, path)
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(linear.state_dict().values(), other.state_dict().values(), strict=True)
+        torch.equal(a, b) for a, b in zip(linear.state_dict().values(), other.state_dict().values(), strict=True)
     )
     assert weights.read_metadata(path) == metadata
     first = path.read_bytes()
@@ -373,9 +362,7 @@ def test_torch_files_load_without_counters_and_without_a_head(linear, tmp_path):
 
 
 def test_missing_weights_say_what_where_and_how(linear, tmp_path):
-    with pytest.raises(
-        WeightsError, match=r"none\.pth of Sequential are missing; put a .* there \(download .*correct"
-    ):
+    with pytest.raises(WeightsError, match=r"none\.pth of Sequential are missing; put a .* there \(download .*correct"):
         weights.load_strict(linear, tmp_path / "none.pth")
     with pytest.raises(WeightsError, match=r"none\.safetensors cannot be read"):
         weights.read_metadata(tmp_path / "none.safetensors")
@@ -435,9 +422,7 @@ def test_a_whole_model_or_a_training_state_is_refused(linear, tmp_path):
 @pytest.mark.parametrize("kept", [0, 100, 0.9])
 def test_a_cut_file_is_refused(linear, tmp_path, name, kept):
     path = tmp_path / name
-    save_file(linear.state_dict(), path) if name.endswith("tensors") else torch.save(
-        linear.state_dict(), path
-    )
+    save_file(linear.state_dict(), path) if name.endswith("tensors") else torch.save(linear.state_dict(), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole)) if kept == 0.9 else kept])
     with pytest.raises(WeightsError, match=r"cannot be read|are not opened"):
@@ -515,9 +500,7 @@ def test_onnx_garbage_is_refused(tmp_path):
 
 @pytest.mark.parametrize("keys", [{"size": 8}, {"colour": "gray", "mean": [0], "std": [1]}])
 def test_onnx_of_another_geometry_is_refused(tmp_path, keys):
-    with pytest.raises(
-        WeightsError, match=r"takes in x \['N', 3, 4, 4\] tensor\(float\), but .* correct `size`"
-    ):
+    with pytest.raises(WeightsError, match=r"takes in x \['N', 3, 4, 4\] tensor\(float\), but .* correct `size`"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path), **keys))
 
 
@@ -543,17 +526,13 @@ def test_onnx_data_beside_the_network_is_read(tmp_path):
     with pytest.raises(WeightsError, match=r"keeps 'w' in .*w\.bin, which is missing; put that file there"):
         registry.build("onnx", onnx_options(path))
     (tmp_path / "w.bin").write_bytes(np.full(3, 2, np.float32).tobytes())
-    assert registry.build("onnx", onnx_options(path))(np.ones((1, 3, 4, 4), np.float32)).tolist() == [
-        [2, 2, 2]
-    ]
+    assert registry.build("onnx", onnx_options(path))(np.ones((1, 3, 4, 4), np.float32)).tolist() == [[2, 2, 2]]
 
 
 def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
     from emopipe.backbones.onnx import _external
 
-    hidden = TensorProto(
-        name="deep", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL
-    )
+    hidden = TensorProto(name="deep", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     hidden.external_data.add(key="location", value="/etc/hostname")
     constant = helper.make_node("Constant", [], ["c"], value=hidden)
     branch = helper.make_graph([constant], "branch", [], [])
@@ -579,9 +558,7 @@ def test_onnx_silent_fallback_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
-    with pytest.raises(
-        DeviceError, match="but onnxruntime opened it on CPUExecutionProvider; check the CUDA"
-    ):
+    with pytest.raises(DeviceError, match="but onnxruntime opened it on CPUExecutionProvider; check the CUDA"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path)), device="cuda")
 
 

@@ -304,9 +304,7 @@ def test_folder_duplicate_stems(root):
 
 def test_folder_errors(root):
     touch(root, "happy/1.mp4", "loose.mp4")
-    with pytest.raises(
-        CorpusError, match=r"files loose\.mp4 in .* no class's folder, where <class>/<file> was"
-    ):
+    with pytest.raises(CorpusError, match=r"files loose\.mp4 in .* no class's folder, where <class>/<file> was"):
         scan("folder", root)
     (root / "loose.mp4").unlink()
     touch(root, "test/happy/2.mp4")
@@ -354,9 +352,7 @@ def test_table_without_splits(root):
 def test_table_by_subject(root):
     touch(root, *(f"{i}.mp4" for i in range(6)))
     table(root, "path,label,subject\n" + "".join(f"{i}.mp4,joy,{i // 2}\n" for i in range(6)))
-    assert (
-        scan("table", root, val_subjects=[1])["split"].tolist() == ["train"] * 2 + ["val"] * 2 + ["train"] * 2
-    )
+    assert scan("table", root, val_subjects=[1])["split"].tolist() == ["train"] * 2 + ["val"] * 2 + ["train"] * 2
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ def series(items):
 
 
 def clips_of(per_class, classes=CLASSES):
-    return from_rows(
-        {"clip": f"{label}{i:03d}", "label": label} for label in classes for i in range(per_class)
-    )
+    return from_rows({"clip": f"{label}{i:03d}", "label": label} for label in classes for i in range(per_class))
 
 
 def drawn(table, **options):

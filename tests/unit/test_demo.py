@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from emopipe.demo.acting import face_mix, voice_mix
 from emopipe.demo.expression import EMOTIONS, Units, with_speech
-from emopipe.demo.frames import FRAME_RATE, draw_frames
+from emopipe.demo.frames import draw_frames
 from emopipe.demo.geometry import geometry
 from emopipe.demo.identity import identity
 from emopipe.demo.plan import DemoOptions, plan
+from emopipe.demo.scene import FRAME_RATE
 from emopipe.demo.speech import EMOTIONS as PROSODIES
 from emopipe.demo.speech import SAMPLE_RATE, speak
 from emopipe.demo.video import draw_clip, mouth_opening
@@ -92,9 +93,7 @@ class TestActing:
         drawn = {label: geometry(identity(MP4), units) for label, units in EMOTIONS.items()}
         corner = {label: shape.landmarks()[3:, 1].mean() for label, shape in drawn.items()}
         brow = {label: shape.brows[0][0, 1] for label, shape in drawn.items()}
-        opening = {
-            label: np.ptp([s.eyes[0].upper, s.eyes[0].lower], axis=(0, 1))[1] for label, s in drawn.items()
-        }
+        opening = {label: np.ptp([s.eyes[0].upper, s.eyes[0].lower], axis=(0, 1))[1] for label, s in drawn.items()}
         # y points down, so above means smaller.
         assert corner["Happy"] < corner["Neutral"] < corner["Sad"]
         assert brow["Surprise"] < brow["Neutral"] < brow["Angry"]
@@ -143,7 +142,7 @@ class TestDrawClip:
         assert 1 <= len(pictures) / FRAME_RATE <= 3
         assert rate == SAMPLE_RATE
         assert len(samples) / rate == pytest.approx(len(pictures) / FRAME_RATE, abs=0.15)
-        assert 0.01 < np.sqrt(np.mean(samples**2)) and np.abs(samples).max() <= 1.5
+        assert np.sqrt(np.mean(samples**2)) > 0.01 and np.abs(samples).max() <= 1.5
 
     def test_leaves_nothing_when_it_fails(self, tmp_path, monkeypatch):
         def broken(path, *_):

@@ -14,9 +14,7 @@ from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive_arcface, de
 TOLERANCE = 2.5  # mean absolute difference in grey levels; each planted mistake costs 2.5 times as much
 SHIFTED = [(1, 0), (0, 1), (-1, 0), (0, -1)]
 
-transforms = st.tuples(
-    st.floats(0.05, 20), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500)
-)
+transforms = st.tuples(st.floats(0.05, 20), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
 
 
 def texture(units):

@@ -63,9 +63,7 @@ def test_options_refuse_what_makes_no_sense(kind):
 @pytest.mark.parametrize(("kind", "source"), [("scrfd", "deepinsight/insightface"), ("yunet", "opencv_zoo")])
 def test_missing_weights_are_answered_with_what_where_and_how(kind, source, tmp_path):
     options = detectors.options_class(kind)
-    with pytest.raises(
-        WeightsError, match=rf"needs a weights file.*https://github.com/.*{source}.*`weights`"
-    ):
+    with pytest.raises(WeightsError, match=rf"needs a weights file.*https://github.com/.*{source}.*`weights`"):
         detectors.build(kind, options())
     path = str(tmp_path / "net.onnx")
     with pytest.raises(WeightsError, match=source) as raised:

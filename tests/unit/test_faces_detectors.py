@@ -27,9 +27,7 @@ needs_shared = pytest.mark.skipif(
 def build(kind, **options):
     if kind in WEIGHTS:
         if not SHARED:
-            pytest.skip(
-                f"{kind} needs weights, and EMOPIPE_SHARED does not name the folder that holds weights/"
-            )
+            pytest.skip(f"{kind} needs weights, and EMOPIPE_SHARED does not name the folder that holds weights/")
         options["weights"] = str(Path(SHARED) / "weights" / WEIGHTS[kind])
     return detectors.build(kind, detectors.options_class(kind)(**options))
 
@@ -79,9 +77,7 @@ def grey_ellipse(seed):
     """A flat grey ellipse with a soft edge on a soft background: no face, though shaped like one."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(0, rng.uniform(-60, 60), 576)[:, None] + np.linspace(0, rng.uniform(-60, 60), 720)
-    frame = (np.clip(ramp + rng.uniform(60, 180), 0, 255)[..., None] * rng.uniform(0.7, 1, 3)).astype(
-        np.float32
-    )
+    frame = (np.clip(ramp + rng.uniform(60, 180), 0, 255)[..., None] * rng.uniform(0.7, 1, 3)).astype(np.float32)
     mask, side = np.zeros((576, 720), np.float32), int(rng.uniform(0.38, 0.62) * 576)
     cv2.ellipse(mask, (int(rng.uniform(220, 500)), 288), (side // 2, int(side * 0.56)), 0, 0, 360, 1, -1)
     mask = cv2.GaussianBlur(mask, (0, 0), side * 0.02)[..., None]

@@ -57,6 +57,8 @@ def test_two_faces_that_cross_keep_their_tracks(swapped):
 def test_a_face_that_stops_is_still_the_same():
     x = [100, 160, 220, 280, 280, 280, 280]
     assert len(link([faces((v, 200, 100)) for v in x], seconds(7))) == 1
+    far_foretold = [faces((v, 200, 60)) for v in (100, 140, 140)]
+    assert len(link(far_foretold, np.array([0, 0.25, 1.25]))) == 1
 
 
 @pytest.mark.parametrize(("missed", "n_tracks"), [(1, 1), (MOST_MISSED, 1), (MOST_MISSED + 1, 2)])

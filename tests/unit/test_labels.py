@@ -35,9 +35,7 @@ def test_no_name_has_two_meanings():
 
 
 def test_unknown_name_gets_near_matches():
-    with pytest.raises(
-        CorpusError, match=r"^The class 'Angrry' of a\.avi is unknown .*did you mean Angry\?$"
-    ):
+    with pytest.raises(CorpusError, match=r"^The class 'Angrry' of a\.avi is unknown .*did you mean Angry\?$"):
         canonical("Angrry", of="a.avi")
     with pytest.raises(CorpusError, match=r"'zzz' is unknown \(expected one of Angry, .*rename it\.$"):
         canonical("zzz")

