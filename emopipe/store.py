@@ -112,10 +112,11 @@ class Writer:
 
     def _finish(self) -> None:
         for name, offsets in self._offsets.items():
-            self._file[f"fields/{name}/offsets"] = np.asarray(offsets, np.int64)
+            self._file.create_dataset(f"fields/{name}/offsets", data=np.asarray(offsets, np.int64))
         columns = zip(*self._rows, strict=True) if self._rows else ([], [], [], [])
         for name, column in zip(("id", "digest", "status", "reason"), columns, strict=True):
-            self._file[f"clips/{name}"] = np.array([text.encode() for text in column] or [], dtype=np.bytes_)
+            # create_dataset, not assignment: groups that an assignment makes on the way carry time stamps.
+            self._file.create_dataset(f"clips/{name}", data=np.array([text.encode() for text in column], np.bytes_))
         self._attributes["clips_digest"] = clips_digest([row[:2] for row in self._rows])
         for name, value in sorted(self._attributes.items()):
             self._file.attrs[name] = value

@@ -21,7 +21,7 @@ from emopipe.demo.video import draw_clip, mouth_opening
 from emopipe.labels import CLASSES
 
 CLIPS = {clip.clip: clip for clip in plan(DemoOptions())}
-MP4 = next(c for c in CLIPS.values() if c.container == "mp4")
+MP4 = CLIPS["s04_neutral_3"]  # of this one x264 once wrote other bytes every time
 AVI = next(c for c in CLIPS.values() if c.container == "avi")
 
 
@@ -131,11 +131,11 @@ class TestSpeech:
 class TestDrawClip:
     @pytest.mark.parametrize(("clip", "codecs"), [(MP4, ("h264", "aac")), (AVI, ("mpeg4", "mp3float"))])
     def test_writes_a_whole_video(self, tmp_path, clip, codecs):
-        paths = [tmp_path / f"{name}.{clip.container}" for name in ("once", "again")]
+        paths = [tmp_path / f"{name}.{clip.container}" for name in ("once", "twice", "thrice")]
         for path in paths:
             draw_clip(clip, path)
         assert sorted(tmp_path.iterdir()) == sorted(paths), "a temporary file was left behind"
-        assert paths[0].read_bytes() == paths[1].read_bytes()
+        assert len({path.read_bytes() for path in paths}) == 1
         names, pictures, samples, rate = _decoded(paths[0])
         assert names == codecs
         assert pictures[0].shape == (240, 320, 3)

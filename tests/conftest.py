@@ -1,0 +1,59 @@
+"""What tests share: where real data lies, and short clips made on the spot."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and weights."""
+    if "EMOPIPE_SHARED" not in os.environ:
+        pytest.skip("EMOPIPE_SHARED is not set: it names the folder that holds data/, weights/ and tools/")
+    return Path(os.environ["EMOPIPE_SHARED"])
+
+
+def write_clip(
+    path: Path,
+    *,
+    seconds: float = 1.0,
+    fps: int = 10,
+    size: tuple[int, int] = (64, 48),
+    video: str | None = "mpeg4",
+    audio: str | None = "mp3",
+    rate: int = 44_100,
+    layout: str = "mono",
+    times: list[int] | None = None,
+) -> Path:
+    """A clip whose frame k has the grey level 20 + 4 k and whose sound is a tone of 440 Hz.
+
+    `times` are the frames' stamps in ticks of 1/fps, for a variable frame rate.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamps = list(range(round(seconds * fps))) if times is None else times
+    with av.open(str(path), "w") as out:
+        pictures = out.add_stream(video, rate=fps) if video else None
+        sound = out.add_stream(audio, rate=rate, layout=layout) if audio else None
+        if pictures is not None:
+            pictures.width, pictures.height, pictures.pix_fmt = *size, "yuv420p"
+            pictures.bit_rate = 2_000_000
+            for number, stamp in enumerate(stamps):
+                frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 20 + 4 * number, np.uint8), "bgr24")
+                frame.pts, frame.time_base = stamp, Fraction(1, fps)
+                out.mux(pictures.encode(frame))
+            out.mux(pictures.encode())
+        if sound is not None:
+            wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+            channels = len(av.AudioLayout(layout).channels)
+            step = sound.codec_context.frame_size or 1152
+            for start in range(0, len(wave), step):
+                block = np.repeat(wave[None, start : start + step], channels, 0).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", layout)
+                frame.rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+                out.mux(sound.encode(frame))
+            out.mux(sound.encode())
+    return path

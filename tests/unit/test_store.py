@@ -1,0 +1,104 @@
+"""The cache's file format."""
+
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from emopipe.errors import CacheError
+from emopipe.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
+
+FIELDS = {"x": Field("f4", (3,)), "bytes": Field("u1")}
+RECIPE = {"stage": "test", "lr": 0.1}
+
+
+def rows():
+    rng = np.random.default_rng(0)
+    return [
+        Row("a", "d1", "ok", "", {"x": rng.normal(size=(4, 3)).astype("f4"), "bytes": np.arange(5, dtype="u1")}),
+        Row("ünïcode clip", "d2", "no_face", "no face — none", {}),
+        Row("c", "d3", "ok", "", {"x": rng.normal(size=(1, 3)).astype("f4")}),
+    ]
+
+
+def write(path, content=None, recipe=RECIPE):
+    with Writer(path, FIELDS, stage="test", recipe=recipe) as writer:
+        for row in rows() if content is None else content:
+            writer.add(row)
+        writer.note(device="cpu")
+    return path
+
+
+def test_what_is_written_is_read(tmp_path):
+    with Reader(write(tmp_path / "a.h5")) as reader:
+        assert reader.clips == ["a", "ünïcode clip", "c"]
+        for row, found in zip(rows(), reader.rows(), strict=True):
+            assert (found.clip, found.digest, found.status, found.reason) == (row.clip, row.digest, row.status, row.reason)
+            for name, field in FIELDS.items():
+                expected = row.arrays.get(name, np.empty((0, *field.row), field.dtype))
+                np.testing.assert_array_equal(found.arrays[name], expected)
+                assert found.arrays[name].dtype == field.dtype
+        data, offsets = reader.flat("x")
+        assert data.shape == (5, 3)
+        assert offsets.tolist() == [0, 4, 4, 5]
+        assert reader.attributes["device"] == "cpu"
+        assert reader.fields == {"x": Field("<f4", (3,)), "bytes": Field("|u1")}
+        assert "c" in reader and "b" not in reader
+
+
+def test_no_clips(tmp_path):
+    with Reader(write(tmp_path / "a.h5", [])) as reader:
+        assert reader.clips == []
+        assert reader.flat("x")[0].shape == (0, 3)
+
+
+def test_equal_content_equal_bytes(tmp_path):
+    first = write(tmp_path / "a.h5").read_bytes()
+    time.sleep(1.1)  # time stamps of HDF5 have a resolution of a second
+    assert write(tmp_path / "b.h5").read_bytes() == first
+
+
+def test_absent_after_a_failure(tmp_path):
+    path = tmp_path / "a.h5"
+    with pytest.raises(RuntimeError), Writer(path, FIELDS, stage="test", recipe=RECIPE) as writer:
+        writer.add(rows()[0])
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    write(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="rows of"), Writer(path, FIELDS, stage="test", recipe=RECIPE) as writer:
+        writer.add(Row("a", "d", "ok", "", {"x": np.zeros((2, 4), "f4")}))
+    assert path.read_bytes() == before  # what stood there stands there still
+
+
+def test_an_unknown_field_is_refused(tmp_path):
+    with pytest.raises(KeyError, match="y"), Writer(tmp_path / "a.h5", FIELDS, stage="test", recipe=RECIPE) as writer:
+        writer.add(Row("a", "d", "ok", "", {"y": np.zeros(2)}))
+
+
+def test_made_by(tmp_path):
+    path = write(tmp_path / "a.h5")
+    clips = clips_digest([(row.clip, row.digest) for row in rows()])
+    assert made_by(path, RECIPE)
+    assert made_by(path, {"lr": 0.1, "stage": "test"})  # the order of keys does not count
+    assert not made_by(path, {**RECIPE, "lr": 0.2})
+    assert stands_for(path, RECIPE, clips)
+    assert not stands_for(path, RECIPE, clips_digest([("a", "d1")]))
+    assert not made_by(tmp_path / "absent.h5", RECIPE)
+    (tmp_path / "text.h5").write_text("no HDF5")
+    assert not made_by(tmp_path / "text.h5", RECIPE)
+
+
+def test_what_is_no_cache_file_is_refused(tmp_path):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    path = write(tmp_path / "schema.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["schema"] = 99
+    whole = write(tmp_path / "whole.h5").read_bytes()
+    (tmp_path / "half.h5").write_bytes(whole[: len(whole) // 2])
+    for name in ("absent", "text", "other", "schema", "half"):
+        with pytest.raises(CacheError, match=f"{name}.h5"):
+            Reader(tmp_path / f"{name}.h5")
