@@ -16,7 +16,7 @@ from emopipe.demo.speech import SAMPLE_RATE, speak
 CODECS = {"mp4": ("libx264", "aac"), "avi": ("mpeg4", "libmp3lame")}
 VIDEO_OPTIONS = {
     # Without cpu-independent, x264's fastest routines give other bytes from run to run, even on one thread.
-    "libx264": {"preset": "veryfast", "crf": "21", "threads": "1"},
+    "libx264": {"preset": "veryfast", "crf": "21", "threads": "1", "x264-params": "cpu-independent=1"},
     "mpeg4": {"qmin": "3", "qmax": "5", "threads": "1"},
 }
 

@@ -41,7 +41,8 @@ class FaceSamples:
         for path in shards:
             with Reader(path) as faces:
                 for clip in wanted.intersection(faces.clips):
-                    found[clip] = _to_channels(read_crops(faces, clip, geometry, margin=MARGIN), geometry)
+                    if len(crops := read_crops(faces, clip, geometry, margin=MARGIN)):
+                        found[clip] = _to_channels(crops, geometry)
                     progress.advance()
         self.clips = [clip for clip in clips if clip in found]
         side = round(MARGIN * geometry.size)

@@ -21,7 +21,9 @@ def count(n):
 
 @pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv", "a.mov"])
 def test_containers(tmp_path, name):
-    media = read_clip(write_clip(tmp_path / name, seconds=2, audio="aac" if name[2:] in ("mp4", "mov") else "mp3"), count(5))
+    media = read_clip(
+        write_clip(tmp_path / name, seconds=2, audio="aac" if name[2:] in ("mp4", "mov") else "mp3"), count(5)
+    )
     assert media.status == "ok"
     assert levels(media) == [2, 6, 10, 14, 18]  # the middles of five parts of twenty frames
     assert media.times == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8], abs=0.11)  # AVI stamps may be a frame late
@@ -37,7 +39,9 @@ def test_policies(tmp_path):
     assert len(read_clip(path, DecodeOptions(policy="all", max_frames=4)).jpegs) == 4
 
 
-@pytest.mark.parametrize("values", [{"policy": "fps"}, {"policy": "count", "count": 3, "fps": 2.0}, {"policy": "all", "count": 3}])
+@pytest.mark.parametrize(
+    "values", [{"policy": "fps"}, {"policy": "count", "count": 3, "fps": 2.0}, {"policy": "all", "count": 3}]
+)
 def test_a_policy_takes_its_own_key_alone(values):
     with pytest.raises(ValidationError, match="policy"):
         DecodeOptions(**values)
@@ -51,7 +55,9 @@ def test_variable_frame_rate(tmp_path):
 
 
 def test_odd_size_and_limit(tmp_path):
-    media = read_clip(write_clip(tmp_path / "a.avi", size=(66, 34)), DecodeOptions(policy="count", count=1, max_side=33))
+    media = read_clip(
+        write_clip(tmp_path / "a.avi", size=(66, 34)), DecodeOptions(policy="count", count=1, max_side=33)
+    )
     assert cv2.imdecode(np.frombuffer(media.jpegs[0], np.uint8), 1).shape == (17, 33, 3)
 
 
@@ -75,7 +81,12 @@ def test_one_modality(tmp_path):
 
 def test_unreadable(tmp_path):
     whole = write_clip(tmp_path / "a.avi", seconds=3).read_bytes()
-    for name, content in {"empty": b"", "head": whole[:700], "half": whole[: len(whole) // 2], "text": b"no video\n"}.items():
+    for name, content in {
+        "empty": b"",
+        "head": whole[:700],
+        "half": whole[: len(whole) // 2],
+        "text": b"no video\n",
+    }.items():
         path = tmp_path / f"{name}.avi"
         path.write_bytes(content)
         media = read_clip(path, count(3))

@@ -34,7 +34,12 @@ def test_what_is_written_is_read(tmp_path):
     with Reader(write(tmp_path / "a.h5")) as reader:
         assert reader.clips == ["a", "ünïcode clip", "c"]
         for row, found in zip(rows(), reader.rows(), strict=True):
-            assert (found.clip, found.digest, found.status, found.reason) == (row.clip, row.digest, row.status, row.reason)
+            assert (found.clip, found.digest, found.status, found.reason) == (
+                row.clip,
+                row.digest,
+                row.status,
+                row.reason,
+            )
             for name, field in FIELDS.items():
                 expected = row.arrays.get(name, np.empty((0, *field.row), field.dtype))
                 np.testing.assert_array_equal(found.arrays[name], expected)

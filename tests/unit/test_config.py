@@ -1,0 +1,118 @@
+"""The config's schema: every fault is a sentence that names the key."""
+
+import copy
+
+import pytest
+import yaml
+
+from emopipe import config as configs
+from emopipe.errors import ConfigError
+
+SOUND = yaml.safe_load("""
+run: x
+corpus: {name: c, kind: folder}
+corpus_root: /data
+decode: {some: {policy: count, count: 4}}
+faces: {main: {detector: mtcnn}}
+backbones:
+  face: {kind: expression, pretrain: {epochs: 1}}
+  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}}
+models:
+  face_one: {streams: [face]}
+  fused_two: {streams: [face, voice], fusion: fbp, lr: 1e-3}
+""")
+
+
+def changed(path, value):
+    raw = copy.deepcopy(SOUND)
+    *parents, key = path.split("/")
+    block = raw
+    for parent in parents:
+        block = block[parent]
+    if value is ...:
+        del block[key]
+    else:
+        block[key] = value
+    return raw
+
+
+def test_a_sound_config():
+    config = configs.parse(SOUND)
+    assert config.backbones["face"].faces == "main"
+    assert config.backbones["voice"].decode == "some"
+    assert config.faces["main"].decode == "some"
+    assert config.models["fused_two"].lr == 1e-3  # which YAML reads as a string
+    assert config.shards == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("rnu", "y", ["Unknown key rnu", "'y'", "run"]),
+        ("run", 7, ["run is 7 (int)", "string"]),
+        ("run", "../x", ["run is '../x'", "pattern"]),
+        ("run", ..., ["run", "missing"]),
+        ("shards", 0, ["shards is 0", "greater than or equal to 1"]),
+        ("shards", "four", ["shards is 'four' (str)", "integer"]),
+        ("shards", True, ["shards is True (bool)", "integer"]),
+        ("device", "gpu", ["device is 'gpu'", "'auto', 'cpu' or 'cuda'"]),
+        ("corpus_root", ..., ["corpus_root is not set"]),
+        ("corpus/kind", "afwe", ["corpus.kind is 'afwe'", "afew"]),
+        ("corpus/options", {"seeed": 1}, ["Unknown key corpus.options.seeed", "seed"]),
+        ("decode/some", {"policy": "fps"}, ["decode.some", "needs the key fps"]),
+        ("decode/some/cuont", 3, ["Unknown key decode.some.cuont", "count"]),
+        ("faces/main/detector", "mtcn", ["faces.main.detector is 'mtcn'", "mtcnn"]),
+        ("faces/main/options", {"min_fase": 3}, ["Unknown key faces.main.options.min_fase"]),
+        ("faces/main/decode", "dense", ["faces.main.decode is 'dense'", "some"]),
+        ("faces", {}, ["backbones.face.faces is not set", "none"]),
+        ("backbones/face/kind", "ir500", ["backbones.face.kind is 'ir500'", "ir50"]),
+        ("backbones/face/options", {"width": "wide"}, ["backbones.face.options.width is 'wide' (str)"]),
+        ("backbones/face/pretrain/epoch", 3, ["Unknown key backbones.face.pretrain.epoch", "epochs"]),
+        ("backbones/face/decode", "some", ["backbones.face.decode", "backbones.face.faces"]),
+        ("backbones/voice/faces", "main", ["backbones.voice.faces", "backbones.voice.decode"]),
+        ("models/face_one/streams", ["fase"], ["models.face_one.streams is 'fase'", "face"]),
+        ("models/face_one/streams", ["face", "face"], ["models.face_one.streams", "twice"]),
+        ("models/face_one/streams", ["voice"], ["models.face_one", "audio_"]),
+        ("models/face_one/fusion", "sum", ["models.face_one.fusion is 'sum'", "'concat' or 'fbp'"]),
+        ("models/face_one/lr", "fast", ["models.face_one.lr is 'fast' (str)", "number"]),
+        ("models/mine", {"streams": ["face"]}, ["models.mine", "face_"]),
+        ("ensemble", {"members": ["face_two"]}, ["ensemble.members is 'face_two'", "face_one"]),
+    ],
+)
+def test_faults(path, value, words):
+    with pytest.raises(ConfigError) as caught:
+        configs.parse(changed(path, value))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_several_faults_are_all_told():
+    raw = changed("shards", 0) | {"thread": 3}
+    with pytest.raises(ConfigError) as caught:
+        configs.parse(raw)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_untrainable_network_is_not_pretrained():
+    raw = changed("backbones/face", {"kind": "onnx", "options": {"weights": "x.onnx"}, "pretrain": {}})
+    with pytest.raises(ConfigError, match=r"backbones\.face\.pretrain"):
+        configs.parse(raw)
+
+
+def test_presets_have_to_be_named_where_there_are_several():
+    raw = changed("decode", {"a": {"policy": "all"}, "b": {"policy": "all"}})
+    with pytest.raises(ConfigError, match=r"faces\.main\.decode is not set.*a, b"):
+        configs.parse(raw)
+
+
+def test_a_config_that_cannot_be_read(tmp_path):
+    for name, text in {
+        "list": "- a\n",
+        "broken": "a: [\n",
+        "tag": "a: !!python/object/apply:os.system [true]\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError, match=name):
+            configs.read(tmp_path / name)
+    with pytest.raises(ConfigError, match="absent"):
+        configs.read(tmp_path / "absent")

@@ -1,0 +1,105 @@
+"""Scores, the ledger, the submission, the table of predictions."""
+
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emopipe import metrics, predictions
+from emopipe.labels import CLASSES
+from emopipe.report import ledger, submission, summary
+from emopipe.stages import ensemble
+from emopipe.store import Field, Row, Writer
+
+
+def clips(labels, split="val"):
+    names = [f"{number:03d}" for number in range(len(labels))]
+    return pd.DataFrame({"clip": names, "split": split, "label": labels})
+
+
+def one_hot(labels, confidence=0.7):
+    rest = (1 - confidence) / (len(CLASSES) - 1)
+    return np.array([[confidence if name == label else rest for name in CLASSES] for label in labels])
+
+
+def test_scores():
+    labels = ["Angry"] * 6 + ["Happy"] * 3 + ["Sad"]
+    said = ["Angry"] * 5 + ["Happy"] + ["Happy"] * 2 + ["Angry"] + ["Sad"]
+    covered = np.array([1] * 8 + [0, 1], bool)
+    row = metrics.score(predictions.table(clips(labels), one_hot(said), covered), "m").iloc[0]
+    assert (row.n, row.n_covered, row.coverage) == (10, 9, 0.9)
+    assert row.accuracy == pytest.approx(8 / 10)  # the uncovered clip counts
+    assert row.accuracy_covered == pytest.approx(8 / 9)
+    assert row.uar == pytest.approx((5 / 6 + 2 / 3 + 1) / 3)
+    f1 = [2 * 5 / (2 * 5 + 1 + 1), 2 * 2 / (2 * 2 + 1 + 1), 1]
+    assert row.macro_f1 == pytest.approx(np.mean(f1))
+    counts = metrics.confusion(predictions.table(clips(labels), one_hot(said), covered))
+    assert counts.loc["Angry", "Happy"] == 1 and counts.to_numpy().sum() == 10
+
+
+def test_unlabelled_clips_are_not_scored():
+    table = predictions.table(clips(["", ""], "test"), one_hot(["Sad", "Sad"]), np.ones(2, bool))
+    assert metrics.score(table, "m").empty
+
+
+def test_predictions_sum_to_one_and_read_back(tmp_path):
+    rng = np.random.default_rng(0)
+    table = predictions.table(clips(["Sad"] * 200), rng.dirichlet([0.3] * 7, 200), np.arange(200) % 2 == 0)
+    predictions.write(table, tmp_path / "p.csv")
+    again = predictions.read(tmp_path / "p.csv")
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
+    sums = again[predictions.PROBABILITIES].sum(axis=1)
+    np.testing.assert_allclose(sums, 1, atol=1e-9)
+    assert again["clip"].iloc[7] == "007"
+    assert list(again.columns) == ["clip", "split", "label", "pred", *(f"p_{name}" for name in CLASSES), "covered"]
+    assert (again["pred"] == [CLASSES[i] for i in again[predictions.PROBABILITIES].to_numpy().argmax(1)]).all()
+
+
+def test_ensemble_leaves_out_who_knows_nothing(tmp_path):
+    first = predictions.table(clips(["Sad"] * 3), one_hot(["Sad", "Sad", "Happy"]), np.array([True, False, False]))
+    second = predictions.table(clips(["Sad"] * 3), one_hot(["Angry"] * 3, 0.5), np.array([True, True, False]))
+    for name, table in (("a", first), ("b", second)):
+        predictions.write(table, tmp_path / f"{name}.csv")
+    ensemble.run([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "e.csv")
+    result = predictions.read(tmp_path / "e.csv")
+    p = result[predictions.PROBABILITIES].to_numpy()
+    a, b = (table[predictions.PROBABILITIES].to_numpy() for table in (first, second))
+    np.testing.assert_allclose(p[0], (a[0] + b[0]) / 2, atol=5e-6)
+    np.testing.assert_allclose(p[1], b[1], atol=5e-6)
+    np.testing.assert_allclose(p[2], (a[2] + b[2]) / 2, atol=5e-6)
+    assert result["covered"].tolist() == [1, 1, 0]
+
+
+def test_ledger_has_every_clip_and_stage(tmp_path):
+    table = pd.DataFrame({"clip": ["a", "b", "c"], "split": ["train", "val", "test"]})
+    rows = [Row("a", "d", "ok", "", {}), Row("c", "d", "no_face", "no face in 4 sampled frames", {})]
+    with Writer(tmp_path / "0.h5", {"x": Field("f4")}, stage="faces", recipe={}) as writer:
+        for row in rows:
+            writer.add(row)
+    fates = ledger.build(table, {"decode": [], "faces": [tmp_path / "0.h5"]})
+    assert list(fates.columns) == ["clip", "split", "stage", "status", "reason"]
+    assert len(fates) == 6
+    faces = fates[fates["stage"] == "faces"].set_index("clip")
+    assert faces["status"].to_dict() == {"a": "ok", "b": "missing", "c": "no_face"}
+    assert faces.loc["c", "reason"] == "no face in 4 sampled frames"
+    assert ledger.counts(fates).loc["faces", "ok"] == 1
+
+
+def test_submission_is_emotiws(tmp_path):
+    mixed = pd.concat([clips(["Sad"]), clips(["", ""], "test").assign(clip=["0001", "0002"])], ignore_index=True)
+    table = predictions.table(mixed, one_hot(["Sad", "Happy", "Fear"]), np.ones(3, bool))
+    submission.write(table, tmp_path / "team.zip")
+    with zipfile.ZipFile(tmp_path / "team.zip") as archive:
+        assert {name: archive.read(name).decode().strip() for name in archive.namelist()} == {
+            "0001.txt": "Happy",
+            "0002.txt": "Fear",
+        }
+
+
+def test_summary_counts_right_ones():
+    labels = ["Angry", "Happy", "Sad"]
+    scores = metrics.score(
+        predictions.table(clips(labels), one_hot(["Angry", "Sad", "Sad"]), np.ones(3, bool)), "face_x"
+    )
+    assert "| face_x | val | 2/3 | 66.7% |" in summary.markdown(scores, "r")

@@ -1,0 +1,183 @@
+"""Out-of-fold training: folds, batches, common axes, and that no network extracts what it has seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from emopipe.backbones import learned
+from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.faces.crops import read_crops
+from emopipe.labels import CLASSES
+from emopipe.media import encode_jpeg
+from emopipe.pretraining import axes, folds
+from emopipe.pretraining.samples import FaceSamples, SpeechSamples
+from emopipe.spectra import LogMelOptions
+from emopipe.stages import decode, faces, features, pretrain
+from emopipe.store import Reader, Row, Writer
+
+
+def table(n=42, subjects=6):
+    return pd.DataFrame({
+        "clip": [f"c{i:03d}" for i in range(n)],
+        "label": [CLASSES[i % 7] for i in range(n)],
+        "subject": [f"s{i // 7 % subjects}" if subjects else "" for i in range(n)],
+    })  # fmt: skip
+
+
+class TestFolds:
+    def test_by_subject(self):
+        train = table()
+        train["fold"] = train["clip"].map(folds.assign(train, 3, seed=0))
+        assert (train.groupby("subject")["fold"].nunique() == 1).all()
+        assert train.groupby("fold")["subject"].nunique().tolist() == [2, 2, 2]
+
+    @pytest.mark.parametrize("subjects", [0, 2])
+    def test_stratified_where_subjects_are_unknown_or_too_few(self, subjects):
+        train = table(subjects=subjects)
+        train["fold"] = train["clip"].map(folds.assign(train, 3, seed=0))
+        assert (train.groupby(["label", "fold"]).size() == 2).all()
+
+    def test_no_more_folds_than_clips(self):
+        assert sorted(folds.assign(table(2, 0), 5, seed=0).values()) == [0, 1]
+        with pytest.raises(ValueError, match="at least two"):
+            folds.assign(table(1, 0), 2, seed=0)
+
+    def test_the_seed_varies_them_and_the_order_of_rows_does_not(self):
+        train = table(subjects=0)
+        assert folds.assign(train, 3, 0) == folds.assign(train.iloc[::-1], 3, 0)
+        assert folds.assign(train, 3, 0) != folds.assign(train, 3, 1)
+
+
+class TestAxes:
+    def test_recovers_a_map(self):
+        rng = np.random.default_rng(0)
+        source, slope, offset = rng.normal(size=(500, 6)), rng.normal(size=(6, 6)), rng.normal(size=6)
+        found = axes.fit_map(source, source @ slope + offset)
+        fresh = rng.normal(size=(100, 6)).astype("f4")
+        expected = fresh @ slope + offset
+        error = np.abs(axes.apply_map(fresh, found) - expected).max()
+        assert error < 0.1 * np.abs(expected).max()
+        assert found.dtype == np.float32
+
+    def test_few_vectors_in_many_dimensions(self):
+        rng = np.random.default_rng(0)
+        found = axes.fit_map(rng.normal(size=(3, 20)), rng.normal(size=(3, 20)))
+        assert np.isfinite(found).all()
+
+
+def write_media(path, clips, rng, audio=True):
+    with Writer(path, decode.FIELDS, stage="decode", recipe={}) as writer:
+        for number, clip in enumerate(clips):
+            tone = 0.3 * np.sin(2 * np.pi * (200 + 300 * (number % 2)) * np.arange(16_000) / 16_000)
+            wave = ((tone + 0.02 * rng.normal(size=16_000)) * 32767).astype(np.int16)
+            arrays = {"audio": wave, "audio_start": np.zeros(1)} if audio and number != 3 else {}
+            writer.add(Row(clip, f"d{clip}", "ok" if arrays else "no_audio", "", arrays))
+
+
+def write_faces(path, clips, rng):
+    with Writer(path, faces.FIELDS, stage="faces", recipe={}) as writer:
+        for number, clip in enumerate(clips):
+            if number == 3:
+                writer.add(Row(clip, f"d{clip}", "no_face", "", {"mask": np.zeros(4, bool), "time": np.arange(4.0)}))
+                continue
+            images = [
+                rng.integers(40 + 100 * (number % 2), 80 + 100 * (number % 2), (256, 256, 3), np.uint8)
+                for _ in range(3)
+            ]
+            jpegs = [encode_jpeg(image, 90) for image in images]
+            arrays = {
+                "crop": np.frombuffer(b"".join(jpegs), np.uint8),
+                "crop_size": np.array(list(map(len, jpegs))),
+                "mask": np.array([True, False, True, True]),
+                "time": np.arange(4.0),
+            }
+            writer.add(Row(clip, f"d{clip}", "ok", "", arrays))
+
+
+GEOMETRY = FaceInput(112.0, 32, "gray", (127.5,), (127.5,))
+
+
+class TestSamples:
+    def test_faces_without_augmentation_are_what_extraction_sees(self, tmp_path):
+        write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
+        samples = FaceSamples([tmp_path / "0.h5"], ["b", "a"], GEOMETRY)
+        assert samples.clips == ["b", "a"]
+        assert samples.clip.tolist() == [0, 0, 0, 1, 1, 1]
+        seen = samples.batch(np.arange(6), None).numpy()
+        with Reader(tmp_path / "0.h5") as shard:
+            extracted = np.concatenate([GEOMETRY.prepare(read_crops(shard, clip, GEOMETRY)) for clip in ("b", "a")])
+        assert seen.shape == extracted.shape == (6, 1, 32, 32)
+        assert np.abs(seen.mean((1, 2, 3)) - extracted.mean((1, 2, 3))).max() < 0.02
+
+    def test_augmentation_varies_and_repeats(self, tmp_path):
+        write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
+        samples = FaceSamples([tmp_path / "0.h5"], ["a", "b"], GEOMETRY)
+        first, again, other = (
+            samples.batch(np.zeros(8, int), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        )
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        assert len({image.numpy().tobytes() for image in first}) == 8
+
+    def test_sound_is_repeated_or_cut_to_one_length(self, tmp_path):
+        write_media(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
+        picture = AudioInput("logmel", LogMelOptions())
+        for seconds, frames in ((0.5, 50), (2.5, 250)):
+            samples = SpeechSamples([tmp_path / "0.h5"], ["a", "b"], picture, seconds)
+            assert samples.batch(np.arange(2), None).shape == (2, 3, 64, frames)
+            augmented = samples.batch(np.arange(2), torch.Generator().manual_seed(0))
+            assert augmented.shape == (2, 3, 64, frames)
+            assert torch.isfinite(augmented).all()
+
+
+FACE = {
+    "stage": "pretrain",
+    "kind": "expression",
+    "options": {"size": 32, "width": 4, "dim": 6},
+    "pretrain": {"folds": 2, "epochs": 2, "batch": 8},
+}
+VOICE = FACE | {
+    "kind": "audio_alexnet",
+    "options": {"width": 0.05, "spectrum": {"kind": "logmel"}},
+    "pretrain": {"folds": 2, "epochs": 2, "batch": 4, "seconds": 0.7},
+}
+
+
+@pytest.mark.parametrize("recipe", [FACE, VOICE], ids=["face", "audio"])
+def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path, recipe):
+    names = [f"c{i}" for i in range(12)]
+    rows = table(12, 0).assign(clip=names, path=names, split=["train"] * 10 + ["val", "test"], digest="")
+    rows["label"] = [CLASSES[i % 2] for i in range(12)]
+    rows.to_csv(tmp_path / "clips.csv", index=False)
+    write = write_faces if recipe is FACE else write_media
+    write(tmp_path / "0.h5", names, np.random.default_rng(0))
+    weights, run = tmp_path / "w.safetensors", {"device": "cpu", "threads": 1}
+    pretrain.run(recipe, tmp_path / "clips.csv", [tmp_path / "0.h5"], weights, tmp_path / "h.csv", start=None, **run)
+
+    assert learned.made_by(weights, recipe)
+    assert not learned.made_by(weights, recipe | {"stage": "other"})
+    result = learned.load(weights)
+    assert set(result.fold_of) == set(names[:10]) - {"c3"}  # c3 has neither face nor sound
+    history = pd.read_csv(tmp_path / "h.csv")
+    assert set(history["network"]) == {"all", "fold0", "fold1"}
+    assert history[history["network"] == "all"]["left_out_accuracy"].isna().all()
+
+    extraction = recipe | {"stage": "features", "batch": 5}
+    output = tmp_path / "f.h5"
+    features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
+    with Reader(output) as shard:
+        assert shard.status["c3"] == ("no_face" if recipe is FACE else "no_audio")
+        for clip in set(names) - {"c3"}:
+            row = shard[clip]
+            assert row.arrays["fold"].tolist() == [result.fold_of.get(clip, learned.ALL)]
+            mask = row.arrays["mask"]
+            assert np.isfinite(row.arrays["x"][mask]).all() and np.isnan(row.arrays["x"][~mask]).all()
+            assert len(row.arrays["x"]) == len(row.arrays["time"]) == len(mask) > 0
+
+    before = output.read_bytes()
+    features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
+    assert output.read_bytes() == before  # what stands is taken over
+    output.unlink()
+    features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
+    assert output.read_bytes() == before  # and made anew it is the same, byte for byte
