@@ -66,8 +66,9 @@ class Unit(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut = None
         if stride != 1 or inputs != outputs:
-            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.shortcut = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+            # Averaging before the projection uses every place (He et al., arXiv 1812.01187).
+            pooled = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+            self.shortcut = nn.Sequential(pooled, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""

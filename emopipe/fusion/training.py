@@ -43,7 +43,7 @@ def train(
     """
     torch.manual_seed(seed)
     model = FusionModel({s: statistics(f) for s, f in streams.items()}, modalities, options, len(CLASSES)).to(where)
-    data, target = to_device(streams, where), torch.from_numpy(targets).to(where)
+    data, target = to_device(streams, where), torch.tensor(targets, device=where)
     has_any = torch.stack([mask.any(1) for _, mask in data.values()]).any(0)
     rows = torch.nonzero(has_any).flatten()  # a clip without any stream teaches nothing
     steps = max(1, len(rows) // options.batch)

@@ -1,0 +1,311 @@
+"""After a change, exactly the jobs that it concerns run again: the job sets of dry runs, compared whole."""
+
+import contextlib
+import copy
+import shutil
+from collections import Counter
+
+import pytest
+import yaml
+
+from emopipe.corpora.table import bucket
+from tests.workflow.conftest import small_config, write_config, write_onnx_net
+
+SHARDS = ["00", "01"]
+MODELS = ["face_learned", "face_given", "audio_voice", "fused_two"]
+ANSWER = ["ensemble", "report"]
+
+
+def jobs(*names):
+    return Counter(names)
+
+
+def features(backbone, shards=SHARDS):
+    return [*(f"features {backbone} {shard}" for shard in shards), f"merge {backbone}"]
+
+
+def fusion(*models):
+    return [f"fusion {model}" for model in models]
+
+
+def shard_of(clip):
+    return f"{bucket(clip, 2):02d}"
+
+
+@contextlib.contextmanager
+def edited(path, old, new):
+    """The file with `old` replaced by `new`; afterwards as before, time stamps included."""
+    stat, before = path.stat(), path.read_bytes()
+    text = before.decode()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        import os
+
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def planned(workflow, change=None, run="first"):
+    """What would run with the small config, changed."""
+    config = small_config(workflow.work)
+    if change:
+        change(config)
+    config["run"] = run
+    return workflow.jobs("--configfile", write_config(workflow.work / "changed.yaml", config))
+
+
+def test_nothing_changed(finished):
+    assert planned(finished) == jobs()
+    assert "Nothing to be done" in finished.snakemake("--configfile", str(finished.work / "small.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("emopipe/media.py", "# the codec", "# the codec"),
+        ("emopipe/faces/alignment.py", '"""From a face', '"""Out of a face'),
+        ("emopipe/backbones/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
+        ("emopipe/fusion/attention.py", '"""The mean of the vectors that are there."""', '"""Mean."""'),
+        ("emopipe/store.py", "# create_dataset, not assignment:", "# not assignment:"),
+        ("workflow_scripts/decode.py", '"""Decode one shard\'s clips."""', '"""Decode."""\n# And a comment.'),
+        ("emopipe/__init__.py", '__version__ = "0.1.0"', '__version__ = "0.2.0"'),
+    ],
+)
+def test_comments_and_docstrings(finished, file, old, new):
+    if file == "emopipe/media.py":
+        old = "# The file: prefix keeps"
+        new = "# The prefix file: keeps"
+    with edited(finished.code / file, old, new):
+        assert planned(finished) == jobs()
+
+
+def test_a_backbones_config(finished):
+    def change(config):
+        config["backbones"]["given"]["batch"] = 7
+
+    assert planned(finished, change) == jobs(*features("given"), *fusion("face_given", "fused_two"), *ANSWER)
+
+
+def test_a_pretrained_backbones_config(finished):
+    def change(config):
+        config["backbones"]["learned"]["pretrain"]["lr"] = 0.001
+
+    expected = jobs("pretrain learned", *features("learned"), *fusion("face_learned"), *ANSWER)
+    assert planned(finished, change) == expected
+
+
+def test_a_backbones_weights(finished):
+    net = finished.work / "net.onnx"
+    before = net.read_bytes()
+    write_onnx_net(net, seed=1)
+    assert planned(finished) == jobs(*features("given"), *fusion("face_given", "fused_two"), *ANSWER)
+    net.write_bytes(before)
+    assert planned(finished) == jobs()  # the content counts, not the time stamp
+
+
+def test_a_backbones_code(finished):
+    with edited(finished.code / "emopipe/backbones/onnx.py", "max(1, len(batch))", "max(2, len(batch))"):
+        assert planned(finished) == jobs(*features("given"), *fusion("face_given", "fused_two"), *ANSWER)
+    with edited(finished.code / "emopipe/backbones/audio_alexnet.py", "STRIDE = 32", "STRIDE = 31 + 1"):
+        expected = jobs("pretrain voice", *features("voice"), *fusion("audio_voice", "fused_two"), *ANSWER)
+        assert planned(finished) == expected
+
+
+def test_the_detector(finished):
+    def change(config):
+        config["faces"]["main"]["detector"] = "centerface"
+
+    expected = jobs(
+        *(f"faces {shard}" for shard in SHARDS),
+        "pretrain learned",
+        *features("learned"),
+        *features("given"),
+        *fusion("face_learned", "face_given", "fused_two"),
+        *ANSWER,
+    )
+    assert planned(finished, change) == expected
+    with edited(finished.code / "emopipe/faces/detectors/mtcnn.py", "= 0.85", "= 0.86"):
+        assert planned(finished) == expected
+
+
+def test_the_other_detectors_code(finished):
+    with edited(finished.code / "emopipe/faces/detectors/centerface.py", "def build(", "UNUSED = 1\n\n\ndef build("):
+        assert planned(finished) == jobs()
+
+
+def test_the_frame_sampling(finished):
+    def change(config):
+        config["decode"]["few"]["count"] = 4
+
+    everything = jobs(
+        *(f"{stage} {shard}" for stage in ("decode", "faces") for shard in SHARDS),
+        "pretrain learned",
+        "pretrain voice",
+        *features("learned"),
+        *features("given"),
+        *features("voice"),
+        *fusion(*MODELS),
+        *ANSWER,
+    )
+    assert planned(finished, change) == everything
+    with edited(finished.code / "emopipe/media.py", "TRUNCATED_BELOW = 0.75", "TRUNCATED_BELOW = 0.7"):
+        assert planned(finished) == everything
+
+
+def test_the_fusions_learning_rate(finished):
+    def change(config):
+        config["models"]["fused_two"]["lr"] = 0.002
+
+    assert planned(finished, change) == jobs(*fusion("fused_two"), *ANSWER)
+
+
+def test_the_fusions_code(finished):
+    with edited(finished.code / "emopipe/fusion/bilinear.py", "dropout: float = 0.1", "dropout: float = 0.2"):
+        assert planned(finished) == jobs(*fusion(*MODELS), *ANSWER)
+
+
+def test_the_ensembles_members(finished):
+    def change(config):
+        config["ensemble"] = {"members": ["face_given", "fused_two"]}
+
+    assert planned(finished, change) == jobs(*ANSWER)
+
+
+def test_device_and_threads_rerun_nothing(finished):
+    def change(config):
+        config["device"], config["threads"] = "cpu", 1
+
+    assert planned(finished, change) == jobs()
+
+
+def test_a_second_run_with_another_fusion(finished):
+    def change(config):
+        config["models"] = {"fused_concat": {"streams": ["learned", "voice"], "epochs": 2, "seeds": [0]}}
+
+    assert planned(finished, change, run="second") == jobs(*fusion("fused_concat"), *ANSWER)
+
+
+def test_a_second_backbone_computes_itself_alone(finished):
+    def change(config):
+        config["backbones"]["more"] = copy.deepcopy(config["backbones"]["given"]) | {"batch": 3}
+        config["models"] = {"face_more": {"streams": ["more"], "epochs": 2, "seeds": [0]}}
+
+    # The ledger tells of every backbone that is configured; the others' features are there already.
+    assert planned(finished, change, run="second") == jobs(*features("more"), *fusion("face_more"), *ANSWER)
+
+
+@pytest.fixture
+def corpus(finished):
+    """The corpus folder, put back afterwards with its files' time stamps."""
+    folder, kept = finished.work / "corpus", finished.work / "kept"
+    shutil.copytree(folder, kept)
+    yield folder
+    shutil.rmtree(folder)
+    kept.rename(folder)
+
+
+def chain(shard):
+    """A shard's chain and what aggregates."""
+    return jobs(
+        "corpus",
+        f"decode {shard}",
+        f"faces {shard}",
+        *features("learned", [shard]),
+        *features("given", [shard]),
+        *features("voice", [shard]),
+        *fusion(*MODELS),
+        *ANSWER,
+    )
+
+
+def test_a_val_clip_added(finished, corpus):
+    shutil.copy(next((corpus / "val/Happy").iterdir()), corpus / "val/Happy/zz_new_clip.mp4")
+    assert planned(finished) == chain(shard_of("zz_new_clip"))
+
+
+def test_a_val_clip_replaced(finished, corpus):
+    old, other = next((corpus / "val/Happy").iterdir()), next((corpus / "val/Sad").iterdir())
+    shutil.copy(other, old)
+    assert planned(finished) == chain(shard_of(old.stem))
+
+
+def test_a_val_clip_removed(finished, corpus):
+    old = next((corpus / "val/Happy").iterdir())
+    old.unlink()
+    assert planned(finished) == chain(shard_of(old.stem))
+
+
+def test_a_val_clip_touched(finished, corpus):
+    next((corpus / "val/Happy").iterdir()).touch()
+    assert planned(finished) == jobs()
+
+
+def test_a_val_clips_label(finished, corpus):
+    old = next((corpus / "val/Happy").iterdir())
+    old.rename(corpus / "val/Sad" / old.name)
+    assert planned(finished) == jobs("corpus", *fusion(*MODELS), *ANSWER)
+
+
+def test_a_training_clips_label(finished, corpus):
+    old = next((corpus / "train/Happy").iterdir())
+    old.rename(corpus / "train/Sad" / old.name)
+    expected = jobs(
+        "corpus",
+        "pretrain learned",
+        "pretrain voice",
+        *features("learned"),
+        *features("voice"),
+        *fusion(*MODELS),
+        *ANSWER,
+    )
+    assert planned(finished) == expected
+
+
+def test_a_training_clip_added(finished, corpus):
+    shutil.copy(next((corpus / "train/Happy").iterdir()), corpus / "train/Happy/zz_new_clip.mp4")
+    shard, other = shard_of("zz_new_clip"), shard_of("zz_new_clip") == "00" and "01" or "00"
+    more = ["pretrain learned", "pretrain voice", f"features learned {other}", f"features voice {other}"]
+    assert planned(finished) == chain(shard) + jobs(*more)
+
+
+def test_the_corpus_moved(finished, corpus):
+    moved = finished.work / "elsewhere"
+    shutil.copytree(corpus, moved)
+    assert planned(finished, lambda config: config.update(corpus_root=str(moved))) == jobs()
+    shutil.rmtree(moved)
+
+
+def test_another_corpus_under_the_cache_name_is_refused(finished, tmp_path):
+    from tests.conftest import write_clip
+
+    for split in ("train", "val"):
+        write_clip(tmp_path / "other" / split / "Happy" / f"{split}.avi")
+    config = small_config(finished.work) | {"corpus_root": str(tmp_path / "other")}
+    path = write_config(finished.work / "changed.yaml", config)
+    output = finished.snakemake("--dry-run", "--configfile", path, check=False)
+    assert "cache/small is the cache of another corpus" in output
+    assert "corpus.name" in output
+
+
+def test_an_added_clip_alone_is_computed(finished, corpus):
+    """Run for real: the new clip's shard grows, everything else keeps its bytes, and then there is nothing to do."""
+    config = str(finished.work / "small.yaml")
+    cache = finished.work / "cache/small"
+    new, source = corpus / "val/Sad/zz_new_clip.mp4", next((corpus / "val/Sad").iterdir())
+    before = {path: path.read_bytes() for path in cache.rglob("*.h5")}
+    weights = {path: path.stat().st_mtime_ns for path in cache.rglob("*.safetensors")}
+    shutil.copy(source, new)
+    finished.snakemake("--configfile", config)
+    shard = shard_of("zz_new_clip")
+    changed = {path for path in cache.rglob("*.h5") if path.read_bytes() != before[path]}
+    merged = {cache / f"features/{backbone}.h5" for backbone in ("learned", "given", "voice")}
+    assert changed == {path for path in before if path.stem == shard} | merged
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+    assert planned(finished) == jobs()
+    new.unlink()
+    finished.snakemake("--configfile", config)
+    assert {path for path in before if path.read_bytes() != before[path]} == set()
+    assert yaml.safe_load((finished.work / "small.yaml").read_text())["run"] == "first"
