@@ -38,6 +38,7 @@ class Workflow:
             capture_output=True,
             text=True,
             timeout=TIMEOUT_SECONDS,
+            cwd=self.work,  # not the repository, whose package Python would find first
             env={**os.environ, "PYTHONPATH": str(self.code)},
             check=False,
         )
@@ -112,7 +113,7 @@ def small_config(work: Path) -> dict:
         "decode": {"few": {"policy": "count", "count": 3}},
         "faces": {"main": {"detector": "mtcnn"}},
         "backbones": {
-            "learned": {"kind": "expression", "options": {"size": 32, "width": 4, "dim": 8}, "pretrain": tiny},
+            "learned": {"kind": "expression", "options": {"size": 32, "width": 4, "dim": 8}, "pretrain": dict(tiny)},
             "given": {"kind": "onnx", "options": {"weights": str(work / "net.onnx"), "size": 16}},
             "voice": {
                 "kind": "audio_alexnet",
