@@ -8,10 +8,12 @@ from emopipe.corpora import demo
 from emopipe.progress import job_log
 from emopipe.stages import corpus
 
-with job_log(snakemake.log[0]):
-    config = parse({key: value for key, value in snakemake.config.items() if key != "job"})
-    if config.corpus.kind == "demo":
-        options = demo.CorpusOptions.model_validate(config.corpus.options)
-        demo.draw(scanning.clips_root(config), options, snakemake.threads)
-    shards = [Path(path) for path in snakemake.output.shards]
-    corpus.run(snakemake.params.recipe, scanning.scan(config), Path(snakemake.output.clips), shards)
+# The processes that draw the demo import this file again, as a module.
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        config = parse({key: value for key, value in snakemake.config.items() if key != "job"})
+        if config.corpus.kind == "demo":
+            options = demo.CorpusOptions.model_validate(config.corpus.options)
+            demo.draw(scanning.clips_root(config), options, snakemake.threads)
+        shards = [Path(path) for path in snakemake.output.shards]
+        corpus.run(snakemake.params.recipe, scanning.scan(config), Path(snakemake.output.clips), shards)

@@ -59,7 +59,7 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
         (root / stray).unlink()
     missing = [(clip, root / paths[clip.clip]) for clip in plan(options) if not (root / paths[clip.clip]).is_file()]
     progress = Progress("drawing the demo corpus", len(missing))
-    # Spawned, not forked: the synthesizer keeps global state that a fork would share half-initialised.
+    # Spawned, not forked: this process has loaded libraries whose threads a fork would not carry over.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for _ in pool.map(_draw_one, missing, chunksize=4):
             progress.advance()
