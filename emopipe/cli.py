@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import h5py
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from emopipe import config as configs
+from emopipe import corpora
+from emopipe.backbones import registry as backbones
 from emopipe.errors import EmopipeError
+from emopipe.faces import detectors
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at emopipe's configs, caches and results.")
-console = Console()
 
 
 @app.command()
@@ -31,10 +31,20 @@ def check(config: Annotated[Path, typer.Argument(help="A config file.")], corpus
 @app.command("config-keys")
 def config_keys() -> None:
     """Every key of the config with its type, default and description."""
-    table = Table("key", "type", "default", "what it is")
-    for row in _keys(configs.Config.model_json_schema()):
-        table.add_row(*row)
-    console.print(table)
+    _tell(configs.Config.model_json_schema(), "")
+    for block, kinds in {
+        "corpus": corpora,
+        "faces.<name>": detectors,
+        "backbones.<name>": backbones,
+    }.items():
+        for kind in kinds.KINDS:
+            typer.echo(f"\n{block}.options of {kind}:")
+            _tell(kinds.options_class(kind).model_json_schema(), "  ")
+
+
+def _tell(schema: dict[str, Any], indent: str) -> None:
+    for key, kind, default, description in _keys(schema):
+        typer.echo(f"{indent}{key}  ({kind}, {default})\n{indent}    {description}")
 
 
 @app.command()
@@ -57,13 +67,7 @@ def _keys(schema: dict[str, Any], prefix: str = "", known: dict[str, Any] | None
     rows = []
     for key, field in schema.get("properties", {}).items():
         path = f"{prefix}{key}"
-        default = (
-            json.dumps(field["default"])
-            if "default" in field
-            else "(required)"
-            if key in schema.get("required", [])
-            else ""
-        )
+        default = "required" if key in schema.get("required", ()) else f"default {json.dumps(field.get('default', {}))}"
         rows.append((path, _type(field), default, field.get("description", "").replace("\n", " ")))
         inner, suffix = _inner(field, known)
         rows += _keys(inner, f"{path}.{suffix}", known) if inner else []

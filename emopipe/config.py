@@ -81,7 +81,7 @@ class Config(Options):
     corpus_root: str | None = None
     """The folder (for kind: table, the file) that holds the corpus; not needed for the demo."""
     corpus: CorpusBlock
-    """Which clips."""
+    """Which clips: the corpus' name, kind and options."""
     shards: int = Field(default=8, ge=1, le=99_999)
     """Into how many parts the corpus is split; a part is what one job works on."""
     threads: int = Field(default=2, ge=1)
@@ -158,6 +158,11 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
     _nested(f"{where}.options", backbones.options_class(block.kind), block.options)
     if block.pretrain and not backbones.trainable(block.kind):
         raise ConfigError(f"{where}.pretrain is set, but a network of kind {block.kind} cannot be trained; remove it.")
+    if backbones.trainable(block.kind) and not (block.pretrain or block.weights):
+        raise ConfigError(
+            f"{where} has neither weights nor pretrain: its features would be those of a random network. Name a file "
+            "of weights, or add pretrain: {} to train it on the corpus' own training clips."
+        )
     if modality(block) == "face":
         if block.decode:
             raise ConfigError(f"{where}.decode is set, but a face network reads a faces preset; set {where}.faces.")

@@ -10,5 +10,6 @@ with job_log(snakemake.log[0]):
         snakemake.params.recipe,
         Path(snakemake.input[0]),
         Path(snakemake.output[0]),
+        device=snakemake.config["job"]["device"],
         threads=snakemake.threads,
     )

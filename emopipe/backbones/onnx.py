@@ -11,10 +11,9 @@ from google.protobuf.message import Message
 from pydantic import Field, model_validator
 
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.errors import DeviceError, WeightsError
+from emopipe.errors import WeightsError
 from emopipe.options import Number, Options
-
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+from emopipe.sessions import open_session
 
 
 class BackboneOptions(Options):
@@ -76,7 +75,7 @@ def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "O
             "it with torch.onnx.export), or correct this backbone's `weights`."
         )
     _refuse_foreign_data(path)
-    return OnnxNet(path, _open(path, device, threads), options, device)
+    return OnnxNet(path, open_session(path, device=device, threads=threads), options, device)
 
 
 class OnnxNet:
@@ -135,31 +134,6 @@ class OnnxNet:
 def _face(options: BackboneOptions) -> FaceInput:
     mean, std = tuple(options.mean), tuple(options.std)
     return FaceInput(options.side_units, options.size, options.colour, mean, std)
-
-
-def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
-    """A session that really runs on the device: onnxruntime falls back to the CPU without a word."""
-    if device not in PROVIDERS:
-        raise DeviceError(f"onnxruntime is asked to run on '{device}'; use one of {', '.join(sorted(PROVIDERS))}.")
-    provider, there = PROVIDERS[device], onnxruntime.get_available_providers()
-    if provider not in there:
-        raise DeviceError(
-            f"The device '{device}' is asked for {path.name}, but this onnxruntime has only "
-            f"{', '.join(there)}; install onnxruntime-gpu and a CUDA driver, or set the device to cpu."
-        )
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
-    settings.log_severity_level = 3  # errors only; warnings here are about unused initialisers
-    try:
-        session = onnxruntime.InferenceSession(path, settings, providers=[provider])
-    except Exception as error:  # its exceptions share no base class of their own
-        raise WeightsError(f"onnxruntime cannot open {path} ({error}); fetch or export the file again.") from error
-    if session.get_providers()[0] != provider:
-        raise DeviceError(
-            f"The device '{device}' is asked for {path.name}, but onnxruntime opened it on "
-            f"{session.get_providers()[0]}; check the CUDA driver and libraries, or set the device to cpu."
-        )
-    return session
 
 
 def _refuse_foreign_data(path: Path) -> None:

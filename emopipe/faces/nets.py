@@ -1,10 +1,9 @@
-"""The files of the detectors' nets: found or asked for in a sentence, and opened in silence for the CPU."""
+"""The files of the detectors' nets: found, or asked for in a sentence."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 import onnx
-import onnxruntime
 
 from ..errors import WeightsError
 
@@ -51,26 +50,8 @@ def packaged_file(package: str, name: str, distribution: str) -> Path:
     )
 
 
-def cpu_session(net: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX net for the CPU, with `threads` threads and with nothing printed.
-
-    Raises:
-        WeightsError: the file is not an ONNX net.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: the nets' exporters earn pages of warnings
-    source = net if isinstance(net, bytes) else str(net)
-    try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        where = "a detector's net" if isinstance(net, bytes) else str(net)
-        raise WeightsError(f"onnxruntime cannot read {where} as an ONNX net ({error}): get the file again.") from error
-
-
 def free_size(path: Path) -> bytes:
-    """The ONNX net of a file, for images of any height and width, as `cpu_session` opens it.
+    """The ONNX net of a file, for images of any height and width, as `open_session` opens it.
 
     Some files fix one size though the net has none. Some list their weights as inputs too, which keeps
     onnxruntime from folding them: CenterFace takes half as long again.

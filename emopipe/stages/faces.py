@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emopipe import sessions
 from emopipe.faces import detectors
 from emopipe.faces.clip import ClipFaces, assemble
 from emopipe.faces.detection import Detections
@@ -37,15 +38,20 @@ FIELDS = {
 Detect = Callable[[np.ndarray], Detections]
 
 
-def run(recipe: Mapping[str, Any], media: Path, output: Path, *, threads: int) -> None:
+def run(recipe: Mapping[str, Any], media: Path, output: Path, *, device: str, threads: int) -> None:
     """Find, follow and align the faces of one shard's clips.
 
     Args:
         recipe: `Plan.faces`.
         media: The shard's decoded clips.
         output: The file to make; clips that it already holds unchanged are taken over.
+        device: auto, cpu or cuda: where detectors' nets run.
         threads: Frames searched at once.
+
+    Raises:
+        DeviceError: The device is not there.
     """
+    device = sessions.resolve(device)
     cv2.setNumThreads(1)  # frames are spread over threads already
     with (
         Reader(media) as clips,
@@ -53,22 +59,22 @@ def run(recipe: Mapping[str, Any], media: Path, output: Path, *, threads: int) -
         ThreadPoolExecutor(threads) as pool,
         Writer(output, FIELDS, stage="faces", recipe=recipe) as writer,
     ):
-        detect = _per_thread(recipe)
+        detect = _per_thread(recipe, device)
         progress = Progress(f"faces {output.stem}", len(clips.clips))
         for clip in clips.clips:
             writer.add(done.get(clip, clips.digest[clip]) or _row(clips, clip, detect, pool, recipe["jpeg_quality"]))
             progress.advance()
-        writer.note(device="cpu")
+        writer.note(device=device)
 
 
-def _per_thread(recipe: Mapping[str, Any]) -> Detect:
+def _per_thread(recipe: Mapping[str, Any], device: str) -> Detect:
     """A detector for each thread, made when the thread first needs it: nets keep state while they run."""
     options = detectors.options_class(recipe["detector"]).model_validate(recipe["options"])
     own = threading.local()
 
     def detect(frame: np.ndarray) -> Detections:
         if not hasattr(own, "detector"):
-            own.detector = detectors.build(recipe["detector"], options, threads=1)
+            own.detector = detectors.build(recipe["detector"], options, threads=1, device=device)
         return own.detector(frame)
 
     return detect

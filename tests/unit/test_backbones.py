@@ -543,7 +543,7 @@ def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
 
 def test_onnx_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
     chosen = onnx_options(tiny_onnx(tmp_path))
-    with pytest.raises(DeviceError, match="asked to run on 'tpu'; use one of cpu, cuda"):
+    with pytest.raises(DeviceError, match="asked to run on 'tpu'; use one of auto, cpu, cuda"):
         registry.build("onnx", chosen, device="tpu")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match="has only CPUExecutionProvider; install onnxruntime-gpu"):
@@ -558,7 +558,7 @@ def test_onnx_silent_fallback_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
-    with pytest.raises(DeviceError, match="but onnxruntime opened it on CPUExecutionProvider; check the CUDA"):
+    with pytest.raises(DeviceError, match="on CPUExecutionProvider instead of CUDAExecutionProvider; check the CUDA"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path)), device="cuda")
 
 

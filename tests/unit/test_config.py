@@ -16,7 +16,7 @@ decode: {some: {policy: count, count: 4}}
 faces: {main: {detector: mtcnn}}
 backbones:
   face: {kind: expression, pretrain: {epochs: 1}}
-  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}}
+  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}, weights: voice.safetensors}
 models:
   face_one: {streams: [face]}
   fused_two: {streams: [face, voice], fusion: fbp, lr: 1e-3}
@@ -69,6 +69,7 @@ def test_a_sound_config():
         ("backbones/face/options", {"width": "wide"}, ["backbones.face.options.width is 'wide' (str)"]),
         ("backbones/face/pretrain/epoch", 3, ["Unknown key backbones.face.pretrain.epoch", "epochs"]),
         ("backbones/face/decode", "some", ["backbones.face.decode", "backbones.face.faces"]),
+        ("backbones/face/pretrain", ..., ["backbones.face has neither weights nor pretrain"]),
         ("backbones/voice/faces", "main", ["backbones.voice.faces", "backbones.voice.decode"]),
         ("models/face_one/streams", ["fase"], ["models.face_one.streams is 'fase'", "face"]),
         ("models/face_one/streams", ["face", "face"], ["models.face_one.streams", "twice"]),

@@ -12,7 +12,7 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     files = {
         "__init__.py": "__version__ = '1'\n",
-        "stage.py": "from emopipe import maths\nfrom emopipe.nets import registry\n\ndef run():\n    return maths.f(1)\n",
+        "stage.py": "from emopipe import maths\nfrom emopipe.nets import registry\n\ndef run():\n    maths.f(1)\n",
         "maths.py": '"""Maths."""\nfrom .deep import g\n\ndef f(x):\n    """Double."""\n    return 2 * g(x)  # twice\n',
         "deep.py": "def g(x):\n    return x\n",
         "apart.py": "y = 1\n",

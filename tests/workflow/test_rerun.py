@@ -266,7 +266,7 @@ def test_a_training_clips_label(finished, corpus):
 
 def test_a_training_clip_added(finished, corpus):
     shutil.copy(next((corpus / "train/Happy").iterdir()), corpus / "train/Happy/zz_new_clip.mp4")
-    shard, other = shard_of("zz_new_clip"), shard_of("zz_new_clip") == "00" and "01" or "00"
+    shard, other = shard_of("zz_new_clip"), (shard_of("zz_new_clip") == "00" and "01") or "00"
     more = ["pretrain learned", "pretrain voice", f"features learned {other}", f"features voice {other}"]
     assert planned(finished) == chain(shard) + jobs(*more)
 

