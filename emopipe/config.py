@@ -79,7 +79,7 @@ class Config(Options):
     run: Name
     """The run's name: `results/<run>/`."""
     corpus_root: str | None = None
-    """The folder (for kind: table, the file) that holds the corpus; not needed for the demo."""
+    """The folder that holds the corpus; not needed for the demo."""
     corpus: CorpusBlock
     """Which clips: the corpus' name, kind and options."""
     shards: int = Field(default=8, ge=1, le=99_999)
@@ -100,8 +100,6 @@ class Config(Options):
     """Models: `face_*` and `audio_*` read one modality, `fused_*` several."""
     ensemble: EnsembleOptions = Field(default_factory=EnsembleOptions)
     """How models' probabilities become the run's answer."""
-    team: Name = "emopipe"
-    """The name of the submission's zip."""
 
 
 def read(path: Path) -> dict[str, Any]:

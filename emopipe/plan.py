@@ -123,7 +123,7 @@ class Plan:
     def report(self) -> Recipe:
         """Metrics, ledger, figures and the submission."""
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones", "models")}
-        return self._recipe("report", names=labels, team=self.config.team, run=self.config.run)
+        return self._recipe("report", names=labels, run=self.config.run)
 
     @property
     def members(self) -> list[str]:

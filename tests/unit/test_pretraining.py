@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from emopipe.backbones import learned
+from emopipe.backbones import learned, registry
 from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.backbones.weights import save
 from emopipe.faces.crops import read_crops
 from emopipe.labels import CLASSES
 from emopipe.media import encode_jpeg
@@ -181,3 +182,23 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     output.unlink()
     features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
     assert output.read_bytes() == before  # and made anew it is the same, byte for byte
+
+
+@pytest.mark.parametrize(("kind", "side"), [("resnet18", 512), ("ir50", 512)])
+def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, side):
+    """Their own weights are not at hand: a file of the same keys and shapes stands for them."""
+    torch.manual_seed(7)
+    network = registry.build(kind, registry.options_class(kind)())
+    save(network, tmp_path / "weights.safetensors", {})
+    write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
+    recipe = {"stage": "features", "kind": kind, "options": {}, "batch": 4}
+    where = {"device": "cpu", "threads": 1}
+    weights = str(tmp_path / "weights.safetensors")
+    features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", weights=weights, pretrained=None, **where)
+    with Reader(tmp_path / "f.h5") as shard, Reader(tmp_path / "0.h5") as crops:
+        geometry = registry.spec(kind, registry.options_class(kind)()).input
+        faces_in = torch.from_numpy(geometry.prepare(read_crops(crops, "a", geometry)))
+        with torch.inference_mode():
+            expected = network.eval()(faces_in).numpy()
+        assert expected.shape == (3, side)
+        np.testing.assert_allclose(shard.field("a", "x")[shard.field("a", "mask")], expected, rtol=1e-3, atol=1e-4)
