@@ -177,7 +177,7 @@ def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]
         raise ConfigError(f"models.{name}.streams names a backbone twice: {', '.join(block.streams)}.")
     modalities = {modality(nets[stream]) for stream in block.streams}
     expected = "fused" if len(modalities) > 1 else next(iter(modalities))
-    if name.split("_")[0] != expected:
+    if not name.startswith(f"{expected}_"):
         streams = ", ".join(block.streams)
         raise ConfigError(
             f"models.{name} reads {' and '.join(sorted(modalities))} ({streams}): its name should begin with "
@@ -231,7 +231,8 @@ def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> 
     if fault["type"] == "value_error":
         return f"{key or 'config'}: {fault['ctx']['error']}."
     value = fault["input"]
-    return f"{key} is {value!r} ({type(value).__name__}): {fault['msg'][0].lower()}{fault['msg'][1:]}."
+    hint = f" (for text, write '\"{value}\"')" if fault["type"] == "string_type" else ""
+    return f"{key} is {value!r} ({type(value).__name__}): {fault['msg'][0].lower()}{fault['msg'][1:]}{hint}."
 
 
 def _block(model: type[BaseModel], path: list[str]) -> type[BaseModel]:

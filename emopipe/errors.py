@@ -14,7 +14,7 @@ class CorpusError(EmopipeError):
 
 
 class MediaError(EmopipeError):
-    """One clip cannot be read; caught by the stage and written down as the clip's status."""
+    """A clip's file cannot be read, for reasons that lie outside of it."""
 
 
 class WeightsError(EmopipeError):

@@ -5,10 +5,10 @@ Times are seconds since the container's start, for both streams, so that sound a
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import av
 import cv2
@@ -16,6 +16,7 @@ import numpy as np
 from av.container import InputContainer
 from pydantic import Field, model_validator
 
+from emopipe.errors import MediaError
 from emopipe.options import Number, Options
 
 AUDIO_RATE = 16_000
@@ -73,14 +74,20 @@ class Media:
 
 
 def read_clip(path: Path, options: DecodeOptions) -> Media:
-    """Decode one clip. Never raises for what is in the file: that is the status."""
+    """Decode one clip. What is wrong with its content is its status.
+
+    Raises:
+        MediaError: The file itself cannot be read (it vanished, its disk is away, permission is denied): that may
+            pass, so it is no property of the clip and nothing to cache.
+    """
     try:
-        if path.stat().st_size == 0:
-            return Media("undecodable", "the file is empty (0 bytes)")
-        jpegs, times, video_fault = _read_video(path, options)
-        audio, audio_start, audio_fault = _read_audio(path, options)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        return Media("undecodable", _sentence(error))
+        with path.open("rb") as file:
+            if not file.read(1):
+                return Media("undecodable", "the file is empty (0 bytes)")
+    except OSError as error:
+        raise MediaError(f"The clip {path} cannot be read ({error.strerror}): put it back, then run again.") from error
+    jpegs, times, video_fault = _attempt(_read_video, path, options, ([], np.empty(0)))
+    audio, audio_start, audio_fault = _attempt(_read_audio, path, options, (np.empty(0, np.int16), 0.0))
     if video_fault.startswith("truncated"):
         return Media("undecodable", video_fault)
     if not jpegs and not len(audio):
@@ -94,13 +101,30 @@ def read_clip(path: Path, options: DecodeOptions) -> Media:
 
 def decode_jpegs(jpegs: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
     """Images (H, W, 3) uint8 BGR out of their bytes end to end (sum of sizes,) and their sizes (T,)."""
-    ends = np.cumsum(sizes)
-    return [cv2.imdecode(jpegs[end - size : end], cv2.IMREAD_COLOR) for size, end in zip(sizes, ends, strict=True)]
+    return [decode_jpeg(jpeg) for jpeg in np.split(jpegs, np.cumsum(sizes)[:-1])] if len(sizes) else []
+
+
+def decode_jpeg(jpeg: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) uint8 BGR out of its bytes (n,) uint8."""
+    return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     """An image (H, W, 3) uint8 BGR as JPEG."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+Read = TypeVar("Read", bound=tuple)
+
+
+def _attempt(read: Callable[[Path, DecodeOptions], Read], path: Path, options: DecodeOptions, nothing: tuple) -> Read:
+    """Read a stream; a file can be broken in ways that no list of exceptions covers, and one stream may be whole."""
+    try:
+        return read(path, options)
+    except MemoryError:
+        raise
+    except Exception as error:
+        return (*nothing, _sentence(error))  # type: ignore[return-value]
 
 
 def _sentence(error: Exception) -> str:
@@ -130,33 +154,38 @@ def _read_video(path: Path, options: DecodeOptions) -> tuple[list[bytes], np.nda
         if stream is None:
             return [], np.empty(0), "there is no video stream"
         origin, announced, aspect = _start(container), stream.frames, float(stream.sample_aspect_ratio or 1)
-        span = _packet_times(container, stream)
+        span, packets = _packet_times(container, stream)
     if not len(span):
         return [], np.empty(0), "the video stream has no packets"
     targets = _sample(span - origin, options)
     with _open(path) as container:
         frames = _Frames(container, _video_stream(container), origin)
         kept = [(time, _to_jpeg(frame, aspect, options)) for time, frame in _nearest(frames, targets)]
-    if frames.count < TRUNCATED_BELOW * max(announced, len(span)):
-        return [], np.empty(0), f"truncated: {frames.count} of {max(announced, len(span))} frames decode"
+    if frames.count < TRUNCATED_BELOW * len(span):
+        return [], np.empty(0), f"truncated: {frames.count} of {len(span)} frames decode"
+    if packets < TRUNCATED_BELOW * announced:
+        return [], np.empty(0), f"truncated: {packets} of the {announced} frames that the header counts are there"
     return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
 
 
-def _packet_times(container: InputContainer, stream: av.VideoStream) -> np.ndarray:
-    """Presentation times (frames,) of the stream's packets, sorted, in seconds; nothing is decoded.
+def _packet_times(container: InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
+    """Presentation times (frames,) of the stream's packets, sorted, in seconds, and how many packets; no decoding.
 
-    A demuxing error ends the list: what came before it may still decode.
+    Empty packets, by which AVI repeats a frame, have no time of their own and count as packets. A demuxing error ends
+    the list: what came before it may still decode.
     """
     times: list[float] = []
+    packets = 0
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     try:
         for packet in container.demux(stream):
+            packets += packet.size > 0 or packet.dts is not None  # the demuxer's last packet is neither
             if packet.size:
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 times.append(len(times) / rate if stamp is None else float(stamp * packet.time_base))
     except av.FFmpegError:
         pass
-    return np.sort(np.array(times))
+    return np.sort(np.array(times)), packets
 
 
 def _sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:

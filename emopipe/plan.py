@@ -1,9 +1,10 @@
 """What each stage is to make, as plain recipes: what Snakemake compares to decide what runs again.
 
 A recipe holds the options that the stage uses, the fingerprint of exactly the code that it uses, and the digests of
-the recipes upstream. Device, threads, paths and the run's name are no part of it: they change no result that counts.
+the recipes upstream. Device, threads and paths are no part of it: they change no result that counts.
 """
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +15,18 @@ import pandas as pd
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.config import BackboneBlock, Config, modality
-from emopipe.corpora.table import bucket
 from emopipe.errors import WeightsError
 from emopipe.faces import detectors
 from emopipe.files import sha256
 from emopipe.fusion.options import FusionOptions
+from emopipe.hashing import bucket
 from emopipe.provenance import code_fingerprint, digest, script_fingerprint
 from emopipe.store import SCHEMA, clips_digest
 
 Recipe = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Recipes of one run: a checked config, the corpus' clip table with digests, and the scripts' folder."""
 
@@ -45,10 +46,12 @@ class Plan:
         """The clips of one part."""
         return self._by_shard.get(shard, self.table.iloc[:0])
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def shard_digest(self, shard: str) -> str:
         """Digest of the clips in one part and of their content, whatever their labels and paths."""
         return _content(self.shard_table(shard))
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def all_digest(self) -> str:
         """Digest of all clips and their content, as a merged file holds them."""
         return _content(self.table)
@@ -67,24 +70,27 @@ class Plan:
         code = code_fingerprint("emopipe.stages.corpus", corpora.KINDS[self.config.corpus.kind])
         return {"stage": "corpus", "rows": rows, "shards": self.config.shards, "drawing": drawing, "code": code}
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def decode(self, preset: str) -> Recipe:
         """Frames and sound of clips."""
         return self._recipe("decode", options=self.config.decode[preset].model_dump())
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def faces(self, preset: str) -> Recipe:
         """Detected, tracked and aligned faces."""
         block = self.config.faces[preset]
-        options = detectors.options_class(block.detector).model_validate(block.options).model_dump()
+        options = detectors.options_class(block.detector).model_validate(block.options)
         return self._recipe(
             "faces",
             detectors.KINDS[block.detector],
             detector=block.detector,
             jpeg_quality=block.jpeg_quality,
-            options=options,
-            weights=_weights_digest(options.get("weights"), f"faces.{preset}.options.weights"),
+            options=options.model_dump(exclude={"weights"}),
+            nets=[_sha256(path) for path in detectors.net_files(block.detector, options)],
             media=digest(self.decode(block.decode)),
         )
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def pretrain(self, name: str) -> Recipe:
         """Weights learned from the corpus' own training clips."""
         block = self.config.backbones[name]
@@ -92,22 +98,29 @@ class Plan:
         return self._recipe(
             "pretrain",
             backbones.KINDS[block.kind],
+            f"emopipe.pretraining.{modality(block)}",
             pretrain=block.pretrain.model_dump(),
             train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
             **self._network(name, block),
         )
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def features(self, name: str) -> Recipe:
         """Feature vectors of clips."""
         block = self.config.backbones[name]
         learned = digest(self.pretrain(name)) if block.pretrain else ""
         network = self._network(name, block)
-        return self._recipe("features", backbones.KINDS[block.kind], batch=block.batch, learned=learned, **network)
+        rows = f"emopipe.extraction.{modality(block)}"
+        return self._recipe(
+            "features", backbones.KINDS[block.kind], rows, batch=block.batch, learned=learned, **network
+        )
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def merge(self, name: str) -> Recipe:
         """All shards' features in one file."""
         return self._recipe("merge", features=digest(self.features(name)))
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def fusion(self, model: str) -> Recipe:
         """A model over features, and what it predicts."""
         block = self.config.models[model]
@@ -116,6 +129,7 @@ class Plan:
         features = {stream: digest(self.merge(stream)) for stream in block.streams}
         return self._recipe("fusion", streams=streams, options=options, features=features)
 
+    @functools.cache  # noqa: B019 - there is one plan a process
     def ensemble(self) -> Recipe:
         """The run's answer."""
         return self._recipe("ensemble", members={name: digest(self.fusion(name)) for name in self.members})
@@ -148,14 +162,16 @@ class Plan:
     # -- helpers -----------------------------------------------------------------------------------------------
 
     def _network(self, name: str, block: BackboneBlock) -> Recipe:
-        options = backbones.options_class(block.kind).model_validate(block.options).model_dump()
+        options = backbones.options_class(block.kind).model_validate(block.options)
+        files = [_present(block.weights, f"backbones.{name}.weights")] if block.weights else []
+        files += backbones.net_files(block.kind, options)
         face = modality(block) == "face"
-        weights = {
-            "start": _weights_digest(block.weights, f"backbones.{name}.weights"),
-            "own": _weights_digest(options.get("weights"), f"backbones.{name}.options.weights"),
+        return {
+            "kind": block.kind,
+            "options": options.model_dump(exclude={"weights"}),
+            "weights": [_sha256(path) for path in files],
+            "source": digest(self.faces(block.faces) if face else self.decode(block.decode)),
         }
-        source = digest(self.faces(block.faces) if face else self.decode(block.decode))
-        return {"kind": block.kind, "options": options, "weights": weights, "source": source}
 
     def _recipe(self, stage: str, *modules: str, **parts: Any) -> Recipe:
         return {"stage": stage, "schema": SCHEMA, "code": self._code(stage, *modules), **parts}
@@ -168,12 +184,21 @@ def _content(table: pd.DataFrame) -> str:
     return clips_digest(sorted(zip(table["clip"], table["digest"], strict=True)))
 
 
-def _weights_digest(path: str | None, key: str) -> str:
-    if path is None:
-        return ""
+def _present(path: str, key: str) -> Path:
     if not Path(path).is_file():
         raise WeightsError(
             f"{key} names {path}, which is not there: put the weights file at that path, or change the path "
             "(README, section Weights, says where each network's weights come from)."
         )
-    return sha256(Path(path))
+    return Path(path)
+
+
+def _sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _sha256_of(path: Path, _size: int, _mtime_ns: int) -> str:
+    """Large weights are asked after once a job; within a process they are read once."""
+    return sha256(path)

@@ -18,6 +18,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from emopipe import __version__
 from emopipe.errors import CacheError
 from emopipe.files import replacing
 from emopipe.provenance import digest, recipe_text
@@ -61,6 +62,7 @@ class Writer:
         self._fields = dict(fields)
         self._attributes: dict[str, Any] = {
             "schema": SCHEMA,
+            "package": __version__,
             "stage": stage,
             "recipe": recipe_text(recipe),
             "recipe_digest": digest(recipe),
@@ -105,9 +107,13 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._finish()
-        self._file.close()
+        try:
+            with self._file:
+                if kind is None:
+                    self._finish()
+        except BaseException as failure:
+            self._replacing.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         self._replacing.__exit__(kind, error, trace)
 
     def _finish(self) -> None:

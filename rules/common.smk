@@ -36,7 +36,8 @@ except EmopipeError as error:
 config["job"] = {
     "root": str(scanning.clips_root(CONFIG)),
     "device": CONFIG.device,
-    "weights": {name: block.weights for name, block in CONFIG.backbones.items()},
+    "detectors": {name: block.options.get("weights") for name, block in CONFIG.faces.items()},
+    "weights": {name: block.weights or block.options.get("weights") for name, block in CONFIG.backbones.items()},
 }
 
 CACHE = scanning.cache_folder(CONFIG).as_posix()

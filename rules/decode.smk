@@ -2,7 +2,8 @@ rule decode:
     input:
         shard=lambda w: order_only([f"{CACHE}/shards/{w.shard}.csv"], decode_is_current(w)),
     output:
-        media_output(f"{CACHE}/media/{{decode}}/{{shard}}.h5"),
+        media=media_output(f"{CACHE}/media/{{decode}}/{{shard}}.h5"),
+        fates=f"{CACHE}/media/{{decode}}/{{shard}}.csv",
     log:
         f"{CACHE}/logs/decode/{{decode}}/{{shard}}.log",
     benchmark:

@@ -10,5 +10,6 @@ with job_log(snakemake.log[0]):
         snakemake.params.recipe,
         Path(snakemake.config["job"]["root"]),
         Path(snakemake.input.shard[0]),
-        Path(snakemake.output[0]),
+        Path(snakemake.output.media),
+        Path(snakemake.output.fates),
     )

@@ -10,6 +10,7 @@ with job_log(snakemake.log[0]):
         snakemake.params.recipe,
         Path(snakemake.input[0]),
         Path(snakemake.output[0]),
+        weights=snakemake.config["job"]["detectors"][snakemake.wildcards.detector],
         device=snakemake.config["job"]["device"],
         threads=snakemake.threads,
     )

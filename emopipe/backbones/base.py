@@ -65,12 +65,15 @@ class FaceInput:
                 f"Crops of shape {crops.shape} and type {crops.dtype} were given; expected (N, {self.size}, "
                 f"{self.size}, 3) uint8 in BGR, as emopipe.faces.alignment.derive cuts them."
             )
-        if self.colour == "gray":
-            pixels = (crops.astype(np.float32) @ _GRAY_FROM_BGR)[..., None]  # (N, size, size, 1)
-        else:
-            pixels = crops if self.colour == "bgr" else crops[..., ::-1]  # (N, size, size, 3)
-        scaled = (pixels - np.float32(self.mean)) / np.float32(self.std)
+        pixels = self.colours(crops).reshape(*crops.shape[:3], self.channels)  # (N, size, size, channels)
+        scaled = (pixels.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))  # (N, channels, size, size)
+
+    def colours(self, crops: np.ndarray) -> np.ndarray:
+        """Crops (N, side, side, 3) uint8 BGR in the network's colours, still uint8; (N, side, side) for grey."""
+        if self.colour == "gray":
+            return np.rint(crops.astype(np.float32) @ _GRAY_FROM_BGR).astype(np.uint8)
+        return crops if self.colour == "bgr" else np.ascontiguousarray(crops[..., ::-1])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import nn
 from emopipe.backbones import learned, registry
 from emopipe.backbones.learned import ALL
 from emopipe.backbones.weights import load_strict
+from emopipe.device import name_of as device_name
 from emopipe.options import Options
 from emopipe.pretraining.axes import apply_map
 
@@ -28,15 +29,24 @@ class Extractor:
         weights: str | None,
         pretrained: Path | None,
         where: torch.device,
+        device: str,
         threads: int,
     ) -> None:
-        """Build and load. Raises WeightsError where weights are missing or of another network."""
+        """Build and load: torch's networks run on `where`, onnxruntime's as `device` (auto, cpu or cuda) says.
+
+        Raises:
+            WeightsError: Weights are missing or of another network.
+            DeviceError: The device is not there.
+        """
         self.spec = registry.spec(kind, options)
         self._where = where
         self._learned = learned.load(pretrained) if pretrained else None
         self._modules: dict[int, nn.Module] = {}
+        self.device = device_name(where)
         if not registry.trainable(kind):
-            self._embed: dict[int, Embed] = {ALL: registry.build(kind, options, device=where.type, threads=threads)}
+            network = registry.build(kind, options, device=device, threads=threads)
+            self._embed: dict[int, Embed] = {ALL: network}
+            self.device = network.device
             return
         states = (
             {ALL: self._learned.everything, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.errors import WeightsError
 from emopipe.options import Number, Options
-from emopipe.sessions import open_session
+from emopipe.sessions import device_of, open_session
 
 
 class BackboneOptions(Options):
@@ -60,7 +60,7 @@ def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "O
 
     Args:
         options: The file and what it takes in.
-        device: "cpu" or "cuda".
+        device: auto, cpu or cuda.
         threads: CPU threads of one run.
 
     Raises:
@@ -68,24 +68,16 @@ def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "O
             the options.
         DeviceError: CUDA is asked for and onnxruntime would run elsewhere.
     """
-    path = Path(options.weights)
-    if not path.is_file():
-        raise WeightsError(
-            f"The ONNX network {path} is missing; put the file there (download it from its author, or write "
-            "it with torch.onnx.export), or correct this backbone's `weights`."
-        )
-    _refuse_foreign_data(path)
-    return OnnxNet(path, open_session(path, device=device, threads=threads), options, device)
+    path = net_files(options)[0]
+    return OnnxNet(path, open_session(path, device=device, threads=threads), options)
 
 
 class OnnxNet:
     """An opened network; call it with a batch."""
 
-    def __init__(
-        self, path: Path, session: onnxruntime.InferenceSession, options: BackboneOptions, device: str
-    ) -> None:
+    def __init__(self, path: Path, session: onnxruntime.InferenceSession, options: BackboneOptions) -> None:
         """Check the session against the options; `build` is the way in."""
-        self.device = device
+        self.device = device_of(session)
         self._path, self._session = path, session
         self._input = session.get_inputs()[0].name
         self._output = session.get_outputs()[0].name
@@ -136,22 +128,40 @@ def _face(options: BackboneOptions) -> FaceInput:
     return FaceInput(options.side_units, options.size, options.colour, mean, std)
 
 
-def _refuse_foreign_data(path: Path) -> None:
-    """A network may keep tensors in other files, but must not read this machine's other folders."""
+def net_files(options: BackboneOptions) -> list[Path]:
+    """The file, and those beside it in which it keeps tensors.
+
+    A network may keep tensors in other files, but must not read this machine's other folders.
+
+    Raises:
+        WeightsError: A file is missing, is no ONNX network, or lies outside the network's folder.
+    """
+    path = Path(options.weights)
+    if not path.is_file():
+        raise WeightsError(
+            f"The ONNX network {path} is missing; put the file there (download it from its author, or write "
+            "it with torch.onnx.export), or correct this backbone's `weights`."
+        )
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's and the file system's
         raise WeightsError(f"{path} is no ONNX network ({error}); fetch or export the file again.") from error
+    places = sorted({(place, tensor) for tensor, place in _external(model)})
+    return [path, *(_beside(path, place, tensor) for place, tensor in places)]
+
+
+def _beside(path: Path, place: str, tensor: str) -> Path:
+    """The file in the network's own folder that holds a tensor."""
     folder = path.parent.resolve()
-    for tensor, place in _external(model):
-        data = (folder / place).resolve()
-        if not data.is_relative_to(folder):
-            raise WeightsError(
-                f"{path} keeps '{tensor}' in {place}, outside its own folder, and is refused; use a network "
-                "whose data lies beside it."
-            )
-        if not data.is_file():
-            raise WeightsError(f"{path} keeps '{tensor}' in {data}, which is missing; put that file there.")
+    data = (folder / place).resolve()
+    if not data.is_relative_to(folder):
+        raise WeightsError(
+            f"{path} keeps '{tensor}' in {place}, outside its own folder, and is refused; use a network "
+            "whose data lies beside it."
+        )
+    if not data.is_file():
+        raise WeightsError(f"{path} keeps '{tensor}' in {data}, which is missing; put that file there.")
+    return data
 
 
 def _external(message: Message) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """The backbones by name; each module is imported when asked for, so each is fingerprinted by itself."""
 
 import importlib
+from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +35,15 @@ def trainable(kind: str) -> bool:
     return kind not in FIXED
 
 
+def net_files(kind: str, options: Options) -> list[Path]:
+    """The files that a network which comes trained consists of; none for the others.
+
+    Raises:
+        WeightsError: One is missing or unfit.
+    """
+    return _module(kind).net_files(options) if kind in FIXED else []
+
+
 def options_class(kind: str) -> type[Options]:
     """The class that checks a backbone's block of the config.
 
@@ -40,6 +51,12 @@ def options_class(kind: str) -> type[Options]:
         ConfigError: There is no such kind.
     """
     return _module(kind).BackboneOptions
+
+
+def options_from(recipe: Mapping[str, Any], weights: str | None) -> Options:
+    """The options in a recipe, which leaves out the path of a network that comes trained: `weights` is that path."""
+    path = {"weights": weights} if recipe["kind"] in FIXED else {}
+    return options_class(recipe["kind"]).model_validate({**recipe["options"], **path})
 
 
 def spec(kind: str, options: Options) -> Spec:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe.corpora import table as clip_table
+from emopipe import tables
 from emopipe.errors import CorpusError
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def _unreadable(path: Path, error: OSError) -> CorpusError:
 
 def _read_index(path: Path) -> dict[Stamp, str]:
     try:
-        rows = clip_table.read(path)[list(INDEX_COLUMNS)]
+        rows = tables.read(path)[list(INDEX_COLUMNS)]
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError) as error:
@@ -89,6 +89,6 @@ def _read_index(path: Path) -> dict[Stamp, str]:
 def _write_index(known: dict[Stamp, str], path: Path) -> None:
     rows = [(*stamp, digest) for stamp, digest in sorted(known.items())]
     try:
-        clip_table.write(pd.DataFrame(rows, columns=list(INDEX_COLUMNS), dtype=str), path)
+        tables.write(pd.DataFrame(rows, columns=list(INDEX_COLUMNS), dtype=str), path)
     except OSError as error:
         log.warning("The digest index %s cannot be written (%s), so the next run reads again.", path, error)

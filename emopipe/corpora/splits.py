@@ -16,9 +16,9 @@ from typing import Annotated, Literal, Self
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
-from emopipe.corpora.table import stable_hash
 from emopipe.corpora.wording import named
 from emopipe.errors import CorpusError
+from emopipe.hashing import stable_hash
 from emopipe.options import Number, Options
 
 # What folders and tables call the three splits, in lower case.

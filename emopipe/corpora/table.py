@@ -1,8 +1,5 @@
 """The clip table: one row per clip, every cell a string ("" where unknown), sorted by clip id."""
 
-import csv
-import hashlib
-import os
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -66,35 +63,6 @@ def refuse_duplicates(table: pd.DataFrame, *, remedy: str) -> None:
                 f"The {column} {first!r} stands for several rows ({other}: {where})"
                 f"{f', and so do {more} more' if more else ''}, where each must be unique: {remedy}."
             )
-
-
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of strings as CSV; the file appears whole, and equal tables give equal bytes."""
-    # Python's CSV writer leaves a lone carriage return bare, which readers take for the end of a row.
-    bare = any(table[column].str.contains("\r", regex=False).any() for column in table)
-    quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        table.to_csv(part, index=False, lineterminator="\n", encoding="utf-8", quoting=quoting)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def read(path: Path) -> pd.DataFrame:
-    """The table as it was written: "001" stays "001", and "NA" is a name like any other."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
-
-
-def stable_hash(text: str) -> int:
-    """64 bits that depend on the text alone; Python's own hash differs from run to run."""
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-
-
-def bucket(clip: str, shards: int) -> int:
-    """The shard (0 to shards - 1) of a clip, by its id alone, so that a new clip touches one shard only."""
-    return stable_hash(clip) % shards
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

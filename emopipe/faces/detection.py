@@ -30,6 +30,9 @@ class Detections:
 class Detector(Protocol):
     """Finds the faces of one frame; equal frames give equal detections. One detector serves one thread."""
 
+    device: str
+    """cpu or cuda: where it really runs."""
+
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of `frame`, (H, W, 3) uint8 BGR of any size from 1x1 on."""
         ...

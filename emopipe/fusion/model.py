@@ -29,7 +29,8 @@ class StreamEncoder(nn.Module):
         self.attention = attention[options.attention]()
         self.out_dim = self.attention.out_dim
         self.norm = nn.LayerNorm(self.out_dim)
-        self.absent = nn.Parameter(torch.zeros(self.out_dim))
+        # Not zeros: bilinear pooling multiplies, so zeros would hide the other modality and never learn.
+        self.absent = nn.Parameter(torch.randn(self.out_dim) * 0.5)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """x (B, T, D), mask (B, T) -> (B, out_dim)."""

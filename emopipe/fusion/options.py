@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emopipe.options import Number, Options
 
@@ -36,6 +36,14 @@ class FusionOptions(Options):
     """Share of the target that is spread over all classes."""
     seeds: list[int] = Field(default=[0, 1, 2, 3, 4], min_length=1)
     """One network a seed; a model's probabilities are the mean of theirs."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _all_different(cls, seeds: list[int]) -> list[int]:
+        """The same seed twice is the same network twice."""
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{seeds} names a seed twice")
+        return seeds
 
 
 class EnsembleOptions(Options):

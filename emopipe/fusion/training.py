@@ -13,11 +13,10 @@ from emopipe.labels import CLASSES
 
 
 def statistics(features: Features) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (D,) of the vectors that are there."""
-    vectors = features.x[features.mask]
-    if not len(vectors):
-        return torch.zeros(features.x.shape[-1]), torch.ones(features.x.shape[-1])
-    return torch.from_numpy(vectors.mean(0)), torch.from_numpy(vectors.std(0) + 1e-3)
+    """Mean and standard deviation (D,) of the vectors."""
+    if not len(features.x):
+        return torch.zeros(features.x.shape[1]), torch.ones(features.x.shape[1])
+    return features.x.mean(0).cpu(), features.x.std(0, correction=0).cpu() + 1e-3
 
 
 def train(
@@ -31,7 +30,7 @@ def train(
     """Train one network on the given clips, for a fixed number of epochs.
 
     Args:
-        streams: Stream -> features of N clips.
+        streams: Stream -> features of N clips, at least one of which has any.
         modalities: Stream -> face or audio.
         targets: (N,) class numbers.
         options: The model and its recipe.
@@ -42,18 +41,18 @@ def train(
         The network, in evaluation mode.
     """
     torch.manual_seed(seed)
-    model = FusionModel({s: statistics(f) for s, f in streams.items()}, modalities, options, len(CLASSES)).to(where)
-    data, target = to_device(streams, where), torch.tensor(targets, device=where)
-    has_any = torch.stack([mask.any(1) for _, mask in data.values()]).any(0)
-    rows = torch.nonzero(has_any).flatten()  # a clip without any stream teaches nothing
+    data = {stream: features.to(where) for stream, features in streams.items()}
+    model = FusionModel({s: statistics(f) for s, f in data.items()}, modalities, options, len(CLASSES)).to(where)
+    target = torch.tensor(targets, device=where)
+    # A clip without any stream teaches nothing.
+    rows = torch.stack([features.present for features in data.values()]).any(0).nonzero().flatten()
     steps = max(1, len(rows) // options.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
     model.train()
-    for _ in range(options.epochs if len(rows) else 0):
+    for _ in range(options.epochs):
         for part in rows[torch.randperm(len(rows)).to(where)].tensor_split(steps):
-            logits = model(take(data, part))
-            loss = F.cross_entropy(logits, target[part], label_smoothing=options.label_smoothing)
+            loss = F.cross_entropy(model(take(data, part)), target[part], label_smoothing=options.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -62,19 +61,14 @@ def train(
 
 
 @torch.inference_mode()
-def predict(model: FusionModel, streams: Mapping[str, Features], where: torch.device, batch: int = 512) -> np.ndarray:
+def predict(model: FusionModel, streams: Mapping[str, Features], where: torch.device, batch: int = 256) -> np.ndarray:
     """Class probabilities (N, classes) float64."""
-    data = to_device(streams, where)
-    count = len(next(iter(data.values()))[1])
-    parts = [model(take(data, rows)).double().softmax(1).cpu() for rows in torch.arange(count).split(batch)]
+    data = {stream: features.to(where) for stream, features in streams.items()}
+    rows = torch.arange(len(next(iter(data.values())).length), device=where)
+    parts = [model(take(data, part)).double().softmax(1).cpu() for part in rows.split(batch) if len(part)]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(CLASSES)))
 
 
-def to_device(streams: Mapping[str, Features], where: torch.device) -> Streams:
-    """Features as tensors."""
-    return {s: (torch.from_numpy(f.x).to(where), torch.from_numpy(f.mask).to(where)) for s, f in streams.items()}
-
-
-def take(data: Streams, rows: torch.Tensor) -> Streams:
-    """Some clips of all streams."""
-    return {stream: (x[rows], mask[rows]) for stream, (x, mask) in data.items()}
+def take(data: Mapping[str, Features], rows: torch.Tensor) -> Streams:
+    """Some clips of all streams, padded."""
+    return {stream: features.batch(rows) for stream, features in data.items()}

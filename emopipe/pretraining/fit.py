@@ -10,7 +10,7 @@ from torch import nn
 from emopipe.labels import CLASSES
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
-from emopipe.progress import LOGGER
+from emopipe.progress import Progress
 
 
 class Classifier(nn.Module):
@@ -44,7 +44,7 @@ def fit(
     left_out: np.ndarray,
     options: PretrainOptions,
     device: torch.device,
-    name: str,
+    progress: Progress,
 ) -> Trained:
     """Train on the samples of all clips but those left out, then score those.
 
@@ -55,7 +55,7 @@ def fit(
         left_out: (clips,) bool.
         options: The recipe; a fixed number of epochs, so that the left-out clips choose nothing.
         device: Where to train.
-        name: What the log calls it.
+        progress: Counts epochs.
     """
     rows = np.flatnonzero(~left_out[samples.clip])
     if len(rows) == 1:
@@ -67,7 +67,7 @@ def fit(
     layout = _layout(model)
     model.to(device, memory_format=layout)
     losses = []
-    for epoch in range(options.epochs):
+    for _ in range(options.epochs):
         model.train()
         order = rows[torch.randperm(len(rows), generator=rng).numpy()]
         loss = 0.0
@@ -75,7 +75,7 @@ def fit(
             batch = samples.batch(part, rng).to(device, memory_format=layout)
             loss += _step(model, batch, targets[samples.clip[part]], optimizer, schedule, options)
         losses.append(loss / steps)
-        LOGGER.info(f"{name}: epoch {epoch + 1}/{options.epochs}, loss {losses[-1]:.3f}")
+        progress.advance()
     model.eval()
     return Trained(losses, _accuracy(model, samples, targets, left_out, device))
 

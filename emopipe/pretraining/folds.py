@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from emopipe.corpora.table import stable_hash
+from emopipe.hashing import stable_hash
 
 
 def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:

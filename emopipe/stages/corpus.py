@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe.corpora import table as clip_table
-from emopipe.corpora.table import bucket
+from emopipe import tables
+from emopipe.hashing import bucket
 
 
 def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Sequence[Path]) -> None:
@@ -21,5 +21,5 @@ def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Seq
     """
     number = table["clip"].map(lambda clip: bucket(clip, recipe["shards"]))
     for index, path in enumerate(shards):
-        clip_table.write(table[number == index], path)
-    clip_table.write(table, clips)
+        tables.write(table[number == index], path)
+    tables.write(table, clips)

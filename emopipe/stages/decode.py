@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emopipe.corpora import table as clip_table
+from emopipe import tables
 from emopipe.media import DecodeOptions, Media, read_clip
 from emopipe.progress import Progress
 from emopipe.stages.reuse import earlier
@@ -22,7 +22,7 @@ FIELDS = {
 }
 
 
-def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path) -> None:
+def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path, fates: Path) -> None:
     """Decode the clips of one shard.
 
     Args:
@@ -30,14 +30,19 @@ def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path) -> Non
         root: The corpus' folder, to which the shard's paths are relative.
         shard: The shard's clip table.
         output: The file to make; clips that it already holds unchanged are taken over.
+        fates: A CSV to make of each clip's status and reason, which stays where `output` is temporary.
     """
-    table = clip_table.read(shard)
+    table = tables.read(shard)
     options = DecodeOptions.model_validate(recipe["options"])
+    statuses: list[tuple[str, str, str]] = []
     progress = Progress(f"decode {output.stem}", len(table))
     with earlier(output, recipe) as done, Writer(output, FIELDS, stage="decode", recipe=recipe) as writer:
         for clip in table.itertuples():
-            writer.add(done.get(clip.clip, clip.digest) or _row(clip, root, options))
+            row = done.get(clip.clip, clip.digest) or _row(clip, root, options)
+            writer.add(row)
+            statuses.append((row.clip, row.status, row.reason))
             progress.advance()
+    tables.write(pd.DataFrame(statuses, columns=["clip", "status", "reason"], dtype=str), fates)
 
 
 def _row(clip: pd.Series, root: Path, options: DecodeOptions) -> Row:

@@ -1,7 +1,8 @@
 """Stage faces: sampled frames -> the main face's aligned crops, every detection, status."""
 
+import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emopipe import sessions
 from emopipe.faces import detectors
 from emopipe.faces.clip import ClipFaces, assemble
 from emopipe.faces.detection import Detections
-from emopipe.media import decode_jpegs, encode_jpeg
+from emopipe.media import decode_jpeg, encode_jpeg
 from emopipe.progress import Progress
 from emopipe.stages.reuse import earlier
 from emopipe.store import OK, Field, Reader, Row, Writer
@@ -35,23 +35,23 @@ FIELDS = {
 }
 """Per sampled frame (T rows): mask to track. Per frame with the main face: crop_size. Per detection: all_*."""
 
-Detect = Callable[[np.ndarray], Detections]
 
-
-def run(recipe: Mapping[str, Any], media: Path, output: Path, *, device: str, threads: int) -> None:
+def run(
+    recipe: Mapping[str, Any], media: Path, output: Path, *, weights: str | None, device: str, threads: int
+) -> None:
     """Find, follow and align the faces of one shard's clips.
 
     Args:
         recipe: `Plan.faces`.
         media: The shard's decoded clips.
         output: The file to make; clips that it already holds unchanged are taken over.
+        weights: The detector's file of weights, or None where its nets come with a package.
         device: auto, cpu or cuda: where detectors' nets run.
         threads: Frames searched at once.
 
     Raises:
         DeviceError: The device is not there.
     """
-    device = sessions.resolve(device)
     cv2.setNumThreads(1)  # frames are spread over threads already
     with (
         Reader(media) as clips,
@@ -59,37 +59,55 @@ def run(recipe: Mapping[str, Any], media: Path, output: Path, *, device: str, th
         ThreadPoolExecutor(threads) as pool,
         Writer(output, FIELDS, stage="faces", recipe=recipe) as writer,
     ):
-        detect = _per_thread(recipe, device)
+        detect = _PerThread(recipe, weights, device)
         progress = Progress(f"faces {output.stem}", len(clips.clips))
         for clip in clips.clips:
             writer.add(done.get(clip, clips.digest[clip]) or _row(clips, clip, detect, pool, recipe["jpeg_quality"]))
             progress.advance()
-        writer.note(device=device)
+        writer.note(device=detect.device or done.attributes.get("device", ""))
 
 
-def _per_thread(recipe: Mapping[str, Any], device: str) -> Detect:
+class _PerThread:
     """A detector for each thread, made when the thread first needs it: nets keep state while they run."""
-    options = detectors.options_class(recipe["detector"]).model_validate(recipe["options"])
-    own = threading.local()
 
-    def detect(frame: np.ndarray) -> Detections:
-        if not hasattr(own, "detector"):
-            own.detector = detectors.build(recipe["detector"], options, threads=1, device=device)
-        return own.detector(frame)
+    def __init__(self, recipe: Mapping[str, Any], weights: str | None, device: str) -> None:
+        path = {"weights": weights} if weights else {}
+        options = detectors.options_class(recipe["detector"]).model_validate({**recipe["options"], **path})
+        self._build = functools.partial(detectors.build, recipe["detector"], options, threads=1, device=device)
+        self._own = threading.local()
+        self.device = ""
 
-    return detect
+    def __call__(self, jpeg: np.ndarray) -> Detections:
+        """Find the faces of one frame, given as JPEG bytes."""
+        if not hasattr(self._own, "detector"):
+            self._own.detector = self._build()
+            self.device = self._own.detector.device
+        return self._own.detector(decode_jpeg(jpeg))
 
 
-def _row(clips: Reader, clip: str, detect: Detect, pool: Executor, quality: int) -> Row:
+class _Frames(Sequence[np.ndarray]):
+    """A clip's frames, decoded when they are asked for: a long clip's would not fit in memory together."""
+
+    def __init__(self, jpegs: Sequence[np.ndarray]) -> None:
+        self._jpegs = jpegs
+
+    def __len__(self) -> int:
+        return len(self._jpegs)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return decode_jpeg(self._jpegs[number])
+
+
+def _row(clips: Reader, clip: str, detect: _PerThread, pool: Executor, quality: int) -> Row:
     status, reason, digest = clips.status[clip], clips.reason[clip], clips.digest[clip]
     sizes, times = clips.field(clip, "jpeg_size"), clips.field(clip, "time")
     if not len(sizes):
         return Row(clip, digest, status, reason, {})
-    frames = decode_jpegs(clips.field(clip, "jpeg"), sizes)
-    faces = assemble(frames, times, list(pool.map(detect, frames)))
+    jpegs = np.split(clips.field(clip, "jpeg"), np.cumsum(sizes)[:-1])
+    faces = assemble(_Frames(jpegs), times, list(pool.map(detect, jpegs)))
     if not faces.mask.any():
         return Row(
-            clip, digest, "no_face", f"no face in {len(frames)} sampled frames", {"mask": faces.mask, "time": times}
+            clip, digest, "no_face", f"no face in {len(jpegs)} sampled frames", {"mask": faces.mask, "time": times}
         )
     return Row(clip, digest, OK, faces.note, _arrays(faces, times, quality))
 

@@ -1,5 +1,6 @@
 """Stage pretrain: a corpus' own training clips -> weights of a backbone, out of fold."""
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import torch
 from torch import nn
 
 from emopipe import device as devices
+from emopipe import tables
 from emopipe.backbones import learned, registry
 from emopipe.backbones.base import Spec
 from emopipe.backbones.weights import load_strict
-from emopipe.corpora import table as clip_table
 from emopipe.errors import CorpusError
 from emopipe.files import write_text
 from emopipe.labels import CLASSES
@@ -21,9 +22,9 @@ from emopipe.options import Options
 from emopipe.pretraining import axes, folds
 from emopipe.pretraining.fit import Classifier, Trained, fit
 from emopipe.pretraining.options import PretrainOptions
-from emopipe.pretraining.samples import FaceSamples, Samples, SpeechSamples
-from emopipe.progress import LOGGER
-from emopipe.provenance import digest
+from emopipe.pretraining.samples import Samples
+from emopipe.progress import LOGGER, Progress
+from emopipe.provenance import digest, recipe_text
 
 MOST_VECTORS = 20_000
 """Vectors that a map between two networks' axes is fitted on; more would not change it."""
@@ -57,10 +58,11 @@ def run(
     """
     where = devices.prepare(device, threads)
     options = PretrainOptions.model_validate(recipe["pretrain"])
-    backbone = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
+    backbone = registry.options_from(recipe, None)
     spec = registry.spec(recipe["kind"], backbone)
-    train = clip_table.read(clips).query("split == 'train'")
-    samples = _samples(spec, shards, list(train["clip"]), options)
+    train = tables.read(clips).query("split == 'train'")
+    kind_of_samples = importlib.import_module(f"emopipe.pretraining.{spec.modality}")
+    samples = kind_of_samples.read(shards, list(train["clip"]), spec, options)
     if len(samples.clips) < 2:
         what = "a face" if spec.modality == "face" else "sound"
         raise CorpusError(
@@ -71,22 +73,22 @@ def run(
     fold_of = folds.assign(train, options.folds, options.seed)
     job = _Job(recipe["kind"], backbone, spec, options, samples, train, where, start)
     fold = train["clip"].map(fold_of).to_numpy()
-    whole, progress = job.train("all clips", np.zeros(len(train), bool))
-    states, maps, histories = [], [], [("all", progress)]
-    for number in range(max(fold_of.values()) + 1):
-        part, progress = job.train(f"fold {number}", fold == number)
+    count = max(fold_of.values()) + 1
+    progress = Progress(f"pretrain {output.stem}", (count + 1) * options.epochs, unit="epochs")
+    whole, trained = job.train("all clips", np.zeros(len(train), bool), progress)
+    states, maps, histories = [], [], [("all", trained)]
+    for number in range(count):
+        part, trained = job.train(f"fold {number}", fold == number, progress)
         maps.append(job.map_between(part, whole, fold != number))
         states.append(learned.state_of(part))
-        histories.append((f"fold{number}", progress))
+        histories.append((f"fold{number}", trained))
     result = learned.Learned(learned.state_of(whole), states, maps, fold_of)
-    learned.save(result, output, {"recipe_digest": digest(recipe), "device": devices.name_of(where)})
+    learned.save(
+        result,
+        output,
+        {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)},
+    )
     write_text(history, _history(histories).to_csv(index=False))
-
-
-def _samples(spec: Spec, shards: Sequence[Path], clips: list[str], options: PretrainOptions) -> Samples:
-    if spec.modality == "face":
-        return FaceSamples(shards, clips, spec.input)
-    return SpeechSamples(shards, clips, spec.input, options.seconds)
 
 
 class _Job:
@@ -107,14 +109,14 @@ class _Job:
         self._samples, self._where, self._start = samples, where, start
         self._targets = train["label"].map(CLASSES.index).to_numpy()
 
-    def train(self, name: str, left_out: np.ndarray) -> tuple[nn.Module, Trained]:
+    def train(self, name: str, left_out: np.ndarray, progress: Progress) -> tuple[nn.Module, Trained]:
         """A network trained without the clips `left_out`; every one starts from the same weights."""
         torch.manual_seed(self._options.seed)
         backbone = registry.build(self._kind, self._backbone)
         if self._start:
             load_strict(backbone, self._start, self._spec.head)
         model = Classifier(backbone, self._spec.dim, self._options.dropout)
-        trained = fit(model, self._samples, self._targets, left_out, self._options, self._where, name)
+        trained = fit(model, self._samples, self._targets, left_out, self._options, self._where, progress)
         if left_out.any():
             LOGGER.info(f"{name}: {trained.accuracy:.1%} of its {left_out.sum()} left-out clips are right")
         return backbone, trained

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from emopipe import metrics, predictions
-from emopipe.corpora import table as clip_table
 from emopipe.files import write_text
 from emopipe.progress import LOGGER
 from emopipe.report import figures, ledger, submission, summary
@@ -22,18 +21,18 @@ def run(clips: Path, stages: Mapping[str, Sequence[Path]], predicted: Mapping[st
         folder: The run's results: metrics.csv, ledger.csv, summary.md, figures/ and, where there are unlabelled
             test clips, submission.zip are written there.
     """
-    tables = {model: predictions.read(path) for model, path in predicted.items()}
-    scores = pd.concat([metrics.score(table, model) for model, table in tables.items()], ignore_index=True)
-    fates = ledger.build(clip_table.read(clips), stages)
+    answers = {model: predictions.read(path) for model, path in predicted.items()}
+    scores = pd.concat([metrics.score(table, model) for model, table in answers.items()], ignore_index=True)
+    fates = ledger.build(tables.read(clips), stages)
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     write_text(folder / "ledger.csv", fates.to_csv(index=False))
     write_text(folder / "summary.md", summary.markdown(scores, folder.name))
-    for model, table in tables.items():
+    for model, table in answers.items():
         for split, part in table[table["label"] != ""].groupby("split"):
             counts = metrics.confusion(part)
             title = f"{model} on {split}: {counts.to_numpy().trace()} of {len(part)} right"
             figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{model}_{split}.png")
-    answer = tables[list(tables)[-1]]
+    answer = answers[list(answers)[-1]]
     if ((answer["split"] == "test") & (answer["label"] == "")).any():
         submission.write(answer, folder / "submission.zip")
     if scores.empty:

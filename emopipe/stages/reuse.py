@@ -13,6 +13,7 @@ class Earlier:
 
     def __init__(self, reader: Reader | None) -> None:
         self._reader = reader
+        self.attributes = reader.attributes if reader else {}
 
     def get(self, clip: str, digest: str) -> Row | None:
         """The clip's earlier row, or None where it has to be computed."""
@@ -22,10 +23,11 @@ class Earlier:
 
 
 @contextlib.contextmanager
-def earlier(path: Path, recipe: Mapping[str, Any]) -> Iterator[Earlier]:
-    """Open what stands at `path`, if the same recipe made it."""
+def earlier(path: Path, recipe: Mapping[str, Any], **attributes: str) -> Iterator[Earlier]:
+    """Open what stands at `path`, if the same recipe made it and its attributes are these."""
     if made_by(path, recipe):
         with Reader(path) as reader:
-            yield Earlier(reader)
+            same = all(reader.attributes.get(name) == value for name, value in attributes.items())
+            yield Earlier(reader if same else None)
     else:
         yield Earlier(None)

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emopipe.corpora.table import COLUMNS, bucket, check, from_rows, read, write
+from emopipe.corpora.table import COLUMNS, check, from_rows
 from emopipe.errors import CorpusError
+from emopipe.hashing import bucket
+from emopipe.tables import read, write
 
 
 def row(clip, split="train", label="Happy", **more):

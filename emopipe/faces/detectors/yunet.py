@@ -4,6 +4,7 @@ OpenCV's own `cv2.FaceDetectorYN` is not used: OpenCV 4.13 refuses the files of 
 threads are set for the whole process. The decoding is the same.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import cv2
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from ...errors import WeightsError
 from ...options import Number, Options
-from ...sessions import open_session
+from ...sessions import device_of, open_session
 from ..detection import Detections, frame_for_net
 from ..nets import free_size, weights_file
 
@@ -48,8 +49,9 @@ class YuNet:
             WeightsError: the weights are missing or are no YuNet.
         """
         self.options = options
-        path = weights_file(options.weights, "YuNet", SOURCE)
+        (path,) = net_files(options)
         self.session = open_session(free_size(path), threads=threads, device=device)
+        self.device = device_of(self.session)
         if {out.name for out in self.session.get_outputs()} != set(OUTPUTS):
             raise WeightsError(f"{path} does not have a YuNet's outputs: get the file from {SOURCE}.")
 
@@ -67,6 +69,15 @@ class YuNet:
         keep = cv2.dnn.NMSBoxes(boxes, score.astype(float), self.options.min_score, NMS_IOU)
         keep = np.asarray(keep, dtype=int).reshape(-1)
         return framing.undo(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
+
+
+def net_files(options: DetectorOptions) -> list[Path]:
+    """The files that hold its nets.
+
+    Raises:
+        WeightsError: one is missing.
+    """
+    return [weights_file(options.weights, "YuNet", SOURCE)]
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> YuNet:

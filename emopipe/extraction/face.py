@@ -1,0 +1,59 @@
+"""Vectors of clips' faces: the faces of many clips go through the network together."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from emopipe.backbones.extractor import Extractor
+from emopipe.faces.crops import read_crops
+from emopipe.store import OK, Reader, Row
+
+FACES_AT_ONCE = 1024
+"""Faces that are held in memory together at the least, so that clips share batches."""
+
+
+def rows(faces: Reader, clips: Iterator[str], network: Extractor, batch: int) -> Iterator[Row]:
+    """Rows in the order of `clips`."""
+    for crops in _groups(faces, clips, network):
+        vectors = _embed_together(crops, network, batch)
+        for clip in crops:
+            if len(crops[clip]):
+                yield _row(faces, clip, vectors[clip], network.fold_of(clip))
+            else:
+                yield Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
+
+
+def _groups(faces: Reader, clips: Iterator[str], network: Extractor) -> Iterator[dict[str, np.ndarray]]:
+    """The clips' faces, in groups of about FACES_AT_ONCE."""
+    group: dict[str, np.ndarray] = {}
+    for clip in clips:
+        group[clip] = read_crops(faces, clip, network.spec.input)
+        if sum(map(len, group.values())) >= FACES_AT_ONCE:
+            yield group
+            group = {}
+    yield group
+
+
+def _embed_together(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> dict[str, np.ndarray]:
+    """Vectors (n, D) of each clip's faces (n, side, side, 3), in batches over all clips of one fold."""
+    vectors: dict[str, np.ndarray] = {}
+    for fold in sorted({network.fold_of(clip) for clip in crops}):
+        members = [clip for clip in crops if network.fold_of(clip) == fold]
+        together = np.concatenate([crops[clip] for clip in members])
+        parts = [
+            network.embed(fold, network.spec.input.prepare(together[start : start + batch]))
+            for start in range(0, len(together), batch)
+        ]
+        ends = np.cumsum([len(crops[clip]) for clip in members])[:-1]
+        whole = np.concatenate(parts) if parts else np.empty((0, network.spec.dim), np.float32)
+        vectors |= dict(zip(members, np.split(whole, ends), strict=True))
+    return vectors
+
+
+def _row(faces: Reader, clip: str, vectors: np.ndarray, fold: int) -> Row:
+    """Vectors stand at the frames in which the face was found; the other frames are masked."""
+    mask = faces.field(clip, "mask")
+    x = np.full((len(mask), vectors.shape[1]), np.nan, np.float32)
+    x[mask] = vectors
+    arrays = {"x": x, "time": faces.field(clip, "time"), "mask": mask, "fold": np.array([fold], np.int32)}
+    return Row(clip, faces.digest[clip], OK, "", arrays)
