@@ -61,6 +61,17 @@ class Plan:
         numbers = self.table["clip"].map(lambda clip: bucket(clip, self.config.shards))
         return {self.shards[number]: part for number, part in self.table.groupby(numbers)}
 
+    def check_weights(self) -> None:
+        """Find every file of weights that the config names, before anything runs.
+
+        Raises:
+            WeightsError: One is missing or unfit.
+        """
+        for preset in self.config.faces:
+            self.faces(preset)
+        for backbone in self.config.backbones:
+            self.features(backbone)
+
     # -- recipes, stage by stage -------------------------------------------------------------------------------
 
     def corpus(self) -> Recipe:

@@ -29,6 +29,7 @@ log_to(None)
 try:
     CONFIG = read_config()
     PLAN = Plan(CONFIG, scanning.scan(CONFIG), Path(workflow.basedir, "workflow_scripts"))
+    PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None
 
@@ -66,18 +67,6 @@ def order_only(paths, is_current):
     a job that runs, so an output that is out of date has to depend on them in the ordinary way.
     """
     return [ancient(path) for path in paths] if is_current else paths
-
-
-def recipe_error(make):
-    """Recipes for params, with a missing weights file told as one sentence."""
-
-    def recipe(wildcards):
-        try:
-            return make(wildcards)
-        except EmopipeError as error:
-            raise WorkflowError(str(error)) from None
-
-    return recipe
 
 
 def media_output(path):

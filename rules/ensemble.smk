@@ -10,6 +10,6 @@ rule ensemble:
     conda:
         "../environment.yml"
     params:
-        recipe=recipe_error(lambda w: PLAN.ensemble()),
+        recipe=lambda w: PLAN.ensemble(),
     script:
         "../workflow_scripts/ensemble.py"

@@ -14,7 +14,7 @@ rule faces:
         gpu=1,
         mem_mb=4000,
     params:
-        recipe=recipe_error(lambda w: PLAN.faces(w.detector)),
+        recipe=lambda w: PLAN.faces(w.detector),
         clips=lambda w: PLAN.shard_digest(w.shard),
     script:
         "../workflow_scripts/faces.py"

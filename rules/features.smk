@@ -15,7 +15,7 @@ rule features:
         gpu=1,
         mem_mb=4000,
     params:
-        recipe=recipe_error(lambda w: PLAN.features(w.backbone)),
+        recipe=lambda w: PLAN.features(w.backbone),
         clips=lambda w: PLAN.shard_digest(w.shard),
     script:
         "../workflow_scripts/features.py"

@@ -12,7 +12,7 @@ rule merge:
     resources:
         mem_mb=2000,
     params:
-        recipe=recipe_error(lambda w: PLAN.merge(w.backbone)),
+        recipe=lambda w: PLAN.merge(w.backbone),
         clips=PLAN.all_digest(),
     script:
         "../workflow_scripts/merge.py"

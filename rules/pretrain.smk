@@ -17,6 +17,6 @@ rule pretrain:
         gpu=1,
         mem_mb=4000,
     params:
-        recipe=recipe_error(lambda w: PLAN.pretrain(w.backbone)),
+        recipe=lambda w: PLAN.pretrain(w.backbone),
     script:
         "../workflow_scripts/pretrain.py"

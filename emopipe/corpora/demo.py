@@ -50,7 +50,8 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
         import parselmouth  # noqa: F401
     except ImportError as error:
         raise CorpusError(
-            "The demo corpus speaks through praat-parselmouth, which is not installed: pip install 'emopipe[demo]'."
+            "The demo corpus speaks through praat-parselmouth, which is not installed: run `make setup`, or "
+            "`pip install --no-deps praat-parselmouth`."
         ) from error
     root.mkdir(parents=True, exist_ok=True)
     table = scan(root, options)

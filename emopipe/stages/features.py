@@ -65,4 +65,11 @@ def run(
         for clip in clips.clips:
             writer.add(kept[clip] if clip in kept else next(made))
             progress.advance()
-        writer.note(dim=spec.dim, modality=spec.modality, input=repr(spec.input), licence=spec.licence, **made_by)
+        writer.note(
+            dim=spec.dim,
+            modality=spec.modality,
+            input=repr(spec.input),
+            licence=spec.licence,
+            citation=spec.citation,
+            **made_by,
+        )

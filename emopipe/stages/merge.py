@@ -22,7 +22,7 @@ def run(recipe: Mapping[str, Any], shards: Sequence[Path], output: Path) -> None
         writer = stack.enter_context(Writer(output, readers[0].fields, stage="merge", recipe=recipe))
         for clip, reader in order:
             writer.add(reader[clip])
-        same = ("dim", "modality", "input", "licence")
+        same = ("dim", "modality", "input", "licence", "citation")
         writer.note(**{name: readers[0].attributes[name] for name in same})
         for name in ("device", "learned_sha256"):
             writer.note(**{name: ", ".join(sorted({reader.attributes[name] for reader in readers}))})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe import metrics, predictions
+from emopipe import metrics, predictions, tables
 from emopipe.files import write_text
 from emopipe.progress import LOGGER
 from emopipe.report import figures, ledger, submission, summary

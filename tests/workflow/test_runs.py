@@ -1,6 +1,8 @@
 """Whole runs: the demo corpus in small, real clips where they are at hand, and what a wrong config is answered."""
 
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -134,6 +136,36 @@ def test_ravdess(workflow, shared):
     assert not (workflow.work / "results/ravdess/submission.zip").exists()
 
 
+def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
+    """AFEW's folders, containers and codecs, with one clip of each fault: the ledger names them, and nothing is lost."""
+    corpus, data = workflow.work / "AFEW", shared / "data"
+    command = [sys.executable, shared / "tools/make_paired_corpus.py", corpus, "--faces", data / "fer2013.zip"]
+    command += ["--speech", data / "ravdess_speech", "--train", "21", "--val", "14", "--test", "4", "--faults", "1"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    truth = pd.read_csv(f"{corpus}.truth.csv", dtype=str, keep_default_na=False).set_index("id")
+    config = yaml.safe_load((workflow.code / "configs/afew.yaml").read_text())
+    for backbone in config["backbones"].values():
+        backbone["pretrain"] |= {"folds": 2, "epochs": 1}
+    for model in config["models"].values():
+        model |= {"epochs": 2, "seeds": [0]}
+    config |= {"corpus_root": str(corpus), "shards": 2, "threads": 2}
+    workflow.snakemake("--configfile", write_config(workflow.work / "afew.yaml", config))
+    metrics, ledger = results(workflow, "afew")
+    fates = ledger.pivot(index="clip", columns="stage", values="status")
+    assert set(fates.index) == set(truth.index)
+    for clip, fault in truth["fault"].items():
+        found = set(fates.loc[clip])
+        expected = {"no_face": {"ok", "no_face"}, "no_audio": {"ok", "no_audio"}}
+        if fault:
+            assert found == expected.get(fault, {"undecodable"}), (clip, fault)
+    good = ledger[ledger["clip"].map(truth["fault"]) == ""]
+    assert (good["status"] == "ok").mean() >= 0.97
+    assert set(metrics["model"]) == {*config["models"], "ensemble"}
+    with zipfile.ZipFile(workflow.work / "results/afew/submission.zip") as archive:
+        test = truth.index[truth["split"] == "Test_vid_Distribute"]
+        assert set(archive.namelist()) == {f"{clip}.txt" for clip in test}
+
+
 def test_cremad_to_features(workflow, shared):
     """Six real clips, a class each: nothing to hold out, so to features."""
     config = yaml.safe_load((workflow.code / "configs/cremad.yaml").read_text())
@@ -173,7 +205,22 @@ def test_missing_weights_are_told_in_a_sentence(workflow):
     config["backbones"]["expression"] = {"kind": "onnx", "options": {"weights": "/no/net.onnx"}}
     path = write_config(workflow.work / "weights.yaml", config)
     output = workflow.snakemake("--dry-run", "--configfile", path, check=False)
-    assert "backbones.expression.options.weights names /no/net.onnx, which is not there" in output
+    assert "The ONNX network /no/net.onnx is missing" in output
+
+
+def test_missing_weights_to_start_from_are_told_in_a_sentence(workflow):
+    config = yaml.safe_load((workflow.code / "configs/smoke.yaml").read_text())
+    config["backbones"]["expression"]["weights"] = "/no/start.safetensors"
+    config["faces"]["main"]["detector"] = "scrfd"
+    path = write_config(workflow.work / "weights.yaml", config)
+    output = workflow.snakemake("--dry-run", "--configfile", path, check=False)
+    assert "The SCRFD face detector needs a weights file and the config names none" in output
+    config["faces"]["main"]["detector"] = "mtcnn"
+    output = workflow.snakemake(
+        "--dry-run", "--configfile", write_config(workflow.work / "weights.yaml", config), check=False
+    )
+    assert "backbones.expression.weights names /no/start.safetensors, which is not there" in output
+    assert "Traceback" not in output
 
 
 def test_a_configfile_replaces_the_demo(workflow):
