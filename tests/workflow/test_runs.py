@@ -62,7 +62,7 @@ def test_two_runs_from_scratch_give_equal_bytes(workflow):
     assert any("features" in path.parts for path in kept)
     again = Workflow(workflow.code, workflow.work.parent / "again")
     again.work.mkdir()
-    again.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"), "extract")
+    again.snakemake("extract", "--configfile", str(workflow.code / "configs/smoke.yaml"))
     for path, content in kept.items():
         assert (again.work / path).read_bytes() == content, path
 
@@ -137,7 +137,7 @@ def test_ravdess(workflow, shared):
 
 
 def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
-    """AFEW's folders, containers and codecs, with one clip of each fault: the ledger names them, and nothing is lost."""
+    """AFEW's folders, containers and codecs, with a clip of each fault: the ledger names them, none is lost."""
     corpus, data = workflow.work / "AFEW", shared / "data"
     command = [sys.executable, shared / "tools/make_paired_corpus.py", corpus, "--faces", data / "fer2013.zip"]
     command += ["--speech", data / "ravdess_speech", "--train", "21", "--val", "14", "--test", "4", "--faults", "1"]
@@ -172,7 +172,7 @@ def test_cremad_to_features(workflow, shared):
     for backbone in config["backbones"].values():
         backbone["pretrain"] |= {"epochs": 1}
     config |= {"corpus_root": str(shared / "data/crema_d"), "shards": 1, "threads": 2}
-    workflow.snakemake("--configfile", write_config(workflow.work / "cremad.yaml", config), "extract")
+    workflow.snakemake("extract", "--configfile", write_config(workflow.work / "cremad.yaml", config))
     for backbone in config["backbones"]:
         with Reader(workflow.work / f"cache/cremad/features/{backbone}.h5") as features:
             assert len(features.clips) == 6
