@@ -13,7 +13,7 @@ import yaml
 from emopipe.labels import CLASSES
 from emopipe.store import Reader
 from tests.conftest import write_clip
-from tests.workflow.conftest import Workflow, copy_of_the_code, write_config, write_onnx_net
+from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code, write_config, write_onnx_net
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,19 @@ def test_the_demo_in_small(workflow):
     assert answers == {f"{clip}.txt": pred for clip, pred in zip(test["clip"], test["pred"], strict=True)}
     assert (folder / "figures/confusion_ensemble_val.png").read_bytes().startswith(b"\x89PNG")
     assert "Nothing to be done" in workflow.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"))
+
+
+def test_make_demo_is_the_default_config(workflow):
+    """`make demo` itself takes minutes; that it asks for the whole of config.yaml is seen from a dry run."""
+    recipe = subprocess.run(["make", "-n", "demo"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert "snakemake --cores" in recipe and "--configfile" not in recipe
+    config = yaml.safe_load((workflow.code / "config.yaml").read_text())
+    planned = workflow.jobs()
+    assert {job for job in planned if job.startswith("fusion")} == {f"fusion {model}" for model in config["models"]}
+    assert {job for job in planned if job.startswith("pretrain")} == {
+        f"pretrain {name}" for name in config["backbones"]
+    }
+    assert sum(job.startswith("decode") for job in planned) == config["shards"]
 
 
 def test_two_runs_from_scratch_give_equal_bytes(workflow):
