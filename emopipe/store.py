@@ -73,6 +73,7 @@ class Writer:
 
     def __enter__(self) -> Self:
         self._file = h5py.File(self._replacing.__enter__(), "w", libver="latest")
+        self._file.create_group("fields")
         for name, field in self._fields.items():
             row_bytes = max(1, np.dtype(field.dtype).itemsize * int(np.prod(field.row, dtype=np.int64)))
             self._file.create_dataset(

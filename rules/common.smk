@@ -75,7 +75,7 @@ def media_output(path):
 
 
 def decode_is_current(wildcards):
-    path = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.h5")
+    path = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")  # kept where the media are not
     return stands_for(path, PLAN.decode(wildcards.decode), PLAN.shard_digest(wildcards.shard))
 
 

@@ -7,7 +7,7 @@ if PLAN.has_unlabelled_test:
 
 # The ledger's stages and the files that hold their statuses, in the order of the flow.
 STAGES = {
-    **{PLAN.stage_name("decode", p): all_shards(f"{CACHE}/media/{p}/{{shard}}.csv") for p in CONFIG.decode},
+    **{PLAN.stage_name("decode", p): all_shards(f"{CACHE}/media/{p}/{{shard}}.status.h5") for p in CONFIG.decode},
     **{PLAN.stage_name("faces", p): all_shards(f"{CACHE}/faces/{p}/{{shard}}.h5") for p in CONFIG.faces},
     **{f"features/{name}": [f"{CACHE}/features/{name}.h5"] for name in CONFIG.backbones},
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe import tables
 from emopipe.store import Reader
 
 COLUMNS = ["clip", "split", "stage", "status", "reason"]
@@ -18,7 +17,7 @@ def build(table: pd.DataFrame, stages: Mapping[str, Iterable[Path]]) -> pd.DataF
 
     Args:
         table: The clip table.
-        stages: Stage (such as `decode` or `features/ir50`) -> its cache files, or CSVs of clip, status, reason.
+        stages: Stage (such as `decode` or `features/ir50`) -> its cache files.
     """
     parts = [_stage(table, stage, paths) for stage, paths in stages.items()]
     order = {stage: number for number, stage in enumerate(stages)}
@@ -32,19 +31,11 @@ def counts(ledger: pd.DataFrame) -> pd.DataFrame:
     return table.loc[list(dict.fromkeys(ledger["stage"]))]
 
 
-def _fates(path: Path) -> dict[str, tuple[str, str]]:
-    """Clip -> status and reason, out of a cache file or a CSV with these columns."""
-    if path.suffix == ".csv":
-        rows = tables.read(path)
-        return dict(zip(rows["clip"], zip(rows["status"], rows["reason"], strict=True), strict=True))
-    with Reader(path) as reader:
-        return {clip: (reader.status[clip], reader.reason[clip]) for clip in reader.clips}
-
-
 def _stage(table: pd.DataFrame, stage: str, paths: Iterable[Path]) -> pd.DataFrame:
     found: dict[str, tuple[str, str]] = {}
     for path in paths:
-        found |= _fates(path)
+        with Reader(path) as reader:
+            found |= {clip: (reader.status[clip], reader.reason[clip]) for clip in reader.clips}
     rows = [
         (clip, split, stage, *found.get(clip, (MISSING, "the stage's files do not hold this clip")))
         for clip, split in zip(table["clip"], table["split"], strict=True)

@@ -1,6 +1,7 @@
 """Stage decode: a shard's clips -> sampled frames (JPEG), their times, 16 kHz mono sound, status."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,21 @@ def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path, fates:
         root: The corpus' folder, to which the shard's paths are relative.
         shard: The shard's clip table.
         output: The file to make; clips that it already holds unchanged are taken over.
-        fates: A CSV to make of each clip's status and reason, which stays where `output` is temporary.
+        fates: A file to make of the clips' statuses alone, which stays where `output` is temporary.
     """
     table = tables.read(shard)
     options = DecodeOptions.model_validate(recipe["options"])
-    statuses: list[tuple[str, str, str]] = []
     progress = Progress(f"decode {output.stem}", len(table))
-    with earlier(output, recipe) as done, Writer(output, FIELDS, stage="decode", recipe=recipe) as writer:
+    with (
+        earlier(output, recipe) as done,
+        Writer(output, FIELDS, stage="decode", recipe=recipe) as writer,
+        Writer(fates, {}, stage="decode", recipe=recipe) as statuses,
+    ):
         for clip in table.itertuples():
             row = done.get(clip.clip, clip.digest) or _row(clip, root, options)
             writer.add(row)
-            statuses.append((row.clip, row.status, row.reason))
+            statuses.add(replace(row, arrays={}))
             progress.advance()
-    tables.write(pd.DataFrame(statuses, columns=["clip", "status", "reason"], dtype=str), fates)
 
 
 def _row(clip: pd.Series, root: Path, options: DecodeOptions) -> Row:

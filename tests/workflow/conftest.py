@@ -34,7 +34,7 @@ class Workflow:
         """Run Snakemake as a user would, with this checkout's package; its output."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.code / "Snakefile", "--directory", self.work]
         result = subprocess.run(
-            [*map(str, command), "--cores", "2", "--resources", "gpu=1", *arguments],
+            [*map(str, command), *arguments, "--cores", "2", "--resources", "gpu=1"],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_SECONDS,
