@@ -89,7 +89,7 @@ class Config(Options):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes the GPU where there is one; cuda without a usable GPU is an error."""
     keep_media: bool = True
-    """false deletes sampled frames and sound once nothing needs them: less disk, more work for later changes."""
+    """false deletes sampled frames and sound once nothing needs them: less disk, but a new clip decodes all again."""
     decode: dict[Name, DecodeOptions] = Field(min_length=1)
     """Presets of frame sampling."""
     faces: dict[Name, FacesBlock] = Field(default_factory=dict)
