@@ -21,15 +21,15 @@ wildcard_constraints:
     shard=one_of(SHARDS),
     decode=one_of(CONFIG.decode),
     detector=one_of(CONFIG.faces),
-    backbone=one_of(CONFIG.backbones),
-    model=one_of(CONFIG.models),
+    backbone=one_of(PLAN.backbones) + "(@[a-z]+)?",
+    model=one_of(PLAN.models),
 
 
 # The whole run: what `snakemake` makes where no target is named.
 rule all:
     default_target: True
     input:
-        REPORT.values() if CONFIG.models else FEATURES,
+        REPORT.values() if PLAN.models else FEATURES,
     localrule: True
 
 

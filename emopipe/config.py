@@ -14,10 +14,14 @@ from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.errors import ConfigError
 from emopipe.faces import detectors
-from emopipe.fusion.options import EnsembleOptions, FusionOptions
+from emopipe.ensembling import EnsembleOptions
+from emopipe.extraction.views import VIEWS
+from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.media import DecodeOptions
 from emopipe.options import Options
 from emopipe.pretraining.options import PretrainOptions
+from emopipe.report.comparisons import Comparison
+from emopipe.report.paper import Row as PaperRow
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """A name that becomes part of a path."""
@@ -60,6 +64,10 @@ class BackboneBlock(Options):
     """A file of weights (safetensors or a state dict) to start from or to extract with."""
     batch: int = Field(default=128, ge=1)
     """Faces that go through the network at once."""
+    optional: bool = False
+    """true: where the weights are missing, models that need them are left out, and the tables say so in their rows."""
+    views: list[str] = Field(default_factory=list)
+    """Augmented views to cache for models that `augment`: flip for faces; slow, fast, low, high, noise for sound."""
     pretrain: PretrainOptions | None = None
     """Train the network on the corpus' own training clips before it extracts."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -71,6 +79,15 @@ class ModelBlock(FusionOptions):
 
     streams: list[Name] = Field(min_length=1)
     """Backbones whose features the model reads."""
+    paper: PaperRow | None = None
+    """The paper's setting that this model stands for; its figure stands beside ours on AFEW."""
+
+
+class EnsembleBlock(EnsembleOptions):
+    """Several models combined."""
+
+    paper: PaperRow | None = None
+    """The paper's setting that this ensemble stands for."""
 
 
 class Config(Options):
@@ -98,8 +115,14 @@ class Config(Options):
     """Presets of feature extractors."""
     models: dict[Name, ModelBlock] = Field(default_factory=dict)
     """Models: `face_*` and `audio_*` read one modality, `fused_*` several."""
-    ensemble: EnsembleOptions = Field(default_factory=EnsembleOptions)
+    protocol: Protocol = Field(default_factory=Protocol)
+    """Which clips models learn from and which they predict."""
+    ensemble: EnsembleBlock = Field(default_factory=EnsembleBlock)
     """How models' probabilities become the run's answer."""
+    ensembles: dict[Name, EnsembleBlock] = Field(default_factory=dict)
+    """More ways to combine them, for comparison; their names begin with `ensemble_`."""
+    comparisons: list[Comparison] = Field(default_factory=list)
+    """Pairs of models whose difference the tables give; fused models and ensembles are compared anyway."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -140,8 +163,8 @@ def _resolve(config: Config) -> Config:
     nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
     for name, block in config.models.items():
         _check_model(name, block, nets)
-    for member in config.ensemble.members or ():
-        _known("ensemble.members", member, config.models)
+        _check_fusion(name, block, config, nets)
+    _check_ensembles(config)
     return config.model_copy(update={"faces": faces, "backbones": nets})
 
 
@@ -161,6 +184,8 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
             f"{where} has neither weights nor pretrain: its features would be those of a random network. Name a file "
             "of weights, or add pretrain: {} to train it on the corpus' own training clips."
         )
+    for view in block.views:
+        _known(f"{where}.views", view, VIEWS[modality(block)])
     if modality(block) == "face":
         if block.decode:
             raise ConfigError(f"{where}.decode is set, but a face network reads a faces preset; set {where}.faces.")
@@ -182,6 +207,41 @@ def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]
         raise ConfigError(
             f"models.{name} reads {' and '.join(sorted(modalities))} ({streams}): its name should begin with "
             f"{expected}_, so that tables can tell modalities apart."
+        )
+
+
+def _check_ensembles(config: Config) -> None:
+    for name in config.ensembles:
+        if not name.startswith("ensemble_"):
+            raise ConfigError(f"ensembles.{name}: an ensemble's name should begin with ensemble_; call it ensemble_{name}.")
+    for name, block in {"ensemble": config.ensemble, **config.ensembles}.items():
+        where = name if name == "ensemble" else f"ensembles.{name}"
+        for member in block.members or ():
+            _known(f"{where}.members", member, config.models)
+    names = [*config.models, "ensemble", *config.ensembles]
+    for number, comparison in enumerate(config.comparisons):
+        _known(f"comparisons.{number}.model", comparison.model, names)
+        _known(f"comparisons.{number}.against", comparison.against, names)
+
+
+def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[str, BackboneBlock]) -> None:
+    modalities = {modality(nets[stream]) for stream in block.streams}
+    if block.fusion in ("fbp", "adaptive_fbp") and len(modalities) < 2:
+        raise ConfigError(
+            f"models.{name}.fusion is {block.fusion}, which joins face and audio, but all streams are "
+            f"{next(iter(modalities))}; use concat, gated, late or crossmodal, or add a stream."
+        )
+    if block.fusion in ("gated", "late", "crossmodal") and len(block.streams) < 2:
+        raise ConfigError(f"models.{name}.fusion is {block.fusion}, which joins streams, but there is one; leave it out.")
+    if block.augment and not any(nets[stream].views for stream in block.streams):
+        raise ConfigError(
+            f"models.{name}.augment is true, but none of its backbones has views; set backbones.{block.streams[0]}.views."
+        )
+    early = block.early_stopping
+    if early and early.on == "val" and config.protocol.kind != "given":
+        raise ConfigError(
+            f"models.{name}.early_stopping.on is val, but protocol.kind is {config.protocol.kind}, which learns from "
+            "val; use on: inner."
         )
 
 

@@ -25,15 +25,53 @@ class Features:
     """(N,) how many each clip has; 0 where it has none."""
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The clips `rows` (B,) padded to the longest of them: vectors (B, T, D), mask (B, T) bool."""
+        """The clips `rows` (...) padded to the longest of them: vectors (..., T, D), mask (..., T) bool.
+
+        What stands at masked places is any vector: whoever reads them goes by the mask.
+        """
+        length = self.length[rows]  # (...)
+        place = torch.arange(self._longest(length), device=length.device)
+        return self._take(rows, place.expand(*rows.shape, -1), place < length[..., None])
+
+    def sample(self, rows: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `batch`, but of clips with more than n vectors one from each of n equal parts.
+
+        Args:
+            rows: (...) clips.
+            draws: (..., n) numbers in [0, 1) that say where in its part each vector is.
+        """
+        length, count = self.length[rows], draws.shape[-1]
+        part = torch.arange(min(count, self._longest(length)), device=length.device)
+        drawn = (length[..., None] * (part + draws[..., : len(part)]) / count).long()
+        place = torch.where((length > count)[..., None], drawn, part)
+        return self._take(rows, place, part < length[..., None])
+
+    def scatter(self, rows: torch.Tensor, draws: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `batch`, but of clips with more than `count` vectors so many from anywhere, in their order.
+
+        Args:
+            rows: (...) clips.
+            draws: (..., P) numbers; a clip's vectors with the lowest draws are taken. Where it has more than P
+                vectors, they share the draws in turn.
+            count: How many vectors to take.
+        """
         length = self.length[rows]
-        longest = max([1, *length.tolist()])
-        place = torch.arange(longest, device=length.device)
-        mask = place < length[:, None]  # (B, T)
-        index = (self.start[rows][:, None] + place).where(mask, 0)
+        place = torch.arange(self._longest(length), device=length.device)
+        rank = draws[..., place % draws.shape[-1]].masked_fill(place >= length[..., None], torch.inf)
+        taken = rank.topk(min(count, len(place)), largest=False).indices
+        taken = taken.masked_fill(taken >= length[..., None], len(place)).sort(-1).values  # what is there comes first
+        return self._take(rows, taken, taken < length[..., None])
+
+    def _longest(self, length: torch.Tensor) -> int:
+        return max(1, int(length.max())) if length.numel() else 1
+
+    def _take(
+        self, rows: torch.Tensor, place: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        index = (self.start[rows][..., None] + place).where(mask, 0)
         if not len(self.x):
             return self.x.new_zeros(*index.shape, self.x.shape[1]), mask
-        return self.x[index] * mask[..., None], mask
+        return self.x[index], mask
 
     @property
     def present(self) -> torch.Tensor:
@@ -43,6 +81,17 @@ class Features:
     def to(self, device: torch.device) -> Self:
         """The same on a device."""
         return type(self)(*(tensor.to(device) for tensor in (self.x, self.time, self.start, self.length)))
+
+
+def concatenate(views: Sequence[Features]) -> Features:
+    """V times N clips as one set: clip n of view v is row v * N + n."""
+    shifts = np.cumsum([0, *(len(view.x) for view in views)])
+    return Features(
+        torch.cat([view.x for view in views]),
+        torch.cat([view.time for view in views]),
+        torch.cat([view.start + int(shift) for view, shift in zip(views, shifts, strict=False)]),
+        torch.cat([view.length for view in views]),
+    )
 
 
 def load(path: Path, clips: Sequence[str]) -> Features:

@@ -14,13 +14,16 @@ import pandas as pd
 
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
-from emopipe.config import BackboneBlock, Config, modality
+from emopipe.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
+from emopipe.ensembling import EnsembleOptions
 from emopipe.errors import WeightsError
 from emopipe.faces import detectors
 from emopipe.files import sha256
 from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.protocol import KFOLD
 from emopipe.hashing import bucket
 from emopipe.provenance import code_fingerprint, digest, script_fingerprint
+from emopipe.report.paper import figure
 from emopipe.store import SCHEMA, clips_digest
 
 Recipe = dict[str, Any]
@@ -69,8 +72,64 @@ class Plan:
         """
         for preset in self.config.faces:
             self.faces(preset)
-        for backbone in self.config.backbones:
+        for backbone in self.backbones:
             self.features(backbone)
+
+    @cached_property
+    def missing_backbones(self) -> dict[str, str]:
+        """Optional backbones whose weights are not there -> what to do about it."""
+        missing = {}
+        for name, block in self.config.backbones.items():
+            try:
+                self._network(name, block)
+            except WeightsError as error:
+                if not block.optional:
+                    raise
+                missing[name] = str(error)
+        return missing
+
+    @cached_property
+    def backbones(self) -> dict[str, BackboneBlock]:
+        """The backbones that can run."""
+        return {n: block for n, block in self.config.backbones.items() if n not in self.missing_backbones}
+
+    @cached_property
+    def models(self) -> dict[str, ModelBlock]:
+        """The models whose backbones can run."""
+        return {n: block for n, block in self.config.models.items() if set(block.streams) <= set(self.backbones)}
+
+    @cached_property
+    def ensembles(self) -> dict[str, EnsembleBlock]:
+        """The run's answer and its other ensembles, with the members that can run; none where no member can."""
+        blocks = {"ensemble": self.config.ensemble, **self.config.ensembles}
+        members = {n: [m for m in block.members or self.config.models if m in self.models] for n, block in blocks.items()}
+        return {n: block.model_copy(update={"members": members[n]}) for n, block in blocks.items() if members[n]}
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Models and ensembles that cannot run -> why, and what to do about it."""
+        why = {
+            name: " ".join(self.missing_backbones[s] for s in block.streams if s in self.missing_backbones)
+            for name, block in self.config.models.items()
+            if name not in self.models
+        }
+        ensembles = {"ensemble": self.config.ensemble, **self.config.ensembles}
+        for name, block in ensembles.items():
+            gone = [member for member in block.members or self.config.models if member not in self.models]
+            if gone and name in self.ensembles:
+                why[f"{name} (whole)"] = f"Not run: it lacks {', '.join(gone)}; the row {name} is of the others."
+            elif gone:
+                why[name] = f"Not run: it lacks all its members, {', '.join(gone)}."
+        return why
+
+    def views(self, stream: str) -> list[str]:
+        """A backbone's plain features and its views, as their files are called."""
+        return [stream, *(f"{stream}@{view}" for view in self.config.backbones[stream].views)]
+
+    def inputs(self, model: str) -> list[str]:
+        """The features that a model reads, as their files are called: views too, where it learns from them."""
+        block = self.config.models[model]
+        return [name for stream in block.streams for name in (self.views(stream) if block.augment else [stream])]
 
     # -- recipes, stage by stage -------------------------------------------------------------------------------
 
@@ -116,14 +175,15 @@ class Plan:
         )
 
     @functools.cache  # noqa: B019 - there is one plan a process
-    def features(self, name: str) -> Recipe:
-        """Feature vectors of clips."""
+    def features(self, file: str) -> Recipe:
+        """Feature vectors of clips; `file` is a backbone's name, with `@<view>` for one of its views."""
+        name, _, view = file.partition("@")
         block = self.config.backbones[name]
         learned = digest(self.pretrain(name)) if block.pretrain else ""
         network = self._network(name, block)
         rows = f"emopipe.extraction.{modality(block)}"
         return self._recipe(
-            "features", backbones.KINDS[block.kind], rows, batch=block.batch, learned=learned, **network
+            "features", backbones.KINDS[block.kind], rows, batch=block.batch, view=view, learned=learned, **network
         )
 
     @functools.cache  # noqa: B019 - there is one plan a process
@@ -137,29 +197,52 @@ class Plan:
         block = self.config.models[model]
         streams = {stream: modality(self.config.backbones[stream]) for stream in block.streams}
         options = block.model_dump(include=set(FusionOptions.model_fields))
-        features = {stream: digest(self.merge(stream)) for stream in block.streams}
-        return self._recipe("fusion", streams=streams, options=options, features=features)
+        features = {name: digest(self.merge(name)) for name in self.inputs(model)}
+        protocol = self.config.protocol.model_dump()
+        return self._recipe("fusion", streams=streams, options=options, features=features, protocol=protocol)
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def ensemble(self) -> Recipe:
-        """The run's answer."""
-        return self._recipe("ensemble", members={name: digest(self.fusion(name)) for name in self.members})
+        """The run's answer, and other combinations of its models."""
+        blocks = {
+            name: block.model_dump(include=set(EnsembleOptions.model_fields)) for name, block in self.ensembles.items()
+        }
+        return self._recipe("ensemble", ensembles=blocks, members={name: digest(self.fusion(name)) for name in self.members})
 
     def report(self) -> Recipe:
         """Metrics, ledger, figures and the submission."""
-        labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones", "models")}
-        return self._recipe("report", names=labels, run=self.config.run)
+        labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
+        on_afew = self.config.corpus.kind == "afew" and self.config.corpus.name == "afew"
+        blocks = {**self.models, **self.ensembles}
+        return self._recipe(
+            "report",
+            names=labels,
+            run=self.config.run,
+            models=list(self.models),
+            ensembles=list(self.ensembles),
+            missing=self.missing,
+            comparisons=[comparison.model_dump() for comparison in self.config.comparisons],
+            selected_on_val=[n for n, b in self.models.items() if b.early_stopping and b.early_stopping.on == "val"],
+            paper={name: figure(block.paper) for name, block in blocks.items() if on_afew and block.paper},
+            protocol=self.config.protocol.model_dump(),
+            learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
+        )
 
     @property
     def members(self) -> list[str]:
-        """The ensemble's members."""
-        return list(self.config.ensemble.members or self.config.models)
+        """All members of any ensemble."""
+        named = {member for block in self.ensembles.values() for member in block.members}
+        return [name for name in self.models if name in named]
 
     @property
     def scored_splits(self) -> list[str]:
-        """The splits that models are scored on: labelled, and not learned from."""
-        held_out = self.table[(self.table["split"] != "train") & (self.table["label"] != "")]
-        return sorted(set(held_out["split"]))
+        """The splits that models are scored on: labelled, and not learned from unless cross-validated."""
+        labelled = self.table[self.table["label"] != ""]
+        kind = self.config.protocol.kind
+        if kind == "kfold":
+            return [KFOLD]
+        learned = ["train"] if kind == "given" else ["train", "val"]
+        return sorted(set(labelled.loc[~labelled["split"].isin(learned), "split"]))
 
     @property
     def has_unlabelled_test(self) -> bool:

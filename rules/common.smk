@@ -47,12 +47,17 @@ CLIPS = f"{CACHE}/clips.csv"
 SHARDS = PLAN.shards
 
 
-FEATURES = expand(f"{CACHE}/features/{{backbone}}.h5", backbone=CONFIG.backbones)
+FEATURES = expand(f"{CACHE}/features/{{backbone}}.h5", backbone=[v for b in PLAN.backbones for v in PLAN.views(b)])
 
 
 def one_of(names):
     """A wildcard's pattern: these names and no others."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def plain(backbone):
+    """A backbone's name without the view of `<backbone>@<view>`."""
+    return backbone.partition("@")[0]
 
 
 def all_shards(pattern):
@@ -80,8 +85,8 @@ def decode_is_current(wildcards):
 
 
 def source_of(backbone):
-    """The shards that a backbone reads: faces or media; a path with the wildcard {shard}."""
-    block = CONFIG.backbones[backbone]
+    """The shards that a backbone, or a view of it, reads: faces or media; a path with the wildcard {shard}."""
+    block = CONFIG.backbones[plain(backbone)]
     folder = f"faces/{block.faces}" if modality(block) == "face" else f"media/{block.decode}"
     return f"{CACHE}/{folder}/{{shard}}.h5"
 
@@ -93,6 +98,6 @@ def pretrain_is_current(wildcards):
 
 def pretrained_weights(wildcards):
     """The weights that the pretrain stage learns, where the backbone asks for it."""
-    if CONFIG.backbones[wildcards.backbone].pretrain:
-        return f"{CACHE}/weights/{wildcards.backbone}.safetensors"
+    if CONFIG.backbones[plain(wildcards.backbone)].pretrain:
+        return f"{CACHE}/weights/{plain(wildcards.backbone)}.safetensors"
     return []

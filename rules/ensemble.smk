@@ -1,8 +1,11 @@
 rule ensemble:
     input:
-        expand(f"{RESULTS}/predictions/{{model}}.csv", model=PLAN.members),
+        predictions=expand(f"{RESULTS}/predictions/{{model}}.csv", model=PLAN.members),
+        oof=expand(f"{RESULTS}/oof/{{model}}.csv", model=PLAN.members),
     output:
-        f"{RESULTS}/predictions/ensemble.csv",
+        predictions=expand(f"{RESULTS}/predictions/{{ensemble}}.csv", ensemble=PLAN.ensembles),
+        oof=expand(f"{RESULTS}/oof/{{ensemble}}.csv", ensemble=PLAN.ensembles),
+        weights=f"{RESULTS}/models/ensembles.csv",
     log:
         f"{RESULTS}/logs/ensemble.log",
     benchmark:
@@ -10,6 +13,6 @@ rule ensemble:
     conda:
         "../environment.yml"
     params:
-        recipe=lambda w: PLAN.ensemble(),
+        recipe=PLAN.ensemble(),
     script:
         "../workflow_scripts/ensemble.py"

@@ -1,10 +1,13 @@
 rule fusion:
     input:
         clips=CLIPS,
-        features=lambda w: expand(f"{CACHE}/features/{{backbone}}.h5", backbone=CONFIG.models[w.model].streams),
+        features=lambda w: expand(f"{CACHE}/features/{{backbone}}.h5", backbone=PLAN.inputs(w.model)),
     output:
         model=f"{RESULTS}/models/{{model}}.safetensors",
+        candidates=f"{RESULTS}/models/{{model}}.csv",
         predictions=f"{RESULTS}/predictions/{{model}}.csv",
+        oof=f"{RESULTS}/oof/{{model}}.csv",
+        seeds=f"{RESULTS}/seeds/{{model}}.csv",
     log:
         f"{RESULTS}/logs/fusion/{{model}}.log",
     benchmark:
@@ -14,7 +17,7 @@ rule fusion:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=6000,
     params:
         recipe=lambda w: PLAN.fusion(w.model),
     script:

@@ -1,5 +1,6 @@
-ANSWERS = [*CONFIG.models, "ensemble"]
-REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md")}
+ANSWERS = [*PLAN.models, *PLAN.ensembles]
+TABLES = [f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles") for kind in ("csv", "md")]
+REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
     REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
 if PLAN.has_unlabelled_test:
@@ -9,7 +10,7 @@ if PLAN.has_unlabelled_test:
 STAGES = {
     **{PLAN.stage_name("decode", p): all_shards(f"{CACHE}/media/{p}/{{shard}}.status.h5") for p in CONFIG.decode},
     **{PLAN.stage_name("faces", p): all_shards(f"{CACHE}/faces/{p}/{{shard}}.h5") for p in CONFIG.faces},
-    **{f"features/{name}": [f"{CACHE}/features/{name}.h5"] for name in CONFIG.backbones},
+    **{f"features/{name}": [f"{CACHE}/features/{name}.h5"] for name in PLAN.backbones},
 }
 
 
@@ -17,6 +18,9 @@ rule report:
     input:
         clips=CLIPS,
         predictions=expand(f"{RESULTS}/predictions/{{model}}.csv", model=ANSWERS),
+        oof=expand(f"{RESULTS}/oof/{{model}}.csv", model=ANSWERS),
+        seeds=expand(f"{RESULTS}/seeds/{{model}}.csv", model=PLAN.models),
+        weights=f"{RESULTS}/models/ensembles.csv",
         stages=[path for paths in STAGES.values() for path in paths],
     output:
         list(REPORT.values()),

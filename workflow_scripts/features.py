@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
         snakemake.params.recipe,
         Path(snakemake.input.source[0]),
         Path(snakemake.output[0]),
-        weights=job["weights"][snakemake.wildcards.backbone],
+        weights=job["weights"][snakemake.wildcards.backbone.partition("@")[0]],
         pretrained=Path(learned) if learned else None,
         device=job["device"],
         threads=snakemake.threads,

@@ -6,13 +6,12 @@ from emopipe.progress import job_log
 from emopipe.stages import fusion
 
 with job_log(snakemake.log[0]):
-    # Features are told apart by their backbones, whose names their files bear.
+    # Features are told apart by their backbones and views, whose names their files bear.
     fusion.run(
         snakemake.params.recipe,
         Path(snakemake.input.clips),
         {Path(path).stem: Path(path) for path in snakemake.input.features},
-        Path(snakemake.output.model),
-        Path(snakemake.output.predictions),
+        {name: Path(path) for name, path in snakemake.output.items()},
         device=snakemake.config["job"]["device"],
         threads=snakemake.threads,
     )

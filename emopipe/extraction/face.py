@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from emopipe.backbones.extractor import Extractor
+from emopipe.extraction import views
 from emopipe.faces.crops import read_crops
 from emopipe.store import OK, Reader, Row
 
@@ -12,9 +13,9 @@ FACES_AT_ONCE = 1024
 """Faces that are held in memory together at the least, so that clips share batches."""
 
 
-def rows(faces: Reader, clips: Iterator[str], network: Extractor, batch: int) -> Iterator[Row]:
-    """Rows in the order of `clips`."""
-    for crops in _groups(faces, clips, network):
+def rows(faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str) -> Iterator[Row]:
+    """Rows in the order of `clips`, of a view of them; an empty name is the plain one."""
+    for crops in _groups(faces, clips, network, view):
         vectors = _embed_together(crops, network, batch)
         for clip in crops:
             if len(crops[clip]):
@@ -23,11 +24,11 @@ def rows(faces: Reader, clips: Iterator[str], network: Extractor, batch: int) ->
                 yield Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
 
 
-def _groups(faces: Reader, clips: Iterator[str], network: Extractor) -> Iterator[dict[str, np.ndarray]]:
+def _groups(faces: Reader, clips: Iterator[str], network: Extractor, view: str) -> Iterator[dict[str, np.ndarray]]:
     """The clips' faces, in groups of about FACES_AT_ONCE."""
     group: dict[str, np.ndarray] = {}
     for clip in clips:
-        group[clip] = read_crops(faces, clip, network.spec.input)
+        group[clip] = views.of_crops(read_crops(faces, clip, network.spec.input), view)
         if sum(map(len, group.values())) >= FACES_AT_ONCE:
             yield group
             group = {}

@@ -1,8 +1,11 @@
-"""Factorized bilinear pooling of two modalities' vectors."""
+"""Factorized bilinear pooling of two modalities' vectors, plain and with weights that each clip decides."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from emopipe.fusion.attention import masked_softmax
+from emopipe.fusion.noise import Dropout
 
 
 class FactorizedBilinearPooling(nn.Module):
@@ -11,7 +14,8 @@ class FactorizedBilinearPooling(nn.Module):
         z = SumPool_k(dropout(U^T a o V^T v)),  z / ||z||_2
 
     after Yu et al. (MFB, arXiv 1708.01471) and Zhang et al. (arXiv 1901.04889). The signed square root is MFB's; the
-    paper does not say whether it takes one.
+    paper does not say whether it takes one. Over attention within each modality (`SelfAttention` of faces,
+    `PatchAttention` of sound) this is the companion's attention-guided pooling.
     """
 
     def __init__(
@@ -22,16 +26,45 @@ class FactorizedBilinearPooling(nn.Module):
         self.out, self.factor, self.signed_sqrt = out, factor, signed_sqrt
         self.project_a = nn.Linear(dim_a, out * factor, bias=False)  # U
         self.project_v = nn.Linear(dim_v, out * factor, bias=False)  # V
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, a: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """a (B, dim_a), v (B, dim_v) -> (B, out), of length one."""
         # 1. product of the projections, dropout
         product = self.dropout(self.project_a(a) * self.project_v(v))  # (B, out * factor)
         # 2. sum over the factors of each output
-        z = product.view(-1, self.out, self.factor).sum(-1)  # (B, out)
+        z = product.unflatten(-1, (self.out, self.factor)).sum(-1)  # (B, out)
         # 3. signed square root; the offset keeps its slope finite at zero
         if self.signed_sqrt:
             z = torch.sign(z) * ((z.abs() + 1e-12).sqrt() - 1e-6)
         # 4. length one
         return F.normalize(z, dim=-1)
+
+
+class AdaptiveBilinearPooling(nn.Module):
+    """Bilinear pooling beside the two modalities themselves, weighed clip by clip.
+
+        (w_a, w_v) = softmax(s_a^T a, s_v^T v),  z = [FBP(a, v) : w_a P_a a : w_v P_v v]
+
+    Zhou et al. (arXiv 2111.08910) weigh the modalities by the vectors that attention gives; where the weights act is
+    this project's choice: FBP is of length one, so weights on its arguments would cancel. A modality that a clip lacks
+    has weight zero.
+    """
+
+    def __init__(
+        self, dim_a: int, dim_v: int, out: int, factor: int, dropout: float = 0.1, *, signed_sqrt: bool = True
+    ) -> None:
+        """Vectors of `dim_a` and `dim_v` to one of `3 * out`."""
+        super().__init__()
+        self.pooling = FactorizedBilinearPooling(dim_a, dim_v, out, factor, dropout, signed_sqrt=signed_sqrt)
+        self.score_a, self.score_v = nn.Linear(dim_a, 1), nn.Linear(dim_v, 1)
+        self.project_a, self.project_v = nn.Linear(dim_a, out), nn.Linear(dim_v, out)
+
+    def forward(self, a: torch.Tensor, v: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """a (B, dim_a), v (B, dim_v), present (B, 2) bool: which are there -> (B, 3 out)."""
+        # 1. weights of the modalities that are there
+        weights = masked_softmax(torch.cat([self.score_a(a), self.score_v(v)], 1), present)  # (B, 2)
+        # 2. each alone, of length one as the pooled vector is
+        alone = torch.stack([F.normalize(self.project_a(a), dim=-1), F.normalize(self.project_v(v), dim=-1)], 1)
+        # 3. side by side
+        return torch.cat([self.pooling(a, v), (alone * weights[..., None]).flatten(1)], 1)

@@ -1,41 +1,79 @@
-"""How models over cached features are built, trained and combined."""
+"""How models over cached features are built and trained, and on which clips."""
 
-from typing import Literal
+import itertools
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from emopipe.options import Number, Options
+
+Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
+Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
+
+
+class EarlyStopping(Options):
+    """Which epoch's network is kept: the one with the least loss on clips that it does not learn from."""
+
+    on: Literal["inner", "val"] = "inner"
+    """inner: one fold of the training clips, by subject where known; val: the reported split, which tables then say."""
+    folds: int = Field(default=5, ge=2)
+    """The inner fold is one of so many."""
+    patience: int = Field(default=15, ge=1)
+    """Epochs without a lower loss after which training stops."""
 
 
 class FusionOptions(Options):
     """A model: attention over each stream's vectors, then fusion of the streams."""
 
-    attention: Literal["transformer", "mean"] = "transformer"
-    """How a stream's vectors become one: the paper's transformer attention, or their mean."""
-    fusion: Literal["concat", "fbp"] = "concat"
-    """How modalities are joined: concatenation, or factorized bilinear pooling. One modality needs neither."""
+    face_attention: Attention = "transformer"
+    """How a face stream's vectors become one: their mean, FAN's self or relation attention, the audio companion's
+    (patch), the paper's transformer attention, or a transformer encoder (multihead)."""
+    audio_attention: Attention = "transformer"
+    """The same for an audio stream."""
+    fusion: Fusion = "concat"
+    """How streams are joined: concatenation, factorized bilinear pooling of face and audio, the same with adaptive
+    weights, gated units, late fusion of scores, or cross-modal attention. One stream needs none of them."""
     hidden: int = Field(default=64, ge=1)
-    """Dimension to which a stream's vectors are reduced."""
+    """Dimension to which a stream's vectors are reduced, where the attention reduces them."""
+    heads: int = Field(default=4, ge=1)
+    """Heads of multihead and crossmodal attention."""
     out: int = Field(default=64, ge=1)
-    """Outputs o of factorized bilinear pooling."""
+    """Outputs o of bilinear pooling; units of gated fusion."""
     factor: int = Field(default=4, ge=1)
-    """Factors k of factorized bilinear pooling."""
+    """Factors k of bilinear pooling."""
+    signed_sqrt: bool = True
+    """Whether bilinear pooling takes the signed square root, as MFB does."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
-    """Dropout on pooled vectors, and on the bilinear product."""
+    """Dropout on pooled vectors, on the bilinear product and inside transformer blocks."""
     modality_dropout: Number = Field(default=0.1, ge=0, lt=1)
-    """Chance that training hides a modality of a clip that has several: so the model can do without it."""
+    """Chance that training hides a modality of a clip that has both: so the model can do without it."""
+    augment: bool = False
+    """Learn from the streams' cached views (`backbones.<name>.views`) too, and average predictions over them."""
+    frames: int | None = Field(default=None, ge=1)
+    """Vectors of a clip that a step learns from, drawn anew each time (FAN takes 3); none: all, or 64 of more."""
+    sampling: Literal["segments", "random"] = "segments"
+    """How they are drawn: one from each equal part of the clip, as FAN does, or from anywhere."""
+    mixup: Number = Field(default=0.0, ge=0)
+    """alpha of the Beta distribution by which the vectors of two clips are mixed; 0 mixes none."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced weighs a clip's loss by the inverse of its class' frequency among the training clips."""
     epochs: int = Field(default=60, ge=1)
-    """Passes over the training clips; a fixed number, so that no reported split chooses it."""
+    """Passes over the training clips; without early stopping a fixed number, so that no reported split chooses it."""
+    early_stopping: EarlyStopping | None = None
+    """Whether to stop early, and on what."""
     batch: int = Field(default=64, ge=2)
-    """Clips a step."""
+    """Clips a step; a fold of the training clips takes as many steps as all of them, each with fewer clips."""
     lr: Number = Field(default=1e-3, gt=0)
-    """Peak learning rate of AdamW under a one-cycle cosine schedule."""
+    """Peak learning rate of AdamW: a linear rise over the first tenth of the steps, then a cosine to zero."""
     weight_decay: Number = Field(default=0.05, ge=0)
     """AdamW's weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target that is spread over all classes."""
     seeds: list[int] = Field(default=[0, 1, 2, 3, 4], min_length=1)
     """One network a seed; a model's probabilities are the mean of theirs."""
+    search: dict[str, list[Any]] = Field(default_factory=dict)
+    """Values to try of some of lr, weight_decay, dropout, modality_dropout, label_smoothing and mixup: all
+    combinations are trained together, and the one with the least out-of-fold loss is the model."""
 
     @field_validator("seeds")
     @classmethod
@@ -45,9 +83,48 @@ class FusionOptions(Options):
             raise ValueError(f"{seeds} names a seed twice")
         return seeds
 
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "FusionOptions":
+        """Transformer blocks share their dimension out evenly."""
+        if "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal":
+            if self.hidden % self.heads:
+                raise ValueError(f"heads is {self.heads}, which does not divide hidden, {self.hidden}")
+        return self
 
-class EnsembleOptions(Options):
-    """The run's final answer: the mean of its members' probabilities."""
+    @model_validator(mode="after")
+    def _search_is_of_numbers(self) -> "FusionOptions":
+        """Candidates have one shape, so that they train together."""
+        for name, values in self.search.items():
+            if name not in SEARCHED:
+                raise ValueError(f"search.{name} cannot be searched; known: {', '.join(SEARCHED)}")
+            if not values:
+                raise ValueError(f"search.{name} is empty; give values to try, or leave it out")
+        if self.search:
+            candidates(self)  # each value is checked as the option itself would be
+        return self
 
-    members: list[str] | None = Field(default=None, min_length=1)
-    """Models whose probabilities are averaged; left out, all of them."""
+
+SEARCHED = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothing", "mixup")
+"""Options that a network's shape does not depend on."""
+
+
+def candidates(options: FusionOptions) -> list[FusionOptions]:
+    """All combinations of the values to try; the options themselves where there are none."""
+    names = sorted(options.search)
+    base = options.model_dump(exclude={"search"})
+    grid = itertools.product(*(options.search[name] for name in names))
+    return [FusionOptions.model_validate({**base, **dict(zip(names, values, strict=True))}) for values in grid]
+
+
+class Protocol(Options):
+    """Which clips are learned from, and which are predicted."""
+
+    kind: Literal["given", "kfold", "final"] = "given"
+    """given: learn from train, predict val and test. kfold: every labelled clip is predicted by models that learned
+    from the other folds. final: learn from train and val, predict test, for a submission."""
+    folds: int = Field(default=5, ge=2)
+    """Folds by which out-of-fold predictions of the clips that are learned from are made."""
+    by: Literal["auto", "subject", "class"] = "auto"
+    """Folds by subject, or stratified by class; auto: by subject where there are enough and all are known."""
+    seed: int = 0
+    """Deals clips into folds."""

@@ -1,74 +1,205 @@
-"""Training of a model over features that are held in memory."""
+"""Training of many networks at once, over features that are held in memory.
 
-from collections.abc import Mapping
+Networks of one shape (the seeds of a model, its folds, its candidates) are stacked and trained as one batched program.
+What a network learns does not depend on which others are trained beside it: each has its own clips, its own random
+numbers (`emopipe.fusion.noise`) and its own state of the optimiser.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from emopipe.features import Features
-from emopipe.fusion.model import FusionModel, Streams
-from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.batches import MOST_VECTORS, Data, Order, padded
+from emopipe.fusion.loss import Loss
+from emopipe.fusion.noise import key_of
+from emopipe.fusion.optimiser import StackedAdamW, one_cycle
+from emopipe.fusion.options import SEARCHED, FusionOptions
+from emopipe.fusion.stack import Stack, State
 from emopipe.labels import CLASSES
 
+TRAIN_BYTES, PREDICT_BYTES = 16 << 20, 256 << 20
+"""Bytes of the vectors that one step of a batched program reads; more networks take turns."""
 
-def statistics(features: Features) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (D,) of the vectors."""
-    if not len(features.x):
-        return torch.zeros(features.x.shape[1]), torch.ones(features.x.shape[1])
-    return features.x.mean(0).cpu(), features.x.std(0, correction=0).cpu() + 1e-3
+MOST_SHARING = 128
+"""Networks that see the same clips and are trained at once."""
+
+_CLIPS_KEY = 0x0C11B5
+"""The key by which all networks draw the order of clips, their views and their vectors."""
 
 
-def train(
-    streams: Mapping[str, Features],
-    modalities: Mapping[str, str],
-    targets: np.ndarray,
-    options: FusionOptions,
-    seed: int,
-    where: torch.device,
-) -> FusionModel:
-    """Train one network on the given clips, for a fixed number of epochs.
+@dataclass(frozen=True)
+class Member:
+    """One network to train."""
+
+    options: FusionOptions
+    seed: int
+    learn: np.ndarray
+    """Clips that it learns from, by number; each has at least one stream."""
+    stop: np.ndarray
+    """Clips whose loss says when to stop, where the options ask for that."""
+    steps: int
+    """Steps an epoch."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained."""
+
+    member: Member
+    state: State
+    """Its state dict, on the CPU."""
+    epochs: int
+    """After how many epochs this was its state."""
+
+
+def train(data: Data, members: Sequence[Member], progress: Callable[[int], None] = lambda done: None) -> list[Trained]:
+    """Train all networks, those of one shape together.
+
+    Networks that learn from the same clips see them in the same order and draw the same views and vectors of them,
+    which saves most of the work; a seed varies initial weights, dropout, hidden modalities and mixup.
 
     Args:
-        streams: Stream -> features of N clips, at least one of which has any.
-        modalities: Stream -> face or audio.
-        targets: (N,) class numbers.
-        options: The model and its recipe.
-        seed: Of initial weights, order, dropout.
-        where: The device.
+        data: Clips, on the device that is to train.
+        members: The networks; each needs at least one clip to learn from.
+        progress: Told how many networks were trained, whenever some were.
 
     Returns:
-        The network, in evaluation mode.
+        They, in the same order.
     """
-    torch.manual_seed(seed)
-    data = {stream: features.to(where) for stream, features in streams.items()}
-    model = FusionModel({s: statistics(f) for s, f in data.items()}, modalities, options, len(CLASSES)).to(where)
-    target = torch.tensor(targets, device=where)
-    # A clip without any stream teaches nothing.
-    rows = torch.stack([features.present for features in data.values()]).any(0).nonzero().flatten()
-    steps = max(1, len(rows) // options.batch)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
-    model.train()
-    for _ in range(options.epochs):
-        for part in rows[torch.randperm(len(rows)).to(where)].tensor_split(steps):
-            loss = F.cross_entropy(model(take(data, part)), target[part], label_smoothing=options.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return model.eval()
+    trained: dict[int, Trained] = {}
+    seen = [(member.learn.tobytes(), member.stop.tobytes()) for member in members]
+    for groups in _programs(data, members, seen):
+        numbers = [number for group in groups for number in group]
+        trained |= dict(zip(numbers, _train(data, [members[n] for n in numbers], len(groups)), strict=True))
+        progress(len(numbers))
+    return [trained[number] for number in range(len(members))]
 
 
 @torch.inference_mode()
-def predict(model: FusionModel, streams: Mapping[str, Features], where: torch.device, batch: int = 256) -> np.ndarray:
-    """Class probabilities (N, classes) float64."""
-    data = {stream: features.to(where) for stream, features in streams.items()}
-    rows = torch.arange(len(next(iter(data.values())).length), device=where)
-    parts = [model(take(data, part)).double().softmax(1).cpu() for part in rows.split(batch) if len(part)]
-    return torch.cat(parts).numpy() if parts else np.empty((0, len(CLASSES)))
+def predict(data: Data, networks: Sequence[Trained], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Class probabilities (R, K) float64 of the clips `rows` (R,) that each network is asked about.
+
+    Networks that learned from views average over them.
+    """
+    members, found = [network.member for network in networks], {}
+    seen = [(member.learn.tobytes(), part.tobytes()) for member, part in zip(members, rows, strict=True)]
+    for groups in _programs(data, members, seen):
+        numbers = [number for group in groups for number in group]
+        stack = Stack.of([networks[n].state for n in numbers], data, [members[n] for n in numbers], len(groups))
+        passes = max(data.views.values()) if members[numbers[0]].options.augment else 1
+        asked = [_long_first(data, rows[group[0]]) for group in groups]
+        mean = sum(_probabilities(data, stack, asked, view) for view in range(passes)) / passes  # (M, R, K)
+        for place, number in enumerate(numbers):
+            order = asked[place // len(groups[0])].argsort()[rows[number].argsort().argsort()]
+            found[number] = mean[place][order]
+    return [found[number] for number in range(len(networks))]
 
 
-def take(data: Mapping[str, Features], rows: torch.Tensor) -> Streams:
-    """Some clips of all streams, padded."""
-    return {stream: features.batch(rows) for stream, features in data.items()}
+def _train(data: Data, members: Sequence[Member], groups: int) -> list[Trained]:
+    """Networks of one shape, as one batched program."""
+    options, steps, seeing = members[0].options, members[0].steps, members[:: len(members) // groups]
+    stack = Stack.fresh(data, members, groups)
+    loss = Loss(data, members)
+    optimizer = StackedAdamW(stack.parameters, loss.number("lr"), loss.number("weight_decay"))
+    shared = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=data.targets.device)
+    order = Order([member.learn for member in seeing], steps, key_of(shared, 1))
+    best = _Best(stack, members) if options.early_stopping else None
+    for epoch in range(options.epochs):
+        stack.train(True)
+        for number, (rows, there) in enumerate(order.epoch(epoch)):  # (G, B)
+            step = epoch * steps + number
+            keys = key_of(stack.keys, 2 + step)
+            stack.rekey(keys)
+            mixing = loss.mixing(keys, there)
+            logits = stack(data.drawn(rows, key_of(shared, 2 + step), options), mixing)  # (M, B, K)
+            loss(logits, rows, there, mixing).sum().backward()
+            optimizer.step(one_cycle(step, steps * options.epochs))
+        if best and best.all_stopped(_held_out_loss(data, stack, seeing), epoch + 1):
+            break
+    states = best.states if best else stack.states()
+    epochs = best.epochs if best else [options.epochs] * len(members)
+    return [Trained(*parts) for parts in zip(members, states, epochs, strict=True)]
+
+
+class _Best:
+    """Of each network, the state with the least held-out loss so far; patience counts the epochs since."""
+
+    def __init__(self, stack: Stack, members: Sequence[Member]) -> None:
+        self._stack, self._patience = stack, members[0].options.early_stopping.patience
+        self._least = torch.full((len(members),), torch.inf, dtype=torch.float64)
+        self.epochs = [0] * len(members)
+        self.states = stack.states()
+
+    def all_stopped(self, losses: torch.Tensor, epoch: int) -> bool:
+        """Take losses (M,) after an epoch; whether no network may get any better."""
+        waiting = torch.tensor([epoch - last <= self._patience for last in self.epochs])
+        better = ((losses < self._least) & waiting).nonzero().flatten().tolist()
+        for number, state in zip(better, self._stack.states(better), strict=True):
+            self._least[number], self.epochs[number], self.states[number] = losses[number], epoch, state
+        return all(epoch - last >= self._patience for last in self.epochs)
+
+
+@torch.inference_mode()
+def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member]) -> torch.Tensor:
+    """Mean negative log-likelihood (M,) float64 of the clips held out for stopping; zero where there are none."""
+    rows = [member.stop for member in seeing]
+    probabilities = _probabilities(data, stack, rows, view=0)  # (M, R, K)
+    each = len(probabilities) // len(rows)
+    losses = []
+    for number, p in enumerate(probabilities):
+        part = rows[number // each]
+        right = p[np.arange(len(part)), data.targets[part].cpu().numpy()]
+        losses.append(-np.log(right.clip(1e-12)).mean() if len(part) else 0.0)
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def _probabilities(data: Data, stack: Stack, rows: Sequence[np.ndarray], view: int) -> np.ndarray:
+    """(M, R, K) float64 for the clips that each group of networks is asked about; lines beyond these mean nothing."""
+    stack.train(False)
+    table, _ = padded(rows, data.targets.device)  # (G, R)
+    size = max(1, PREDICT_BYTES // max(1, _bytes_of(data, 1) * len(table)))
+    parts = [stack(data.whole(part, view)).double().softmax(-1).cpu() for part in table.split(size, dim=1)]
+    return torch.cat(parts, 1).numpy()
+
+
+def _long_first(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Clips in the order of their lengths, so that those which go through together are padded little."""
+    length = sum(features.length[: len(data.targets)] for features in data.streams.values()).cpu().numpy()
+    return rows[np.argsort(-length[rows], kind="stable")]
+
+
+def _programs(data: Data, members: Sequence[Member], seen: Sequence[object]) -> Iterator[list[list[int]]]:
+    """Numbers of the members that make one batched program: equally large groups, each of which sees the same clips."""
+    shapes: dict[tuple[object, ...], dict[object, list[int]]] = {}
+    for number, (member, clips) in enumerate(zip(members, seen, strict=True)):
+        shapes.setdefault(_shape(member), {}).setdefault(clips, []).append(number)
+    for groups in shapes.values():
+        sizes: dict[int, list[list[int]]] = {}
+        for group in groups.values():
+            for part in np.array_split(group, -(-len(group) // MOST_SHARING)):
+                sizes.setdefault(len(part), []).append(part.tolist())
+        for equal in sizes.values():
+            first = members[equal[0][0]]
+            clips = -(-max(len(members[group[0]].learn) for group in equal) // first.steps)
+            at_once = max(1, TRAIN_BYTES // max(1, _bytes_of(data, clips, first.options)))
+            yield from (equal[start : start + at_once] for start in range(0, len(equal), at_once))
+
+
+def _shape(member: Member) -> tuple[object, ...]:
+    """Equal where networks can be one batched program: all options but numbers, and whether those are zero."""
+    options = member.options.model_dump(exclude={"seeds", "search", *SEARCHED})
+    used = {name: getattr(member.options, name) > 0 for name in SEARCHED}
+    return repr(sorted(options.items())), repr(sorted(used.items())), member.steps
+
+
+def _bytes_of(data: Data, clips: int, options: FusionOptions | None = None) -> int:
+    """Bytes of so many clips' vectors, padded to the longest; with options, as a training step draws them."""
+    total = 0
+    for features in data.streams.values():
+        longest = max(1, int(features.length.max()))
+        if options:
+            longest = min(longest, options.frames or MOST_VECTORS)
+        total += clips * longest * features.x.shape[1] * features.x.element_size()
+    return total

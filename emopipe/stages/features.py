@@ -60,7 +60,7 @@ def run(
     ):
         kept = {clip: row for clip in clips.clips if (row := done.get(clip, clips.digest[clip]))}
         new = (clip for clip in clips.clips if clip not in kept)
-        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"])
+        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"])
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
             writer.add(kept[clip] if clip in kept else next(made))

@@ -19,7 +19,8 @@ from emopipe.errors import CorpusError
 from emopipe.files import write_text
 from emopipe.labels import CLASSES
 from emopipe.options import Options
-from emopipe.pretraining import axes, folds
+from emopipe import folds
+from emopipe.pretraining import axes
 from emopipe.pretraining.fit import Classifier, Trained, fit
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples

@@ -1,40 +1,81 @@
-"""Stage report: predictions and the caches' statuses -> metrics, ledger, figures, summary, submission."""
+"""Stage report: predictions and the caches' statuses -> metrics, tables, ledger, figures, summary, submission."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from emopipe import metrics, predictions, tables
 from emopipe.files import write_text
 from emopipe.progress import LOGGER
-from emopipe.report import figures, ledger, submission, summary
+from emopipe.report import comparisons, figures, ledger, results, submission, summary, writing
+from emopipe.report.comparisons import Comparison
+from emopipe.report.results import Model, Results
 
 
-def run(clips: Path, stages: Mapping[str, Sequence[Path]], predicted: Mapping[str, Path], folder: Path) -> None:
+def run(
+    recipe: Mapping[str, Any],
+    clips: Path,
+    stages: Mapping[str, Sequence[Path]],
+    predicted: Mapping[str, Path],
+    out_of_fold: Mapping[str, Path],
+    seeds: Mapping[str, Path],
+    weights: Path,
+    folder: Path,
+) -> None:
     """Write everything that a reader of the run wants.
 
     Args:
+        recipe: `Plan.report`.
         clips: The clip table.
         stages: Stage -> its files, for the ledger.
-        predicted: Model -> its predictions; the last one is the run's answer.
-        folder: The run's results: metrics.csv, ledger.csv, summary.md, figures/ and, where there are unlabelled
-            test clips, submission.zip are written there.
+        predicted: Model or ensemble -> its predictions.
+        out_of_fold: Model or ensemble -> its out-of-fold predictions of the clips learned from.
+        seeds: Model -> what each of its seeds predicts.
+        weights: The ensembles' weights.
+        folder: The run's results: metrics.csv, ledger.csv, summary.md, tables/, figures/ and, where there are
+            unlabelled test clips, submission.zip are written there.
     """
-    answers = {model: predictions.read(path) for model, path in predicted.items()}
-    scores = pd.concat([metrics.score(table, model) for model, table in answers.items()], ignore_index=True)
-    fates = ledger.build(tables.read(clips), stages)
+    table = tables.read(clips)
+    models = {
+        name: Model(
+            name,
+            predictions.read(path),
+            predictions.read(out_of_fold[name]),
+            pd.read_csv(seeds[name], dtype=str, keep_default_na=False) if name in seeds else None,
+            "val" if name in recipe["selected_on_val"] else "",
+            recipe["paper"].get(name, ""),
+        )
+        for name, path in predicted.items()
+    }
+    run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"])
+    scores = pd.concat([metrics.score(m.predictions, name) for name, m in models.items()], ignore_index=True)
+    fates = ledger.build(table, stages)
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     write_text(folder / "ledger.csv", fates.to_csv(index=False))
+    _tables(recipe, run_results, pd.read_csv(weights), folder / "tables")
     write_text(folder / "summary.md", summary.markdown(scores, folder.name))
-    for model, table in answers.items():
-        for split, part in table[table["label"] != ""].groupby("split"):
-            counts = metrics.confusion(part)
-            title = f"{model} on {split}: {counts.to_numpy().trace()} of {len(part)} right"
-            figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{model}_{split}.png")
-    answer = answers[list(answers)[-1]]
+    for name, model in models.items():
+        for split in run_results.splits:
+            counts = metrics.confusion(model.on(split))
+            title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} right"
+            figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{name}_{split}.png")
+    answer = models.get("ensemble", list(models.values())[-1]).predictions
     if ((answer["split"] == "test") & (answer["label"] == "")).any():
         submission.write(answer, folder / "submission.zip")
     if scores.empty:
         LOGGER.info("No clip outside the training split is labelled: there is nothing to score.")
     LOGGER.info(summary.terminal(scores, ledger.counts(fates), folder.name, f"{folder}/"))
+
+
+def _tables(recipe: Mapping[str, Any], run_results: Results, weights: pd.DataFrame, folder: Path) -> None:
+    asked = [Comparison.model_validate(block) for block in recipe["comparisons"]]
+    made = {
+        "results": results.table(run_results),
+        "comparisons": comparisons.table(run_results, asked),
+        "ensembles": weights,
+    }
+    for name, frame in made.items():
+        write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        write_text(folder / f"{name}.md", writing.markdown(name, frame, recipe))

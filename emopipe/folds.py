@@ -1,4 +1,4 @@
-"""Which network may extract which training clip: folds by subject, or stratified by class."""
+"""Which clips are left out together: folds by subject, or stratified by class."""
 
 from collections.abc import Sequence
 

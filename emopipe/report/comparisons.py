@@ -1,0 +1,88 @@
+"""Differences between models on the same clips, with intervals: what a claim that one is better rests on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from emopipe.options import Number, Options
+from emopipe.report import statistics
+from emopipe.report.results import Results
+
+COLUMNS = [
+    "model", "against", "split", "difference", "low", "high", "drawn", "mcnemar_p", "seeds_mean", "seeds_sd", "aim",
+    "verdict",
+]  # fmt: skip
+
+
+class Comparison(Options):
+    """A model to compare with another."""
+
+    model: str
+    """The model or ensemble."""
+    against: str
+    """The model or ensemble that it is held against."""
+    aim: Number | None = Field(default=None, gt=0)
+    """Points of accuracy by which it should be better; the table says whether it is."""
+
+
+def table(results: Results, asked: Sequence[Comparison]) -> pd.DataFrame:
+    """A row a comparison and split, in points of accuracy: those asked for, then fused models against the best single
+    modality and ensembles against the best single model, each the best on the reported split itself."""
+    rows = []
+    for split in results.splits:
+        for comparison in [*asked, *_usual(results, split, asked)]:
+            there = {comparison.model, comparison.against} <= set(results.models)
+            rows.append(_row(results, comparison, split) if there else _not_run(comparison, split, results))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _usual(results: Results, split: str, asked: Sequence[Comparison]) -> list[Comparison]:
+    modality, single = results.best(split, "face_", "audio_"), results.best(split, "")
+    pairs = [(name, modality) for name in results.models if name.startswith("fused_") and modality]
+    pairs += [(name, single) for name, model in results.models.items() if model.seeds is None and single]
+    known = {(comparison.model, comparison.against) for comparison in asked}
+    return [Comparison(model=name, against=other) for name, other in pairs if (name, other) not in known]
+
+
+def _row(results: Results, comparison: Comparison, split: str) -> dict[str, object]:
+    first, second = results.models[comparison.model], results.models[comparison.against]
+    right, other = first.right(split), second.right(split)
+    groups, drawn = results.groups(split)
+    low, high = statistics.interval(right.astype(float) - other, groups)
+    by_seed, against = first.seeds_right(split), second.seeds_right(split)
+    differences = [by_seed[seed] - against[seed] for seed in by_seed if seed in against]
+    difference = right.mean() - other.mean()
+    return {
+        "model": comparison.model,
+        "against": comparison.against,
+        "split": split,
+        "difference": 100 * difference,
+        "low": 100 * low,
+        "high": 100 * high,
+        "drawn": drawn,
+        "mcnemar_p": statistics.mcnemar(right, other),
+        "seeds_mean": 100 * np.mean(differences) if differences else np.nan,
+        "seeds_sd": 100 * np.std(differences, ddof=1) if len(differences) > 1 else np.nan,
+        "aim": comparison.aim,
+        "verdict": _verdict(100 * difference, low, high, comparison.aim),
+    }
+
+
+def _verdict(points: float, low: float, high: float, aim: float | None) -> str:
+    words = "higher" if low > 0 else "lower" if high < 0 else "not told apart: the interval holds zero"
+    if aim is None:
+        return words
+    return f"{words}; the aim of {aim:+.1f} points is {'met' if points >= aim else 'missed'}"
+
+
+def _not_run(comparison: Comparison, split: str, results: Results) -> dict[str, object]:
+    gone = [name for name in (comparison.model, comparison.against) if name not in results.models]
+    return {
+        "model": comparison.model,
+        "against": comparison.against,
+        "split": split,
+        "aim": comparison.aim,
+        "verdict": f"not run: {', '.join(gone)} (see the table of results)",
+    }

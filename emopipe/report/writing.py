@@ -1,0 +1,153 @@
+"""Tables as Markdown, as a paper would print them, with notes that say how each figure was made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from emopipe.report.statistics import BINS, RESAMPLES
+
+TITLES = {"results": "Results", "comparisons": "Differences between models", "ensembles": "Members of ensembles"}
+
+
+def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
+    """One of the tables named in TITLES."""
+    shape, notes = {
+        "results": (_results, _results_notes),
+        "comparisons": (_comparisons, _comparisons_notes),
+        "ensembles": (_ensembles, _ensembles_notes),
+    }[name]
+    rows = shape(table)
+    lines = [f"# {TITLES[name]}: run {recipe['run']}", ""]
+    lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows.values]
+    return "\n".join([*lines, "", *notes(table, recipe)]) + "\n"
+
+
+def _results(table: pd.DataFrame) -> pd.DataFrame:
+    there = table["split"].notna()
+    made = pd.DataFrame(
+        {
+            "model": table["model"],
+            "split": table["split"].fillna(""),
+            "right": [f"{row.right:.0f}/{row.n:.0f}" if ok else "" for ok, row in zip(there, table.itertuples(), strict=True)],
+            "accuracy [95 %]": _with_interval(table, "accuracy", 100),
+            "UAR": _percent(table["uar"]),
+            "macro F1": _percent(table["macro_f1"]),
+            "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 100),
+            "coverage": _percent(table["coverage"]),
+            "ECE": _percent(table["ece"]),
+            "out of fold": _percent(table["oof_accuracy"]),
+            "p against the best single model": _number(table["mcnemar_p"], "{:.3g}"),
+            "selected on": table["selected_on"].fillna(""),
+            "paper": table["paper"].fillna(""),
+            "note": table["note"].fillna(""),
+        },
+        dtype=str,
+    )
+    return made.loc[:, [(made[column] != "").any() or column == "model" for column in made]]
+
+
+def _comparisons(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "model": table["model"],
+            "against": table["against"],
+            "split": table["split"],
+            "points [95 %]": _with_interval(table, "difference", 1, "{:+.1f}"),
+            "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 1, "{:+.1f}"),
+            "McNemar p": _number(table["mcnemar_p"], "{:.3g}"),
+            "verdict": table["verdict"],
+        },
+        dtype=str,
+    )
+
+
+def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "ensemble": table["ensemble"],
+            "method": table["method"],
+            "member": table["member"],
+            "weight": _number(table["weight"], "{:.3f}"),
+            "temperature": _number(table["temperature"], "{:.2f}"),
+            "accuracy out of fold": _percent(table["oof_accuracy"]),
+            "loss out of fold": _number(table["oof_loss"], "{:.3f}"),
+        },
+        dtype=str,
+    )
+
+
+def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    drawn = ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
+    notes = [
+        "Accuracy, UAR and macro F1 are over all clips of the split, those without any vector included; coverage is "
+        f"the share of clips that the model had anything to go by. Intervals: percentile bootstrap, {RESAMPLES} samples, "
+        f"drawn by {drawn}. A model is the mean of its seeds' probabilities; over seeds: mean and standard deviation "
+        "of the single seeds.",
+        f"ECE: expected calibration error, {BINS} bins. p: McNemar's exact test against the model (no ensemble) that is "
+        "best on the same split. Out of fold: accuracy on the clips learned from, each predicted by networks that left "
+        f"out its fold (protocol {recipe['protocol']['kind']}, {recipe['protocol']['folds']} folds).",
+    ]
+    if recipe["selected_on_val"]:
+        names = ", ".join(recipe["selected_on_val"])
+        notes.append(f"Selected on val, the split reported here, and therefore flattered: {names}.")
+    else:
+        notes.append("No reported split chose anything: epochs, candidates, members and weights come from training clips.")
+    if recipe["learned_here"]:
+        names = ", ".join(recipe["learned_here"])
+        notes.append(
+            f"The backbones {names} were trained on this corpus' training clips, out of fold. Where speakers are unknown, "
+            "one may be in several folds, which flatters the figures out of fold."
+            + (" In a cross-validation such backbones have seen other folds' clips." if recipe["protocol"]["kind"] == "kfold" else "")
+        )
+    if recipe["paper"]:
+        notes.append("Paper: Zhou et al. (arXiv 2012.13912) on AFEW 7.0's val split.")
+    return _paragraphs(notes)
+
+
+def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    drawn = ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
+    return _paragraphs(
+        [
+            "Points of accuracy on the same clips, with the 95 % interval of a paired bootstrap "
+            f"({RESAMPLES} samples, drawn by {drawn}); over seeds: mean and standard deviation of the differences of equal "
+            "seeds. Fused models stand against the single modality, ensembles against the single model, that is best on "
+            "the reported split itself: the hardest one to beat."
+        ]
+    )
+
+
+def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    return _paragraphs(
+        [
+            "Weights and temperatures are fitted on out-of-fold predictions of the clips learned from. A weight of zero: "
+            "not chosen. For stacking, weights are the shares of the coefficients' magnitudes."
+        ]
+    )
+
+
+def _paragraphs(notes: list[str]) -> list[str]:
+    return [line for note in notes for line in (note, "")][:-1]
+
+
+def _with_interval(table: pd.DataFrame, column: str, scale: float, shape: str = "{:.1f}") -> list[str]:
+    return [
+        "" if pd.isna(value) else f"{shape} [{shape}, {shape}]".format(scale * value, scale * low, scale * high)
+        for value, low, high in zip(table[column], table["low"], table["high"], strict=True)
+    ]
+
+
+def _percent(values: pd.Series) -> list[str]:
+    return _number(100 * values, "{:.1f}")
+
+
+def _number(values: pd.Series, shape: str) -> list[str]:
+    return ["" if pd.isna(value) else shape.format(value) for value in values]
+
+
+def _spread(mean: pd.Series, sd: pd.Series, scale: float, shape: str = "{:.1f}") -> list[str]:
+    return [
+        "" if pd.isna(m) else shape.format(scale * m) + ("" if pd.isna(s) else f" ± {scale * s:.1f}")
+        for m, s in zip(mean, sd, strict=True)
+    ]
