@@ -1,0 +1,163 @@
+"""Fusion across streams: bilinear forms, gates, late fusion, cross-modal attention; what is missing stays out."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from emopipe.fusion.bilinear import AdaptiveBilinearPooling, FactorizedBilinearPooling
+from emopipe.fusion.crossmodal import CrossModalAttention
+from emopipe.fusion.joins import JOINS, Gated, Late
+from emopipe.fusion.model import FusionModel, HideModality
+from emopipe.fusion.options import FusionOptions
+
+MODALITIES = {"face": "face", "other": "face", "voice": "audio"}
+DIMS = {"face": 6, "other": 4, "voice": 5}
+FUSIONS = list(JOINS)
+
+
+class TestFactorizedBilinearPooling:
+    def test_is_the_explicit_bilinear_form(self):
+        torch.manual_seed(0)
+        pooling = FactorizedBilinearPooling(4, 6, out=3, factor=2, dropout=0.5, signed_sqrt=False).double().eval()
+        a, v = torch.randn(5, 4, dtype=torch.float64), torch.randn(5, 6, dtype=torch.float64)
+        u = pooling.project_a.weight.view(3, 2, 4)  # (out, factor, dim_a)
+        w = pooling.project_v.weight.view(3, 2, 6)
+        forms = torch.einsum("okm,okn->omn", u, w)  # W_i = U_i V_i^T
+        z = torch.einsum("bm,omn,bn->bo", a, forms, v)
+        torch.testing.assert_close(pooling(a, v), z / z.norm(dim=1, keepdim=True))
+        pooling.signed_sqrt = True
+        root = z.sign() * z.abs().sqrt()
+        torch.testing.assert_close(pooling(a, v), root / root.norm(dim=1, keepdim=True), atol=1e-5, rtol=0)
+
+    def test_its_projections_are_linear_without_bias(self):
+        linear = [m for m in FactorizedBilinearPooling(4, 6, 3, 2).modules() if isinstance(m, torch.nn.Linear)]
+        assert [(m.in_features, m.out_features, m.bias) for m in linear] == [(4, 6, None), (6, 6, None)]
+
+    def test_dropout_is_on_the_product_in_training_alone(self):
+        torch.manual_seed(0)
+        pooling = FactorizedBilinearPooling(4, 6, out=50, factor=1, dropout=0.5, signed_sqrt=False)
+        a, v = torch.randn(4, 4), torch.randn(4, 6)
+        assert 0.3 < (pooling.train()(a, v) == 0).float().mean() < 0.7
+        assert (pooling.eval()(a, v) != 0).all()
+        torch.testing.assert_close(pooling(a, v), pooling(a, v))
+
+    def test_gradients(self):
+        torch.manual_seed(0)
+        pooling = FactorizedBilinearPooling(3, 4, out=2, factor=2, dropout=0.0).double()
+        a, v = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
+        assert gradcheck(pooling, (a.requires_grad_(), v.requires_grad_()))
+
+    def test_zeros_have_gradients(self):
+        pooling = FactorizedBilinearPooling(3, 4, out=2, factor=2)
+        a = torch.zeros(2, 3, requires_grad=True)
+        pooling(a, torch.randn(2, 4)).sum().backward()
+        assert torch.isfinite(a.grad).all()
+
+
+def test_adaptive_weights_follow_the_clip_and_leave_out_what_is_missing():
+    torch.manual_seed(0)
+    pooling = AdaptiveBilinearPooling(4, 6, out=3, factor=2).double().eval()
+    a, v = torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    z = pooling(a, v, present)
+    torch.testing.assert_close(z[:, :3], pooling.pooling(a, v))
+    sizes = torch.stack([z[:, 3:6].norm(dim=1), z[:, 6:].norm(dim=1)], 1)  # the weights, of vectors of length one
+    scores = torch.cat([pooling.score_a(a), pooling.score_v(v)], 1)
+    torch.testing.assert_close(sizes[0], scores[0].softmax(0))
+    torch.testing.assert_close(sizes[1:], torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64))
+    assert gradcheck(lambda x, y: pooling(x, y, present), (a.requires_grad_(), v.requires_grad_()))
+
+
+def vectors(clips=4):
+    torch.manual_seed(1)
+    found = {stream: torch.randn(clips, dim, dtype=torch.float64) for stream, dim in DIMS.items()}
+    return found, {stream: torch.ones(clips, dtype=torch.bool) for stream in DIMS}
+
+
+def test_gates_share_what_is_there():
+    found, present = vectors()
+    gated = Gated(DIMS, MODALITIES, FusionOptions(out=8), 7).double().eval()
+    before = gated(found, present)
+    present["voice"][0] = False
+    gates = gated.gate(torch.cat(list(found.values()), 1))[0, :2].softmax(0)  # face, other
+    hidden = [torch.tanh(gated.project[s](found[s][0])) for s in ("face", "other")]
+    torch.testing.assert_close(gated(found, present)[0], gated.classify(gates[0] * hidden[0] + gates[1] * hidden[1]))
+    torch.testing.assert_close(gated(found, present)[1:], before[1:])
+
+
+def test_late_fusion_averages_probabilities_of_what_is_there():
+    found, present = vectors()
+    late = Late(DIMS, MODALITIES, FusionOptions(), 7).double().eval()
+    present["other"][0] = present["voice"][0] = False
+    p = torch.stack([late.classify[s](found[s]).softmax(1) for s in DIMS])
+    torch.testing.assert_close(late(found, present)[0].exp(), p[0, 0])
+    torch.testing.assert_close(late(found, present)[1:].exp(), p.mean(0)[1:])
+
+
+def streams(lengths=None, clips=4):
+    torch.manual_seed(2)
+    made = {}
+    for stream, dim in DIMS.items():
+        counts = torch.tensor((lengths or {}).get(stream, [3] * clips))
+        mask = torch.arange(3)[None] < counts[:, None]
+        made[stream] = (torch.randn(clips, 3, dim, dtype=torch.float64), mask)
+    return made
+
+
+def build(fusion, **options):
+    torch.manual_seed(0)
+    statistics = {stream: (torch.zeros(dim), torch.ones(dim)) for stream, dim in DIMS.items()}
+    return FusionModel(statistics, MODALITIES, FusionOptions(fusion=fusion, hidden=8, **options), 7).double().eval()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_any_number_of_streams_and_any_missing_ones(fusion):
+    """What stands at masked places never counts, and a clip without anything gets finite logits."""
+    model = build(fusion)
+    asked = streams({"voice": [0, 3, 1, 0], "face": [3, 0, 1, 0], "other": [3, 3, 1, 0]})
+    logits = model(asked)
+    assert logits.shape == (4, 7) and torch.isfinite(logits).all()
+    changed = {s: (torch.where(mask[..., None], x, 99.0), mask) for s, (x, mask) in asked.items()}
+    torch.testing.assert_close(model(changed), logits)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_a_missing_modality_is_not_a_zero(fusion):
+    """Absent sound gives another answer than sound whose vectors are all zero."""
+    model = build(fusion)
+    absent = streams({"voice": [0, 0, 0, 0]})
+    zeros = {**absent, "voice": (torch.zeros(4, 3, 5, dtype=torch.float64), torch.ones(4, 3, dtype=torch.bool))}
+    assert not torch.allclose(model(absent), model(zeros), atol=1e-3)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_all_streams_count(fusion):
+    model, asked = build(fusion), streams()
+    for stream in DIMS:
+        x, mask = asked[stream]
+        assert not torch.allclose(model({**asked, stream: (x + 1, mask)}), model(asked), atol=1e-4)
+
+
+def test_crossmodal_attention_looks_at_the_others_alone():
+    torch.manual_seed(0)
+    crossing = CrossModalAttention(DIMS, 8, 2, 0.0).double().eval()
+    asked = streams({"face": [0, 3, 3, 3], "other": [0, 3, 3, 3]})
+    out = crossing(asked)
+    x, mask = asked["face"]
+    moved = crossing({**asked, "face": (torch.where(mask[..., None], x + 1, x), mask)})
+    assert not torch.allclose(moved["voice"][1:], out["voice"][1:])  # sound looks at faces
+    torch.testing.assert_close(moved["voice"][0], out["voice"][0])  # and where there are none, at nothing
+
+
+def test_modality_dropout_leaves_one():
+    torch.manual_seed(0)
+    hide = HideModality({"face": "face", "voice": "audio"}, 0.9).train()
+    face, voice = torch.ones(200, 2, dtype=torch.bool), torch.ones(200, 2, dtype=torch.bool)
+    face[:20], voice[20:40] = False, False
+    data = {"face": (torch.zeros(200, 2, 1), face), "voice": (torch.zeros(200, 2, 1), voice)}
+    hidden = {stream: mask.any(1) for stream, (_, mask) in hide(data).items()}
+    assert (hidden["face"] | hidden["voice"]).all()
+    assert (hidden["voice"][:20]).all() and (hidden["face"][20:40]).all()
+    lost = torch.stack([~hidden["face"][40:], ~hidden["voice"][40:]]).float().mean(1)
+    assert ((lost > 0.3) & (lost < 0.6)).all()
+    assert hide.eval()(data) is data
