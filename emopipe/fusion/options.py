@@ -111,7 +111,7 @@ SEARCHED = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothin
 def candidates(options: FusionOptions) -> list[FusionOptions]:
     """All combinations of the values to try; the options themselves where there are none."""
     names = sorted(options.search)
-    base = options.model_dump(exclude={"search"})
+    base = options.model_dump(include=set(FusionOptions.model_fields) - {"search"})
     grid = itertools.product(*(options.search[name] for name in names))
     return [FusionOptions.model_validate({**base, **dict(zip(names, values, strict=True))}) for values in grid]
 
