@@ -21,7 +21,7 @@ wildcard_constraints:
     shard=one_of(SHARDS),
     decode=one_of(CONFIG.decode),
     detector=one_of(CONFIG.faces),
-    backbone=one_of(PLAN.backbones) + "(@[a-z]+)?",
+    backbone=f"(?:{one_of(PLAN.backbones)})(?:@[a-z]+)?",
     model=one_of(PLAN.models),
 
 
