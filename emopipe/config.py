@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
-from emopipe.errors import ConfigError
-from emopipe.faces import detectors
 from emopipe.ensembling import EnsembleOptions
+from emopipe.errors import ConfigError
 from emopipe.extraction.views import VIEWS
+from emopipe.faces import detectors
 from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.media import DecodeOptions
 from emopipe.options import Options
@@ -213,7 +213,9 @@ def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]
 def _check_ensembles(config: Config) -> None:
     for name in config.ensembles:
         if not name.startswith("ensemble_"):
-            raise ConfigError(f"ensembles.{name}: an ensemble's name should begin with ensemble_; call it ensemble_{name}.")
+            raise ConfigError(
+                f"ensembles.{name}: an ensemble's name should begin with ensemble_; call it ensemble_{name}."
+            )
     for name, block in {"ensemble": config.ensemble, **config.ensembles}.items():
         where = name if name == "ensemble" else f"ensembles.{name}"
         for member in block.members or ():
@@ -232,10 +234,13 @@ def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[st
             f"{next(iter(modalities))}; use concat, gated, late or crossmodal, or add a stream."
         )
     if block.fusion in ("gated", "late", "crossmodal") and len(block.streams) < 2:
-        raise ConfigError(f"models.{name}.fusion is {block.fusion}, which joins streams, but there is one; leave it out.")
+        raise ConfigError(
+            f"models.{name}.fusion is {block.fusion}, which joins streams, but there is one; leave it out."
+        )
     if block.augment and not any(nets[stream].views for stream in block.streams):
         raise ConfigError(
-            f"models.{name}.augment is true, but none of its backbones has views; set backbones.{block.streams[0]}.views."
+            f"models.{name}.augment is true, but none of its backbones has views; set "
+            f"backbones.{block.streams[0]}.views."
         )
     early = block.early_stopping
     if early and early.on == "val" and config.protocol.kind != "given":

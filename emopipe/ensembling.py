@@ -30,7 +30,7 @@ class EnsembleOptions(Options):
     top: int | None = Field(default=None, ge=1)
     """Take only so many of them, those with the best out-of-fold accuracy."""
     calibrate: bool = False
-    """Scale each member's and the answer's logits by a temperature that is fitted out of fold (Guo et al., ICML 2017)."""
+    """Scale each member's and the answer's logits by a temperature fitted out of fold (Guo et al., ICML 2017)."""
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,7 @@ class Features:
     def _longest(self, length: torch.Tensor) -> int:
         return max(1, int(length.max())) if length.numel() else 1
 
-    def _take(
-        self, rows: torch.Tensor, place: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _take(self, rows: torch.Tensor, place: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         index = (self.start[rows][..., None] + place).where(mask, 0)
         if not len(self.x):
             return self.x.new_zeros(*index.shape, self.x.shape[1]), mask

@@ -102,7 +102,9 @@ class Plan:
     def ensembles(self) -> dict[str, EnsembleBlock]:
         """The run's answer and its other ensembles, with the members that can run; none where no member can."""
         blocks = {"ensemble": self.config.ensemble, **self.config.ensembles}
-        members = {n: [m for m in block.members or self.config.models if m in self.models] for n, block in blocks.items()}
+        members = {
+            n: [m for m in block.members or self.config.models if m in self.models] for n, block in blocks.items()
+        }
         return {n: block.model_copy(update={"members": members[n]}) for n, block in blocks.items() if members[n]}
 
     @property
@@ -207,7 +209,9 @@ class Plan:
         blocks = {
             name: block.model_dump(include=set(EnsembleOptions.model_fields)) for name, block in self.ensembles.items()
         }
-        return self._recipe("ensemble", ensembles=blocks, members={name: digest(self.fusion(name)) for name in self.members})
+        return self._recipe(
+            "ensemble", ensembles=blocks, members={name: digest(self.fusion(name)) for name in self.members}
+        )
 
     def report(self) -> Recipe:
         """Metrics, ledger, figures and the submission."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from emopipe.files import by_stem
 from emopipe.progress import job_log
 from emopipe.stages import fusion
 
@@ -10,7 +11,7 @@ with job_log(snakemake.log[0]):
     fusion.run(
         snakemake.params.recipe,
         Path(snakemake.input.clips),
-        {Path(path).stem: Path(path) for path in snakemake.input.features},
+        by_stem(snakemake.input.features),
         {name: Path(path) for name, path in snakemake.output.items()},
         device=snakemake.config["job"]["device"],
         threads=snakemake.threads,

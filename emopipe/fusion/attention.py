@@ -12,6 +12,7 @@ from torch import nn
 
 from emopipe.fusion.transformer import Block, time_encoding
 
+
 def masked_softmax(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Softmax over the last axis of what the mask lets through; a row without anything gets all zeros."""
     scores = scores.masked_fill(~mask, -torch.inf)

@@ -1,5 +1,6 @@
 """Clips as batches for many networks at once: (M, B) clips, each network with its own."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,8 +85,8 @@ class Data:
 
 
 def _statistics(features: Features, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    inside = [features.x[begin : begin + n] for begin, n in zip(features.start[rows], features.length[rows], strict=True)]
-    x = torch.cat([features.x[:0], *inside])
+    owner = torch.repeat_interleave(torch.arange(len(features.length), device=rows.device), features.length)
+    x = features.x[torch.isin(owner, rows)]
     if not len(x):
         return x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
     return x.mean(0), x.std(0, correction=0) + 1e-3
@@ -106,7 +107,7 @@ class Order:
         draws = uniform(key_of(self._keys, number), self._rows.shape[1]).masked_fill(self._absent, torch.inf)
         order = self._rows.gather(1, draws.argsort(dim=1, stable=True))  # (M, N)
         ends = [self._count * step // self._steps for step in range(self._steps + 1)]  # (M, 1) each
-        return [_between(order, begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [_between(order, begin, end) for begin, end in itertools.pairwise(ends)]
 
 
 def padded(rows: Sequence[np.ndarray], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,9 @@ Vectors = Mapping[str, torch.Tensor]
 class Concatenation(nn.Module):
     """All streams' vectors end to end, dropout, a linear layer."""
 
-    def __init__(self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int):
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
         """`dims`: stream -> D_s."""
         super().__init__()
         self.dropout = Dropout(options.dropout)
@@ -34,7 +36,9 @@ class Concatenation(nn.Module):
 class Bilinear(nn.Module):
     """Factorized bilinear pooling of sound and face; streams of one modality are first put end to end."""
 
-    def __init__(self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int):
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
         """`dims`: stream -> D_s; `modalities`: stream -> face or audio."""
         super().__init__()
         self.modalities = modalities
@@ -65,7 +69,9 @@ class Gated(nn.Module):
     after Arevalo et al. (arXiv 1702.01992), whose gate of two streams is the same softmax.
     """
 
-    def __init__(self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int):
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
         """`dims`: stream -> D_s."""
         super().__init__()
         self.project = nn.ModuleDict({stream: nn.Linear(dim, options.out) for stream, dim in dims.items()})
@@ -88,7 +94,9 @@ class Late(nn.Module):
     The streams' weights are learned, one a stream. What is given out are logarithms of probabilities, which are logits.
     """
 
-    def __init__(self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int):
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
         """`dims`: stream -> D_s."""
         super().__init__()
         self.classify = nn.ModuleDict({stream: nn.Linear(dim, classes) for stream, dim in dims.items()})

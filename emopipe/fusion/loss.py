@@ -1,4 +1,4 @@
-"""What networks are trained for: cross-entropy with label smoothing, class weights and mixup, each by its own options."""
+"""What networks are trained for: cross-entropy with label smoothing, class weights and mixup."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

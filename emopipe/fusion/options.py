@@ -86,9 +86,9 @@ class FusionOptions(Options):
     @model_validator(mode="after")
     def _heads_divide(self) -> "FusionOptions":
         """Transformer blocks share their dimension out evenly."""
-        if "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal":
-            if self.hidden % self.heads:
-                raise ValueError(f"heads is {self.heads}, which does not divide hidden, {self.hidden}")
+        headed = "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal"
+        if headed and self.hidden % self.heads:
+            raise ValueError(f"heads is {self.heads}, which does not divide hidden, {self.hidden}")
         return self
 
     @model_validator(mode="after")

@@ -57,7 +57,9 @@ def roles(table: pd.DataFrame, protocol: Protocol) -> Roles:
     return Roles(learn, fold, np.flatnonzero(~learned), protocol.kind == "kfold")
 
 
-def stopping(table: pd.DataFrame, learn: np.ndarray, options: EarlyStopping, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stopping(
+    table: pd.DataFrame, learn: np.ndarray, options: EarlyStopping, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut clips to learn from into those and the inner fold by which training is stopped, by number."""
     dealt = assign(table.iloc[learn], min(options.folds, len(learn)), seed + 1)
     inner = table["clip"].iloc[learn].map(dealt).to_numpy() == 0

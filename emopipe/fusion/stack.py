@@ -7,7 +7,7 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
-from emopipe.fusion.batches import Data, Streams
+from emopipe.fusion.batches import Data, Statistics, Streams
 from emopipe.fusion.model import FusionModel, Mixing
 from emopipe.fusion.noise import key_of, mix
 from emopipe.labels import CLASSES
@@ -39,12 +39,22 @@ class Stack:
     @classmethod
     def fresh(cls, data: Data, members: "Sequence[Member]", groups: int) -> Self:
         """Untrained networks, each as its own seed makes it."""
-        return cls(_built(data, members), [member.seed for member in members], groups, data.targets.device)
+        models, statistics = [], {}
+        for member in members:
+            torch.manual_seed(member.seed)
+            learn = member.learn.tobytes()
+            if learn not in statistics:
+                statistics[learn] = data.statistics(member.learn)
+            models.append(_model(data, statistics[learn], member))
+        return cls(models, [member.seed for member in members], groups, data.targets.device)
 
     @classmethod
     def of(cls, states: Sequence[State], data: Data, members: "Sequence[Member]", groups: int) -> Self:
         """Networks with these states."""
-        models = _built(data, members)
+        unknown = {
+            stream: (f.x.new_zeros(f.x.shape[1]), f.x.new_ones(f.x.shape[1])) for stream, f in data.streams.items()
+        }
+        models = [_model(data, unknown, member) for member in members]
         for model, state in zip(models, states, strict=True):
             model.load_state_dict(state)
         return cls(models, [member.seed for member in members], groups, data.targets.device)
@@ -87,13 +97,6 @@ class Stack:
         ]
 
 
-def _built(data: Data, members: "Sequence[Member]") -> list[FusionModel]:
-    models, statistics = [], {}
-    for member in members:
-        torch.manual_seed(member.seed)
-        learn = member.learn.tobytes()
-        if learn not in statistics:
-            statistics[learn] = data.statistics(member.learn)
-        model = FusionModel(statistics[learn], data.modalities, member.options, len(CLASSES))
-        models.append(model.to(next(iter(data.streams.values())).x.dtype))
-    return models
+def _model(data: Data, statistics: Statistics, member: "Member") -> FusionModel:
+    model = FusionModel(statistics, data.modalities, member.options, len(CLASSES))
+    return model.to(next(iter(data.streams.values())).x.dtype)

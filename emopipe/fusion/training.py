@@ -17,7 +17,6 @@ from emopipe.fusion.noise import key_of
 from emopipe.fusion.optimiser import StackedAdamW, one_cycle
 from emopipe.fusion.options import SEARCHED, FusionOptions
 from emopipe.fusion.stack import Stack, State
-from emopipe.labels import CLASSES
 
 TRAIN_BYTES, PREDICT_BYTES = 16 << 20, 256 << 20
 """Bytes of the vectors that one step of a batched program reads; more networks take turns."""

@@ -69,7 +69,7 @@ class Results:
     def groups(self, split: str) -> tuple[np.ndarray, str]:
         """What a bootstrap of this split draws, and its name."""
         clips = next(iter(self.models.values())).on(split)["clip"]
-        return statistics.groups_of(clips.to_numpy(), clips.map(self.subjects).fillna("").to_numpy())
+        return statistics.groups_of(clips.to_numpy(), np.array([self.subjects.get(clip, "") for clip in clips]))
 
     def best(self, split: str, *prefixes: str) -> str | None:
         """The most accurate model on a split whose name begins so, ensembles left out."""

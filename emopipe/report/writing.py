@@ -20,17 +20,25 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
     rows = shape(table)
     lines = [f"# {TITLES[name]}: run {recipe['run']}", ""]
     lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows.values]
+    lines += [
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows.values
+    ]
     return "\n".join([*lines, "", *notes(table, recipe)]) + "\n"
 
 
+def _cell(text: str) -> str:
+    """Text that stays within its cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
 def _results(table: pd.DataFrame) -> pd.DataFrame:
-    there = table["split"].notna()
     made = pd.DataFrame(
         {
             "model": table["model"],
             "split": table["split"].fillna(""),
-            "right": [f"{row.right:.0f}/{row.n:.0f}" if ok else "" for ok, row in zip(there, table.itertuples(), strict=True)],
+            "right": [
+                f"{right:.0f}/{n:.0f}" if n > 0 else "" for right, n in zip(table["right"], table["n"], strict=True)
+            ],
             "accuracy [95 %]": _with_interval(table, "accuracy", 100),
             "UAR": _percent(table["uar"]),
             "macro F1": _percent(table["macro_f1"]),
@@ -80,27 +88,28 @@ def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
 
 def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     drawn = ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
+    kind, folds = recipe["protocol"]["kind"], recipe["protocol"]["folds"]
     notes = [
         "Accuracy, UAR and macro F1 are over all clips of the split, those without any vector included; coverage is "
-        f"the share of clips that the model had anything to go by. Intervals: percentile bootstrap, {RESAMPLES} samples, "
-        f"drawn by {drawn}. A model is the mean of its seeds' probabilities; over seeds: mean and standard deviation "
-        "of the single seeds.",
-        f"ECE: expected calibration error, {BINS} bins. p: McNemar's exact test against the model (no ensemble) that is "
-        "best on the same split. Out of fold: accuracy on the clips learned from, each predicted by networks that left "
-        f"out its fold (protocol {recipe['protocol']['kind']}, {recipe['protocol']['folds']} folds).",
+        "the share of clips that the model had anything to go by. Intervals: percentile bootstrap, "
+        f"{RESAMPLES} samples, drawn by {drawn}. A model is the mean of its seeds' probabilities; over seeds: mean and "
+        "standard deviation of the single seeds.",
+        f"ECE: expected calibration error, {BINS} bins. p: McNemar's exact test against the model (no ensemble) that "
+        "is best on the same split. Out of fold: accuracy on the clips learned from, each predicted by networks that "
+        f"left out its fold (protocol {kind}, {folds} folds).",
     ]
     if recipe["selected_on_val"]:
         names = ", ".join(recipe["selected_on_val"])
         notes.append(f"Selected on val, the split reported here, and therefore flattered: {names}.")
     else:
-        notes.append("No reported split chose anything: epochs, candidates, members and weights come from training clips.")
+        notes.append("No reported split chose anything: epochs, candidates, members and weights are of training clips.")
     if recipe["learned_here"]:
-        names = ", ".join(recipe["learned_here"])
         notes.append(
-            f"The backbones {names} were trained on this corpus' training clips, out of fold. Where speakers are unknown, "
-            "one may be in several folds, which flatters the figures out of fold."
-            + (" In a cross-validation such backbones have seen other folds' clips." if recipe["protocol"]["kind"] == "kfold" else "")
+            f"The backbones {', '.join(recipe['learned_here'])} were trained on this corpus' training clips, out of "
+            "fold. Where speakers are unknown, one may be in several folds, which flatters the figures out of fold."
         )
+        if kind == "kfold":
+            notes.append("In a cross-validation these backbones have seen clips of the fold that is reported.")
     if recipe["paper"]:
         notes.append("Paper: Zhou et al. (arXiv 2012.13912) on AFEW 7.0's val split.")
     return _paragraphs(notes)
@@ -111,9 +120,9 @@ def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[s
     return _paragraphs(
         [
             "Points of accuracy on the same clips, with the 95 % interval of a paired bootstrap "
-            f"({RESAMPLES} samples, drawn by {drawn}); over seeds: mean and standard deviation of the differences of equal "
-            "seeds. Fused models stand against the single modality, ensembles against the single model, that is best on "
-            "the reported split itself: the hardest one to beat."
+            f"({RESAMPLES} samples, drawn by {drawn}); over seeds: mean and standard deviation of the differences of "
+            "equal seeds. Fused models stand against the single modality, ensembles against the single model, that is "
+            "best on the reported split itself: the hardest one to beat."
         ]
     )
 
@@ -121,8 +130,8 @@ def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[s
 def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     return _paragraphs(
         [
-            "Weights and temperatures are fitted on out-of-fold predictions of the clips learned from. A weight of zero: "
-            "not chosen. For stacking, weights are the shares of the coefficients' magnitudes."
+            "Weights and temperatures are fitted on out-of-fold predictions of the clips learned from. A weight of "
+            "zero: not chosen. For stacking, weights are the shares of the coefficients' magnitudes."
         ]
     )
 

@@ -127,4 +127,6 @@ def _same_clips(tables: Mapping[str, pd.DataFrame]) -> None:
     first = next(iter(tables), "")
     for model, table in tables.items():
         if not table["clip"].equals(tables[first]["clip"]):
-            raise CacheError(f"The models {first} and {model} predict different clips; delete their predictions and run again.")
+            raise CacheError(
+                f"The models {first} and {model} predict different clips; delete their predictions and run again."
+            )

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from emopipe import device as devices
-from emopipe import tables
+from emopipe import folds, tables
 from emopipe.backbones import learned, registry
 from emopipe.backbones.base import Spec
 from emopipe.backbones.weights import load_strict
@@ -19,7 +19,6 @@ from emopipe.errors import CorpusError
 from emopipe.files import write_text
 from emopipe.labels import CLASSES
 from emopipe.options import Options
-from emopipe import folds
 from emopipe.pretraining import axes
 from emopipe.pretraining.fit import Classifier, Trained, fit
 from emopipe.pretraining.options import PretrainOptions

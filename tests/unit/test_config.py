@@ -74,7 +74,7 @@ def test_a_sound_config():
         ("models/face_one/streams", ["fase"], ["models.face_one.streams is 'fase'", "face"]),
         ("models/face_one/streams", ["face", "face"], ["models.face_one.streams", "twice"]),
         ("models/face_one/streams", ["voice"], ["models.face_one", "audio_"]),
-        ("models/face_one/fusion", "sum", ["models.face_one.fusion is 'sum'", "'concat' or 'fbp'"]),
+        ("models/face_one/fusion", "sum", ["models.face_one.fusion is 'sum'", "'concat', 'fbp', 'adaptive_fbp'"]),
         ("models/face_one/lr", "fast", ["models.face_one.lr is 'fast' (str)", "number"]),
         ("models/mine", {"streams": ["face"]}, ["models.mine", "face_"]),
         ("ensemble", {"members": ["face_two"]}, ["ensemble.members is 'face_two'", "face_one"]),

@@ -9,7 +9,6 @@ import pytest
 from emopipe import metrics, predictions
 from emopipe.labels import CLASSES
 from emopipe.report import ledger, submission, summary
-from emopipe.stages import ensemble
 from emopipe.store import Field, Row, Writer
 
 
@@ -54,21 +53,6 @@ def test_predictions_sum_to_one_and_read_back(tmp_path):
     assert again["clip"].iloc[7] == "007"
     assert list(again.columns) == ["clip", "split", "label", "pred", *(f"p_{name}" for name in CLASSES), "covered"]
     assert (again["pred"] == [CLASSES[i] for i in again[predictions.PROBABILITIES].to_numpy().argmax(1)]).all()
-
-
-def test_ensemble_leaves_out_who_knows_nothing(tmp_path):
-    first = predictions.table(clips(["Sad"] * 3), one_hot(["Sad", "Sad", "Happy"]), np.array([True, False, False]))
-    second = predictions.table(clips(["Sad"] * 3), one_hot(["Angry"] * 3, 0.5), np.array([True, True, False]))
-    for name, table in (("a", first), ("b", second)):
-        predictions.write(table, tmp_path / f"{name}.csv")
-    ensemble.run([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "e.csv")
-    result = predictions.read(tmp_path / "e.csv")
-    p = result[predictions.PROBABILITIES].to_numpy()
-    a, b = (table[predictions.PROBABILITIES].to_numpy() for table in (first, second))
-    np.testing.assert_allclose(p[0], (a[0] + b[0]) / 2, atol=5e-6)
-    np.testing.assert_allclose(p[1], b[1], atol=5e-6)
-    np.testing.assert_allclose(p[2], (a[2] + b[2]) / 2, atol=5e-6)
-    assert result["covered"].tolist() == [1, 1, 0]
 
 
 def test_ledger_has_every_clip_and_stage(tmp_path):

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
+from emopipe import folds
 from emopipe.backbones import learned, registry
 from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.backbones.weights import save
 from emopipe.faces.crops import read_crops
 from emopipe.labels import CLASSES
 from emopipe.media import encode_jpeg
-from emopipe.pretraining import axes, folds
+from emopipe.pretraining import axes
 from emopipe.pretraining.audio import Sounds
 from emopipe.pretraining.face import Faces
 from emopipe.spectra import LogMelOptions
@@ -165,7 +166,7 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     assert set(history["network"]) == {"all", "fold0", "fold1"}
     assert history[history["network"] == "all"]["left_out_accuracy"].isna().all()
 
-    extraction = recipe | {"stage": "features", "batch": 5}
+    extraction = recipe | {"stage": "features", "batch": 5, "view": ""}
     output = tmp_path / "f.h5"
     features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
     with Reader(output) as shard:
@@ -192,7 +193,7 @@ def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, sid
     network = registry.build(kind, registry.options_class(kind)())
     save(network, tmp_path / "weights.safetensors", {})
     write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-    recipe = {"stage": "features", "kind": kind, "options": {}, "batch": 4}
+    recipe = {"stage": "features", "kind": kind, "options": {}, "batch": 4, "view": ""}
     where = {"device": "cpu", "threads": 1}
     weights = str(tmp_path / "weights.safetensors")
     features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", weights=weights, pretrained=None, **where)

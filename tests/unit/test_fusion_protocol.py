@@ -1,0 +1,172 @@
+"""Who learns from which clips, in which folds; candidates chosen out of fold; the fusion stage's files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from emopipe import predictions, tables
+from emopipe.errors import CorpusError
+from emopipe.features import Features
+from emopipe.fusion import modelling
+from emopipe.fusion.batches import Data
+from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
+from emopipe.fusion.protocol import KFOLD, roles, stopping
+from emopipe.labels import CLASSES
+from emopipe.stages import fusion
+from emopipe.store import Field, Row, Writer
+
+FAST = {"hidden": 8, "epochs": 3, "lr": 1e-2, "batch": 16, "seeds": [0, 1]}
+
+
+def corpus(subjects=True, n=48):
+    """Two thirds train, the rest val, three unlabelled test clips; six subjects of the training clips."""
+    numbers = np.arange(n)
+    split = np.where(numbers % 3 < 2, "train", "val")
+    return pd.DataFrame(
+        {
+            "clip": [f"{i:03d}" for i in [*numbers, *range(n, n + 3)]],
+            "split": [*split, "test", "test", "test"],
+            "label": [*(CLASSES[i % 3] for i in numbers // 3), "", "", ""],
+            "subject": [*(f"s{i % 6}{split[i]}" for i in numbers), "", "", ""] if subjects else "",
+        }
+    )
+
+
+def test_given_split():
+    table = corpus()
+    found = roles(table, Protocol(folds=3))
+    assert set(table["split"].iloc[found.learn]) == {"train"} and not found.cross_validated
+    assert set(table["split"].iloc[found.asked]) == {"val", "test"} and len(found.asked) == 19
+    by_subject = pd.Series(found.fold).groupby(table["subject"].iloc[found.learn].to_numpy()).nunique()
+    assert (by_subject == 1).all() and found.folds == 3
+
+
+def test_cross_validation_reports_all_labelled_clips():
+    found = roles(corpus(), Protocol(kind="kfold", folds=4))
+    assert len(found.learn) == 48 and found.cross_validated and found.folds == 4
+    assert corpus()["split"].iloc[found.asked].tolist() == ["test"] * 3
+
+
+def test_final_submission_learns_from_val_too():
+    found = roles(corpus(), Protocol(kind="final"))
+    assert len(found.learn) == 48 and not found.cross_validated
+    assert corpus()["split"].iloc[found.asked].tolist() == ["test"] * 3
+
+
+def test_folds_are_stratified_where_subjects_are_unknown_or_not_wanted():
+    for table, protocol in ((corpus(subjects=False), Protocol(folds=4)), (corpus(), Protocol(folds=4, by="class"))):
+        found = roles(table, protocol)
+        counts = pd.crosstab(found.fold, table["label"].iloc[found.learn].to_numpy())
+        assert (counts.max() - counts.min() <= 1).all()
+    with pytest.raises(CorpusError, match="32 of 32 clips have no subject"):
+        roles(corpus(subjects=False), Protocol(by="subject"))
+
+
+def test_nothing_to_learn_from_is_said():
+    with pytest.raises(CorpusError, match="0 clips are in the training split"):
+        roles(corpus()[lambda t: t["split"] != "train"], Protocol())
+
+
+def test_inner_fold_keeps_subjects_apart():
+    table = corpus()
+    learn = roles(table, Protocol()).learn
+    rest, inner = stopping(table, learn, EarlyStopping(folds=3), seed=0)
+    assert sorted([*rest, *inner]) == sorted(learn) and len(inner) >= len(learn) // 4
+    assert not set(table["subject"].iloc[rest]) & set(table["subject"].iloc[inner])
+
+
+def data_of(table, signal=4.0, seed=0):
+    """One face stream that tells the class, but for the clips whose number is divisible by 7, which have none."""
+    rng = np.random.default_rng(seed)
+    targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
+    x = rng.normal(size=(len(table), 4)).astype("f4")
+    x[np.arange(len(table)), np.arange(len(table)) // 3 % 3] += signal
+    return x, targets, np.arange(len(table)) % 7 != 0
+
+
+def stream_file(path, table, seed=0):
+    x, _, present = data_of(table, seed=seed)
+    fields = {"x": Field("f4", (4,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
+    with Writer(path, fields, stage="merge", recipe={}) as writer:
+        for number, clip in enumerate(table["clip"]):
+            arrays = {
+                "x": x[[number, number]],
+                "time": np.zeros(2),
+                "mask": np.ones(2, bool),
+                "fold": np.array([0], "i4"),
+            }
+            writer.add(Row(clip, "d", *(("ok", "", arrays) if present[number] else ("no_face", "", {}))))
+    return path
+
+
+OUTPUTS = ("model", "predictions", "oof", "seeds", "candidates")
+
+
+def run(folder, table, options, protocol, seed=0):
+    folder.mkdir(exist_ok=True)
+    tables.write(table.astype(str), folder / "clips.csv")
+    outputs = {name: folder / f"{name}.{'safetensors' if name == 'model' else 'csv'}" for name in OUTPUTS}
+    recipe = {"options": options.model_dump(), "streams": {"net": "face"}, "protocol": protocol.model_dump()}
+    features = {"net": stream_file(folder / "net.h5", table, seed)}
+    fusion.run(recipe, folder / "clips.csv", features, outputs, device="cpu", threads=1)
+    return {name: predictions.read(outputs[name]) for name in ("predictions", "oof")} | {
+        name: pd.read_csv(outputs[name], dtype={"clip": str}, keep_default_na=False) for name in ("seeds", "candidates")
+    }
+
+
+def test_the_stage_writes_answers_for_every_clip(tmp_path):
+    table = corpus()
+    made = run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3))
+    assert made["predictions"]["clip"].tolist() == table["clip"][table["split"] != "train"].tolist()
+    assert made["oof"]["clip"].tolist() == table["clip"][table["split"] == "train"].tolist()
+    assert set(made["oof"]["fold"]) == {0, 1, 2}
+    assert list(made["seeds"]) == ["clip", "split", "label", "seed0", "seed1"]
+    assert len(made["candidates"]) == 2 and (made["candidates"]["chosen"] == 1).all()
+    uncovered = made["predictions"][made["predictions"]["covered"] == 0]
+    assert uncovered["clip"].tolist() == [c for c in made["predictions"]["clip"] if int(c) % 7 == 0]
+    assert len(uncovered[predictions.PROBABILITIES].drop_duplicates()) == 1  # the prior
+    again = run(tmp_path / "again", table, FusionOptions(**FAST), Protocol(folds=3))
+    assert (tmp_path / "model.safetensors").read_bytes() == (tmp_path / "again/model.safetensors").read_bytes()
+    pd.testing.assert_frame_equal(made["predictions"], again["predictions"])
+
+
+def test_cross_validated_predictions(tmp_path):
+    made = run(tmp_path, corpus(), FusionOptions(**FAST), Protocol(kind="kfold", folds=3))
+    answers = made["predictions"]
+    assert (answers["split"] == KFOLD).sum() == 48 and (answers["split"] == "test").sum() == 3
+    learned = answers[answers["split"] == KFOLD].reset_index(drop=True)
+    pd.testing.assert_frame_equal(learned[predictions.PROBABILITIES], made["oof"][predictions.PROBABILITIES])
+
+
+def test_out_of_fold_predictions_never_saw_their_own_labels(tmp_path):
+    """A clip's label changes its own out-of-fold prediction in no way, and others' in some."""
+    table = corpus()
+    first = run(tmp_path / "a", table, FusionOptions(**FAST), Protocol(folds=3))["oof"]
+    changed = table.copy()
+    changed.loc[1, "label"] = CLASSES[5]
+    second = run(tmp_path / "b", changed, FusionOptions(**FAST), Protocol(folds=3))["oof"]
+    columns = predictions.PROBABILITIES
+    same = np.isclose(first[columns], second[columns], atol=2e-6).all(1)
+    fold = first.set_index("clip")["fold"]
+    own = (first["fold"] == fold["001"]).to_numpy() & (first["covered"] == 1).to_numpy()
+    assert same[own].all() and not same[~own].any()
+
+
+def test_the_candidate_with_the_least_loss_out_of_fold_is_the_model(tmp_path):
+    options = FusionOptions(**FAST, search={"lr": [1e-6, 2e-2]})
+    found = run(tmp_path, corpus(), options, Protocol(folds=3))["candidates"]
+    loss = found.groupby("lr")["oof_loss"].mean()
+    assert loss[2e-2] < loss[1e-6]
+    assert (found["chosen"] == (found["lr"] == 2e-2)).all()
+
+
+def test_stopping_on_val_needs_val():
+    table = corpus()[lambda t: t["split"] != "val"].reset_index(drop=True)
+    x, targets, _ = data_of(table)
+    options = FusionOptions(**FAST, early_stopping=EarlyStopping(on="val"))
+    mask = torch.ones(len(table), dtype=torch.int64)
+    stream = Features(torch.from_numpy(x), torch.zeros(len(table)), mask.cumsum(0) - mask, mask)
+    data = Data.of({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
+    with pytest.raises(CorpusError, match="no val clip has a label and vectors"):
+        modelling.model(data, table, roles(table, Protocol(folds=3)), options, lambda count: None)

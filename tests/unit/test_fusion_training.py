@@ -1,0 +1,413 @@
+"""Training over cached features: many networks at once are each as alone, and learn what there is to learn."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from emopipe.features import Features, concatenate
+from emopipe.fusion.batches import Data, Order
+from emopipe.fusion.loss import Loss
+from emopipe.fusion.model import FusionModel
+from emopipe.fusion.noise import Dropout, bits, key_of, uniform
+from emopipe.fusion.optimiser import StackedAdamW, one_cycle
+from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
+from emopipe.fusion.stack import Stack
+from emopipe.fusion.training import Member, predict, train
+from emopipe.labels import CLASSES
+
+CPU = torch.device("cpu")
+MODALITIES = {"f": "face", "v": "audio"}
+SMALL = {"hidden": 16, "out": 8, "epochs": 15, "lr": 1e-2, "batch": 16, "dropout": 0.1}
+
+
+def features(x, mask):
+    """Features of clips (N, T, D) under a mask (N, T)."""
+    length = torch.from_numpy(mask.sum(1))
+    return Features(torch.from_numpy(x[mask]), torch.zeros(int(mask.sum())), length.cumsum(0) - length, length)
+
+
+def streams(n=60, seed=0):
+    """Two streams that tell three classes apart between them; every fifth clip lacks its sound, one lacks both."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(3, size=n)
+    face, voice = rng.normal(size=(2, n, 4, 6)).astype("f4")
+    face[:, 0, 0] += 6 * (target == 0)  # one frame of four tells
+    voice[..., 1] += 3 * (target == 1)[:, None]
+    mask = np.ones((n, 4), bool)
+    no_voice = mask & (np.arange(n) % 5 != 0)[:, None]
+    no_face = mask.copy()
+    no_face[0] = False
+    return {"f": features(face, no_face), "v": features(voice, no_voice)}, target
+
+
+def data_of(n=60, seed=0, views=1):
+    found, target = streams(n, seed)
+    seen = {stream: [plain] * views for stream, plain in found.items()}
+    return Data.of(seen, MODALITIES, target, CPU), target
+
+
+def member(data, options, seed=0, learn=None, stop=None):
+    everything = np.flatnonzero(data.present.numpy())
+    learn = everything if learn is None else learn
+    return Member(
+        options, seed, learn, everything[:0] if stop is None else stop, max(1, len(everything) // options.batch)
+    )
+
+
+def probabilities(data, networks):
+    return predict(data, networks, [np.arange(len(data.targets))] * len(networks))
+
+
+# -- random numbers ---------------------------------------------------------------------------------------------------
+
+
+def test_random_numbers_are_even_and_belong_to_their_key():
+    keys = torch.arange(50, dtype=torch.int32)
+    drawn = uniform(key_of(keys, 3), 2000)
+    assert drawn.min() >= 0 and drawn.max() < 1
+    counts = torch.histc(drawn, 20, 0, 1)
+    assert ((counts - 5000).abs() < 350).all()  # five standard deviations
+    assert torch.corrcoef(drawn).fill_diagonal_(0).abs().max() < 0.12
+    assert torch.corrcoef(torch.stack([drawn[0, :-1], drawn[0, 1:]]))[0, 1].abs() < 0.1
+    torch.testing.assert_close(uniform(key_of(keys[7:8], 3), 2000)[0], drawn[7])
+    assert not torch.equal(uniform(key_of(keys, 4), 2000), drawn)
+
+
+def test_random_bits_do_not_depend_on_padding():
+    key = torch.tensor(5, dtype=torch.int32)
+    torch.testing.assert_close(bits(key, torch.Size([3, 2, 4])), bits(key, torch.Size([6, 5, 4]))[:3, :2])
+
+
+def test_dropout_keeps_the_mean_and_its_rate():
+    drop = Dropout(0.3).train()
+    for drop.keyed in (False, True):
+        out = drop(torch.ones(400, 100))
+        assert abs((out == 0).float().mean() - 0.3) < 0.01 and abs(out.mean() - 1) < 0.02
+    assert torch.equal(drop(torch.ones(4, 5)), drop(torch.ones(4, 5)))  # the same key, the same numbers
+    assert torch.equal(drop.eval()(torch.ones(2)), torch.ones(2))
+
+
+# -- parts of training ------------------------------------------------------------------------------------------------
+
+
+def test_optimiser_is_torchs_adamw():
+    torch.manual_seed(0)
+    start, lr, decay = torch.randn(3, 4, 2), [1e-2, 3e-2, 1e-3], [0.1, 0.0, 0.5]
+    stacked = {"p": start.clone().requires_grad_()}
+    ours = StackedAdamW(stacked, torch.tensor(lr), torch.tensor(decay))
+    alone = [row.clone().requires_grad_() for row in start]
+    theirs = [torch.optim.AdamW([p], lr=a, weight_decay=d) for p, a, d in zip(alone, lr, decay, strict=True)]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: one_cycle(step, 20)) for o in theirs]
+    for step in range(20):
+        stacked["p"].square().sin().sum().backward()
+        ours.step(one_cycle(step, 20))
+        for p, optimizer, schedule in zip(alone, theirs, schedules, strict=True):
+            optimizer.zero_grad()
+            p.square().sin().sum().backward()
+            optimizer.step()
+            schedule.step()
+    torch.testing.assert_close(stacked["p"], torch.stack(alone))
+
+
+def test_learning_rate_rises_and_falls():
+    shares = [one_cycle(step, 100) for step in range(100)]
+    assert shares.index(max(shares)) == 10 and max(shares) == 1
+    assert shares[:11] == sorted(shares[:11]) and shares[10:] == sorted(shares[10:], reverse=True)
+    assert 0 < shares[0] < 0.1 and 0 <= shares[-1] < 0.01
+
+
+def test_every_clip_is_seen_once_an_epoch():
+    learn = [np.arange(10), np.arange(5, 12), np.array([3])]
+    order = Order(learn, 3, torch.arange(3, dtype=torch.int32))
+    for epoch in (0, 1):
+        steps = order.epoch(epoch)
+        assert len(steps) == 3
+        for number, rows in enumerate(learn):
+            seen = torch.cat([clips[number][there[number]] for clips, there in steps])
+            assert sorted(seen.tolist()) == rows.tolist()
+        for _, there in steps:  # those that are there come first
+            assert (there.int().diff(dim=1) <= 0).all()
+    assert not all(torch.equal(a, b) for (a, _), (b, _) in zip(order.epoch(0), order.epoch(1), strict=True))
+
+
+def test_loss_is_torchs_with_weights_and_smoothing():
+    data, target = data_of()
+    options = FusionOptions(label_smoothing=0.2, class_weights="balanced")
+    members = [member(data, options), member(data, options, seed=1)]
+    loss = Loss(data, members)
+    rows, there = torch.arange(1, 9)[None], torch.ones(1, 8, dtype=torch.bool)
+    there[0, 6:] = False
+    logits = torch.randn(2, 8, len(CLASSES))
+    counts = np.bincount(target[members[0].learn], minlength=len(CLASSES))
+    weights = torch.tensor(counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), dtype=torch.float32)
+    truth = torch.tensor(target[1:7])
+    for number in range(2):
+        log_p = logits[number, :6].log_softmax(1)
+        smooth = 0.8 * -log_p[range(6), truth] + 0.2 * -log_p.mean(1)
+        expected = (smooth * weights[truth]).sum() / weights[truth].sum()
+        torch.testing.assert_close(loss(logits, rows, there, None)[number], expected)
+
+
+def test_mixup_mixes_targets_as_it_mixes_vectors():
+    data, target = data_of()
+    options = FusionOptions(label_smoothing=0.0, mixup=0.4)
+    loss = Loss(data, [member(data, options)])
+    rows, there = torch.arange(1, 9)[None], torch.arange(8)[None] < 6
+    partner, share = loss.mixing(torch.tensor([3], dtype=torch.int32), there)
+    assert partner.max() < 6 and (share >= 0.5).all() and (share <= 1).all()
+    logits = torch.randn(1, 8, len(CLASSES))
+    log_p, truth = logits[0].log_softmax(1), torch.tensor(target[1:9])
+    own, other = -log_p[range(8), truth], -log_p[range(8), truth[partner[0]]]
+    expected = (share[0] * own + (1 - share[0]) * other)[:6].mean()
+    torch.testing.assert_close(loss(logits, rows, there, (partner, share))[0], expected)
+
+
+def test_networks_mix_pooled_vectors():
+    data, _ = data_of()
+    options = FusionOptions(**SMALL)
+    model = FusionModel(data.statistics(np.arange(1, 60)), MODALITIES, options, 7).eval()
+    batch = model.standardise(data.whole(torch.arange(1, 9)))
+    partner = torch.tensor([3, 2, 1, 0, 7, 6, 5, 4])
+    whole = model.network(batch, (partner, torch.ones(8)))
+    torch.testing.assert_close(whole, model.network(batch))
+    swapped = model.network(batch, (partner, torch.zeros(8)))
+    torch.testing.assert_close(swapped, model.network(batch)[partner])
+
+
+def test_statistics_are_of_the_clips_learned_from():
+    data, _ = data_of()
+    learn = np.arange(1, 30)
+    mean, std = data.statistics(learn)["v"]
+    voice = streams()[0]["v"]
+    x = np.concatenate([voice.x[s : s + n] for s, n in zip(voice.start[learn], voice.length[learn], strict=True)])
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(std, x.std(0) + 1e-3, rtol=1e-4)
+
+
+# -- batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_batches_are_padded_to_their_longest():
+    rng = np.random.default_rng(0)
+    mask = np.array([[1, 1, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0]], bool)
+    x = rng.normal(size=(3, 4, 2)).astype("f4")
+    vectors, there = features(x, mask).batch(torch.tensor([[2, 1], [1, 1]]))
+    assert there.tolist() == [[[True, True], [False, False]], [[False, False], [False, False]]]
+    np.testing.assert_array_equal(vectors[0, 0], x[2][mask[2]])
+    nothing = features(x, np.zeros((3, 4), bool))
+    vectors, there = nothing.batch(torch.tensor([0, 1, 2]))
+    assert vectors.shape == (3, 1, 2) and not there.any() and not nothing.present.any()
+
+
+def counting(lengths):
+    """Clips whose vectors are their own numbers: clip c's are 100 c, 100 c + 1 and so on."""
+    longest = max(lengths)
+    x = (100 * np.arange(len(lengths))[:, None] + np.arange(longest))[..., None].astype("f4")
+    return features(x, np.arange(longest) < np.array(lengths)[:, None])
+
+
+def test_one_frame_a_third():
+    """FAN's sampling: one frame from each third, a new one each time; short clips are taken whole."""
+    found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(200):
+        x, mask = found.sample(torch.arange(4), torch.rand(4, 3, generator=rng))
+        assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
+        assert [int(v) // 3 for v in x[0, :, 0]] == [0, 1, 2]
+        assert x[1, :2, 0].tolist() == [100, 101]
+        seen |= {int(v) - 300 for v in x[3, :, 0]}
+    assert seen == set(range(30))
+
+
+def test_frames_from_anywhere():
+    found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(200):
+        x, mask = found.scatter(torch.arange(4), torch.rand(4, 64, generator=rng), 3)
+        assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
+        assert sorted(set(x[0, :, 0].tolist())) == x[0, :, 0].tolist()  # in order, none twice
+        assert x[1, :2, 0].tolist() == [100, 101]
+        seen |= {tuple(x[0, :, 0].tolist())}
+    assert len(seen) > 60  # of 84 subsets
+
+
+def test_views_are_drawn_in_training_and_averaged_in_prediction():
+    views = [counting([3, 4]), counting([2, 5])]
+    both = concatenate(views)
+    assert both.length.tolist() == [3, 4, 2, 5]
+    data = Data.of({"f": views}, {"f": "face"}, np.array([0, 1]), CPU)
+    assert data.whole(torch.tensor([0, 1]), 1)["f"][1].sum(1).tolist() == [2, 5]
+    lengths = set()
+    for key in range(40):
+        keys = torch.tensor([key], dtype=torch.int32)
+        plain = data.drawn(torch.tensor([[0, 1]]), keys, FusionOptions())["f"][1].sum(2)
+        assert plain.tolist() == [[3, 4]]
+        lengths |= {
+            tuple(data.drawn(torch.tensor([[0, 1]]), keys, FusionOptions(augment=True))["f"][1].sum(2)[0].tolist())
+        }
+    assert lengths == {(3, 4), (2, 4), (3, 5), (2, 5)}
+
+
+def test_predictions_are_means_over_views():
+    data, target = data_of(120)
+    shifted = dataclasses.replace(data.streams["f"], x=data.streams["f"].x + 0.5)
+    seen = Data.of({"f": [data.streams["f"], shifted], "v": [data.streams["v"]]}, MODALITIES, target, CPU)
+    options = FusionOptions(augment=True, **SMALL)
+    networks = train(seen, [member(seen, options)])
+    once = dataclasses.replace(networks[0].member, options=options.model_copy(update={"augment": False}))
+    alone = dataclasses.replace(networks[0], member=once)
+    other = Data.of({"f": [shifted], "v": [data.streams["v"]]}, MODALITIES, target, CPU)
+    expected = (probabilities(seen, [alone])[0] + probabilities(other, [alone])[0]) / 2
+    np.testing.assert_allclose(probabilities(seen, networks)[0], expected, atol=1e-6)
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+EVERYTHING = [
+    {"fusion": "concat"},
+    {"fusion": "fbp", "face_attention": "relation", "audio_attention": "patch"},
+    {"fusion": "adaptive_fbp", "face_attention": "self", "audio_attention": "mean"},
+    {"fusion": "gated", "mixup": 0.4, "frames": 2},
+    {"fusion": "late", "class_weights": "balanced", "frames": 2, "sampling": "random"},
+    {"fusion": "crossmodal", "face_attention": "multihead", "audio_attention": "multihead", "augment": True},
+    {"fusion": "concat", "early_stopping": EarlyStopping(patience=2)},
+]
+
+
+@pytest.mark.parametrize("kind", EVERYTHING, ids=lambda kind: kind["fusion"])
+def test_many_at_once_are_each_alone(kind):
+    """Seeds, candidates and folds in one batched program give what each gives alone."""
+    data, _ = data_of(views=2)
+    wide = FusionOptions(
+        **{**SMALL, "epochs": 4, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
+    )
+    fold = np.arange(60) % 3
+    members = [
+        member(data, options, seed, np.flatnonzero((fold != left_out) & data.present.numpy()), np.arange(5, 10))
+        for options in candidates(wide)
+        for seed in (0, 1)
+        for left_out in (0, 1, -1)
+    ]
+    asked = [np.array([3, 0, 7]) if number % 2 else np.array([59, 1]) for number in range(len(members))]
+    together = train(data, members)
+    found = predict(data, together, asked)
+    for number in (0, 4, 11, 17, 23):
+        alone = train(data, [members[number]])
+        assert alone[0].epochs == together[number].epochs
+        np.testing.assert_allclose(predict(data, alone, [asked[number]])[0], found[number], atol=2e-4)
+    assert len({p.tobytes() for p in found}) == len(members)
+
+
+def test_a_batched_step_is_the_plain_loops():
+    """One network without random parts, trained here and by an ordinary loop over the same batches, ends the same."""
+    data, _ = data_of()
+    options = FusionOptions(**{**SMALL, "dropout": 0.0, "modality_dropout": 0.0, "epochs": 3}, label_smoothing=0.1)
+    one = member(data, options)
+    found = train(data, [one])[0].state
+    torch.manual_seed(0)
+    model = FusionModel(data.statistics(one.learn), MODALITIES, options, len(CLASSES))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    steps = one.steps * options.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
+    key = key_of(torch.tensor([0x0C11B5], dtype=torch.int32), 1)
+    batches = [rows[0][there[0]] for e in range(3) for rows, there in Order([one.learn], one.steps, key).epoch(e)]
+    for (rows,) in DataLoader([(rows,) for rows in batches], batch_size=None):
+        loss = torch.nn.functional.cross_entropy(
+            model(data.whole(rows)), data.targets[rows], label_smoothing=options.label_smoothing
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(found[name], value, atol=2e-4, rtol=2e-3)
+
+
+@pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
+def test_training_learns_and_repeats(fusion):
+    options = FusionOptions(fusion=fusion, **{**SMALL, "batch": 32, "lr": 2e-2})
+    data, _ = data_of(240)
+    asked, truth = data_of(seed=1)
+    networks = train(data, [member(data, options, seed) for seed in (0, 1)])
+    again = train(data, [member(data, options, seed) for seed in (0, 1)])
+    first, other = probabilities(asked, networks)
+    np.testing.assert_array_equal(first, probabilities(asked, again)[0])
+    assert not np.array_equal(first, other)
+    np.testing.assert_allclose(first.sum(1), 1)
+    both = (asked.streams["f"].present & asked.streams["v"].present).numpy()
+    assert (first.argmax(1) == truth)[both].mean() > 0.8
+
+
+def test_the_order_of_questions_changes_nothing():
+    data, _ = data_of()
+    networks = train(data, [member(data, FusionOptions(**SMALL))])
+    rows = np.array([5, 0, 59, 7, 31])
+    whole = probabilities(data, networks)[0]
+    np.testing.assert_allclose(predict(data, networks, [rows])[0], whole[rows], atol=1e-6)
+    assert predict(data, networks, [rows[:0]])[0].shape == (0, 7)
+
+
+@pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
+def test_one_modality_suffices_to_tell_clips_apart(fusion):
+    """With the sound missing, predictions still follow the face."""
+    options = FusionOptions(fusion=fusion, modality_dropout=0.3, **{**SMALL, "batch": 32, "lr": 2e-2})
+    data, _ = data_of(240)
+    found, truth = streams(seed=1)
+    found["v"] = features(np.zeros((60, 4, 6), "f4"), np.zeros((60, 4), bool))
+    asked = Data.of({s: [f] for s, f in found.items()}, MODALITIES, truth, CPU)
+    p = probabilities(asked, train(data, [member(data, options)]))[0]
+    assert p[1:].std(0).max() > 0.05
+    assert p[1:][truth[1:] == 0, 0].mean() > p[1:][truth[1:] != 0, 0].mean() + 0.2
+
+
+def test_early_stopping_keeps_the_epoch_with_the_least_loss():
+    """Labels that cannot be learned: the held-out loss only rises, so an early epoch is kept."""
+    data, _ = data_of(200)
+    noise = np.random.default_rng(5).integers(3, size=200)
+    data = dataclasses.replace(data, targets=torch.from_numpy(noise))
+    options = FusionOptions(
+        **{**SMALL, "epochs": 40, "dropout": 0.0, "batch": 64}, early_stopping=EarlyStopping(patience=3)
+    )
+    one = member(data, options, learn=np.arange(1, 120), stop=np.arange(120, 200))
+    kept = train(data, [one])[0]
+    assert 1 <= kept.epochs <= 35
+    p = predict(data, [kept], [one.stop])[0]
+    long = train(data, [member(data, options.model_copy(update={"early_stopping": None}), learn=one.learn)])
+    q = predict(data, long, [one.stop])[0]
+
+    def loss(p):
+        return -np.log(p[np.arange(80), noise[one.stop]]).mean()
+
+    assert loss(p) < loss(q)
+
+
+def test_a_state_is_a_models():
+    """What is saved loads into an ordinary model, which says the same."""
+    data, _ = data_of()
+    options = FusionOptions(fusion="gated", **SMALL)
+    networks = train(data, [member(data, options)])
+    model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, len(CLASSES)).eval()
+    model.load_state_dict(networks[0].state, strict=True)
+    with torch.no_grad():
+        p = model(data.whole(torch.arange(60))).softmax(1)
+    np.testing.assert_allclose(p, probabilities(data, networks)[0], atol=1e-5)
+
+
+def test_groups_share_what_they_see():
+    data, _ = data_of()
+    options = FusionOptions(**SMALL)
+    members = [
+        member(data, options, seed, learn) for learn in (np.arange(1, 30), np.arange(20, 60)) for seed in (0, 1, 2)
+    ]
+    stack = Stack.fresh(data, members, groups=2)
+    asked = torch.tensor([[1, 2, 3], [30, 31, 32]])
+    stack.train(False)
+    logits = stack(data.whole(asked))
+    assert logits.shape == (6, 3, 7)
+    for number, state in enumerate(stack.states()):
+        model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, 7).eval()
+        model.load_state_dict(state)
+        torch.testing.assert_close(logits[number], model(data.whole(asked[number // 3])))
