@@ -85,8 +85,9 @@ class Data:
 
 
 def _statistics(features: Features, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    owner = torch.repeat_interleave(torch.arange(len(features.length), device=rows.device), features.length)
-    x = features.x[torch.isin(owner, rows)]
+    length = features.length[rows]
+    shift = features.start[rows] - (length.cumsum(0) - length)  # from a place among these clips' vectors to one in x
+    x = features.x[torch.arange(int(length.sum()), device=rows.device) + shift.repeat_interleave(length)]
     if not len(x):
         return x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
     return x.mean(0), x.std(0, correction=0) + 1e-3

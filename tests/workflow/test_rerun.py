@@ -171,6 +171,38 @@ def test_the_fusions_code(finished):
         assert planned(finished) == jobs(*fusion(*MODELS), *ANSWER)
 
 
+def test_the_protocol(finished):
+    def change(config):
+        config["protocol"] = {"folds": 3}
+
+    assert planned(finished, change) == jobs(*fusion(*MODELS), *ANSWER)
+
+
+def test_a_view_to_learn_from(finished):
+    def change(config):
+        config["backbones"]["given"]["views"] = ["flip"]
+        config["models"]["fused_two"]["augment"] = True
+
+    assert planned(finished, change) == jobs(*features("given@flip"), *fusion("fused_two"), *ANSWER)
+
+
+def test_one_more_ensemble(finished):
+    def change(config):
+        config["ensembles"] = {"ensemble_greedy": {"method": "greedy"}}
+
+    assert planned(finished, change) == jobs(*ANSWER)
+
+
+def test_weights_that_are_not_there(finished):
+    """An optional backbone without weights runs nothing but the report, which tells of it."""
+
+    def change(config):
+        config["backbones"]["absent"] = {"kind": "ir50", "weights": "nowhere.pth", "optional": True}
+        config["models"]["face_absent"] = {"streams": ["absent"]}
+
+    assert planned(finished, change) == jobs("report")
+
+
 def test_the_ensembles_members(finished):
     def change(config):
         config["ensemble"] = {"members": ["face_given", "fused_two"]}

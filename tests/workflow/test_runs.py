@@ -55,6 +55,47 @@ def test_the_demo_in_small(workflow):
     assert "Nothing to be done" in workflow.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"))
 
 
+def test_cross_validation_with_views_ensembles_and_missing_weights(workflow):
+    config = yaml.safe_load((workflow.code / "configs/smoke.yaml").read_text())
+    config["run"], config["protocol"] = "cv", {"kind": "kfold", "folds": 3}
+    config["backbones"]["expression"]["views"] = ["flip"]
+    config["backbones"]["logmel"]["views"] = ["slow", "noise"]
+    config["backbones"]["absent"] = {"kind": "ir50", "weights": "weights/ir50.pth", "optional": True}
+    fast = {"epochs": 4, "seeds": [0, 1]}
+    both = ["expression", "logmel"]
+    config["models"] = {
+        "face_mean": {"streams": ["expression"], "face_attention": "mean", **fast},
+        "face_relation": {"streams": ["expression"], "face_attention": "relation", **fast},
+        "face_absent": {"streams": ["absent"]},
+        "fused_views": {"streams": both, "fusion": "adaptive_fbp", "augment": True, **fast},
+        "fused_search": {"streams": both, "fusion": "gated", "search": {"lr": [1e-3, 3e-3]}, **fast},
+    }
+    config["ensembles"] = {"ensemble_stacking": {"method": "stacking", "calibrate": True}}
+    config["comparisons"] = [{"model": "face_relation", "against": "face_mean", "aim": 3}]
+    path = write_config(workflow.work / "cv.yaml", config)
+    workflow.snakemake("--configfile", path)
+    folder = workflow.work / "results/cv"
+    table = pd.read_csv(folder / "tables/results.csv").set_index("model")
+    assert list(table.index) == [
+        "face_mean", "face_relation", "fused_views", "fused_search", "ensemble", "ensemble_stacking", "face_absent",
+        "ensemble (whole)", "ensemble_stacking (whole)",
+    ]  # fmt: skip
+    ran = table[table["split"].notna()]
+    assert len(ran) == 6 and (ran["split"] == "kfold").all() and (ran["n"] == 21).all()
+    assert (ran["drawn"] == "subject").all() and (ran["low"] <= ran["accuracy"]).all()
+    assert (
+        "weights/ir50.pth" in table.loc["face_absent", "note"] and "put the weights" in table.loc["face_absent", "note"]
+    )
+    pairs = pd.read_csv(folder / "tables/comparisons.csv")
+    assert pairs["verdict"][0].endswith(("the aim of +3.0 points is met", "the aim of +3.0 points is missed"))
+    assert len(pd.read_csv(folder / "models/fused_search.csv")) == 4  # two candidates, two seeds
+    weights = pd.read_csv(folder / "models/ensembles.csv")
+    assert set(weights["ensemble"]) == {"ensemble", "ensemble_stacking"} and len(weights) == 8
+    for name in ("results", "comparisons", "ensembles"):
+        assert (folder / f"tables/{name}.md").read_text().startswith("# ")
+    assert "Nothing to be done" in workflow.snakemake("--configfile", path)
+
+
 def test_make_demo_is_the_default_config(workflow):
     """`make demo` itself takes minutes; that it asks for the whole of config.yaml is seen from a dry run."""
     recipe = subprocess.run(["make", "-n", "demo"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
