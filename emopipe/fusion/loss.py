@@ -27,6 +27,7 @@ class Loss:
         self._data, self._members = data, members
         self._targets = F.one_hot(data.targets.clamp_min(0), len(CLASSES)).to(next(iter(data.streams.values())).x.dtype)
         self._weights = self._class_weights()  # (M, K)
+        self._smoothing = self.number("label_smoothing")[:, None, None]
         alphas = [member.options.mixup for member in members]
         self._shares = None
         if alphas[0] > 0:
@@ -40,7 +41,7 @@ class Loss:
         return torch.tensor(values, dtype=self._targets.dtype, device=self._data.targets.device)
 
     def mixing(self, keys: torch.Tensor, there: torch.Tensor) -> Mixing | None:
-        """For mixup (Zhang et al., arXiv 1710.09412) of the clips that are `there` (G, B): partners and shares (M, B).
+        """For mixup (Zhang et al., arXiv 1710.09412) of the clips that are `there` (G, B): partners and shares (M, B), or None.
 
         Vectors are mixed after attention (manifold mixup, Verma et al., arXiv 1806.05236), where every clip has one.
         """
@@ -57,10 +58,9 @@ class Loss:
     ) -> torch.Tensor:
         """Mean loss (M,) of logits (M, B, K) for the clips `rows` (G, B) that are `there`."""
         rows, there = self._each(rows), self._each(there)  # (M, B)
-        smoothing = self.number("label_smoothing")[:, None, None]
         target = self._targets[rows]  # (M, B, K)
         weight = torch.einsum("mbk,mk->mb", target, self._weights) * there
-        target = target * (1 - smoothing) + smoothing / len(CLASSES)
+        target = target * (1 - self._smoothing) + self._smoothing / len(CLASSES)
         if mixing:
             partner, share = mixing
             other = target.gather(1, partner[..., None].expand_as(target))

@@ -1,6 +1,6 @@
 """One model by its options: its candidates, its folds and seeds, and what they predict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ from emopipe.labels import CLASSES
 
 WHOLE = -1
 """Stands for a fold where nothing is left out."""
+
+Which = tuple[int, int, int]
+"""A network's candidate, the fold that it left out, and its seed."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,19 @@ def model(
     Among candidates, the one with the least out-of-fold loss is the model; where the out-of-fold predictions are
     themselves what is reported, each fold's clips are predicted by the candidate that is best on the other folds.
     """
-    tried = candidates(options)
-    plan = _Plan(data, table, roles, options)
-    folds = [*range(roles.folds)]
-    left_out = {(c, f, s): plan.member(o, f, s) for c, o in enumerate(tried) for f in folds for s in options.seeds}
-    networks = dict(zip(left_out, train(data, list(left_out.values()), progress), strict=True))
-    held = {f: roles.learn[roles.fold == f] for f in folds}
-    found = dict(zip(networks, predict(data, list(networks.values()), [held[f] for _, f, _ in networks]), strict=True))
-    every = _gather(found, len(tried), roles, options)  # (C, S, L, K)
+    tried, plan = candidates(options), _Plan(data, table, roles, options)
     targets = data.targets[roles.learn].cpu().numpy()
-    losses = _losses(every.mean(1), targets)  # (C, L)
-    chosen = _chosen(losses, roles)  # fold -> candidate; WHOLE -> candidate
+    # 1. every candidate, without each fold
+    networks, every = _left_out(data, plan, roles, tried, options.seeds, progress)  # every (C, S, L, K)
+    # 2. the candidate to take: fold (or WHOLE) -> its number
+    chosen = _chosen(_losses(every.mean(1), targets), roles)
     out_of_fold = np.stack([every[chosen[f], :, line] for line, f in enumerate(_reported(roles))], 1)  # (S, L, K)
-    whole = {s: plan.member(tried[chosen[WHOLE]], WHOLE, s) for s in options.seeds} if len(roles.asked) else {}
-    trained = dict(zip(whole, train(data, list(whole.values()), progress), strict=True))
-    asked = predict(data, list(trained.values()), [roles.asked] * len(trained))
-    kept = {f"seed{s}": network for s, network in trained.items()}
+    # 3. that one, on all clips
+    trained, asked = _whole(data, plan, roles, tried[chosen[WHOLE]], options.seeds, progress)  # asked (S, A, K)
+    kept = {f"seed{seed}": network for seed, network in trained.items()}
     if roles.cross_validated:
-        kept |= {f"seed{s}.fold{f}": networks[chosen[f], f, s] for f in folds for s in options.seeds}
-    shape = (len(options.seeds), len(roles.asked), len(CLASSES))
-    summary = _summary(tried, every, targets, networks, chosen[WHOLE], options)
-    return Outcome(kept, out_of_fold, np.stack(asked) if asked else np.empty(shape), summary)
+        kept |= {f"seed{s}.fold{f}": network for (c, f, s), network in networks.items() if c == chosen[f]}
+    return Outcome(kept, out_of_fold, asked, _summary(tried, every, targets, networks, chosen[WHOLE], options))
 
 
 def count(roles: Roles, options: FusionOptions) -> int:
@@ -95,14 +90,43 @@ class _Plan:
         return stopping(self._table, learn, early, seed=0)
 
 
-def _gather(
-    found: dict[tuple[int, int, int], np.ndarray], tried: int, roles: Roles, options: FusionOptions
-) -> np.ndarray:
-    """Out-of-fold probabilities (C, S, L, K) from those of each candidate, fold and seed."""
-    every = np.empty((tried, len(options.seeds), len(roles.learn), len(CLASSES)))
-    for (candidate, fold, seed), probabilities in found.items():
-        every[candidate, options.seeds.index(seed), roles.fold == fold] = probabilities
-    return every
+def _left_out(
+    data: Data,
+    plan: _Plan,
+    roles: Roles,
+    tried: Sequence[FusionOptions],
+    seeds: Sequence[int],
+    progress: Callable[[int], None],
+) -> tuple[dict[Which, Trained], np.ndarray]:
+    """Networks by candidate, fold and seed, and their probabilities (C, S, L, K) for the clips of the fold left out."""
+    members = {
+        (c, fold, seed): plan.member(candidate, fold, seed)
+        for c, candidate in enumerate(tried)
+        for fold in range(roles.folds)
+        for seed in seeds
+    }
+    networks = dict(zip(members, train(data, list(members.values()), progress), strict=True))
+    held = [roles.learn[roles.fold == fold] for _, fold, _ in networks]
+    every = np.empty((len(tried), len(seeds), len(roles.learn), len(CLASSES)))
+    for (c, fold, seed), p in zip(networks, predict(data, list(networks.values()), held), strict=True):
+        every[c, seeds.index(seed), roles.fold == fold] = p
+    return networks, every
+
+
+def _whole(
+    data: Data,
+    plan: _Plan,
+    roles: Roles,
+    options: FusionOptions,
+    seeds: Sequence[int],
+    progress: Callable[[int], None],
+) -> tuple[dict[int, Trained], np.ndarray]:
+    """Networks by seed that learned from all clips, and their probabilities (S, A, K) for the others."""
+    if not len(roles.asked):
+        return {}, np.empty((len(seeds), 0, len(CLASSES)))
+    networks = train(data, [plan.member(options, WHOLE, seed) for seed in seeds], progress)
+    asked = predict(data, networks, [roles.asked] * len(networks))
+    return dict(zip(seeds, networks, strict=True)), np.stack(asked)
 
 
 def _losses(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -127,7 +151,7 @@ def _summary(
     tried: list[FusionOptions],
     every: np.ndarray,
     targets: np.ndarray,
-    networks: dict[tuple[int, int, int], Trained],
+    networks: Mapping[Which, Trained],
     chosen: int,
     options: FusionOptions,
 ) -> pd.DataFrame:

@@ -19,7 +19,7 @@ def markdown(metrics: pd.DataFrame, run: str) -> str:
     ]
     lines += ["| " + " | ".join(cells) + " |" for cells in _cells(metrics)]
     lines += ["", "Accuracy, UAR and macro F1 are over all clips of the split; coverage is the share of clips that the"]
-    lines += ["model had anything to go by. Numbers of epochs are fixed in the config: no split shown here chose them."]
+    lines += ["model had anything to go by. Intervals, tests and what chose what: tables/results.md."]
     return "\n".join(lines) + "\n"
 
 
