@@ -243,10 +243,10 @@ def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[st
             f"backbones.{block.streams[0]}.views."
         )
     early = block.early_stopping
-    if early and early.on == "val" and config.protocol.kind != "given":
+    if early and early.watch == "val" and config.protocol.kind != "given":
         raise ConfigError(
-            f"models.{name}.early_stopping.on is val, but protocol.kind is {config.protocol.kind}, which learns from "
-            "val; use on: inner."
+            f"models.{name}.early_stopping.watch is val, but protocol.kind is {config.protocol.kind}, which learns "
+            "from val; use watch: inner."
         )
 
 

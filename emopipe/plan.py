@@ -226,7 +226,7 @@ class Plan:
             ensembles=list(self.ensembles),
             missing=self.missing,
             comparisons=[comparison.model_dump() for comparison in self.config.comparisons],
-            selected_on_val=[n for n, b in self.models.items() if b.early_stopping and b.early_stopping.on == "val"],
+            selected_on_val=[n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"],
             paper={name: figure(block.paper) for name, block in blocks.items() if on_afew and block.paper},
             protocol=self.config.protocol.model_dump(),
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),

@@ -41,9 +41,10 @@ class Loss:
         return torch.tensor(values, dtype=self._targets.dtype, device=self._data.targets.device)
 
     def mixing(self, keys: torch.Tensor, there: torch.Tensor) -> Mixing | None:
-        """For mixup (Zhang et al., arXiv 1710.09412) of the clips that are `there` (G, B): partners and shares (M, B), or None.
+        """For mixup (Zhang et al., arXiv 1710.09412) of the clips that are `there` (G, B): partners, shares (M, B).
 
-        Vectors are mixed after attention (manifold mixup, Verma et al., arXiv 1806.05236), where every clip has one.
+        None where no network mixes. Vectors are mixed after attention (manifold mixup, Verma et al., arXiv 1806.05236),
+        where every clip has one.
         """
         if self._shares is None:
             return None

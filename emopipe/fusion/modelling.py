@@ -82,10 +82,12 @@ class _Plan:
         early = self._options.early_stopping
         if early is None or len(learn) < 2:
             return learn, learn[:0]
-        if early.on == "val" and fold == WHOLE:
+        if early.watch == "val" and fold == WHOLE:
             stop = np.flatnonzero((self._table["split"] == "val") & (self._table["label"] != "") & self._present)
             if not len(stop):
-                raise CorpusError("early_stopping.on is val, but no val clip has a label and vectors; use on: inner.")
+                raise CorpusError(
+                    "early_stopping.watch is val, but no val clip has a label and vectors; use watch: inner."
+                )
             return learn, stop
         return stopping(self._table, learn, early, seed=0)
 

@@ -14,7 +14,7 @@ Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
 class EarlyStopping(Options):
     """Which epoch's network is kept: the one with the least loss on clips that it does not learn from."""
 
-    on: Literal["inner", "val"] = "inner"
+    watch: Literal["inner", "val"] = "inner"
     """inner: one fold of the training clips, by subject where known; val: the reported split, which tables then say."""
     folds: int = Field(default=5, ge=2)
     """The inner fold is one of so many."""

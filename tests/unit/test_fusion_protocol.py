@@ -164,7 +164,7 @@ def test_the_candidate_with_the_least_loss_out_of_fold_is_the_model(tmp_path):
 def test_stopping_on_val_needs_val():
     table = corpus()[lambda t: t["split"] != "val"].reset_index(drop=True)
     x, targets, _ = data_of(table)
-    options = FusionOptions(**FAST, early_stopping=EarlyStopping(on="val"))
+    options = FusionOptions(**FAST, early_stopping=EarlyStopping(watch="val"))
     mask = torch.ones(len(table), dtype=torch.int64)
     stream = Features(torch.from_numpy(x), torch.zeros(len(table)), mask.cumsum(0) - mask, mask)
     data = Data.of({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
