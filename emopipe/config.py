@@ -12,15 +12,14 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
-from emopipe.ensembling import EnsembleOptions
 from emopipe.errors import ConfigError
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
-from emopipe.fusion.options import FusionOptions, Protocol
+from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media import DecodeOptions
 from emopipe.options import Options
 from emopipe.pretraining.options import PretrainOptions
-from emopipe.report.comparisons import Comparison
+from emopipe.report.options import Comparison
 from emopipe.report.paper import Row as PaperRow
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -2,35 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
-
-from emopipe.options import Options
 
 SMALLEST = 1e-9
 """Probabilities below this count as this where logarithms are taken."""
 
 Combine = Callable[["Votes"], np.ndarray]
 """From the members' votes to probabilities (N, K)."""
-
-
-class EnsembleOptions(Options):
-    """How models' probabilities become one answer."""
-
-    method: Literal["mean", "weighted", "greedy", "stacking"] = "mean"
-    """mean; weighted: a mixture whose weights are most likely; greedy: members are added, with replacement, while
-    that lowers the loss (Caruana et al., ICML 2004); stacking: logistic regression on the members' log probabilities.
-    All but mean are fitted on out-of-fold predictions of the clips learned from."""
-    members: list[str] | None = Field(default=None, min_length=1)
-    """Models to combine; left out, all of them."""
-    top: int | None = Field(default=None, ge=1)
-    """Take only so many of them, those with the best out-of-fold accuracy."""
-    calibrate: bool = False
-    """Scale each member's and the answer's logits by a temperature fitted out of fold (Guo et al., ICML 2017)."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ import pandas as pd
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
-from emopipe.ensembling import EnsembleOptions
 from emopipe.errors import WeightsError
 from emopipe.faces import detectors
 from emopipe.files import sha256
-from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.hashing import bucket
 from emopipe.provenance import code_fingerprint, digest, script_fingerprint

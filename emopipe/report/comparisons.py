@@ -4,27 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from emopipe.options import Number, Options
 from emopipe.report import statistics
+from emopipe.report.options import Comparison
 from emopipe.report.results import Results
 
 COLUMNS = [
     "model", "against", "split", "difference", "low", "high", "drawn", "mcnemar_p", "seeds_mean", "seeds_sd", "aim",
     "verdict",
 ]  # fmt: skip
-
-
-class Comparison(Options):
-    """A model to compare with another."""
-
-    model: str
-    """The model or ensemble."""
-    against: str
-    """The model or ensemble that it is held against."""
-    aim: Number | None = Field(default=None, gt=0)
-    """Points of accuracy by which it should be better; the table says whether it is."""
 
 
 def table(results: Results, asked: Sequence[Comparison]) -> pd.DataFrame:

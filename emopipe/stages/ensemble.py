@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from emopipe import ensembling, predictions
-from emopipe.ensembling import EnsembleOptions, Votes
+from emopipe.ensembling import Votes
 from emopipe.errors import CacheError
 from emopipe.files import write_text
+from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.labels import CLASSES
 

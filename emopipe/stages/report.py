@@ -10,7 +10,7 @@ from emopipe import metrics, predictions, tables
 from emopipe.files import write_text
 from emopipe.progress import LOGGER
 from emopipe.report import comparisons, figures, ledger, results, submission, summary, writing
-from emopipe.report.comparisons import Comparison
+from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 
 

@@ -6,8 +6,9 @@ import pytest
 from scipy.optimize import minimize
 
 from emopipe import ensembling, predictions
-from emopipe.ensembling import EnsembleOptions, Votes, average, fit, loss, temperature, tempered
+from emopipe.ensembling import Votes, average, fit, loss, temperature, tempered
 from emopipe.errors import CacheError
+from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.labels import CLASSES
 from emopipe.stages import ensemble

@@ -8,7 +8,7 @@ from scipy.stats import binom
 from emopipe import predictions
 from emopipe.labels import CLASSES
 from emopipe.report import comparisons, paper, results, statistics, writing
-from emopipe.report.comparisons import Comparison
+from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 
 
