@@ -29,7 +29,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        REPORT.values() if PLAN.models else FEATURES,
+        REPORT.values() if CONFIG.models else FEATURES,
     localrule: True
 
 

@@ -64,7 +64,7 @@ def without(features: Features, split: np.ndarray) -> Features:
 def answers(full: Data, part: Data, split: np.ndarray, asked: np.ndarray, options: FusionOptions) -> np.ndarray:
     """The classes that a model which learned from `part` predicts for clips of `full`."""
     learn = np.flatnonzero((split == "train") & part.present.numpy())
-    members = [Member(options, seed, learn, learn[:0], len(learn) // options.batch) for seed in options.seeds]
+    members = [Member(options, seed, learn, learn[:0], max(1, len(learn) // options.batch)) for seed in options.seeds]
     return np.mean(predict(full, train(part, members), [asked] * len(members)), axis=0).argmax(1)
 
 

@@ -19,7 +19,7 @@ from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media import DecodeOptions
 from emopipe.options import Options
 from emopipe.pretraining.options import PretrainOptions
-from emopipe.report.options import Comparison
+from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.paper import Row as PaperRow
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -120,6 +120,8 @@ class Config(Options):
     """How models' probabilities become the run's answer."""
     ensembles: dict[Name, EnsembleBlock] = Field(default_factory=dict)
     """More ways to combine them, for comparison; their names begin with `ensemble_`."""
+    paper_figures: bool = False
+    """true where the corpus is AFEW 7.0 itself, not another in its folders: the paper's figures stand beside ours."""
     comparisons: list[Comparison] = Field(default_factory=list)
     """Pairs of models whose difference the tables give; fused models and ensembles are compared anyway."""
 
@@ -222,7 +224,7 @@ def _check_ensembles(config: Config) -> None:
     names = [*config.models, "ensemble", *config.ensembles]
     for number, comparison in enumerate(config.comparisons):
         _known(f"comparisons.{number}.model", comparison.model, names)
-        _known(f"comparisons.{number}.against", comparison.against, names)
+        _known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
 
 
 def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[str, BackboneBlock]) -> None:

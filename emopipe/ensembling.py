@@ -113,7 +113,7 @@ def _stacking(votes: Votes, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
         return p
 
     strength = np.abs(regression.coef_).reshape(len(regression.coef_), len(votes.p), -1).sum((0, 2))
-    return combine, strength / strength.sum()
+    return combine, strength / strength.sum() if strength.sum() > 0 else _equal(votes, targets)
 
 
 def _inputs(votes: Votes) -> np.ndarray:

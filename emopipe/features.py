@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from emopipe.progress import LOGGER
 from emopipe.store import Reader
 
 
@@ -17,8 +18,6 @@ class Features:
 
     x: torch.Tensor
     """(sum of lengths, D) float32."""
-    time: torch.Tensor
-    """(sum of lengths,) seconds."""
     start: torch.Tensor
     """(N,) where each clip's vectors begin."""
     length: torch.Tensor
@@ -43,6 +42,7 @@ class Features:
         length, count = self.length[rows], draws.shape[-1]
         part = torch.arange(min(count, self._longest(length)), device=length.device)
         drawn = (length[..., None] * (part + draws[..., : len(part)]) / count).long()
+        drawn = torch.minimum(drawn, length[..., None] - 1)  # a draw just below 1 rounds up
         place = torch.where((length > count)[..., None], drawn, part)
         return self._take(rows, place, part < length[..., None])
 
@@ -78,7 +78,7 @@ class Features:
 
     def to(self, device: torch.device) -> Self:
         """The same on a device."""
-        return type(self)(*(tensor.to(device) for tensor in (self.x, self.time, self.start, self.length)))
+        return type(self)(*(tensor.to(device) for tensor in (self.x, self.start, self.length)))
 
 
 def concatenate(views: Sequence[Features]) -> Features:
@@ -86,7 +86,6 @@ def concatenate(views: Sequence[Features]) -> Features:
     shifts = np.cumsum([0, *(len(view.x) for view in views)])
     return Features(
         torch.cat([view.x for view in views]),
-        torch.cat([view.time for view in views]),
         torch.cat([view.start + int(shift) for view, shift in zip(views, shifts, strict=False)]),
         torch.cat([view.length for view in views]),
     )
@@ -95,14 +94,20 @@ def concatenate(views: Sequence[Features]) -> Features:
 def load(path: Path, clips: Sequence[str]) -> Features:
     """The vectors of `clips`, in that order; a clip that the file has nothing for has none.
 
+    Vectors with a number that is not finite are left out, as if masked, and told of.
+
     Raises:
         CacheError: The file is no whole cache file.
     """
     with Reader(path) as reader:
-        (x, offsets), (mask, _), (time, _) = (reader.flat(name) for name in ("x", "mask", "time"))
+        (x, offsets), (mask, _) = reader.flat("x"), reader.flat("mask")
         number = {clip: row for row, clip in enumerate(reader.clips)}
+    finite = np.isfinite(x).all(1)
+    if broken := int((mask & ~finite).sum()):
+        LOGGER.warning(f"{path}: {broken} of {int(mask.sum())} vectors hold numbers that are not finite; left out.")
+    mask = mask & finite
     spans = [slice(*offsets[number[clip] : number[clip] + 2]) if clip in number else slice(0) for clip in clips]
     kept = [np.flatnonzero(mask[span]) + (span.start or 0) for span in spans]
     order = np.concatenate([np.empty(0, np.int64), *kept])
     length = torch.tensor([len(places) for places in kept], dtype=torch.int64)
-    return Features(torch.from_numpy(x[order]), torch.from_numpy(time[order]), length.cumsum(0) - length, length)
+    return Features(torch.from_numpy(x[order]), length.cumsum(0) - length, length)

@@ -215,8 +215,9 @@ class Plan:
     def report(self) -> Recipe:
         """Metrics, ledger, figures and the submission."""
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
-        on_afew = self.config.corpus.kind == "afew" and self.config.corpus.name == "afew"
-        blocks = {**self.models, **self.ensembles}
+        on_afew = self.config.corpus.kind == "afew" and self.config.paper_figures
+        whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
+        on_val = [n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"]
         return self._recipe(
             "report",
             names=labels,
@@ -225,8 +226,8 @@ class Plan:
             ensembles=list(self.ensembles),
             missing=self.missing,
             comparisons=[comparison.model_dump() for comparison in self.config.comparisons],
-            selected_on_val=[n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"],
-            paper={name: figure(block.paper) for name, block in blocks.items() if on_afew and block.paper},
+            selected_on_val=on_val + [n for n, b in self.ensembles.items() if set(b.members) & set(on_val)],
+            paper={n: figure(b.paper) for n, b in {**self.models, **whole}.items() if on_afew and b.paper},
             protocol=self.config.protocol.model_dump(),
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
         )

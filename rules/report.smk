@@ -3,7 +3,7 @@ TABLES = [f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensemb
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
     REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
-if PLAN.has_unlabelled_test:
+if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles:
     REPORT["submission.zip"] = f"{RESULTS}/submission.zip"
 
 # The ledger's stages and the files that hold their statuses, in the order of the flow.
@@ -19,7 +19,8 @@ rule report:
         clips=CLIPS,
         predictions=expand(f"{RESULTS}/predictions/{{model}}.csv", model=ANSWERS),
         oof=expand(f"{RESULTS}/oof/{{model}}.csv", model=ANSWERS),
-        seeds=expand(f"{RESULTS}/seeds/{{model}}.csv", model=PLAN.models),
+        seeds=expand(f"{RESULTS}/seeds/{{model}}.csv", model=ANSWERS),
+        candidates=expand(f"{RESULTS}/models/{{model}}.csv", model=PLAN.models),
         weights=f"{RESULTS}/models/ensembles.csv",
         stages=[path for paths in STAGES.values() for path in paths],
     output:

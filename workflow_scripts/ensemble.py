@@ -11,7 +11,9 @@ with job_log(snakemake.log[0]):
         snakemake.params.recipe,
         by_stem(snakemake.input.predictions),
         by_stem(snakemake.input.oof),
+        by_stem(snakemake.input.seeds),
         by_stem(snakemake.output.predictions),
         by_stem(snakemake.output.oof),
+        by_stem(snakemake.output.seeds),
         Path(snakemake.output.weights),
     )

@@ -14,6 +14,7 @@ with job_log(snakemake.log[0]):
         by_stem(snakemake.input.predictions),
         by_stem(snakemake.input.oof),
         by_stem(snakemake.input.seeds),
+        by_stem(snakemake.input.candidates),
         Path(snakemake.input.weights),
         Path(snakemake.output[0]).parent,
     )

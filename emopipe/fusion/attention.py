@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emopipe.fusion.transformer import Block, time_encoding
+from emopipe.fusion.transformer import Block, place_encoding
 
 
 def masked_softmax(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -200,7 +200,7 @@ class MultiHeadAttention(Attention):
     """A small transformer encoder over a clip's vectors in their order, then a softmax pooling of what comes out.
 
     Pre-norm blocks (Vaswani et al., arXiv 1706.03762; Xiong et al., arXiv 2002.04745) with a sinusoidal encoding of
-    the vector's number in the clip: the one module here for which order matters.
+    how far into the clip a vector is: the one module here for which order matters.
     """
 
     def __init__(self, dim: int, *, hidden: int = 64, heads: int = 4, layers: int = 1, dropout: float = 0.1) -> None:
@@ -216,7 +216,7 @@ class MultiHeadAttention(Attention):
         """x (B, T, D), mask (B, T) -> pooled (B, hidden), weights (B, T)."""
         # 1. reduce, and say where in the clip
         tokens = self.reduce(x)  # (B, T, hidden)
-        tokens = tokens + time_encoding(tokens.shape[1], tokens.shape[2]).to(tokens)
+        tokens = tokens + place_encoding(mask, tokens.shape[2]).to(tokens)
         # 2. every vector looks at every other
         for block in self.blocks:
             tokens = block(tokens, tokens, mask)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from emopipe.fusion.transformer import Block, time_encoding
+from emopipe.fusion.transformer import Block, place_encoding
 
 Sequences = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """Stream -> vectors (B, T_s, D_s) and mask (B, T_s)."""
@@ -39,6 +39,4 @@ class CrossModalAttention(nn.Module):
 
     def _tokens(self, stream: str, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         reduced = self.reduce[stream](x)  # (B, T, hidden)
-        steps = 16
-        share = (mask.cumsum(1) - 1).clamp_min(0) * steps // mask.sum(1, keepdim=True).clamp_min(1)  # (B, T)
-        return reduced + time_encoding(steps, reduced.shape[-1]).to(reduced)[share]
+        return reduced + place_encoding(mask, reduced.shape[-1]).to(reduced)

@@ -147,7 +147,7 @@ class HideModality(nn.Module):
             m: torch.stack([mask.any(1) for s, (_, mask) in streams.items() if self.modalities[s] == m]).any(0)
             for m in ("audio", "face")
         }
-        key = self.key if self.keyed else torch.randint(2**31 - 1, (), dtype=torch.int32).to(self.key.device)
+        key = self.key if self.keyed else torch.randint(2**31 - 1, (), dtype=torch.int32, device=self.key.device)
         clips = there["face"].shape
         hide = there["audio"] & there["face"] & chance(key, self.rate, clips)  # (B,)
         which = bits(key ^ 1, clips) < 0  # (B,) true: the face

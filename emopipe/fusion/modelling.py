@@ -39,8 +39,8 @@ def model(
 ) -> Outcome:
     """Train all that a model takes: every candidate, seed and fold, in batched programs.
 
-    Among candidates, the one with the least out-of-fold loss is the model; where the out-of-fold predictions are
-    themselves what is reported, each fold's clips are predicted by the candidate that is best on the other folds.
+    Among candidates, the one with the least out-of-fold loss is the model; out of fold, each fold's clips are
+    predicted by the candidate that is best on the other folds, so that these predictions choose nothing themselves.
     """
     tried, plan = candidates(options), _Plan(data, table, roles, options)
     targets = data.targets[roles.learn].cpu().numpy()
@@ -48,7 +48,7 @@ def model(
     networks, every = _left_out(data, plan, roles, tried, options.seeds, progress)  # every (C, S, L, K)
     # 2. the candidate to take: fold (or WHOLE) -> its number
     chosen = _chosen(_losses(every.mean(1), targets), roles)
-    out_of_fold = np.stack([every[chosen[f], :, line] for line, f in enumerate(_reported(roles))], 1)  # (S, L, K)
+    out_of_fold = np.stack([every[chosen[f], :, line] for line, f in enumerate(roles.fold)], 1)  # (S, L, K)
     # 3. that one, on all clips
     trained, asked = _whole(data, plan, roles, tried[chosen[WHOLE]], options.seeds, progress)  # asked (S, A, K)
     kept = {f"seed{seed}": network for seed, network in trained.items()}
@@ -142,11 +142,6 @@ def _chosen(losses: np.ndarray, roles: Roles) -> dict[int, int]:
     for fold in range(roles.folds):
         chosen[fold] = int(losses[:, roles.fold != fold].mean(1).argmin())
     return chosen
-
-
-def _reported(roles: Roles) -> np.ndarray:
-    """For each clip learned from, by whose choice of candidate it is predicted."""
-    return roles.fold if roles.cross_validated else np.full(len(roles.learn), WHOLE)
 
 
 def _summary(

@@ -49,7 +49,7 @@ class Dropout(nn.Module):
     def __init__(self, rate: float) -> None:
         """Drop values with chance `rate`, in training."""
         super().__init__()
-        self.keyed, self.used = False, rate > 0
+        self.keyed, self.used, self._plain_rate = False, rate > 0, float(rate)
         self.register_buffer("rate", torch.tensor(float(rate)), persistent=False)
         self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
 
@@ -58,7 +58,7 @@ class Dropout(nn.Module):
         if not self.training or not self.used:
             return x
         if not self.keyed:
-            return F.dropout(x, float(self.rate), training=True)
+            return F.dropout(x, self._plain_rate, training=True)
         return torch.where(chance(self.key, self.rate, x.shape), 0.0, x / (1 - self.rate))
 
 

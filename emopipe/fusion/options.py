@@ -1,7 +1,7 @@
 """How models over cached features are built and trained, and on which clips."""
 
 import itertools
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -69,8 +69,9 @@ class FusionOptions(Options):
     """AdamW's weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target that is spread over all classes."""
-    seeds: list[int] = Field(default=[0, 1, 2, 3, 4], min_length=1)
-    """One network a seed; a model's probabilities are the mean of theirs."""
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)
+    """One network a seed, which varies initial weights, dropout, hidden modalities and mixup; a model's probabilities
+    are the mean of theirs."""
     search: dict[str, list[Any]] = Field(default_factory=dict)
     """Values to try of some of lr, weight_decay, dropout, modality_dropout, label_smoothing and mixup: all
     combinations are trained together, and the one with the least out-of-fold loss is the model."""

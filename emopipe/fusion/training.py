@@ -1,8 +1,8 @@
 """Training of many networks at once, over features that are held in memory.
 
 Networks of one shape (the seeds of a model, its folds, its candidates) are stacked and trained as one batched program.
-What a network learns does not depend on which others are trained beside it: each has its own clips, its own random
-numbers (`emopipe.fusion.noise`) and its own state of the optimiser.
+What a network learns does not depend on which others are trained beside it: random numbers come from keys
+(`emopipe.fusion.noise`), and each has its own clips and its own state of the optimiser.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from emopipe.features import Features
 from emopipe.fusion.batches import MOST_VECTORS, Data, Order, padded
 from emopipe.fusion.loss import Loss
 from emopipe.fusion.noise import key_of
@@ -20,6 +21,9 @@ from emopipe.fusion.stack import Stack, State
 
 TRAIN_BYTES, PREDICT_BYTES = 16 << 20, 256 << 20
 """Bytes of the vectors that one step of a batched program reads; more networks take turns."""
+
+OWN_BYTES = 512 << 20
+"""Bytes that the networks of a batched program keep for themselves, where they have tokens."""
 
 MOST_SHARING = 128
 """Networks that see the same clips and are trained at once."""
@@ -115,7 +119,7 @@ def _train(data: Data, members: Sequence[Member], groups: int) -> list[Trained]:
             logits = stack(data.drawn(rows, key_of(shared, 2 + step), options), mixing)  # (M, B, K)
             loss(logits, rows, there, mixing).sum().backward()
             optimizer.step(one_cycle(step, steps * options.epochs))
-        if best and best.all_stopped(_held_out_loss(data, stack, seeing), epoch + 1):
+        if best and best.all_stopped(_held_out_loss(data, stack, seeing, epoch), epoch + 1):
             break
     states = best.states if best else stack.states()
     epochs = best.epochs if best else [options.epochs] * len(members)
@@ -141,8 +145,8 @@ class _Best:
 
 
 @torch.inference_mode()
-def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member]) -> torch.Tensor:
-    """Mean negative log-likelihood (M,) float64 of the clips held out for stopping; zero where there are none."""
+def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member], epoch: int) -> torch.Tensor:
+    """Mean negative log-likelihood (M,) float64 of the clips held out for stopping; where there are none, it falls."""
     rows = [member.stop for member in seeing]
     probabilities = _probabilities(data, stack, rows, view=0)  # (M, R, K)
     each = len(probabilities) // len(rows)
@@ -150,7 +154,7 @@ def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member]) -> torch.
     for number, p in enumerate(probabilities):
         part = rows[number // each]
         right = p[np.arange(len(part)), data.targets[part].cpu().numpy()]
-        losses.append(-np.log(right.clip(1e-12)).mean() if len(part) else 0.0)
+        losses.append(-np.log(right.clip(1e-12)).mean() if len(part) else -float(epoch))
     return torch.tensor(losses, dtype=torch.float64)
 
 
@@ -175,14 +179,17 @@ def _programs(data: Data, members: Sequence[Member], seen: Sequence[object]) -> 
     for number, (member, clips) in enumerate(zip(members, seen, strict=True)):
         shapes.setdefault(_shape(member), {}).setdefault(clips, []).append(number)
     for groups in shapes.values():
+        numbers = [number for group in groups.values() for number in group]
+        first = members[numbers[0]]
+        clips = -(-max(len(members[number].learn) for number in numbers) // first.steps)
+        own, shared = _own_bytes(data, clips, first.options), _bytes_of(data, clips, first.options)
+        sharing = max(1, min(MOST_SHARING, OWN_BYTES // own))
         sizes: dict[int, list[list[int]]] = {}
         for group in groups.values():
-            for part in np.array_split(group, -(-len(group) // MOST_SHARING)):
+            for part in np.array_split(group, -(-len(group) // sharing)):
                 sizes.setdefault(len(part), []).append(part.tolist())
-        for equal in sizes.values():
-            first = members[equal[0][0]]
-            clips = -(-max(len(members[group[0]].learn) for group in equal) // first.steps)
-            at_once = max(1, TRAIN_BYTES // max(1, _bytes_of(data, clips, first.options)))
+        for size, equal in sizes.items():
+            at_once = max(1, min(TRAIN_BYTES // max(1, shared), OWN_BYTES // (own * size)))
             yield from (equal[start : start + at_once] for start in range(0, len(equal), at_once))
 
 
@@ -193,12 +200,31 @@ def _shape(member: Member) -> tuple[object, ...]:
     return repr(sorted(options.items())), repr(sorted(used.items())), member.steps
 
 
+def _own_bytes(data: Data, clips: int, options: FusionOptions) -> int:
+    """Bytes that one network keeps for its own gradients: tokens and attention maps, where it has any."""
+    total = 0
+    for stream, features in data.streams.items():
+        kind = options.face_attention if data.modalities[stream] == "face" else options.audio_attention
+        vectors = _vectors(features, options)
+        if kind == "multihead" or options.fusion == "crossmodal":
+            others = sum(
+                min(max(1, int(f.length.max())), options.frames or MOST_VECTORS) for f in data.streams.values()
+            )
+            total += clips * vectors * (20 * options.hidden + 4 * options.heads * others)
+        elif kind == "patch":
+            total += clips * vectors * 3 * options.hidden
+    return max(1, total * 4)
+
+
 def _bytes_of(data: Data, clips: int, options: FusionOptions | None = None) -> int:
     """Bytes of so many clips' vectors, padded to the longest; with options, as a training step draws them."""
     total = 0
     for features in data.streams.values():
-        longest = max(1, int(features.length.max()))
-        if options:
-            longest = min(longest, options.frames or MOST_VECTORS)
+        longest = _vectors(features, options) if options else max(1, int(features.length.max()))
         total += clips * longest * features.x.shape[1] * features.x.element_size()
     return total
+
+
+def _vectors(features: Features, options: FusionOptions) -> int:
+    """The most vectors that a training step draws of a clip."""
+    return min(max(1, int(features.length.max())), options.frames or MOST_VECTORS)

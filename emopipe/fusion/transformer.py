@@ -7,6 +7,9 @@ from torch import nn
 
 from emopipe.fusion.noise import Dropout
 
+PLACES = 16
+"""Steps in which a vector's place in its clip is told."""
+
 
 def time_encoding(length: int, dim: int) -> torch.Tensor:
     """Sinusoidal encoding (length, dim) of places 0 to length - 1 (Vaswani et al., arXiv 1706.03762, section 3.5)."""
@@ -14,6 +17,16 @@ def time_encoding(length: int, dim: int) -> torch.Tensor:
     rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(1e4) / dim))
     angle = place * rate  # (length, ceil(dim / 2))
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :dim]
+
+
+def place_encoding(mask: torch.Tensor, dim: int) -> torch.Tensor:
+    """Encoding (B, T, dim) of how far into its clip each vector of a mask (B, T) is, in PLACES steps.
+
+    A share of the clip rather than a number: training may draw a few of a clip's vectors, and streams differ in rate.
+    """
+    number = (mask.cumsum(1) - 1).clamp_min(0)  # (B, T)
+    place = number * PLACES // mask.sum(1, keepdim=True).clamp_min(1)
+    return time_encoding(PLACES, dim).to(mask.device)[place]
 
 
 class MultiHead(nn.Module):

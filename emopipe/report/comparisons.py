@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from emopipe.report import statistics
-from emopipe.report.options import Comparison
+from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.results import Results
 
 COLUMNS = [
@@ -16,20 +16,27 @@ COLUMNS = [
 
 
 def table(results: Results, asked: Sequence[Comparison]) -> pd.DataFrame:
-    """A row a comparison and split, in points of accuracy: those asked for, then fused models against the best single
-    modality and ensembles against the best single model, each the best on the reported split itself."""
+    """A row a comparison and split, in points of accuracy: those asked for, then, where they are not among them,
+    fused models against the best single modality and ensembles against the best single model."""
     rows = []
     for split in results.splits:
-        for comparison in [*asked, *_usual(results, split, asked)]:
+        resolved = [_resolved(comparison, results, split) for comparison in asked]
+        for comparison in [*resolved, *_usual(results, split, resolved)]:
             there = {comparison.model, comparison.against} <= set(results.models)
             rows.append(_row(results, comparison, split) if there else _not_run(comparison, split, results))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _resolved(comparison: Comparison, results: Results, split: str) -> Comparison:
+    """With the model that is best on the split in place of BEST_MODALITY or BEST_SINGLE."""
+    best = {BEST_MODALITY: results.best(split, "face_", "audio_"), BEST_SINGLE: results.best(split, "")}
+    return comparison.model_copy(update={"against": best.get(comparison.against) or comparison.against})
+
+
 def _usual(results: Results, split: str, asked: Sequence[Comparison]) -> list[Comparison]:
     modality, single = results.best(split, "face_", "audio_"), results.best(split, "")
     pairs = [(name, modality) for name in results.models if name.startswith("fused_") and modality]
-    pairs += [(name, single) for name, model in results.models.items() if model.seeds is None and single]
+    pairs += [(name, single) for name, model in results.models.items() if model.combines and single]
     known = {(comparison.model, comparison.against) for comparison in asked}
     return [Comparison(model=name, against=other) for name, other in pairs if (name, other) not in known]
 

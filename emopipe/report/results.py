@@ -25,8 +25,12 @@ class Model:
     predictions: pd.DataFrame
     oof: pd.DataFrame
     """Out-of-fold predictions of the clips learned from."""
-    seeds: pd.DataFrame | None = None
-    """Each seed's predicted classes; none of an ensemble."""
+    seeds: pd.DataFrame
+    """Each seed's predictions, in a column `seed`."""
+    combines: bool = False
+    """Whether it is an ensemble."""
+    note: str = ""
+    """What a reader has to know."""
     selected_on: str = ""
     """The reported split, where that chose anything."""
     paper: str = ""
@@ -41,13 +45,10 @@ class Model:
         part = self.on(split)
         return (part["label"] == part["pred"]).to_numpy()
 
-    def seeds_right(self, split: str) -> dict[str, float]:
+    def seeds_right(self, split: str) -> dict[int, float]:
         """Seed -> its accuracy."""
-        if self.seeds is None:
-            return {}
         part = self.seeds[(self.seeds["split"] == split) & (self.seeds["label"] != "")]
-        columns = [name for name in part if name.startswith("seed")]
-        return {name: (part[name] == part["label"]).mean() for name in columns}
+        return (part["pred"] == part["label"]).groupby(part["seed"]).mean().to_dict()
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ class Results:
 
     def best(self, split: str, *prefixes: str) -> str | None:
         """The most accurate model on a split whose name begins so, ensembles left out."""
-        names = [name for name, model in self.models.items() if model.seeds is not None and name.startswith(prefixes)]
+        names = [name for name, model in self.models.items() if not model.combines and name.startswith(prefixes)]
         return max(names, key=lambda name: self.models[name].right(split).mean(), default=None)
 
 
 def table(results: Results) -> pd.DataFrame:
     """A row a model and split; a model that was not run has a row that says why."""
     rows = [_row(results, model, split) for split in results.splits for model in results.models.values()]
+    if not rows:  # nothing but the clips learned from is labelled
+        rows = [{"model": m.name, "oof_accuracy": _right(m.oof), "note": m.note} for m in results.models.values()]
     rows += [{"model": name, "note": reason} for name, reason in results.missing.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -102,10 +105,14 @@ def _row(results: Results, model: Model, split: str) -> dict[str, object]:
         "seeds_mean": np.mean(seeds) if seeds else np.nan,
         "seeds_sd": np.std(seeds, ddof=1) if len(seeds) > 1 else np.nan,
         "ece": statistics.calibration_error(part[PROBABILITIES].to_numpy().max(1), right),
-        "oof_accuracy": (model.oof["pred"] == model.oof["label"]).mean(),
+        "oof_accuracy": _right(model.oof),
         "best_single": best,
         "mcnemar_p": np.nan if best == model.name else statistics.mcnemar(right, results.models[best].right(split)),
         "selected_on": model.selected_on if split == model.selected_on else "",
         "paper": model.paper if split == "val" and len(part) == paper.CLIPS else "",
-        "note": "",
+        "note": model.note,
     }
+
+
+def _right(predictions: pd.DataFrame) -> float:
+    return (predictions["pred"] == predictions["label"]).mean()

@@ -11,6 +11,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time stamp of every member, so that equal predictions give equal bytes."""
 
 
+def wanted(predictions: pd.DataFrame) -> bool:
+    """Whether there are unlabelled test clips to answer for."""
+    return bool(((predictions["split"] == "test") & (predictions["label"] == "")).any())
+
+
 def write(predictions: pd.DataFrame, path: Path) -> None:
     """Write the predictions of the unlabelled test clips."""
     unlabelled = predictions[(predictions["split"] == "test") & (predictions["label"] == "")]

@@ -20,9 +20,7 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
     rows = shape(table)
     lines = [f"# {TITLES[name]}: run {recipe['run']}", ""]
     lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
-    lines += [
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows.values
-    ]
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows.to_numpy()]
     return "\n".join([*lines, "", *notes(table, recipe)]) + "\n"
 
 
@@ -93,7 +91,8 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         "Accuracy, UAR and macro F1 are over all clips of the split, those without any vector included; coverage is "
         "the share of clips that the model had anything to go by. Intervals: percentile bootstrap, "
         f"{RESAMPLES} samples, drawn by {drawn}. A model is the mean of its seeds' probabilities; over seeds: mean and "
-        "standard deviation of the single seeds.",
+        "standard deviation of the single seeds, which vary initial weights, dropout, hidden modalities and mixup, not "
+        "the order of clips. An ensemble's seed combines its members' networks of that seed.",
         f"ECE: expected calibration error, {BINS} bins. p: McNemar's exact test against the model (no ensemble) that "
         "is best on the same split. Out of fold: accuracy on the clips learned from, each predicted by networks that "
         f"left out its fold (protocol {kind}, {folds} folds).",
@@ -111,7 +110,7 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         if kind == "kfold":
             notes.append("In a cross-validation these backbones have seen clips of the fold that is reported.")
     if recipe["paper"]:
-        notes.append("Paper: Zhou et al. (arXiv 2012.13912) on AFEW 7.0's val split.")
+        notes.append("Paper: Zhou et al. (arXiv 2012.13912) on AFEW 7.0's val split, with IR50 as the face network.")
     return _paragraphs(notes)
 
 
@@ -131,7 +130,9 @@ def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
     return _paragraphs(
         [
             "Weights and temperatures are fitted on out-of-fold predictions of the clips learned from. A weight of "
-            "zero: not chosen. For stacking, weights are the shares of the coefficients' magnitudes."
+            "zero: not chosen. For stacking, weights are the shares of the coefficients' magnitudes. In a "
+            "cross-validation, what is fitted for a fold leaves its clips out; only the answer's temperature has seen "
+            "them, through the combinations of the other folds."
         ]
     )
 

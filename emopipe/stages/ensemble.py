@@ -22,8 +22,10 @@ def run(
     recipe: Mapping[str, Any],
     predicted: Mapping[str, Path],
     out_of_fold: Mapping[str, Path],
+    seeds: Mapping[str, Path],
     outputs: Mapping[str, Path],
     oof_outputs: Mapping[str, Path],
+    seeds_outputs: Mapping[str, Path],
     weights: Path,
 ) -> None:
     """Combine models in every way that the config asks for.
@@ -32,58 +34,74 @@ def run(
         recipe: `Plan.ensemble`.
         predicted: Model -> its predictions, all of the same clips.
         out_of_fold: Model -> its out-of-fold predictions of the clips learned from.
+        seeds: Model -> what each of its seeds predicts of the same clips.
         outputs: Ensemble -> its predictions to make.
         oof_outputs: Ensemble -> its out-of-fold predictions to make: each fold by what was fitted on the others.
+        seeds_outputs: Ensemble -> what it predicts from the members' networks of one seed, for each that all have.
         weights: The table to make of members' weights and temperatures.
 
     Raises:
         CacheError: The members predict different clips.
     """
-    asked, learned = ({m: predictions.read(path) for m, path in paths.items()} for paths in (predicted, out_of_fold))
+    asked, learned, by_seed = (
+        {model: predictions.read(path) for model, path in paths.items()} for paths in (predicted, out_of_fold, seeds)
+    )
     for tables in (asked, learned):
         _same_clips(tables)
     rows = []
     for name, options in recipe["ensembles"].items():
         block = EnsembleOptions.model_validate(options)
         members = [model for model in predicted if block.members is None or model in block.members]
-        ensemble = _Ensemble(block, [learned[m] for m in members], [asked[m] for m in members])
-        predictions.write(ensemble.asked, outputs[name])
-        predictions.write(ensemble.learned, oof_outputs[name])
+        ensemble = _Ensemble(block, [learned[m] for m in members])
+        predictions.write(ensemble.answers([asked[m] for m in members]), outputs[name])
+        predictions.write(ensemble.answers([learned[m] for m in members]), oof_outputs[name])
+        predictions.write(ensemble.by_seed([by_seed[m] for m in members]), seeds_outputs[name])
         rows += [{"ensemble": name, "method": block.method, **row} for row in ensemble.weights(members)]
     write_text(weights, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, float_format="%.6f"))
 
 
 class _Ensemble:
-    """One way to combine, fitted and applied."""
+    """One way to combine, fitted on what its members predict out of fold."""
 
-    def __init__(self, options: EnsembleOptions, learned: list[pd.DataFrame], asked: list[pd.DataFrame]) -> None:
-        self._options, table = options, learned[0]
-        self._without: dict[int, float] = {}
-        self._targets = table["label"].map(CLASSES.index).to_numpy()
-        self._votes, votes = _votes(learned), _votes(asked)
-        everything = np.arange(len(table))
-        fold = table["fold"].to_numpy()
-        # 1. out of fold: what is fitted on the other folds, applied to each
+    def __init__(self, options: EnsembleOptions, learned: list[pd.DataFrame]) -> None:
+        self._options, self._votes = options, _votes(learned)
+        self._targets = learned[0]["label"].map(CLASSES.index).to_numpy()
+        fold = learned[0]["fold"].to_numpy()
+        self._fold_of = dict(zip(learned[0]["clip"], fold, strict=True))
+        # 1. for each fold, what is fitted on the others
+        self._without: dict[int, ensembling.Combine] = {}
         crossed = np.zeros(self._votes.p.shape[1:])
         for number in np.unique(fold):
             here, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            crossed[here] = self._fitted(others if len(others) else everything)(self._votes.at(here))
-        t = ensembling.temperature(crossed, self._targets) if options.calibrate else 1.0
-        # 2. for the other clips: fitted on all
-        answers = ensembling.tempered(self._fitted(everything)(votes), t)
-        covered = votes.covered.any(0)
-        # 3. cross-validated clips stand among the asked as well, where they are reported
-        cross = (asked[0]["split"] == KFOLD).to_numpy()
-        place = {clip: line for line, clip in enumerate(table["clip"])}
-        for line in np.flatnonzero(cross):
-            here = place[asked[0]["clip"].iat[line]]
-            answers[line] = ensembling.tempered(crossed[here], self._temperature_without(fold, fold[here], crossed))
-        self.learned = predictions.table(table, crossed, self._votes.covered.any(0)).assign(fold=fold)
-        self.asked = predictions.table(asked[0], answers, covered)
+            self._without[number] = self._fitted(others if len(others) else here)
+            crossed[here] = self._without[number](self._votes.at(here))
+        # 2. for other clips, what is fitted on all; it comes last, since weights are told of it
+        self._whole = self._fitted(np.arange(len(fold)))
+        # 3. the answers' temperatures
+        self._t = self._temperature(crossed, np.ones(len(fold), bool))
+        self._t_without = {number: self._temperature(crossed, fold != number) for number in self._without}
+
+    def answers(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """The ensemble's predictions from its members'; clips learned from are answered without their fold."""
+        votes, first = _votes(tables), tables[0]
+        p = ensembling.tempered(self._whole(votes), self._t)
+        learned = (first["split"] == KFOLD) | ("fold" in first)
+        fold = np.array([self._fold_of[c] if here else -1 for c, here in zip(first["clip"], learned, strict=True)], int)
+        for number, combine in self._without.items():
+            rows = np.flatnonzero(fold == number)
+            p[rows] = ensembling.tempered(combine(votes.at(rows)), self._t_without[number])
+        made = predictions.table(first, p, votes.covered.any(0))
+        return made.assign(fold=fold) if "fold" in first else made
+
+    def by_seed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """The same for each seed that all members have, from their networks of that seed."""
+        seeds = sorted(set.intersection(*(set(table["seed"]) for table in tables)))
+        parts = [self.answers([table[table["seed"] == seed] for table in tables]).assign(seed=seed) for seed in seeds]
+        return pd.concat(parts, ignore_index=True) if parts else tables[0].iloc[:0]
 
     def weights(self, members: list[str]) -> list[dict[str, object]]:
-        """A row a member, chosen or not, as fitted on all clips learned from."""
-        return [
+        """A row a member, chosen or not, and one for the answer, as fitted on all clips learned from."""
+        rows = [
             {
                 "member": member,
                 "weight": self._weight.get(number, 0.0),
@@ -93,24 +111,22 @@ class _Ensemble:
             }
             for number, member in enumerate(members)
         ]
+        return [*rows, {"member": "(the answer)", "temperature": self._t}]
 
     def _fitted(self, rows: np.ndarray) -> ensembling.Combine:
         """The combination fitted on some of the clips learned from; remembers its weights."""
         targets, votes = self._targets[rows], self._votes.at(rows)
         chosen = ensembling.best_members(votes, targets, self._options.top)
-        calibrate = self._options.calibrate
-        t = {n: ensembling.temperature(votes.p[n], targets) if calibrate else 1.0 for n in chosen}
+        t = {number: self._fitted_temperature(votes.p[number], targets) for number in chosen}
         combine, weights = ensembling.fit(self._options.method, _calibrated(votes, t), targets)
         self._weight, self._temperatures = dict(zip(chosen, weights, strict=True)), t
         return lambda asked: combine(_calibrated(asked, t))
 
-    def _temperature_without(self, fold: np.ndarray, left_out: int, crossed: np.ndarray) -> float:
-        if not self._options.calibrate:
-            return 1.0
-        if left_out not in self._without:
-            others = fold != left_out
-            self._without[left_out] = ensembling.temperature(crossed[others], self._targets[others])
-        return self._without[left_out]
+    def _temperature(self, crossed: np.ndarray, rows: np.ndarray) -> float:
+        return self._fitted_temperature(crossed[rows], self._targets[rows])
+
+    def _fitted_temperature(self, p: np.ndarray, targets: np.ndarray) -> float:
+        return ensembling.temperature(p, targets) if self._options.calibrate else 1.0
 
 
 def _calibrated(votes: Votes, temperatures: Mapping[int, float]) -> Votes:

@@ -60,9 +60,11 @@ def run(
         modalities = {stream: recipe["streams"][stream] for stream in usable}
         targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
         data = Data.of({stream: views[stream] for stream in usable}, modalities, targets, where)
-        left = modelling.count(parts, options)
-        progress = Progress(f"fusion {outputs['predictions'].stem}", left, unit="networks")
-        outcome = modelling.model(data, table, parts, _without(options, usable, modalities), progress.advance)
+        networks = modelling.count(parts, options)
+        progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
+        left = _without(options, usable, modalities)
+        outcome = modelling.model(data, table, parts, left, progress.advance)
+        outcome.candidates["note"] = _note(recipe, usable, options, left)
         covered = data.present.cpu().numpy()
     else:
         outcome, covered = _nothing(parts, options), np.zeros(len(table), bool)
@@ -86,10 +88,20 @@ def _without(options: FusionOptions, usable: list[str], modalities: Mapping[str,
     return options
 
 
+def _note(recipe: Mapping[str, Any], usable: list[str], options: FusionOptions, left: FusionOptions) -> str:
+    """What a reader of tables has to know of a model that does without a stream."""
+    gone = [stream for stream in recipe["streams"] if stream not in usable]
+    if not gone:
+        return ""
+    joined = f", and {left.fusion} in place of {options.fusion}" if left.fusion != options.fusion else ""
+    return f"Without {', '.join(gone)}, of which no clip to learn from has vectors{joined}."
+
+
 def _nothing(parts: Roles, options: FusionOptions) -> Outcome:
     """No clip has any stream: there is nothing to train."""
     shape = (len(options.seeds), 0, len(CLASSES))
-    empty = pd.DataFrame(columns=["candidate", "seed", "oof_loss", "oof_accuracy", "epochs", "chosen"])
+    note = "No clip to learn from has vectors of any stream: the answers are the classes' shares."
+    empty = pd.DataFrame([{"candidate": 0, "chosen": 1, "note": note}])
     blank = np.zeros((shape[0], len(parts.learn), shape[2]))
     return Outcome({}, blank, np.zeros((shape[0], len(parts.asked), shape[2])), empty)
 
@@ -103,36 +115,36 @@ def _write(
     outputs: Mapping[str, Path],
 ) -> None:
     targets = table["label"].iloc[parts.learn].map(CLASSES.index).to_numpy()
-    prior = np.bincount(targets, minlength=len(CLASSES)) / len(targets)
+    prior = _shares(targets)
+    priors = np.stack([_shares(targets[parts.fold != fold]) for fold in range(parts.folds)])
 
     def predicted(rows: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
         """Clips that no stream covers get the classes' shares among the clips learned from."""
         known = np.where(covered[rows][:, None], probabilities, prior)
         return predictions.table(table.iloc[rows], known, covered[rows])
 
-    learned = predicted(parts.learn, outcome.out_of_fold.mean(0)).assign(fold=parts.fold)
-    asked = predicted(parts.asked, outcome.asked.mean(0))
-    seeds = [_by_seed(table.iloc[parts.asked], outcome.asked, options, covered[parts.asked], prior)]
+    def left_out(probabilities: np.ndarray) -> pd.DataFrame:
+        """The clips learned from, out of fold; their prior, too, is of the other folds."""
+        known = np.where(covered[parts.learn][:, None], probabilities, priors[parts.fold])
+        return predictions.table(table.iloc[parts.learn], known, covered[parts.learn]).assign(fold=parts.fold)
+
+    learned, asked = left_out(outcome.out_of_fold.mean(0)), predicted(parts.asked, outcome.asked.mean(0))
+    seeds = [predicted(parts.asked, p).assign(seed=s) for s, p in zip(options.seeds, outcome.asked, strict=True)]
+    folded = [left_out(p).assign(seed=s) for s, p in zip(options.seeds, outcome.out_of_fold, strict=True)]
     if parts.cross_validated:
         asked = pd.concat([learned.drop(columns="fold").assign(split=KFOLD), asked], ignore_index=True)
-        mine = _by_seed(table.iloc[parts.learn], outcome.out_of_fold, options, covered[parts.learn], prior)
-        seeds = [mine.assign(split=KFOLD), *seeds]
+        seeds = [table.drop(columns="fold").assign(split=KFOLD) for table in folded] + seeds
     predictions.write(asked, outputs["predictions"])
     predictions.write(learned, outputs["oof"])
-    write_text(outputs["seeds"], pd.concat(seeds, ignore_index=True).to_csv(index=False, lineterminator="\n"))
+    predictions.write(pd.concat(seeds, ignore_index=True), outputs["seeds"])
     text = outcome.candidates.to_csv(index=False, float_format="%.6f", lineterminator="\n")
     write_text(outputs["candidates"], text)
 
 
-def _by_seed(
-    clips: pd.DataFrame, probabilities: np.ndarray, options: FusionOptions, covered: np.ndarray, prior: np.ndarray
-) -> pd.DataFrame:
-    """The class that each seed's network predicts, a column a seed."""
-    result = clips[["clip", "split", "label"]].reset_index(drop=True)
-    for seed, of_seed in zip(options.seeds, probabilities, strict=True):
-        best = np.where(covered, of_seed.argmax(1), prior.argmax())
-        result[f"seed{seed}"] = [CLASSES[number] for number in best]
-    return result
+def _shares(targets: np.ndarray) -> np.ndarray:
+    """The classes' shares (K,) among clips; even ones where there is no clip."""
+    counts = np.bincount(targets, minlength=len(CLASSES))
+    return counts / counts.sum() if counts.sum() else np.full(len(CLASSES), 1 / len(CLASSES))
 
 
 def _save(outcome: Outcome, path: Path, recipe: Mapping[str, Any], where: torch.device) -> None:

@@ -21,6 +21,7 @@ def run(
     predicted: Mapping[str, Path],
     out_of_fold: Mapping[str, Path],
     seeds: Mapping[str, Path],
+    candidates: Mapping[str, Path],
     weights: Path,
     folder: Path,
 ) -> None:
@@ -32,7 +33,8 @@ def run(
         stages: Stage -> its files, for the ledger.
         predicted: Model or ensemble -> its predictions.
         out_of_fold: Model or ensemble -> its out-of-fold predictions of the clips learned from.
-        seeds: Model -> what each of its seeds predicts.
+        seeds: Model or ensemble -> what it predicts by each seed.
+        candidates: Model -> its candidates, with a note.
         weights: The ensembles' weights.
         folder: The run's results: metrics.csv, ledger.csv, summary.md, tables/, figures/ and, where there are
             unlabelled test clips, submission.zip are written there.
@@ -43,14 +45,17 @@ def run(
             name,
             predictions.read(path),
             predictions.read(out_of_fold[name]),
-            pd.read_csv(seeds[name], dtype=str, keep_default_na=False) if name in seeds else None,
-            "val" if name in recipe["selected_on_val"] else "",
-            recipe["paper"].get(name, ""),
+            predictions.read(seeds[name]),
+            combines=name not in candidates,
+            note=pd.read_csv(candidates[name], keep_default_na=False)["note"].iat[0] if name in candidates else "",
+            selected_on="val" if name in recipe["selected_on_val"] else "",
+            paper=recipe["paper"].get(name, ""),
         )
         for name, path in predicted.items()
     }
     run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"])
-    scores = pd.concat([metrics.score(m.predictions, name) for name, m in models.items()], ignore_index=True)
+    parts = [metrics.score(m.predictions, name) for name, m in models.items()]
+    scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
     fates = ledger.build(table, stages)
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     write_text(folder / "ledger.csv", fates.to_csv(index=False))
@@ -61,9 +66,8 @@ def run(
             counts = metrics.confusion(model.on(split))
             title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} right"
             figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{name}_{split}.png")
-    answer = models.get("ensemble", list(models.values())[-1]).predictions
-    if ((answer["split"] == "test") & (answer["label"] == "")).any():
-        submission.write(answer, folder / "submission.zip")
+    if "ensemble" in models and submission.wanted(models["ensemble"].predictions):
+        submission.write(models["ensemble"].predictions, folder / "submission.zip")
     if scores.empty:
         LOGGER.info("No clip outside the training split is labelled: there is nothing to score.")
     LOGGER.info(summary.terminal(scores, ledger.counts(fates), folder.name, f"{folder}/"))

@@ -131,21 +131,24 @@ def table(targets, p, split, prefix, covered=None):
     return predictions.table(clips, p, np.ones(len(targets), bool) if covered is None else covered)
 
 
-def run(folder, ensembles, oof, asked):
+def run(folder, ensembles, oof, asked, seeds=2):
     """Run the stage on models' tables; ensemble -> its predictions, its out-of-fold predictions, and the weights."""
     paths = {}
-    for kind, tables in (("oof", oof), ("asked", asked)):
+    seeds = {n: pd.concat([f.assign(seed=s) for s in range(seeds)], ignore_index=True) for n, f in asked.items()}
+    for kind, tables in (("oof", oof), ("asked", asked), ("seeds", seeds)):
         for name, frame in tables.items():
             paths[kind, name] = folder / kind / f"{name}.csv"
             predictions.write(frame, paths[kind, name])
-    made = {(kind, name): folder / f"{kind}_{name}.csv" for kind in ("p", "o") for name in ensembles}
+    made = {(kind, name): folder / f"{kind}_{name}.csv" for kind in ("p", "o", "s") for name in ensembles}
     recipe = {"ensembles": {name: block.model_dump() for name, block in ensembles.items()}}
     ensemble.run(
         recipe,
         {name: paths["asked", name] for name in asked},
         {name: paths["oof", name] for name in oof},
+        {name: paths["seeds", name] for name in oof},
         {name: made["p", name] for name in ensembles},
         {name: made["o", name] for name in ensembles},
+        {name: made["s", name] for name in ensembles},
         folder / "weights.csv",
     )
     read = {key: predictions.read(path) for key, path in made.items()}
@@ -166,7 +169,11 @@ def test_an_ensemble_of_means(tmp_path):
     read, weights = run(tmp_path, {"ensemble": EnsembleOptions(members=["face_a", "audio_b"])}, oof, asked)
     expected = (asked["face_a"][predictions.PROBABILITIES] + asked["audio_b"][predictions.PROBABILITIES]) / 2
     np.testing.assert_allclose(read["p", "ensemble"][predictions.PROBABILITIES], expected, atol=2e-6)
-    assert list(weights["member"]) == ["face_a", "audio_b"] and (weights["weight"] == 0.5).all()
+    assert list(weights["member"]) == ["face_a", "audio_b", "(the answer)"]
+    assert (weights["weight"][:2] == 0.5).all() and weights["temperature"][2] == 1
+    by_seed = read["s", "ensemble"]
+    assert by_seed["seed"].value_counts().to_dict() == {0: 60, 1: 60}
+    np.testing.assert_allclose(by_seed[predictions.PROBABILITIES].iloc[60:], expected, atol=2e-6)
     right = (oof["face_a"]["pred"] == oof["face_a"]["label"]).mean()
     assert weights["oof_accuracy"][0] == pytest.approx(right, abs=1e-6)
 

@@ -107,7 +107,7 @@ def multihead_reference(module, x):
     dim = tokens.shape[1]
     for place in range(len(x)):
         for pair in range(dim // 2):
-            angle = place / 10000 ** (2 * pair / dim)
+            angle = place * 16 // len(x) / 10000 ** (2 * pair / dim)
             tokens[place, 2 * pair] += np.sin(angle)
             tokens[place, 2 * pair + 1] += np.cos(angle)
     for block in module.blocks:

@@ -1,5 +1,6 @@
 """Who learns from which clips, in which folds; candidates chosen out of fold; the fusion stage's files."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from emopipe import predictions, tables
 from emopipe.errors import CorpusError
-from emopipe.features import Features
+from emopipe.features import Features, load
 from emopipe.fusion import modelling
 from emopipe.fusion.batches import Data
 from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
@@ -121,7 +122,9 @@ def test_the_stage_writes_answers_for_every_clip(tmp_path):
     assert made["predictions"]["clip"].tolist() == table["clip"][table["split"] != "train"].tolist()
     assert made["oof"]["clip"].tolist() == table["clip"][table["split"] == "train"].tolist()
     assert set(made["oof"]["fold"]) == {0, 1, 2}
-    assert list(made["seeds"]) == ["clip", "split", "label", "seed0", "seed1"]
+    assert list(made["seeds"]) == [*made["predictions"], "seed"]
+    mean = made["seeds"].groupby("clip", sort=False)[predictions.PROBABILITIES].mean()
+    np.testing.assert_allclose(mean, made["predictions"][predictions.PROBABILITIES], atol=3e-6)
     assert len(made["candidates"]) == 2 and (made["candidates"]["chosen"] == 1).all()
     uncovered = made["predictions"][made["predictions"]["covered"] == 0]
     assert uncovered["clip"].tolist() == [c for c in made["predictions"]["clip"] if int(c) % 7 == 0]
@@ -149,7 +152,7 @@ def test_out_of_fold_predictions_never_saw_their_own_labels(tmp_path):
     columns = predictions.PROBABILITIES
     same = np.isclose(first[columns], second[columns], atol=2e-6).all(1)
     fold = first.set_index("clip")["fold"]
-    own = (first["fold"] == fold["001"]).to_numpy() & (first["covered"] == 1).to_numpy()
+    own = (first["fold"] == fold["001"]).to_numpy()
     assert same[own].all() and not same[~own].any()
 
 
@@ -161,12 +164,49 @@ def test_the_candidate_with_the_least_loss_out_of_fold_is_the_model(tmp_path):
     assert (found["chosen"] == (found["lr"] == 2e-2)).all()
 
 
+def test_a_clip_that_nothing_covers_gets_the_shares_of_the_other_folds(tmp_path):
+    oof = run(tmp_path, corpus(), FusionOptions(**FAST), Protocol(folds=3))["oof"]
+    for _, row in oof[oof["covered"] == 0].iterrows():
+        others = oof.loc[oof["fold"] != row["fold"], "label"]
+        assert row[f"p_{row['label']}"] == pytest.approx((others == row["label"]).mean(), abs=2e-6)
+
+
+def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
+    table = corpus()
+    tables.write(table, tmp_path / "clips.csv")
+    empty = {"x": Field("f4", (4,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
+    with Writer(tmp_path / "voice.h5", empty, stage="merge", recipe={}) as writer:
+        for clip in table["clip"]:
+            writer.add(Row(clip, "d", "no_audio", "", {}))
+    outputs = {name: tmp_path / f"{name}.{'safetensors' if name == 'model' else 'csv'}" for name in OUTPUTS}
+    options = FusionOptions(fusion="fbp", **FAST)
+    recipe = {"options": options.model_dump(), "streams": {"net": "face", "voice": "audio"}, "protocol": {"folds": 3}}
+    features = {"net": stream_file(tmp_path / "net.h5", table), "voice": tmp_path / "voice.h5"}
+    fusion.run(recipe, tmp_path / "clips.csv", features, outputs, device="cpu", threads=1)
+    note = pd.read_csv(outputs["candidates"])["note"][0]
+    assert note == "Without voice, of which no clip to learn from has vectors, and concat in place of fbp."
+    nothing = dict.fromkeys(features, tmp_path / "voice.h5")
+    fusion.run(recipe, tmp_path / "clips.csv", nothing, outputs, device="cpu", threads=1)
+    assert "the classes' shares" in pd.read_csv(outputs["candidates"])["note"][0]
+    assert (predictions.read(outputs["predictions"])["covered"] == 0).all()
+
+
+def test_vectors_that_are_not_finite_are_left_out(tmp_path, caplog):
+    table = corpus()
+    path = stream_file(tmp_path / "net.h5", table)
+    with h5py.File(path, "r+") as file:
+        file["fields/x/data"][2, 1] = np.nan
+    features = load(path, list(table["clip"]))
+    assert torch.isfinite(features.x).all() and features.length.tolist()[:3] == [0, 2, 1]
+    assert "1 of 86 vectors hold numbers that are not finite" in caplog.text
+
+
 def test_stopping_on_val_needs_val():
     table = corpus()[lambda t: t["split"] != "val"].reset_index(drop=True)
     x, targets, _ = data_of(table)
     options = FusionOptions(**FAST, early_stopping=EarlyStopping(watch="val"))
     mask = torch.ones(len(table), dtype=torch.int64)
-    stream = Features(torch.from_numpy(x), torch.zeros(len(table)), mask.cumsum(0) - mask, mask)
+    stream = Features(torch.from_numpy(x), mask.cumsum(0) - mask, mask)
     data = Data.of({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
     with pytest.raises(CorpusError, match="no val clip has a label and vectors"):
         modelling.model(data, table, roles(table, Protocol(folds=3)), options, lambda count: None)

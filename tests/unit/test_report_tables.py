@@ -65,8 +65,8 @@ def model(name, accuracy, seed, *, ensemble=False, **more):
     p = np.full((N, 7), 0.05)
     p[np.arange(N), pred] = 0.7
     table = predictions.table(clips, p, np.ones(N, bool))
-    seeds = clips.assign(**{f"seed{s}": [CLASSES[k] for k in said()] for s in range(3)})
-    return Model(name, table, table.assign(fold=0), None if ensemble else seeds, **more)
+    seeds = pd.concat([clips.assign(seed=s, pred=[CLASSES[k] for k in said()]) for s in range(3)])
+    return Model(name, table, table.assign(fold=0), seeds, combines=ensemble, **more)
 
 
 def run(**more):
@@ -99,7 +99,7 @@ def test_results_have_a_row_for_every_model():
     assert table.loc["face_x", "best_single"] == "fused_z" and table.loc["face_x", "mcnemar_p"] < 1e-6
     assert pd.isna(table.loc["fused_z", "mcnemar_p"])
     assert table.loc["face_x", "seeds"] == 3 and table.loc["face_x", "seeds_mean"] == pytest.approx(0.4)
-    assert table.loc["ensemble", "seeds"] == 0 and pd.isna(table.loc["ensemble", "seeds_mean"])
+    assert table.loc["ensemble", "seeds"] == 3 and table.loc["ensemble", "seeds_mean"] == pytest.approx(0.72)
     assert table.loc["face_x", "low"] < 0.4 < table.loc["face_x", "high"]
     assert table.loc["face_x", "drawn"] == "clip"
     assert table.loc["face_ir50", "note"] == missing["face_ir50"] and pd.isna(table.loc["face_ir50", "split"])
@@ -142,9 +142,28 @@ def test_comparisons():
     assert second.verdict == "not told apart: the interval holds zero; the aim of +5.0 points is missed"
     assert third.verdict == "not run: face_ir50 (see the table of results)"
     assert first.seeds_mean == pytest.approx(10) and first.seeds_sd == pytest.approx(0, abs=1e-9)
-    assert fused.verdict == "higher" and pd.isna(answer.seeds_mean)
+    assert fused.verdict == "higher" and answer.seeds_mean == pytest.approx(2)
     text = writing.markdown("comparisons", table, RECIPE)
     assert "| audio_y | face_x | val | +10.0 [" in text
+
+
+def test_the_best_on_the_split_is_what_an_aim_is_held_against():
+    asked = [
+        Comparison(model="fused_z", against="best_modality", aim=8.0),
+        Comparison(model="ensemble", against="best_single", aim=8.0),
+    ]
+    table = comparisons.table(run(), asked)
+    assert list(table["against"]) == ["audio_y", "fused_z"]  # and no row twice
+    assert table["verdict"][0] == "higher; the aim of +8.0 points is met"
+    assert table["verdict"][1].endswith("the aim of +8.0 points is missed")
+
+
+def test_where_nothing_is_scored_the_figures_out_of_fold_remain():
+    final = Results({"face_x": model("face_x", 0.4, 0)}, {})
+    final.models["face_x"].predictions["label"] = ""
+    table = results.table(final)
+    assert table["oof_accuracy"].tolist() == [1.0] or table["oof_accuracy"][0] == pytest.approx(0.4)
+    assert "| face_x |" in writing.markdown("results", table, RECIPE | {"selected_on_val": []})
 
 
 def test_weights_as_markdown():

@@ -90,7 +90,7 @@ def test_cross_validation_with_views_ensembles_and_missing_weights(workflow):
     assert pairs["verdict"][0].endswith(("the aim of +3.0 points is met", "the aim of +3.0 points is missed"))
     assert len(pd.read_csv(folder / "models/fused_search.csv")) == 4  # two candidates, two seeds
     weights = pd.read_csv(folder / "models/ensembles.csv")
-    assert set(weights["ensemble"]) == {"ensemble", "ensemble_stacking"} and len(weights) == 8
+    assert set(weights["ensemble"]) == {"ensemble", "ensemble_stacking"} and len(weights) == 2 * (4 + 1)
     for name in ("results", "comparisons", "ensembles"):
         assert (folder / f"tables/{name}.md").read_text().startswith("# ")
     assert "Nothing to be done" in workflow.snakemake("--configfile", path)
