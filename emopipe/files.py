@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -32,8 +32,3 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def by_stem(paths: Iterable[str | Path]) -> dict[str, Path]:
-    """Files by their names without the last suffix: how models, ensembles and features are told apart."""
-    return {Path(path).stem: Path(path) for path in paths}

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from emopipe.files import by_stem
 from emopipe.progress import job_log
 from emopipe.stages import fusion
+from emopipe.stems import by_stem
 
 with job_log(snakemake.log[0]):
     # Features are told apart by their backbones and views, whose names their files bear.

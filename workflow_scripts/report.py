@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from emopipe.files import by_stem
 from emopipe.progress import job_log
 from emopipe.stages import report
+from emopipe.stems import by_stem
 
 with job_log(snakemake.log[0]):
     report.run(
