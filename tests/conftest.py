@@ -4,9 +4,15 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
+# Tests run side by side: threads that wait should sleep, not spin. Read when OpenMP is loaded, so set before anything.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import av
 import numpy as np
 import pytest
+import torch
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
