@@ -76,7 +76,12 @@ def _tree_at(stamp: tuple[Path, int, int]) -> ast.Module:
 def _imports(module: str) -> list[str]:
     path = _path(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return _imports_of(_tree(path), package)
+    return _imports_at(_stamp(path), package)
+
+
+@functools.cache
+def _imports_at(stamp: tuple[Path, int, int], package: str) -> list[str]:
+    return _imports_of(_tree_at(stamp), package)
 
 
 def _imports_of(tree: ast.Module, package: str) -> list[str]:

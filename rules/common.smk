@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 from emopipe import scanning
-from emopipe.backbones import learned
+from emopipe.backbones import origin
 from emopipe import config as configs
 from emopipe.config import modality
 from emopipe.errors import EmopipeError
@@ -93,7 +93,7 @@ def source_of(backbone):
 
 def pretrain_is_current(wildcards):
     weights = Path(f"{CACHE}/weights/{wildcards.backbone}.safetensors")
-    return learned.made_by(weights, PLAN.pretrain(wildcards.backbone))
+    return origin.made_by(weights, PLAN.pretrain(wildcards.backbone))
 
 
 def pretrained_weights(wildcards):

@@ -8,16 +8,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from emopipe.backbones.weights import read_metadata, save_state
-from emopipe.errors import WeightsError
-from emopipe.provenance import digest
+from emopipe.backbones.origin import read_metadata
+from emopipe.backbones.weights import save_state
 
 State = dict[str, torch.Tensor]
 
@@ -56,14 +54,6 @@ def load(path: Path) -> Learned:
     folds = [_part(tensors, f"fold{number}.") for number in range(count)]
     axes = [tensors[f"axes{number}"].numpy() for number in range(count)]
     return Learned(_part(tensors, "all."), folds, axes, fold_of)
-
-
-def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
-    """Whether the file exists and was made by this recipe."""
-    try:
-        return read_metadata(path).get("recipe_digest") == digest(recipe)
-    except WeightsError:
-        return False
 
 
 def state_of(module: nn.Module) -> State:

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
+from emopipe.backbones.origin import METADATA, unreadable
 from emopipe.errors import WeightsError
 from emopipe.files import replacing
 
 State = dict[str, torch.Tensor]
 
 _COUNTER = "num_batches_tracked"  # old torch files lack it, and no network here computes with it
-_METADATA = "emopipe"  # one entry for all, as safetensors writes several in random order
 
 
 def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = ()) -> None:
@@ -60,28 +60,14 @@ def save_state(state: Mapping[str, torch.Tensor], path: Path | str, metadata: Ma
     """
     on_cpu = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with replacing(Path(path)) as unfinished:
-        unfinished.write_bytes(to_bytes(on_cpu, {_METADATA: json.dumps(dict(metadata), sort_keys=True)}))
-
-
-def read_metadata(path: Path | str) -> dict[str, str]:
-    """The metadata that `save` wrote; of another program's safetensors file, what that wrote, or nothing.
-
-    Raises:
-        WeightsError: The file is missing or no safetensors file.
-    """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(_unreadable(path, error)) from error
-    return json.loads(metadata[_METADATA]) if _METADATA in metadata else metadata
+        unfinished.write_bytes(to_bytes(on_cpu, {METADATA: json.dumps(dict(metadata), sort_keys=True)}))
 
 
 def _read_safetensors(path: Path) -> State:
     try:
         return load_file(path)
     except safetensors.SafetensorError as error:
-        raise WeightsError(_unreadable(path, error)) from error
+        raise WeightsError(unreadable(path, error)) from error
 
 
 def _read_torch(path: Path) -> State:
@@ -94,7 +80,7 @@ def _read_torch(path: Path) -> State:
             "code; save the network's state_dict() alone, best as .safetensors."
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise WeightsError(_unreadable(path, error)) from error
+        raise WeightsError(unreadable(path, error)) from error
     entries = state.items() if isinstance(state, Mapping) else [("the whole file", state)]
     strays = [key for key, value in entries if not isinstance(value, torch.Tensor)]
     if strays:
@@ -125,7 +111,3 @@ def _refuse_other(module: nn.Module, state: State, path: Path) -> None:
             f"The weights {path} are not of this {type(module).__name__}: {'; '.join(faults)}; use weights "
             "of this network with these options."
         )
-
-
-def _unreadable(path: Path | str, error: Exception) -> str:
-    return f"The weights {path} cannot be read ({error}); fetch the file again, as it may be cut short."

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
-from emopipe.backbones import registry, weights
+from emopipe.backbones import origin, registry, weights
 from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.errors import ConfigError, DeviceError, WeightsError
 
@@ -330,7 +330,7 @@ def test_weights_come_back(linear, tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(linear.state_dict().values(), other.state_dict().values(), strict=True)
     )
-    assert weights.read_metadata(path) == metadata
+    assert origin.read_metadata(path) == metadata
     first = path.read_bytes()
     for _ in range(5):
         weights.save(linear, path, dict(reversed(metadata.items())))
@@ -342,14 +342,14 @@ def test_channels_last_weights_are_written(tmp_path):
     module = network("expression", width=4).to(memory_format=torch.channels_last)
     weights.save(module, tmp_path / "net.safetensors", {})
     weights.load_strict(network("expression", width=4), tmp_path / "net.safetensors")
-    assert weights.read_metadata(tmp_path / "net.safetensors") == {}
+    assert origin.read_metadata(tmp_path / "net.safetensors") == {}
 
 
 def test_another_programs_metadata_is_read(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"format": "pt"})
     save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors")
-    assert weights.read_metadata(tmp_path / "a.safetensors") == {"format": "pt"}
-    assert weights.read_metadata(tmp_path / "b.safetensors") == {}
+    assert origin.read_metadata(tmp_path / "a.safetensors") == {"format": "pt"}
+    assert origin.read_metadata(tmp_path / "b.safetensors") == {}
 
 
 def test_torch_files_load_without_counters_and_without_a_head(linear, tmp_path):
@@ -365,7 +365,7 @@ def test_missing_weights_say_what_where_and_how(linear, tmp_path):
     with pytest.raises(WeightsError, match=r"none\.pth of Sequential are missing; put a .* there \(download .*correct"):
         weights.load_strict(linear, tmp_path / "none.pth")
     with pytest.raises(WeightsError, match=r"none\.safetensors cannot be read"):
-        weights.read_metadata(tmp_path / "none.safetensors")
+        origin.read_metadata(tmp_path / "none.safetensors")
 
 
 def test_anothers_weights_name_the_first_of_each_fault(linear, tmp_path):

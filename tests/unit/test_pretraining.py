@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from emopipe import folds
-from emopipe.backbones import learned, registry
+from emopipe.backbones import learned, origin, registry
 from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.backbones.weights import save
 from emopipe.faces.crops import read_crops
@@ -158,8 +158,8 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     weights, run = tmp_path / "w.safetensors", {"device": "cpu", "threads": 1}
     pretrain.run(recipe, tmp_path / "clips.csv", [tmp_path / "0.h5"], weights, tmp_path / "h.csv", start=None, **run)
 
-    assert learned.made_by(weights, recipe)
-    assert not learned.made_by(weights, recipe | {"stage": "other"})
+    assert origin.made_by(weights, recipe)
+    assert not origin.made_by(weights, recipe | {"stage": "other"})
     result = learned.load(weights)
     assert set(result.fold_of) == set(names[:10]) - {"c3"}  # c3 has neither face nor sound
     history = pd.read_csv(tmp_path / "h.csv")
