@@ -125,6 +125,11 @@ class Config(Options):
     comparisons: list[Comparison] = Field(default_factory=list)
     """Pairs of models whose difference the tables give; fused models and ensembles are compared anyway."""
 
+    @property
+    def every_ensemble(self) -> dict[str, EnsembleBlock]:
+        """The run's answer, called `ensemble`, and the others."""
+        return {"ensemble": self.ensemble, **self.ensembles}
+
 
 def read(path: Path) -> dict[str, Any]:
     """A config file's keys and values, unchecked. Raises ConfigError where it is no YAML of keys and values."""
@@ -217,11 +222,11 @@ def _check_ensembles(config: Config) -> None:
             raise ConfigError(
                 f"ensembles.{name}: an ensemble's name should begin with ensemble_; call it ensemble_{name}."
             )
-    for name, block in {"ensemble": config.ensemble, **config.ensembles}.items():
+    for name, block in config.every_ensemble.items():
         where = name if name == "ensemble" else f"ensembles.{name}"
         for member in block.members or ():
             _known(f"{where}.members", member, config.models)
-    names = [*config.models, "ensemble", *config.ensembles]
+    names = [*config.models, *config.every_ensemble]
     for number, comparison in enumerate(config.comparisons):
         _known(f"comparisons.{number}.model", comparison.model, names)
         _known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])

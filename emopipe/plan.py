@@ -114,8 +114,7 @@ class Plan:
             for name, block in self.config.models.items()
             if name not in self.models
         }
-        ensembles = {"ensemble": self.config.ensemble, **self.config.ensembles}
-        for name, block in ensembles.items():
+        for name, block in self.config.every_ensemble.items():
             gone = [member for member in block.members or self.config.models if member not in self.models]
             if gone and name in self.ensembles:
                 why[f"{name} (whole)"] = f"Not run: it lacks {', '.join(gone)}; the row {name} is of the others."

@@ -17,7 +17,7 @@ rule fusion:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=6000,
+        mem_mb=4000,
     params:
         recipe=lambda w: PLAN.fusion(w.model),
     script:

@@ -91,9 +91,10 @@ def predict(data: Data, networks: Sequence[Trained], rows: Sequence[np.ndarray])
     for groups in _programs(data, members, seen):
         numbers = [number for group in groups for number in group]
         stack = Stack.of([networks[n].state for n in numbers], data, [members[n] for n in numbers], len(groups))
-        passes = max(data.views.values()) if members[numbers[0]].options.augment else 1
+        options = members[numbers[0]].options
+        passes = max(data.views.values()) if options.augment else 1
         asked = [_long_first(data, rows[group[0]]) for group in groups]
-        mean = sum(_probabilities(data, stack, asked, view) for view in range(passes)) / passes  # (M, R, K)
+        mean = sum(_probabilities(data, stack, asked, view, options) for view in range(passes)) / passes  # (M, R, K)
         for place, number in enumerate(numbers):
             order = asked[place // len(groups[0])].argsort()[rows[number].argsort().argsort()]
             found[number] = mean[place][order]
@@ -148,7 +149,7 @@ class _Best:
 def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member], epoch: int) -> torch.Tensor:
     """Mean negative log-likelihood (M,) float64 of the clips held out for stopping; where there are none, it falls."""
     rows = [member.stop for member in seeing]
-    probabilities = _probabilities(data, stack, rows, view=0)  # (M, R, K)
+    probabilities = _probabilities(data, stack, rows, 0, seeing[0].options)  # (M, R, K)
     each = len(probabilities) // len(rows)
     losses = []
     for number, p in enumerate(probabilities):
@@ -158,11 +159,14 @@ def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member], epoch: in
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def _probabilities(data: Data, stack: Stack, rows: Sequence[np.ndarray], view: int) -> np.ndarray:
+def _probabilities(
+    data: Data, stack: Stack, rows: Sequence[np.ndarray], view: int, options: FusionOptions
+) -> np.ndarray:
     """(M, R, K) float64 for the clips that each group of networks is asked about; lines beyond these mean nothing."""
     stack.train(False)
     table, _ = padded(rows, data.targets.device)  # (G, R)
-    size = max(1, PREDICT_BYTES // max(1, _bytes_of(data, 1) * len(table)))
+    shared, own = _bytes_of(data, 1) * len(table), _own_bytes(data, 1, options, whole=True) * len(stack.keys)
+    size = max(1, min(PREDICT_BYTES // max(1, shared), OWN_BYTES // own))  # clips at once
     parts = [stack(data.whole(part, view)).double().softmax(-1).cpu() for part in table.split(size, dim=1)]
     return torch.cat(parts, 1).numpy()
 
@@ -200,16 +204,14 @@ def _shape(member: Member) -> tuple[object, ...]:
     return repr(sorted(options.items())), repr(sorted(used.items())), member.steps
 
 
-def _own_bytes(data: Data, clips: int, options: FusionOptions) -> int:
-    """Bytes that one network keeps for its own gradients: tokens and attention maps, where it has any."""
-    total = 0
+def _own_bytes(data: Data, clips: int, options: FusionOptions, *, whole: bool = False) -> int:
+    """Bytes that one network keeps for itself, tokens and attention maps, where it has any; `whole`: of whole clips."""
+    total, drawn = 0, None if whole else options
+    others = sum(_vectors(features, drawn) for features in data.streams.values())
     for stream, features in data.streams.items():
         kind = options.face_attention if data.modalities[stream] == "face" else options.audio_attention
-        vectors = _vectors(features, options)
+        vectors = _vectors(features, drawn)
         if kind == "multihead" or options.fusion == "crossmodal":
-            others = sum(
-                min(max(1, int(f.length.max())), options.frames or MOST_VECTORS) for f in data.streams.values()
-            )
             total += clips * vectors * (20 * options.hidden + 4 * options.heads * others)
         elif kind == "patch":
             total += clips * vectors * 3 * options.hidden
@@ -220,11 +222,11 @@ def _bytes_of(data: Data, clips: int, options: FusionOptions | None = None) -> i
     """Bytes of so many clips' vectors, padded to the longest; with options, as a training step draws them."""
     total = 0
     for features in data.streams.values():
-        longest = _vectors(features, options) if options else max(1, int(features.length.max()))
-        total += clips * longest * features.x.shape[1] * features.x.element_size()
+        total += clips * _vectors(features, options) * features.x.shape[1] * features.x.element_size()
     return total
 
 
-def _vectors(features: Features, options: FusionOptions) -> int:
-    """The most vectors that a training step draws of a clip."""
-    return min(max(1, int(features.length.max())), options.frames or MOST_VECTORS)
+def _vectors(features: Features, options: FusionOptions | None) -> int:
+    """The most vectors that any clip has; with options, that a training step draws of it."""
+    longest = max(1, int(features.length.max()))
+    return min(longest, options.frames or MOST_VECTORS) if options else longest

@@ -85,14 +85,13 @@ def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    drawn = ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
     kind, folds = recipe["protocol"]["kind"], recipe["protocol"]["folds"]
     notes = [
         "Accuracy, UAR and macro F1 are over all clips of the split, those without any vector included; coverage is "
         "the share of clips that the model had anything to go by. Intervals: percentile bootstrap, "
-        f"{RESAMPLES} samples, drawn by {drawn}. A model is the mean of its seeds' probabilities; over seeds: mean and "
-        "standard deviation of the single seeds, which vary initial weights, dropout, hidden modalities and mixup, not "
-        "the order of clips. An ensemble's seed combines its members' networks of that seed.",
+        f"{RESAMPLES} samples, drawn by {_drawn(table)}. A model is the mean of its seeds' probabilities; over seeds: "
+        "mean and standard deviation of the single seeds, which vary initial weights, dropout, hidden modalities and "
+        "mixup, not the order of clips. An ensemble's seed combines its members' networks of that seed.",
         f"ECE: expected calibration error, {BINS} bins. p: McNemar's exact test against the model (no ensemble) that "
         "is best on the same split. Out of fold: accuracy on the clips learned from, each predicted by networks that "
         f"left out its fold (protocol {kind}, {folds} folds).",
@@ -115,15 +114,19 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    drawn = ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
     return _paragraphs(
         [
             "Points of accuracy on the same clips, with the 95 % interval of a paired bootstrap "
-            f"({RESAMPLES} samples, drawn by {drawn}); over seeds: mean and standard deviation of the differences of "
-            "equal seeds. Fused models stand against the single modality, ensembles against the single model, that is "
-            "best on the reported split itself: the hardest one to beat."
+            f"({RESAMPLES} samples, drawn by {_drawn(table)}); over seeds: mean and standard deviation of the "
+            "differences of equal seeds. Fused models stand against the single modality, ensembles against the single "
+            "model, that is best on the reported split itself: the hardest one to beat."
         ]
     )
+
+
+def _drawn(table: pd.DataFrame) -> str:
+    """What the bootstrap of a table drew: clips or subjects."""
+    return ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
 
 
 def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
