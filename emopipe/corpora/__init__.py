@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "afew": "emopipe.corpora.afew",
     "cremad": "emopipe.corpora.cremad",
     "demo": "emopipe.corpora.demo",
+    "emodb": "emopipe.corpora.emodb",
     "folder": "emopipe.corpora.folder",
     "ravdess": "emopipe.corpora.ravdess",
     "table": "emopipe.corpora.tabular",

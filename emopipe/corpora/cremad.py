@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -15,17 +16,22 @@ from emopipe.corpora.table import from_rows
 _NAME = re.compile(
     r"(?P<subject>\d{4})_(?P<sentence>[A-Z]{3})_(?P<label>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX?)"
 )
+# Sound is in AudioWAV/ and once more, under the same names, in AudioMP3/.
+_FILES: dict[str, frozenset[str]] = {"video": VIDEO, "audio": frozenset({".wav"})}
 
 
 class CorpusOptions(splits.SplitOptions):
-    """How CREMA-D is split."""
+    """Which of CREMA-D's files are taken, and how they are split."""
+
+    modality: Literal["video", "audio"] = "video"
+    """Each clip comes as video with sound (VideoFlash) and as sound alone (AudioWAV): which one is taken."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """The clip table of the videos at any depth below root, with sentence and level.
+    """The clip table of the videos or .wav files at any depth below root, with sentence and level.
 
     Raises:
-        CorpusError: there is no video, or one is not named as CREMA-D names its files.
+        CorpusError: there is no such file, or one is not named as CREMA-D names its files.
     """
-    rows = parsed(root, media_files(root, VIDEO), _NAME, "CREMA-D", "1001_DFA_ANG_XX")
+    rows = parsed(root, media_files(root, _FILES[options.modality]), _NAME, "CREMA-D", "1001_DFA_ANG_XX")
     return splits.assign(with_labels(from_rows(rows)), options)

@@ -1,6 +1,7 @@
 """Scans of made trees of empty files: the adapters read names, never media."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,13 @@ def test_kinds_are_loaded_only_when_asked_for():
     assert done.stdout.split() == []
 
 
+def test_every_kind_is_told_in_the_config():
+    from emopipe.config import CorpusBlock  # here: adapters know nothing of configs
+
+    told = CorpusBlock.model_fields["kind"].description
+    assert set(re.findall(r"\w+", told.partition(":")[2])) - {"or"} == set(corpora.KINDS)
+
+
 def test_unknown_kind_and_missing_root(tmp_path):
     with pytest.raises(CorpusError, match=r"kind 'afwe' is unknown.*did you mean afew\?"):
         corpora.options_class("afwe")
@@ -57,7 +65,7 @@ def test_unknown_kind_and_missing_root(tmp_path):
         scan("afew", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("kind", ["cremad", "folder", "ravdess"])
+@pytest.mark.parametrize("kind", ["cremad", "emodb", "folder", "ravdess"])
 def test_empty_corpus_is_told(root, kind):
     with pytest.raises(CorpusError, match=r"found in .*expected.*check corpus_root"):
         scan(kind, root)
@@ -246,6 +254,64 @@ def test_cremad_misnamed(root):
 def test_cremad_real_has_too_few_clips_for_val():
     table = scan("cremad", shared("crema_d"))
     assert len(table) == 6 and set(table["split"]) == {"train"}
+
+
+def test_cremad_sound_alone(root):
+    touch(root, *(f"AudioWAV/{s}_IEO_SAD_HI.wav" for s in range(1001, 1006)), "AudioMP3/1001_IEO_SAD_HI.mp3")
+    touch(root, "VideoFlash/1001_IEO_SAD_HI.flv")
+    table = scan("cremad", root, modality="audio")
+    assert table["path"].tolist() == [f"AudioWAV/{s}_IEO_SAD_HI.wav" for s in range(1001, 1006)]
+    assert set(table["label"]) == {"Sad"} and set(table["split"]) == {"train", "val"}
+    assert scan("cremad", root)["path"].tolist() == ["VideoFlash/1001_IEO_SAD_HI.flv"]
+    with pytest.raises(ValidationError, match="'video' or 'audio'"):
+        scan("cremad", root, modality="av")
+
+
+def test_cremad_without_sound_files(root):
+    touch(root, "VideoFlash/1001_IEO_SAD_HI.flv")
+    with pytest.raises(CorpusError, match=r"No clips of CREMA-D were found .*check corpus_root and the corpus options"):
+        scan("cremad", root, modality="audio")
+
+
+# EMO-DB
+
+
+def test_emodb_names_and_splits(root):
+    speakers = ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")
+    touch(root, *(f"wav/{s}a01{letter}a.wav" for s in speakers for letter in "WLEAFTN"), "wav/16b10Wb.wav")
+    touch(root, "erkennung.txt", "lablaut/03a01Fa.lablaut")
+    table = scan("emodb", root)
+    assert len(table) == 61  # less ten of boredom
+    assert table.iloc[2].to_dict() == {
+        "clip": "03a01Fa",
+        "path": "wav/03a01Fa.wav",
+        "split": table["split"][2],
+        "label": "Happy",
+        "subject": "03",
+        "text": "a01",
+        "version": "a",
+    }
+    assert column(table[table["subject"] == "16"], "label") == {
+        "16a01Aa": "Fear",
+        "16a01Ea": "Disgust",
+        "16a01Fa": "Happy",
+        "16a01Na": "Neutral",
+        "16a01Ta": "Sad",
+        "16a01Wa": "Angry",
+        "16b10Wb": "Angry",
+    }
+    assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 8, "val": 2}
+    listed = scan("emodb", root, val_subjects=["03"], test_subjects=["16"])
+    assert listed.groupby("subject")["split"].first().tolist() == ["val", *["train"] * 8, "test"]
+
+
+def test_emodb_errors(root):
+    touch(root, "03a01La.wav")
+    with pytest.raises(CorpusError, match=r"All 1 recordings in .* are of boredom, which is none of the seven"):
+        scan("emodb", root)
+    touch(root, "03a01Fa.wav", "03a01Xa.wav", "take.wav")
+    with pytest.raises(CorpusError, match=r"files 03a01Xa\.wav, take\.wav in .* not named as EMO-DB .*03a01Fa"):
+        scan("emodb", root)
 
 
 # Folders

@@ -1,0 +1,865 @@
+"""Corpora of stills as they are distributed, a few pictures each; what is wrong with one is told in a sentence."""
+
+import io
+import logging
+import subprocess
+import sys
+import zipfile
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from emopipe import stills
+from emopipe.errors import CorpusError
+from emopipe.labels import CLASSES
+from emopipe.stills.archive import DEEPEST, Archive, decode
+from emopipe.stills.base import Stills
+from emopipe.stills.ferplus import EMOTIONS, NO_EMOTION, shares
+from emopipe.stills.listed import cropped
+from emopipe.stills.merge import merged
+
+ANGRY, DISGUST, FEAR, HAPPY, NEUTRAL, SAD, SURPRISE = range(7)
+
+
+def png(level=0, size=(4, 4)):
+    """A picture of `size` (height, width) of one grey."""
+    return cv2.imencode(".png", np.full((*size, 3), level, np.uint8))[1].tobytes()
+
+
+def ramp(size=(20, 30)):
+    """A picture whose blue is its column and whose green is its row."""
+    rows, columns = np.indices(size)
+    return cv2.imencode(".png", np.stack([columns, rows, 0 * rows], axis=2).astype(np.uint8))[1].tobytes()
+
+
+def npy(value):
+    file = io.BytesIO()
+    np.save(file, np.array(value))
+    return file.getvalue()
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+@pytest.fixture(params=["folder", "zip"])
+def packed(request, tmp_path):
+    """Writes files {path: content} into a folder or a zip file, and gives its path."""
+
+    def pack(files):
+        if request.param == "folder":
+            (tmp_path / "corpus").mkdir(exist_ok=True)
+            return write(tmp_path / "corpus", files)
+        with zipfile.ZipFile(tmp_path / "corpus.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return tmp_path / "corpus.zip"
+
+    return pack
+
+
+def read(kind, path, **options):
+    return stills.read(kind, path, stills.options_class(kind).model_validate(options))
+
+
+def table(found, *columns):
+    return list(found.table[list(columns)].itertuples(index=False, name=None))
+
+
+def labels(found):
+    assert found.targets.dtype == np.float32 and set(np.unique(found.targets)) <= {0, 1}
+    assert (found.targets.sum(1) == 1).all()
+    return [CLASSES[number] for number in found.targets.argmax(1)]
+
+
+def level(picture):
+    """The grey of a picture of one grey."""
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and len(np.unique(picture)) == 1
+    return int(picture.flat[0])
+
+
+# The registry
+
+
+def test_kinds_are_loaded_only_when_asked_for():
+    code = "import sys, emopipe.stills as s; print(*[m for m in s.KINDS.values() if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("kind", stills.KINDS)
+def test_every_kind_has_options_and_refuses_unknown_ones(kind):
+    assert stills.options_class(kind)().labels == {}
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        stills.options_class(kind)(classes=7)
+
+
+@pytest.mark.parametrize("kind", stills.KINDS)
+def test_an_empty_or_missing_corpus_is_told(kind, tmp_path, packed):
+    with pytest.raises(CorpusError, match=r"nowhere do not exist: correct the path"):
+        read(kind, tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match=r"corpus.*(put it there|check the path)\.$"):
+        read(kind, packed({}))
+
+
+@pytest.mark.parametrize("kind", stills.KINDS)
+def test_a_file_that_is_no_zip_is_told(kind, tmp_path):
+    (tmp_path / "stills.rar").write_bytes(b"Rar!")
+    with pytest.raises(CorpusError, match=r"stills\.rar is neither a folder nor a readable zip file .*: name the"):
+        read(kind, tmp_path / "stills.rar")
+
+
+def test_unknown_kind():
+    with pytest.raises(CorpusError, match=r"kind of stills 'ferpuls' is unknown.*did you mean ferplus\?"):
+        stills.options_class("ferpuls")
+
+
+# Archives
+
+
+def test_pictures_and_hidden_files(packed):
+    files = {"b/2.JPG": b"", "a/1.png": b"", "a/notes.txt": b"", "__MACOSX/a/._1.png": b"", ".thumbs/x.png": b""}
+    assert Archive(packed(files)).pictures() == ["a/1.png", "b/2.JPG"]
+
+
+def test_zip_names_are_read_as_paths(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("./a//1.png", "/etc/2.png", "../3.png", "a/"):
+            archive.writestr(name, png(7))
+    inside = Archive(tmp_path / "x.zip")
+    assert inside.pictures() == ["a/1.png"] and level(inside.picture("a/1.png")) == 7
+
+
+def test_find_takes_the_least_deep_file(packed):
+    deep = "/".join("d" * DEEPEST)
+    archive = Archive(packed({f"{deep}/x.txt": "", "b/label/x.txt": "", "a/label/x.txt": "", f"{deep}/y.txt": ""}))
+    assert archive.find("x.txt") == archive.find("label/x.txt") == "a/label/x.txt"
+    assert archive.find("y.txt") == f"{deep}/y.txt"
+    assert archive.find("abel/x.txt") is None and archive.find("label") is None
+
+
+def test_folders_are_searched_only_so_deep(tmp_path):
+    write(tmp_path, {"/".join("d" * (DEEPEST + 1)) + "/x.txt": "", ".hidden/y.txt": ""})
+    assert Archive(tmp_path).find("x.txt") is None and Archive(tmp_path).find("y.txt") is None
+
+
+@pytest.mark.parametrize("key", ["../secret.png", "a/../../secret.png", "/etc/passwd"])
+def test_nothing_outside_is_read(packed, tmp_path, key):
+    archive = Archive(packed({"a/1.png": png()}))
+    (tmp_path / "secret.png").write_bytes(png())
+    for ask in (archive.read, archive.picture, archive.has, archive.find):
+        with pytest.raises(CorpusError, match=r"leads out of .*names only files inside of it: correct the list"):
+            ask(key)
+
+
+@pytest.mark.parametrize("key", ["a/2.png", "a", "", "nul\0.png", "x" * 300])
+def test_a_file_that_is_not_there_is_told(packed, key):
+    archive = Archive(packed({"a/1.png": png()}))
+    assert not archive.has(key)
+    with pytest.raises(CorpusError, match=r"corpus.* cannot be read \(.*\): restore it\."):
+        archive.picture(key)
+
+
+def test_a_damaged_or_locked_zip_member_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(range(256)) * 40)
+        archive.writestr("b.png", png())
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[60:80] = b"\xff" * 20  # inside of a.png
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1  # b.png's flag of encryption, in the directory
+    (tmp_path / "x.zip").write_bytes(content)
+    for key in ("a.png", "b.png"):
+        with pytest.raises(CorpusError, match=rf"{key} in .*x\.zip cannot be read \(.+\): restore it\."):
+            Archive(tmp_path / "x.zip").read(key)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", png()[:20]])
+def test_what_is_no_picture_is_empty(packed, content):
+    archive = Archive(packed({"1.png": content}))
+    assert archive.picture("1.png").shape == (0, 0, 3) and archive.picture("1.png").dtype == np.uint8
+
+
+def test_a_header_that_claims_too_much_is_no_picture():
+    content = bytearray(png())
+    content[16:24] = b"\x7f\xff\xff\xff" * 2  # width and height
+    assert decode(bytes(content)).size == 0
+
+
+def test_pictures_are_bgr(packed):
+    colour = np.full((3, 5, 3), (10, 20, 30), np.uint8)
+    path = packed({"happy/1.png": cv2.imencode(".png", colour)[1].tobytes(), "sad/2.png": png(9)})
+    found = read("folder", path)
+    assert found.picture("happy/1.png").shape == (3, 5, 3)
+    np.testing.assert_array_equal(found.picture("happy/1.png"), colour)
+
+
+# Stills
+
+
+def few():
+    """Four stills: train angry, val disgust, train fear, val half happy and half neutral."""
+    targets = np.zeros((4, 7), np.float32)
+    targets[range(3), range(3)] = 1
+    targets[3, 3:5] = 0.5
+    rows = {"key": list("abcd"), "split": ["train", "val"] * 2, "subject": ["1", "1", "2", ""]}
+    return Stills(pd.DataFrame(rows), targets, lambda key: np.full((2, 2, 3), ord(key), np.uint8))
+
+
+def test_splits_are_chosen_by_name():
+    found = few()
+    assert len(found) == 4 and found.of([]) is found
+    assert table(found.of(["val"]), "key") == [("b",), ("d",)]
+    np.testing.assert_array_equal(found.of(["val"]).targets, found.targets[[1, 3]])
+    with pytest.raises(CorpusError, match=r"no split 'test' among the stills' splits \(train, val\): name one"):
+        found.of(["test"])
+
+
+def test_rows_are_chosen_by_mask_or_number():
+    found = few()
+    assert table(found.rows(np.array([True, False, False, True])), "key") == [("a",), ("d",)]
+    backwards = found.rows(np.array([3, 0]))
+    assert table(backwards, "key", "subject") == [("d", ""), ("a", "1")] and list(backwards.table.index) == [0, 1]
+    np.testing.assert_array_equal(backwards.targets, found.targets[[3, 0]])
+    assert len(found.rows(np.array([], int))) == 0
+
+
+def test_labels_say_what_classes_count_as(packed):
+    path = packed({f"{name}/1.png": png() for name in ("Happiness", "Contempt", "sleepy", "sad")})
+    with pytest.raises(CorpusError, match=r"The class 'sleepy' of .* is unknown \(expected one of Angry"):
+        read("folder", path)
+    assert labels(read("folder", path, labels={"sleepy": ""})) == ["Happy", "Sad"]
+    found = read("folder", path, labels={"SLEEPY": "neutral", "contempt": "Disgust", "sad": ""})
+    assert table(found, "key") == [("Contempt/1.png",), ("Happiness/1.png",), ("sleepy/1.png",)]
+    assert labels(found) == ["Disgust", "Happy", "Neutral"]
+
+
+def test_labels_that_cannot_be_meant_are_refused(packed):
+    path = packed({"happy/1.png": png(), "contempt/2.png": png()})
+    with pytest.raises(ValidationError, match=r"'hapy' is unknown .*did you mean Happy\? Give an empty text"):
+        read("folder", path, labels={"contempt": "hapy"})
+    with pytest.raises(CorpusError, match=r"says what 'contemt' counts as, but .* has the classes contempt, happy: c"):
+        read("folder", path, labels={"contemt": "Disgust"})
+    with pytest.raises(CorpusError, match=r"no still of one of the seven classes \(found: contempt, happy\)"):
+        read("folder", path, labels={"happy": ""})
+
+
+# Folders
+
+
+def test_folders_of_classes(packed):
+    found = read("folder", packed({"ANGER/b.png": png(1), "ANGER/a.jpg": png(2), "joy/1.bmp": png(3), "x.txt": ""}))
+    assert table(found, "key", "split", "subject") == [
+        ("ANGER/a.jpg", "", ""),
+        ("ANGER/b.png", "", ""),
+        ("joy/1.bmp", "", ""),
+    ]
+    assert labels(found) == ["Angry", "Angry", "Happy"] and level(found.picture("ANGER/a.jpg")) == 2
+
+
+def test_folders_of_splits_below_others(packed):
+    names = ("Training/happy/1.png", "Training/sad/2.png", "validation/happy/3.png", "clips/sad/4.png")
+    found = read("folder", packed({f"top/corpus/{name}": png() for name in names}))
+    assert [split for (split,) in table(found, "split")] == ["train", "train", "clips", "val"]
+    assert labels(found) == ["Happy", "Sad", "Sad", "Happy"]
+
+
+@pytest.mark.parametrize("classes", [("happy",), ("happy", "sad")])
+def test_one_split_alone_is_one_too(packed, classes):
+    found = read("folder", packed({f"data/train/{name}/1.png": png() for name in classes}))
+    assert set(found.table["split"]) == {"train"} and len(found.of(["train"])) == len(classes)
+
+
+@pytest.mark.parametrize(
+    ("names", "odd"),
+    [
+        (("happy/1.png", "train/sad/2.png"), r"happy/1\.png"),
+        (("happy/1.png", "2.png"), r"2\.png"),
+        (("a/b/happy/1.png", "c/b/sad/2.png"), r"a/b/happy/1\.png, c/b/sad/2\.png"),
+    ],
+)
+def test_pictures_that_lie_otherwise_are_told(packed, names, odd):
+    with pytest.raises(CorpusError, match=rf"The pictures {odd} in .* do not lie as the others do.*: move them there"):
+        read("folder", packed({name: png() for name in names}))
+
+
+def test_a_picture_that_vanishes_is_told(tmp_path):
+    found = read("folder", write(tmp_path, {"happy/1.png": png(), "sad/2.png": png()}))
+    (tmp_path / "happy/1.png").unlink()
+    with pytest.raises(CorpusError, match=r"happy/1\.png in .* cannot be read \(there is no such file\): restore it"):
+        found.picture("happy/1.png")
+
+
+def test_fer2013_as_folders(shared):
+    found = read("fer2013", shared / "data" / "fer2013.zip")
+    assert found.table["split"].value_counts().to_dict() == {"train": 24_333, "clips": 4_376, "val": 3_589}
+    assert found.table["key"].is_unique and (found.targets.sum(1) == 1).all()
+    held_out = found.of(["val"])
+    # PublicTest's counts, as published
+    assert dict(zip(CLASSES, held_out.targets.sum(0).astype(int), strict=True)) == {
+        "Angry": 467,
+        "Disgust": 56,
+        "Fear": 496,
+        "Happy": 895,
+        "Neutral": 607,
+        "Sad": 653,
+        "Surprise": 415,
+    }
+    picture = held_out.picture(held_out.table["key"][0])
+    assert picture.shape == (48, 48, 3) and picture.std() > 5
+
+
+# FER2013's CSV
+
+
+def fer_pixels(number):
+    return " ".join([str(number)] * 48 * 48)
+
+
+def fer_csv(rows, header="emotion,pixels,Usage"):
+    return "\n".join([header, *(f"{emotion},{pixels},{usage}" for emotion, pixels, usage in rows)]) + "\n"
+
+
+FER = (
+    (0, fer_pixels(10), "Training"),
+    (6, fer_pixels(20), "PublicTest"),
+    (3, fer_pixels(30), "PrivateTest"),
+    (4, "1 2 3", "Training"),
+)
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv"])
+def test_fer2013_csv_in_a_folder_or_zip(packed, name):
+    found = read("fer2013", packed({name: fer_csv(FER)}))
+    assert table(found, "key", "split") == [
+        ("00000", "train"),
+        ("00001", "val"),
+        ("00002", "test"),
+        ("00003", "train"),
+    ]
+    assert labels(found) == ["Angry", "Neutral", "Happy", "Sad"]
+    assert found.picture("00001").shape == (48, 48, 3) and level(found.picture("00001")) == 20
+    assert found.picture("00003").shape == (0, 0, 3)
+    with pytest.raises(CorpusError, match=r"no still '9' in the list"):
+        found.picture("9")
+
+
+def test_fer2013_csv_as_kaggle_spaces_it(tmp_path):
+    rows = [f"{emotion}, {usage}, {pixels}" for emotion, pixels, usage in FER]
+    write(tmp_path, {"my.csv": "\ufeff" + "\r\n".join(["emotion, Usage, pixels", *rows, ""])})
+    found = read("fer2013", tmp_path / "my.csv", labels={"sad": ""})
+    assert labels(found) == ["Angry", "Neutral", "Happy"] and level(found.picture("00002")) == 30
+
+
+@pytest.mark.parametrize("pixels", ["", "nan " * 2304, "256 " * 2304, "-1 " * 2304, "1.5 " * 2304, "1 " * 2303])
+def test_fer2013_pixels_that_are_none(tmp_path, pixels):
+    write(tmp_path, {"fer2013.csv": fer_csv([*FER, (0, pixels, "Training")])})
+    assert read("fer2013", tmp_path).picture("00004").shape == (0, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"lacks the columns emotion, pixels, Usage, and found were none: check the path"),
+        ("emotion,pixels\n0,1\n", r"lacks the columns Usage, and found were emotion, pixels: check the path"),
+        (fer_csv([*FER, (7, "1", "Training")]), r"Line 6 of .* has '7' as emotion, where a whole number from 0 to 6"),
+        (fer_csv([("x", "1", "Training"), ("", "1", "Training")]), r"Line 2 .* 'x' as emotion \(and 1 more lines"),
+        (fer_csv([(0, "1", "Train")]), r"Line 2 .* has 'Train' as Usage, where one of Training, PublicTest, Priv"),
+        (fer_csv(FER) + "1,2\n1\n", r"should have 3 cells in every line, but not so its lines 6, 7: check"),
+        (b"emotion,pixels,Usage\n\xff\xfe,1,Training\n", r"is no CSV in UTF-8 .*: check the path, or fetch it again"),
+        ('emotion,pixels,Usage\n0,"1,Training\n', r"is no CSV in UTF-8 \(unexpected end of data\)"),
+    ],
+)
+def test_fer2013_csv_that_is_wrong(tmp_path, text, message):
+    write(tmp_path, {"fer2013.csv": text})
+    with pytest.raises(CorpusError, match=r"fer2013\.csv in ") as error:
+        read("fer2013", tmp_path / "fer2013.csv")
+    assert pytest.raises(CorpusError, match=message).matches(error.value), error.value
+
+
+# FER+
+
+HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+# Rows as they are in the published list, and what they should become.
+PLUS = (
+    ("Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0", {NEUTRAL: 4 / 9, ANGRY: 3 / 9, DISGUST: 2 / 9}),
+    ("Training,fer0000001.png,6,0,1,1,0,0,0,0,2,0", {NEUTRAL: 1}),
+    ("Training,,0,0,0,0,0,0,0,0,0,10", None),
+    ("PublicTest,fer0000219.png,3,3,0,0,0,0,0,4,0,0", None),
+    ("PublicTest,fer0000009.png,0,0,6,0,0,0,4,0,0,0", {SURPRISE: 0.6, FEAR: 0.4}),
+    ("PrivateTest,fer0000294.png,3,0,0,0,4,0,0,3,0,0", {NEUTRAL: 3 / 7, ANGRY: 4 / 7}),
+    ("PrivateTest,fer0000307.png,4,0,0,3,0,0,0,0,3,0", {NEUTRAL: 4 / 7, SAD: 3 / 7}),
+)
+PLUS_CSV = "\n".join([HEADER, *(row for row, _ in PLUS), ""])
+PLUS_FER = fer_csv([(0, fer_pixels(10 * n), row.partition(",")[0]) for n, (row, _) in enumerate(PLUS)])
+PLUS_KEYS = [
+    ("FER2013Train/fer0000000.png", "train"),
+    ("FER2013Train/fer0000001.png", "train"),
+    ("FER2013Valid/fer0000009.png", "val"),
+    ("FER2013Test/fer0000294.png", "test"),
+    ("FER2013Test/fer0000307.png", "test"),
+]
+PLUS_LEVELS = [0, 10, 40, 50, 60]
+
+
+def plus_files(prefix=""):
+    """The pictures as the authors' script writes them."""
+    levels = zip(PLUS_KEYS, PLUS_LEVELS, strict=True)
+    return {f"{prefix}{key}": png(level, (48, 48)) for (key, _), level in levels}
+
+
+@pytest.mark.parametrize(
+    "beside", [{"fer2013.csv": PLUS_FER}, {"fer2013/fer2013.csv": PLUS_FER}, plus_files(), plus_files("data/")]
+)
+def test_ferplus_votes_are_soft_targets(packed, beside):
+    found = read("ferplus", packed({"fer2013new.csv": PLUS_CSV, **beside}))
+    assert table(found, "key", "split") == PLUS_KEYS and set(found.table["subject"]) == {""}
+    expected = np.zeros((5, 7))
+    for row, votes in zip(expected, (votes for _, votes in PLUS if votes), strict=True):
+        row[list(votes)] = list(votes.values())
+    assert found.targets.dtype == np.float32
+    np.testing.assert_allclose(found.targets, expected, atol=1e-6)
+    assert [level(found.picture(key)) for key, _ in PLUS_KEYS] == PLUS_LEVELS
+    with pytest.raises(CorpusError, match="no still 'x'"):
+        found.picture("x")
+
+
+def test_ferplus_labels(packed):
+    path = packed({"fer2013new.csv": PLUS_CSV, "fer2013.csv": PLUS_FER})
+    found = read("ferplus", path, labels={"contempt": "Disgust", "neutral": ""})
+    targets = dict(zip(found.table["key"], found.targets, strict=True))
+    assert set(targets) == {  # neutral has the most votes of all others
+        "FER2013Valid/fer0000219.png",
+        "FER2013Valid/fer0000009.png",
+        "FER2013Test/fer0000294.png",
+    }
+    contempt = targets["FER2013Valid/fer0000219.png"]
+    np.testing.assert_allclose(contempt[[HAPPY, DISGUST]], [3 / 7, 4 / 7], atol=1e-6)
+    with pytest.raises(CorpusError, match=r"says what 'nf2' counts as, but fer2013new\.csv in"):
+        read("ferplus", path, labels={"nf2": "Sad"})
+    with pytest.raises(CorpusError, match="no still of one of the seven classes"):
+        read("ferplus", path, labels=dict.fromkeys(EMOTIONS, ""))
+
+
+def test_ferplus_rules():
+    classes = dict(zip(EMOTIONS, ("Neutral", "Happy", "Surprise", "Sad", "Angry", "Disgust", "Fear", ""), strict=True))
+    classes |= dict.fromkeys(NO_EMOTION, "")
+    counts = np.array(
+        [
+            [1, 1, 1, 1, 1, 1, 1, 1, 1, 1],  # nothing but outliers
+            [5, 0, 0, 0, 0, 0, 0, 0, 5, 0],  # as many unknown as neutral
+            [4, 0, 0, 0, 0, 0, 0, 0, 6, 0],  # mostly unknown
+            [4, 0, 0, 0, 0, 0, 0, 0, 0, 6],  # mostly no face
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ]
+    )
+    found = shares(counts, classes)
+    assert found.sum(1).tolist() == [0, 1, 0, 0, 0] and found[1, NEUTRAL] == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"fer2013.csv": PLUS_FER}, r"holds no fer2013new\.csv, which has the votes of FER\+: put it there"),
+        ({"fer2013new.csv": PLUS_CSV}, r"picture FER2013Train/fer0000000\.png of fer2013new\.csv in .* no folder of"),
+        (
+            {"fer2013new.csv": PLUS_CSV, "fer2013.csv": fer_csv(FER)},
+            r"\(7 rows\) and fer2013\.csv beside it \(4 rows\) do not have the same Usage row by row",
+        ),
+        (
+            {"fer2013new.csv": PLUS_CSV, "FER2013Train/fer0000000.png": png()},
+            r"pictures FER2013Train/fer0000001\.png, FER2013Valid/fer0000009\.png, .* and 1 more are not in",
+        ),
+        (
+            {"fer2013new.csv": PLUS_CSV.replace("6,0,1,1", "6,0,1,?")},
+            r"Line 3 of .* has '\?' as sadness, where a whole",
+        ),
+        ({"fer2013new.csv": PLUS_CSV.replace(",NF", ",nonface")}, r"lacks the columns NF, and found were usage, image"),
+        ({"fer2013new.csv": PLUS_CSV.replace("Training", "Train")}, r"has 'Train' as Usage \(and 2 more lines like it"),
+        (
+            {"fer2013new.csv": PLUS_CSV.replace("fer0000000", "../../x"), **plus_files()},
+            r"'FER2013Train/\.\./\.\./x\.png' leads out of",
+        ),
+    ],
+)
+def test_ferplus_that_is_wrong(packed, files, message):
+    with pytest.raises(CorpusError, match=message):
+        read("ferplus", packed(files))
+
+
+def test_ferplus_pictures_that_are_named_twice_are_left_out(tmp_path):
+    lists = {"fer2013new.csv": PLUS_CSV.replace("fer0000001", "fer0000000"), "fer2013.csv": PLUS_FER}
+    assert table(read("ferplus", write(tmp_path, lists)), "key", "split") == PLUS_KEYS[2:]
+
+
+# RAF-DB
+
+RAF = "train_00001.jpg 5\ntrain_00002.jpg 4 \n\ntest_0001.jpg 7\r\n"
+RAF_NAMES = ("train_00001", "train_00002", "test_0001")
+
+
+def raf(folder="Image/aligned/", label="EmoLabel/list_patition_label.txt"):
+    return {label: RAF, **{f"{folder}{name}_aligned.jpg": png(10 * n) for n, name in enumerate(RAF_NAMES)}}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        raf(),
+        raf("basic/Image/aligned/aligned/", "basic/EmoLabel/list_patition_label.txt"),
+        raf("aligned/", "list_patition_label.txt"),
+    ],
+)
+def test_rafdb_aligned(packed, files):
+    found = read("rafdb", packed(files))
+    assert table(found, "key", "split", "subject") == [
+        ("train_00001_aligned.jpg", "train", ""),
+        ("train_00002_aligned.jpg", "train", ""),
+        ("test_0001_aligned.jpg", "test", ""),
+    ]
+    assert labels(found) == ["Sad", "Happy", "Neutral"]
+    assert [level(found.picture(key)) for key in found.table["key"]] == [0, 10, 20]
+
+
+def raf_original(box="3.0 2.0\n13.5 9.2 \n"):
+    files = {"EmoLabel/list_patition_label.txt": RAF}
+    for name in RAF_NAMES:
+        files[f"Image/original/{name}.jpg"] = ramp()
+        files[f"Annotation/boundingbox/{name}_boundingbox.txt"] = box
+    return files
+
+
+def test_rafdb_original_is_cut_to_the_face(packed):
+    found = read("rafdb", packed(raf_original()), pictures="original")
+    assert table(found, "key", "split")[2] == ("test_0001.jpg", "test")
+    face = found.picture("test_0001.jpg")
+    assert face.shape == (7, 11, 3)
+    assert face[0, 0].tolist() == [3, 2, 0] and face[-1, -1].tolist() == [13, 8, 0]
+
+
+def test_rafdb_original_needs_boxes(packed):
+    files = raf_original()
+    lost = {name: content for name, content in files.items() if "boundingbox" not in name}
+    with pytest.raises(CorpusError, match=r"box train_00001_boundingbox\.txt of .* set pictures: aligned\."):
+        read("rafdb", packed(lost), pictures="original")
+
+
+@pytest.mark.parametrize("box", ["", "1 2 3", "1 2 3 4 5", "a b c d"])
+def test_rafdb_box_that_is_none(packed, box):
+    with pytest.raises(CorpusError, match=r"train_00001_boundingbox\.txt in .* is no box, where four numbers"):
+        read("rafdb", packed(raf_original(box)), pictures="original")
+
+
+def test_rafdb_in_numbered_folders(packed):
+    files = {f"DATASET/{split}/{n}/{split}_{n}_aligned.jpg": png(n) for split in ("train", "test") for n in range(1, 8)}
+    found = read("rafdb", packed(files | {"DATASET/train_labels.csv": "image,label\n"}))
+    assert found.table["split"].tolist() == ["test"] * 7 + ["train"] * 7
+    assert labels(found)[:7] == ["Surprise", "Fear", "Disgust", "Happy", "Sad", "Angry", "Neutral"]
+    assert level(found.picture("DATASET/train/3/train_3_aligned.jpg")) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ({"train/8/1.jpg": png()}, {}, r"neither list_patition_label\.txt nor only the folders 1 to 7 .*\(found: 8\)"),
+        (
+            {"train/1/1.jpg": png()},
+            {"pictures": "original"},
+            r"holds no list_patition_label\.txt, which pictures: orig",
+        ),
+        (
+            raf() | {"EmoLabel/list_patition_label.txt": RAF + "train_3.jpg 11"},
+            {},
+            r"Line 5 of .* '11' as label, where",
+        ),
+        (
+            raf() | {"EmoLabel/list_patition_label.txt": RAF + "train_3.jpg"},
+            {},
+            r"2 cells .* not so its lines 5: check",
+        ),
+        (raf() | {"EmoLabel/list_patition_label.txt": RAF + "x_3.jpg 1"}, {}, r"picture x_3, but RAF-DB's begin with"),
+        (raf() | {"EmoLabel/list_patition_label.txt": b"\xff 1"}, {}, r"list_patition_label\.txt .* no text in UTF-8"),
+        (raf() | {"EmoLabel/list_patition_label.txt": RAF + "train_3.jpg 1"}, {}, r"train_3_aligned\.jpg are not in"),
+        (raf("other/") | {"EmoLabel/list_patition_label.txt": "train_9.jpg 1"}, {}, r"train_9_aligned\.jpg .* unpack"),
+        (
+            raf() | {"EmoLabel/list_patition_label.txt": ""},
+            {},
+            r"no still of one of the seven classes \(found: nothing",
+        ),
+    ],
+)
+def test_rafdb_that_is_wrong(packed, files, options, message):
+    with pytest.raises(CorpusError, match=message):
+        read("rafdb", packed(files), **options)
+
+
+def test_rafdb_original_never_leaves_the_corpus(tmp_path):
+    (tmp_path / "train_1.jpg").write_bytes(png())
+    files = {"list_patition_label.txt": "../train_1.jpg 1", "boundingbox/train_1_boundingbox.txt": "0 0 2 2"}
+    with pytest.raises(CorpusError, match=r"'\.\./train_1\.jpg' leads out of"):
+        read("rafdb", write(tmp_path / "corpus", files), pictures="original")
+
+
+# AffectNet
+
+AFFECT = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
+LANDMARKS = ";".join(["1.5"] * 136)
+
+
+def affect(*rows, header=True):
+    lines = [f"{name},{box},{LANDMARKS},{expression},0.1,-0.2" for name, box, expression in rows]
+    return "\n".join([*([AFFECT] if header else []), *lines, ""])
+
+
+AFFECT_TRAIN = (("689/a.jpg", "3,2,10,7", 6), ("689/b.jpg", "25,15,10,10", 7), ("12/c.png", "NULL,NULL,NULL,NULL", 1))
+AFFECT_VAL = (("12/d.jpg", "0,0,-1,-1", 0), ("12/gone.jpg", "1,1,2,2", 10))
+
+
+def affect_files(header=True, base=""):
+    pictures = {f"{base}Manually_Annotated_Images/{name}": ramp() for name, *_ in (*AFFECT_TRAIN, *AFFECT_VAL[:1])}
+    lists = f"{base}Manually_Annotated_file_lists/"
+    validation = affect(*AFFECT_VAL, header=header)
+    return {f"{lists}training.csv": affect(*AFFECT_TRAIN), f"{lists}validation.csv": validation, **pictures}
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("base", ["", "AffectNet/"])
+def test_affectnet_lists(packed, header, base):
+    path = packed(affect_files(header, base))
+    found = read("affectnet", path)
+    assert table(found, "key", "split") == [("689/a.jpg", "train"), ("12/c.png", "train"), ("12/d.jpg", "val")]
+    assert labels(found) == ["Angry", "Happy", "Neutral"]
+    assert found.picture("689/a.jpg").shape == (7, 10, 3)
+    assert found.picture("689/a.jpg")[0, 0].tolist() == [3, 2, 0]
+    assert found.picture("12/c.png").shape == found.picture("12/d.jpg").shape == (20, 30, 3)  # no box
+    mapped = read("affectnet", path, labels={"Contempt": "Disgust", "neutral": ""})
+    assert labels(mapped) == ["Angry", "Disgust", "Happy"]
+    assert mapped.picture("689/b.jpg").shape == (5, 5, 3)  # the box reaches beyond the photo
+
+
+def test_affectnet_one_list_is_enough(packed):
+    files = affect_files()
+    del files["Manually_Annotated_file_lists/training.csv"]
+    assert table(read("affectnet", packed(files)), "key", "split") == [("12/d.jpg", "val")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            affect(("689/a.jpg", "3,2,10,7", 11)),
+            r"training\.csv in .* has '11' as expression, where a whole number from",
+        ),
+        (affect(("689/a.jpg", "3,x,10,7", 1)), r"Line 2 of .*training\.csv in .* has 'x' as face_y, where a number"),
+        (affect(("689/a.jpg", "3,inf,10,7", 1)), r"has 'inf' as face_y, where a number"),
+        (affect(("689/z.jpg", "3,2,10,7", 1)), r"picture 689/z\.jpg of .* was found in no folder"),
+        (affect(("689/a.jpg", "3,2,10,7", 1), ("1/z.jpg", "3,2,10,7", 1)), r"Images/1/z\.jpg are not in .* take them"),
+        (affect(("../../x.jpg", "3,2,10,7", 1)), r"'\.\./\.\./x\.jpg' leads out of"),
+        (affect(("689/a.jpg", "3,2,10,7", 1), ("../x.jpg", "3,2,10,7", 1)), r"Images/\.\./x\.jpg' leads out of"),
+        (affect(("/etc/x.jpg", "3,2,10,7", 1)), r"'/etc/x\.jpg' leads out of"),
+        (affect(("689/a.jpg", "3,2,10", 1)), r"should have 9 cells in every line, but not so its lines 2"),
+        (affect(("689/a.jpg", "3,2,10,7", 8)), r"no still of one of the seven classes \(found: None\)"),
+        ("name,expression\nx,1\n", r"lacks the columns subDirectory_filePath, face_x, .*found were name, expression"),
+    ],
+)
+def test_affectnet_list_that_is_wrong(packed, text, message):
+    files = {name: content for name, content in affect_files().items() if not name.endswith(".csv")}
+    with pytest.raises(CorpusError, match=message):
+        read("affectnet", packed(files | {"lists/training.csv": text}))
+
+
+@pytest.fixture
+def warned(caplog):
+    logger = logging.getLogger("emopipe")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def test_rows_that_contradict_are_left_out(packed, warned):
+    rows = [*AFFECT_TRAIN, AFFECT_TRAIN[0], ("12/c.png", "NULL,NULL,NULL,NULL", 2)]
+    path = packed(affect_files() | {"Manually_Annotated_file_lists/training.csv": affect(*rows)})
+    assert table(read("affectnet", path), "key") == [("689/a.jpg",), ("12/d.jpg",)]
+    assert "says different things of the stills 12/c.png, which are therefore left out" in warned.text
+
+
+def affect_sets(base="", train=("3", "7"), val=(0,)):
+    """Labels are text in the release; numbers are read as well."""
+    files = {f"{base}train_set/annotations/0_val.npy": npy(0.5), f"{base}train_set/annotations/0_lnd.npy": npy([1.0])}
+    for folder, values in (("train_set", train), ("val_set", val)):
+        for n, value in enumerate(values):
+            files[f"{base}{folder}/images/{n}.jpg"] = png(n + 1)
+            files[f"{base}{folder}/annotations/{n}_exp.npy"] = npy(value)
+    return files
+
+
+@pytest.mark.parametrize("base", ["", "AffectNet/"])
+def test_affectnet_sets(packed, base):
+    path = packed(affect_sets(base))
+    found = read("affectnet", path)
+    assert table(found, "key", "split") == [("train_set/images/0.jpg", "train"), ("val_set/images/0.jpg", "val")]
+    assert labels(found) == ["Surprise", "Neutral"] and level(found.picture("val_set/images/0.jpg")) == 1
+    assert labels(read("affectnet", path, labels={"contempt": "anger"})) == ["Surprise", "Angry", "Neutral"]
+
+
+@pytest.mark.parametrize("value", ["x", "8", -1, [1, 2], 1j, "1.5"])
+def test_affectnet_annotation_that_is_none(packed, value):
+    with pytest.raises(CorpusError, match=r"0_exp\.npy in .* has no class \(.+\), where a number from 0 to 7 was"):
+        read("affectnet", packed(affect_sets(train=(value,))))
+
+
+def test_affectnet_annotations_are_never_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (write, (tmp_path, {"trapped": ""}))
+
+    file = io.BytesIO()
+    np.save(file, np.array([Trap()], dtype=object), allow_pickle=True)
+    for content in (file.getvalue(), b"", b"\x80\x04N."):
+        write(tmp_path / "corpus", affect_sets() | {"train_set/annotations/0_exp.npy": content})
+        with pytest.raises(CorpusError, match=r"0_exp\.npy in .* has no class"):
+            read("affectnet", tmp_path / "corpus")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_affectnet_picture_of_an_annotation_is_missing(packed):
+    files = affect_sets()
+    del files["val_set/images/0.jpg"]
+    with pytest.raises(CorpusError, match=r"The pictures val_set/images/0\.jpg are not in"):
+        read("affectnet", packed(files))
+
+
+# ExpW
+
+EXPW = (
+    "angry_actor_104.jpg 0 2 13 23 9 22.9362 0",  # top, left, right, bottom
+    "crowd_1.jpg 0 0 0 5 5 80.5 3",
+    "crowd_1.jpg 1 -4 20 34 8 61 6",
+    "crowd_1.jpg 0 0 0 5 5 80.5 3",
+)
+
+
+def expw(*lines):
+    return {"label/label.lst": "\n".join(lines) + "\n"} | {
+        f"image/origin/{name}.jpg": ramp() for name in ("angry_actor_104", "crowd_1")
+    }
+
+
+def test_expw_faces(packed):
+    found = read("expw", packed(expw(*EXPW)))
+    assert table(found, "key", "split", "subject") == [
+        ("angry_actor_104.jpg#0", "", "angry_actor_104.jpg"),
+        ("crowd_1.jpg#0", "", "crowd_1.jpg"),
+        ("crowd_1.jpg#1", "", "crowd_1.jpg"),
+    ]
+    assert labels(found) == ["Angry", "Happy", "Neutral"]
+    face = found.picture("angry_actor_104.jpg#0")
+    assert face.shape == (7, 10, 3) and face[0, 0].tolist() == [13, 2, 0] and face[-1, -1].tolist() == [22, 8, 0]
+    assert found.picture("crowd_1.jpg#1").shape == (8, 10, 3)  # the box reaches beyond the photo
+
+
+def test_expw_confidence(packed):
+    path = packed(expw(*EXPW))
+    assert table(read("expw", path, min_confidence=61), "key") == [("crowd_1.jpg#0",), ("crowd_1.jpg#1",)]
+    with pytest.raises(CorpusError, match=r"no face with a confidence of 99 or more \(the highest is 80\.5\): lower"):
+        read("expw", path, min_confidence=99)
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        read("expw", path, min_confidence=-1)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "crowd_1.jpg 2 0 0 5 5 80 7",
+            r"Line 5 of label/label\.lst in .* has '7' as label, where a whole number from 0",
+        ),
+        ("crowd_1.jpg 2 0 0 5 5 high 1", r"has 'high' as confidence, where a number was expected"),
+        ("crowd_1.jpg 2 0 0 ? 5 80 1", r"has '\?' as right, where a number was expected"),
+        ("crowd_1.jpg 2 0 0 5 5 80", r"should have 8 cells in every line, but not so its lines 5"),
+        ("crowd 1.jpg 2 0 0 5 5 80 1", r"should have 8 cells in every line, but not so its lines 5"),
+        ("crowd_2.jpg 2 0 0 5 5 80 1", r"The pictures image/origin/crowd_2\.jpg are not in .* take them out"),
+        ("../../x.jpg 2 0 0 5 5 80 1", r"'image/origin/\.\./\.\./x\.jpg' leads out of"),
+    ],
+)
+def test_expw_that_is_wrong(packed, line, message):
+    with pytest.raises(CorpusError, match=message):
+        read("expw", packed(expw(*EXPW, line)))
+
+
+def test_expw_without_its_list(packed):
+    with pytest.raises(CorpusError, match=r"holds no label\.lst, which has ExpW's faces and classes: put it there"):
+        read("expw", packed({"image/origin/a.jpg": png()}))
+
+
+def test_a_photo_that_is_no_picture_is_empty(tmp_path):
+    found = read("expw", write(tmp_path, expw(*EXPW) | {"image/origin/crowd_1.jpg": "not a picture"}))
+    assert found.picture("crowd_1.jpg#1").shape == (0, 0, 3)
+
+
+# Boxes
+
+
+@pytest.mark.parametrize(
+    ("box", "shape"),
+    [
+        ((0, 0, 30, 20), (20, 30)),
+        ((-5, -5, 100, 100), (20, 30)),
+        ((1.4, 2.6, 3.6, 5.2), (2, 3)),
+        ((5, 5, 5, 9), (0, 0)),
+        ((9, 9, 5, 5), (0, 0)),
+        ((40, 0, 50, 10), (0, 0)),
+        ((-9, -9, -1, -1), (0, 0)),
+    ],
+)
+def test_boxes_are_cut_as_far_as_they_lie_inside(box, shape):
+    picture = decode(ramp())
+    face = cropped(picture, box)
+    assert face.shape == (*shape, 3) and face.dtype == np.uint8 and not np.shares_memory(face, picture)
+
+
+# Several corpora
+
+
+def test_merged_corpora(tmp_path):
+    first = read("folder", write(tmp_path / "a", {"train/happy/1.png": png(1), "val/sad/2.png": png(2)}))
+    second = read("expw", write(tmp_path / "b", expw(*EXPW)))
+    both = merged([first, second], ["fer", "expw"])
+    assert table(both, "key", "split", "subject") == [
+        ("fer/train/happy/1.png", "train", ""),
+        ("fer/val/sad/2.png", "val", ""),
+        ("expw/angry_actor_104.jpg#0", "", "expw/angry_actor_104.jpg"),
+        ("expw/crowd_1.jpg#0", "", "expw/crowd_1.jpg"),
+        ("expw/crowd_1.jpg#1", "", "expw/crowd_1.jpg"),
+    ]
+    np.testing.assert_array_equal(both.targets, np.concatenate([first.targets, second.targets]))
+    assert level(both.picture("fer/val/sad/2.png")) == 2
+    assert both.picture("expw/angry_actor_104.jpg#0").shape == (7, 10, 3)
+    assert table(both.of(["val"]), "key") == [("fer/val/sad/2.png",)]
+    for key in ("fer/nothing.png", "expw/nothing", "other/1.png", "1.png"):
+        with pytest.raises(CorpusError, match=r"cannot be read|no still"):
+            both.picture(key)
+
+
+def test_the_same_corpus_twice_has_two_names():
+    both = merged([few(), few()], ["x", "y"])
+    assert both.table["key"].is_unique
+    assert both.table["subject"].tolist() == ["x/1", "x/1", "x/2", "", "y/1", "y/1", "y/2", ""]
+
+
+@pytest.mark.parametrize("names", [["x", "x"], ["x", "a/b"], ["", "x"]])
+def test_merged_names_that_cannot_be_told_apart(names):
+    with pytest.raises(CorpusError, match="need different names without a slash, but found"):
+        merged([few(), few()], names)
+
+
+def test_merging_nothing_and_too_few_names():
+    with pytest.raises(CorpusError, match="there is none"):
+        merged([], [])
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        merged([few(), few()], ["x"])
