@@ -9,6 +9,7 @@ include: "rules/common.smk"
 include: "rules/corpus.smk"
 include: "rules/decode.smk"
 include: "rules/faces.smk"
+include: "rules/chain.smk"
 include: "rules/pretrain.smk"
 include: "rules/features.smk"
 include: "rules/merge.smk"
@@ -23,6 +24,7 @@ wildcard_constraints:
     detector=one_of(CONFIG.faces),
     backbone=f"(?:{one_of(PLAN.backbones)})(?:@[a-z]+)?",
     model=one_of(PLAN.models),
+    step="\\d+",
 
 
 # The whole run: what `snakemake` makes where no target is named.

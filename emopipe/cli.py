@@ -8,12 +8,19 @@ import h5py
 import typer
 
 from emopipe import config as configs
-from emopipe import corpora
+from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.errors import EmopipeError
+from emopipe.evaluation.command import evaluate
 from emopipe.faces import detectors
+from emopipe.pretraining.command import pretrain
+from emopipe.pretraining.steps import step_class
+from emopipe.weights import cli as weights
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at emopipe's configs, caches and results.")
+app.add_typer(weights.app, name="weights")
+app.command()(pretrain)
+app.command()(evaluate)
 
 
 @app.command()
@@ -36,10 +43,14 @@ def config_keys() -> None:
         "corpus": corpora,
         "faces.<name>": detectors,
         "backbones.<name>": backbones,
+        "sources.<name>": stills,
     }.items():
         for kind in kinds.KINDS:
             typer.echo(f"\n{block}.options of {kind}:")
             _tell(kinds.options_class(kind).model_json_schema(), "  ")
+    for modality in ("face", "audio"):
+        typer.echo(f"\nbackbones.<name>.chain, each step of a network of modality {modality}:")
+        _tell(step_class(modality).model_json_schema(), "  ")
 
 
 def _tell(schema: dict[str, Any], indent: str) -> None:

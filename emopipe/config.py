@@ -1,17 +1,15 @@
 """The one schema of the config: every key with its type, default and description; wrong ones are told by name."""
 
-import difflib
-import types
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
+from emopipe.checking import checked, known
 from emopipe.errors import ConfigError
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
@@ -19,8 +17,12 @@ from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media import DecodeOptions
 from emopipe.options import Options
 from emopipe.pretraining.options import PretrainOptions
+from emopipe.pretraining.sources import SourceBlock, check_source
+from emopipe.pretraining.steps import step_class
 from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.paper import Row as PaperRow
+from emopipe.weights.entries import DETECTOR
+from emopipe.weights.naming import resolve as resolve_weights
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """A name that becomes part of a path."""
@@ -32,7 +34,7 @@ class CorpusBlock(Options):
     name: Name
     """The cache's name: `cache/<name>/`. One name stands for one corpus."""
     kind: str
-    """The adapter: afew, ravdess, cremad, folder, table or demo."""
+    """The adapter: afew, ravdess, cremad, emodb, folder, table or demo."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The adapter's own options."""
 
@@ -54,21 +56,26 @@ class BackboneBlock(Options):
     """A preset of a feature extractor."""
 
     kind: str
-    """The network: ir50, resnet18, expression, onnx or audio_alexnet."""
+    """The network: ir50, ir_se50, resnet18, densenet121, vgg16, vggface, expression, onnx, timm:<timm's name>,
+    audio_alexnet, hf:<folder or Hugging Face id> or opensmile."""
     faces: Name | None = None
     """For a face network, the faces preset; may be left out where there is only one."""
     decode: Name | None = None
     """For an audio network, the decode preset; may be left out where there is only one."""
     weights: str | None = None
-    """A file of weights (safetensors or a state dict) to start from or to extract with."""
+    """Weights to start from or to extract with: a file (safetensors or a state dict), or a name that `emopipe weights
+    list` shows."""
     batch: int = Field(default=128, ge=1)
     """Faces that go through the network at once."""
     optional: bool = False
     """true: where the weights are missing, models that need them are left out, and the tables say so in their rows."""
     views: list[str] = Field(default_factory=list)
     """Augmented views to cache for models that `augment`: flip for faces; slow, fast, low, high, noise for sound."""
+    chain: list[dict[str, Any]] = Field(default_factory=list)
+    """Steps of training on labelled stills or speech from elsewhere (`sources`), one after the other, before anything
+    else; the first starts from `weights`, where they are given."""
     pretrain: PretrainOptions | None = None
-    """Train the network on the corpus' own training clips before it extracts."""
+    """Train the network on the corpus' own training clips before it extracts, after its chain."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The network's own options."""
 
@@ -110,6 +117,8 @@ class Config(Options):
     """Presets of frame sampling."""
     faces: dict[Name, FacesBlock] = Field(default_factory=dict)
     """Presets of face detection."""
+    sources: dict[Name, SourceBlock] = Field(default_factory=dict)
+    """Corpora of labelled stills or speech that backbones' chains learn from."""
     backbones: dict[Name, BackboneBlock] = Field(min_length=1)
     """Presets of feature extractors."""
     models: dict[Name, ModelBlock] = Field(default_factory=dict)
@@ -144,28 +153,16 @@ def read(path: Path) -> dict[str, Any]:
 
 def parse(raw: Mapping[str, Any]) -> Config:
     """Check a config that is already read. Raises ConfigError, one sentence a fault."""
-    try:
-        config = Config.model_validate(dict(raw))
-    except ValidationError as error:
-        raise ConfigError(_sentences(error, Config)) from None
-    return _resolve(config)
+    return _resolve(checked(Config, raw))
 
 
 def _resolve(config: Config) -> Config:
     """Check what one block says of another, and fill in presets that need no naming."""
-    _known("corpus.kind", config.corpus.kind, corpora.KINDS)
-    _nested("corpus.options", corpora.options_class(config.corpus.kind), config.corpus.options)
+    known("corpus.kind", config.corpus.kind, corpora.KINDS)
+    checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
     if config.corpus.kind != "demo" and not config.corpus_root:
         raise ConfigError("corpus_root is not set: name the corpus' folder, e.g. --config corpus_root=/data/AFEW")
-    for name, block in config.faces.items():
-        _known(f"faces.{name}.detector", block.detector, detectors.KINDS)
-        _nested(f"faces.{name}.options", detectors.options_class(block.detector), block.options)
-    faces = {
-        name: block.model_copy(
-            update={"decode": _preset(f"faces.{name}.decode", block.decode, config.decode, "decode")}
-        )
-        for name, block in config.faces.items()
-    }
+    faces = {name: _resolve_faces(config, name, block) for name, block in config.faces.items()}
     nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
     for name, block in config.models.items():
         _check_model(name, block, nets)
@@ -179,19 +176,55 @@ def modality(block: BackboneBlock) -> str:
     return backbones.modality(block.kind)
 
 
+def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
+    where = f"faces.{name}"
+    known(f"{where}.detector", block.detector, detectors.KINDS)
+    options = _with_weights(f"{where}.options.weights", f"{DETECTOR}{block.detector}", block.options)
+    checked(detectors.options_class(block.detector), options, f"{where}.options")
+    decode = _preset(f"{where}.decode", block.decode, config.decode, "decode")
+    return block.model_copy(update={"options": options, "decode": decode})
+
+
+def _with_weights(where: str, kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options whose weights are a path: of weights named by the registry, whose own options then are the defaults."""
+    given = options.get("weights")
+    if not isinstance(given, str) or not given:
+        return options
+    chosen = resolve_weights(given, kind, where)
+    return {**chosen.defaults, **options, "weights": chosen.path}
+
+
+def _named_weights(where: str, block: BackboneBlock) -> BackboneBlock:
+    """The same for a backbone, which names its weights beside its options or, where it comes trained, among them."""
+    if block.weights:
+        chosen = resolve_weights(block.weights, block.kind, f"{where}.weights")
+        block = block.model_copy(update={"weights": chosen.path, "options": {**chosen.defaults, **block.options}})
+    options = _with_weights(f"{where}.options.weights", block.kind, block.options)
+    return block.model_copy(update={"options": options})
+
+
 def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> BackboneBlock:
     where = f"backbones.{name}"
-    _known(f"{where}.kind", block.kind, backbones.KINDS)
-    _nested(f"{where}.options", backbones.options_class(block.kind), block.options)
-    if block.pretrain and not backbones.trainable(block.kind):
-        raise ConfigError(f"{where}.pretrain is set, but a network of kind {block.kind} cannot be trained; remove it.")
-    if backbones.trainable(block.kind) and not (block.pretrain or block.weights):
+    known(f"{where}.kind", block.kind.partition(":")[0], backbones.KINDS)
+    kind, options = backbones.unfolded(block.kind, block.options)
+    block = _named_weights(where, block.model_copy(update={"kind": kind, "options": options}))
+    checked(backbones.options_class(block.kind), block.options, f"{where}.options")
+    for key in ("pretrain", "chain"):
+        if getattr(block, key) and not backbones.trainable(block.kind):
+            raise ConfigError(f"{where}.{key} is set, but a network of kind {block.kind} cannot be trained; remove it.")
+    _check_chain(where, block, config)
+    if block.weights and not backbones.trainable(block.kind):
         raise ConfigError(
-            f"{where} has neither weights nor pretrain: its features would be those of a random network. Name a file "
-            "of weights, or add pretrain: {} to train it on the corpus' own training clips."
+            f"{where}.weights is set, but a network of kind {block.kind} comes trained; which it is stands in its kind "
+            f"and {where}.options; remove it."
+        )
+    if backbones.trainable(block.kind) and not (block.pretrain or block.chain or block.weights):
+        raise ConfigError(
+            f"{where} has neither weights nor pretrain nor chain: its features would be those of a random network. "
+            "Name weights, or add pretrain: {} to train it on the corpus' own training clips."
         )
     for view in block.views:
-        _known(f"{where}.views", view, VIEWS[modality(block)])
+        known(f"{where}.views", view, VIEWS[modality(block)])
     if modality(block) == "face":
         if block.decode:
             raise ConfigError(f"{where}.decode is set, but a face network reads a faces preset; set {where}.faces.")
@@ -201,9 +234,17 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
     return block.model_copy(update={"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")})
 
 
+def _check_chain(where: str, block: BackboneBlock, config: Config) -> None:
+    for number, raw in enumerate(block.chain):
+        step = checked(step_class(modality(block)), raw, f"{where}.chain.{number}")
+        for name in step.sources:
+            known(f"{where}.chain.{number}.sources", name, config.sources)
+            check_source(name, config.sources[name], modality(block))
+
+
 def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
     for stream in block.streams:
-        _known(f"models.{name}.streams", stream, nets)
+        known(f"models.{name}.streams", stream, nets)
     if len(set(block.streams)) < len(block.streams):
         raise ConfigError(f"models.{name}.streams names a backbone twice: {', '.join(block.streams)}.")
     modalities = {modality(nets[stream]) for stream in block.streams}
@@ -225,11 +266,11 @@ def _check_ensembles(config: Config) -> None:
     for name, block in config.every_ensemble.items():
         where = name if name == "ensemble" else f"ensembles.{name}"
         for member in block.members or ():
-            _known(f"{where}.members", member, config.models)
+            known(f"{where}.members", member, config.models)
     names = [*config.models, *config.every_ensemble]
     for number, comparison in enumerate(config.comparisons):
-        _known(f"comparisons.{number}.model", comparison.model, names)
-        _known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
+        known(f"comparisons.{number}.model", comparison.model, names)
+        known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
 
 
 def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[str, BackboneBlock]) -> None:
@@ -258,64 +299,9 @@ def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[st
 
 def _preset(where: str, given: str | None, presets: Mapping[str, Any], block: str) -> str:
     if given is not None:
-        _known(where, given, presets)
+        known(where, given, presets)
         return given
     if len(presets) != 1:
         found = ", ".join(presets) or "none"
         raise ConfigError(f"{where} is not set and there is no single {block} preset to take (found: {found}); set it.")
     return next(iter(presets))
-
-
-def _known(where: str, value: str, known: typing.Iterable[str]) -> None:
-    names = list(known)
-    if value not in names:
-        raise ConfigError(
-            f"{where} is {value!r}, which is not configured; known: {', '.join(names)}.{_near(value, names)}"
-        )
-
-
-def _nested(where: str, model: type[BaseModel], values: Mapping[str, Any]) -> None:
-    try:
-        model.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigError(_sentences(error, model, where)) from None
-
-
-def _near(word: str, known: typing.Iterable[str]) -> str:
-    match = difflib.get_close_matches(str(word), list(known), n=1)
-    return f" Did you mean {match[0]!r}?" if match else ""
-
-
-def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
-    """Every fault as one sentence: key, value, what would be right."""
-    return "\n".join(_sentence(fault, model, prefix) for fault in error.errors())
-
-
-def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
-    path = [str(part) for part in fault["loc"]]
-    key = ".".join(filter(None, (prefix, *path)))
-    if fault["type"] == "extra_forbidden":
-        known = list(_block(model, path[:-1]).model_fields)
-        return f"Unknown key {key} (value {fault['input']!r}); known here: {', '.join(known)}.{_near(path[-1], known)}"
-    if fault["type"] == "missing":
-        return f"The key {key} is missing; it must be set."
-    if fault["type"] == "value_error":
-        return f"{key or 'config'}: {fault['ctx']['error']}."
-    value = fault["input"]
-    hint = f" (for text, write '\"{value}\"')" if fault["type"] == "string_type" else ""
-    return f"{key} is {value!r} ({type(value).__name__}): {fault['msg'][0].lower()}{fault['msg'][1:]}{hint}."
-
-
-def _block(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """The model that describes the block at `path`; names of presets are passed over."""
-    for part in path:
-        field = model.model_fields.get(part)
-        inner = _models_in(field.annotation) if field else []
-        model = inner[0] if inner else model
-    return model
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]

@@ -21,9 +21,12 @@ from emopipe.files import sha256
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.hashing import bucket
+from emopipe.pretraining.recipe import step_recipe
 from emopipe.provenance import code_fingerprint, digest, script_fingerprint
 from emopipe.report.paper import figure
 from emopipe.store import SCHEMA, clips_digest
+from emopipe.weights.naming import refuse_missing
+from emopipe.weights.sums import refuse_other
 
 Recipe = dict[str, Any]
 
@@ -149,6 +152,7 @@ class Plan:
     def faces(self, preset: str) -> Recipe:
         """Detected, tracked and aligned faces."""
         block = self.config.faces[preset]
+        refuse_missing(block.options.get("weights", ""), f"faces.{preset}.options.weights")
         options = detectors.options_class(block.detector).model_validate(block.options)
         return self._recipe(
             "faces",
@@ -161,13 +165,30 @@ class Plan:
         )
 
     @functools.cache  # noqa: B019 - there is one plan a process
+    def chain(self, name: str, step: int) -> Recipe:
+        """Weights learned from labelled stills or speech from elsewhere: one step of a backbone's chain."""
+        block = self.config.backbones[name]
+        options = backbones.options_class(block.kind).model_validate(block.options)
+        given = _sha256(_present(block.weights, f"backbones.{name}.weights")) if block.weights else ""
+        recipe = step_recipe(
+            block.kind,
+            options,
+            block.chain[step],
+            self.config.sources,
+            where=f"backbones.{name}.chain.{step}",
+            start=digest(self.chain(name, step - 1)) if step else given,
+            half=False,
+        )
+        return {**recipe, "code": digest([recipe["code"], script_fingerprint(self.scripts / "chain.py")])}
+
+    @functools.cache  # noqa: B019 - there is one plan a process
     def pretrain(self, name: str) -> Recipe:
         """Weights learned from the corpus' own training clips."""
         block = self.config.backbones[name]
         train = self.table[self.table["split"] == "train"]
         return self._recipe(
             "pretrain",
-            backbones.KINDS[block.kind],
+            backbones.module_name(block.kind),
             f"emopipe.pretraining.{modality(block)}",
             pretrain=block.pretrain.model_dump(),
             train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
@@ -181,10 +202,8 @@ class Plan:
         block = self.config.backbones[name]
         learned = digest(self.pretrain(name)) if block.pretrain else ""
         network = self._network(name, block)
-        rows = f"emopipe.extraction.{modality(block)}"
-        return self._recipe(
-            "features", backbones.KINDS[block.kind], rows, batch=block.batch, view=view, learned=learned, **network
-        )
+        modules = backbones.module_name(block.kind), f"emopipe.extraction.{modality(block)}"
+        return self._recipe("features", *modules, batch=block.batch, view=view, learned=learned, **network)
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def merge(self, name: str) -> Recipe:
@@ -260,14 +279,20 @@ class Plan:
 
     def _network(self, name: str, block: BackboneBlock) -> Recipe:
         options = backbones.options_class(block.kind).model_validate(block.options)
-        files = [_present(block.weights, f"backbones.{name}.weights")] if block.weights else []
+        chained = digest(self.chain(name, len(block.chain) - 1)) if block.chain else ""
+        given = block.weights if not chained else None  # what a chain starts from is part of its own recipe
+        files = [_present(given, f"backbones.{name}.weights")] if given else []
+        refuse_missing(block.options.get("weights", ""), f"backbones.{name}.options.weights")
         files += backbones.net_files(block.kind, options)
+        version = backbones.version(block.kind, options)
         face = modality(block) == "face"
         return {
             "kind": block.kind,
             "options": options.model_dump(exclude={"weights"}),
             "weights": [_sha256(path) for path in files],
             "source": digest(self.faces(block.faces) if face else self.decode(block.decode)),
+            **({"version": version} if version else {}),
+            **({"chain": chained} if chained else {}),
         }
 
     def _recipe(self, stage: str, *modules: str, **parts: Any) -> Recipe:
@@ -282,17 +307,20 @@ def _content(table: pd.DataFrame) -> str:
 
 
 def _present(path: str, key: str) -> Path:
+    refuse_missing(path, key)
     if not Path(path).is_file():
         raise WeightsError(
-            f"{key} names {path}, which is not there: put the weights file at that path, or change the path "
-            "(README, section Weights, says where each network's weights come from)."
+            f"{key} names {path}, which is not there: put the weights file at that path, change the path, or name "
+            "weights that `emopipe weights list` shows."
         )
     return Path(path)
 
 
 def _sha256(path: Path) -> str:
     stat = path.stat()
-    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+    found = _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+    refuse_other(path, found)
+    return found
 
 
 @functools.cache

@@ -39,6 +39,7 @@ config["job"] = {
     "device": CONFIG.device,
     "detectors": {name: block.options.get("weights") for name, block in CONFIG.faces.items()},
     "weights": {name: block.weights or block.options.get("weights") for name, block in CONFIG.backbones.items()},
+    "sources": {name: block.path for name, block in CONFIG.sources.items()},
 }
 
 CACHE = scanning.cache_folder(CONFIG).as_posix()
@@ -94,6 +95,12 @@ def source_of(backbone):
 def pretrain_is_current(wildcards):
     weights = Path(f"{CACHE}/weights/{wildcards.backbone}.safetensors")
     return origin.made_by(weights, PLAN.pretrain(wildcards.backbone))
+
+
+def chained_weights(backbone, steps=None):
+    """The weights that the first steps of a backbone's chain make, or all of them; [] where it has none."""
+    steps = len(CONFIG.backbones[backbone].chain) if steps is None else steps
+    return f"{CACHE}/weights/{backbone}.step{steps - 1}.safetensors" if steps else []
 
 
 def pretrained_weights(wildcards):

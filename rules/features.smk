@@ -2,6 +2,7 @@ rule features:
     input:
         source=lambda w: expand(source_of(w.backbone), shard=w.shard),
         pretrained=pretrained_weights,
+        chained=lambda w: [] if pretrained_weights(w) else chained_weights(plain(w.backbone)),
     output:
         update(f"{CACHE}/features/{{backbone}}/{{shard}}.h5"),
     log:

@@ -3,6 +3,7 @@ rule pretrain:
     input:
         clips=lambda w: order_only([CLIPS], pretrain_is_current(w)),
         shards=lambda w: order_only(all_shards(source_of(w.backbone)), pretrain_is_current(w)),
+        start=lambda w: chained_weights(w.backbone),
     output:
         weights=f"{CACHE}/weights/{{backbone}}.safetensors",
         history=f"{CACHE}/weights/{{backbone}}.csv",

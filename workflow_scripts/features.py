@@ -6,12 +6,13 @@ from emopipe.progress import job_log
 from emopipe.stages import features
 
 with job_log(snakemake.log[0]):
-    job, learned = snakemake.config["job"], snakemake.input.get("pretrained")
+    job = snakemake.config["job"]
+    learned, chained = (snakemake.input.get(name) for name in ("pretrained", "chained"))
     features.run(
         snakemake.params.recipe,
         Path(snakemake.input.source[0]),
         Path(snakemake.output[0]),
-        weights=job["weights"][snakemake.wildcards.backbone.partition("@")[0]],
+        weights=chained or job["weights"][snakemake.wildcards.backbone.partition("@")[0]],
         pretrained=Path(learned) if learned else None,
         device=job["device"],
         threads=snakemake.threads,

@@ -6,14 +6,14 @@ from emopipe.progress import job_log
 from emopipe.stages import pretrain
 
 with job_log(snakemake.log[0]):
-    job = snakemake.config["job"]
+    job, chained = snakemake.config["job"], snakemake.input.get("start")
     pretrain.run(
         snakemake.params.recipe,
         Path(snakemake.input.clips[0]),
         [Path(path) for path in snakemake.input.shards],
         Path(snakemake.output.weights),
         Path(snakemake.output.history),
-        start=job["weights"][snakemake.wildcards.backbone],
+        start=chained or job["weights"][snakemake.wildcards.backbone],
         device=job["device"],
         threads=snakemake.threads,
     )

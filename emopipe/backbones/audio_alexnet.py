@@ -4,7 +4,7 @@ Krizhevsky, One weird trick for parallelizing convolutional neural networks, arX
 64-192-384-256-256 form); read as a bag of vectors in Zhang et al., Attention Based Fully Convolutional
 Network for Speech Emotion Recognition, arXiv 1806.01506: the last pooling layer's H x W x C map is H * W
 vectors of C, so any duration fits without segmentation. The convolutions have torchvision's key names, less
-its `classifier`.
+its `classifier`: its ImageNet weights (`alexnet-owt-7be5be79.pth`) load into `batch_norm: false` and `width: 1.0`.
 """
 
 import torch
@@ -20,6 +20,7 @@ CHANNELS = (64, 192, 384, 256, 256)
 STRIDE = 32  # cells of the input from one patch to the next: 4 by the first convolution, 2 by each pooling
 SMALLEST = 63  # cells a side that give one patch
 CENTRE = 31  # the cell at the middle of the first patch
+FIRST = "features.0.weight"  # (C, inputs, 11, 11)
 
 
 class BackboneOptions(Options):
@@ -50,6 +51,19 @@ def build(options: BackboneOptions) -> "AudioAlexNet":
     picture = options.spectrum
     inputs, bands = (3, picture.n_mels) if isinstance(picture, LogMelOptions) else (1, picture.bins)
     return AudioAlexNet((inputs, bands), _channels(options.width), options.batch_norm, picture.hop_ms)
+
+
+def adapt(state: dict[str, torch.Tensor], options: BackboneOptions) -> dict[str, torch.Tensor]:
+    """ImageNet's first layer reads three colours; for the spectrogram's one channel they become one.
+
+    Averaged over the colours and times three, so summed: the spectrogram then gives what it would as a grey picture,
+    itself as red, green and blue. The plain average would give a third of that beside biases that stay. The log-Mel's
+    three channels take the colours' places as they are.
+    """
+    first = state.get(FIRST)
+    if isinstance(options.spectrum, LogMelOptions) or first is None or first.shape[1:2] != (3,):
+        return state
+    return {**state, FIRST: 3 * first.mean(dim=1, keepdim=True)}  # (64, 3, 11, 11) -> (64, 1, 11, 11)
 
 
 def _channels(width: float) -> list[int]:

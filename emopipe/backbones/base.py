@@ -31,6 +31,8 @@ class FaceInput:
     """Subtracted per channel, of values 0 to 255."""
     std: tuple[float, ...]
     """Divided by per channel, of values 0 to 255."""
+    down: float = 0.0
+    """How far the square's centre lies below that of ArcFace's template, in its units."""
 
     def __post_init__(self) -> None:
         """Refuse means and deviations that do not fit the channels."""
@@ -87,16 +89,24 @@ class AudioInput:
 
 
 @dataclass(frozen=True)
+class WaveInput:
+    """The sound itself, as an audio network takes it in: samples in [-1, 1]."""
+
+    rate: int
+    """Samples a second."""
+
+
+@dataclass(frozen=True)
 class Spec:
     """What a backbone is, known before it is built.
 
-    A face network maps (N, C, H, W) to (N, dim). An audio network maps (N, C, F, T) to (N, T', dim), where
-    T' counts the patches of its last map, and says by `patch_times(T)` when each patch is.
+    A face network maps (N, C, H, W) to (N, dim). An audio network maps pictures (N, C, F, T) or waves (N, T) to
+    (N, T', dim), where T' counts the patches of its last map, and says by `patch_times(T)` when each patch is.
     """
 
     modality: Modality
     """What it looks at."""
-    input: FaceInput | AudioInput
+    input: FaceInput | AudioInput | WaveInput
     """What it takes in."""
     dim: int
     """Length of its vectors."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from torch import nn
 
 from emopipe.backbones import learned, registry
 from emopipe.backbones.learned import ALL
-from emopipe.backbones.weights import load_strict
 from emopipe.device import name_of as device_name
 from emopipe.options import Options
 from emopipe.pretraining.axes import apply_map
@@ -32,7 +32,7 @@ class Extractor:
         device: str,
         threads: int,
     ) -> None:
-        """Build and load: torch's networks run on `where`, onnxruntime's as `device` (auto, cpu or cuda) says.
+        """Build and load: torch's networks run on `where`, others as `device` (auto, cpu or cuda) says.
 
         Raises:
             WeightsError: Weights are missing or of another network.
@@ -41,19 +41,18 @@ class Extractor:
         self.spec = registry.spec(kind, options)
         self._where = where
         self._learned = learned.load(pretrained) if pretrained else None
-        self._modules: dict[int, nn.Module] = {}
         self.device = device_name(where)
         if not registry.trainable(kind):
-            network = registry.build(kind, options, device=device, threads=threads)
-            self._embed: dict[int, Embed] = {ALL: network}
-            self.device = network.device
+            self._whole: Any = registry.build(kind, options, device=device, threads=threads)
+            self._embed: dict[int, Embed] = {ALL: self._whole}
+            self.device = self._whole.device
             return
         states = (
             {ALL: self._learned.everything, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
         )
-        for fold, state in states.items():
-            self._modules[fold] = self._network(kind, options, state, weights)
-        self._embed = {fold: self._runner(fold, module) for fold, module in self._modules.items()}
+        modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
+        self._whole = modules[ALL]
+        self._embed = {fold: self._runner(fold, module) for fold, module in modules.items()}
 
     def fold_of(self, clip: str) -> int:
         """The fold whose network extracts this clip; ALL where it was in no network's training."""
@@ -63,9 +62,9 @@ class Extractor:
         """(N, ...) as the network takes it in -> (N, D) or (N, T', D) float32, on common axes."""
         return self._embed[fold](batch)
 
-    def patch_times(self, frames: int) -> np.ndarray:
-        """Of an audio network: seconds (T',) at which the patches of a picture of so many frames are."""
-        return self._modules[ALL].patch_times(frames).numpy()
+    def patch_times(self, length: int) -> np.ndarray:
+        """Of an audio network: seconds (T',) at which the patches of so many frames, or samples of a wave, are."""
+        return self._whole.patch_times(length).numpy()
 
     def _network(self, kind: str, options: Options, state: learned.State | None, weights: str | None) -> nn.Module:
         # Without any weights a network is random, yet the same in every shard and run.
@@ -74,7 +73,7 @@ class Extractor:
         if state is not None:
             module.load_state_dict(state, strict=True)
         elif weights:
-            load_strict(module, weights, self.spec.head)
+            registry.load(kind, options, module, weights)
         return module.to(self._where).eval()
 
     def _runner(self, fold: int, module: nn.Module) -> Embed:

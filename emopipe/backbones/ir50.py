@@ -2,7 +2,8 @@
 
 Deng, Guo, Xue, Zafeiriou: ArcFace, arXiv 1801.07698, section 3.2.2: 112x112 in, residual units of
 BN-Conv-BN-PReLU-Conv-BN in stages of [3, 4, 14, 3], and output setting E, BN-Dropout-FC-BN, to 512 numbers.
-Keys and shapes are those of insightface's arcface_torch `iresnet50`, so its weights load as they are.
+Keys and shapes are those of insightface's arcface_torch `iresnet50`, so its weights load as they are; the form
+with squeeze and excitation is `ir_se50`.
 """
 
 import torch

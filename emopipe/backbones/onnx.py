@@ -31,6 +31,8 @@ class BackboneOptions(Options):
     """Subtracted per channel, of values 0 to 255."""
     std: list[Number] = Field([127.5, 127.5, 127.5])
     """Divided by per channel, of values 0 to 255."""
+    down: Number = 0.0
+    """How far the face's centre lies below that of the template, in its units."""
     dim: int | None = Field(None, ge=1)
     """Length of the vectors; read from the network where left out, checked where given."""
 
@@ -125,7 +127,7 @@ class OnnxNet:
 
 def _face(options: BackboneOptions) -> FaceInput:
     mean, std = tuple(options.mean), tuple(options.std)
-    return FaceInput(options.side_units, options.size, options.colour, mean, std)
+    return FaceInput(options.side_units, options.size, options.colour, mean, std, options.down)
 
 
 def net_files(options: BackboneOptions) -> list[Path]:

@@ -2,8 +2,9 @@
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -16,17 +17,26 @@ from emopipe.errors import WeightsError
 from emopipe.files import replacing
 
 State = dict[str, torch.Tensor]
+Adapt = Callable[[State], State]
+"""A published state dict -> the same tensors by the network's own keys and shapes; its own pass unchanged."""
 
+HEAD = "emotion_head."
+"""Before the keys of the classifier that emotion pretraining puts on a network; features have no use for it."""
+
+_WRAPPERS = ("state_dict", "model")  # under which training scripts keep the network beside what else they keep
+_PARALLEL = "module."  # before every key of a network that was saved inside DataParallel
 _COUNTER = "num_batches_tracked"  # old torch files lack it, and no network here computes with it
 
 
-def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = ()) -> None:
+def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), adapt: Adapt | None = None) -> None:
     """Load a state dict into a network; every key and shape has to match.
 
     Args:
         module: The network, changed in place.
-        path: A .safetensors file, or a torch file that holds nothing but tensors.
+        path: A .safetensors file, or a torch file: a state dict, or one under `state_dict` or `model`, where what
+            lies beside it is left out. A `module.` before every key is taken off.
         head: Prefixes of keys that are left out, as published weights carry a classifier (`Spec.head`).
+        adapt: What makes the keys and shapes that are left the network's own, where they are published otherwise.
 
     Raises:
         WeightsError: The file is missing, unreadable, holds more than tensors, or is of another network.
@@ -39,7 +49,11 @@ def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = ()) -
             "one), or correct `weights`."
         )
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    state = {key: tensor for key, tensor in state.items() if not key.startswith(tuple(head))}
+    if all(key.startswith(_PARALLEL) for key in state):
+        state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
+    state = {key: tensor for key, tensor in state.items() if not key.startswith((HEAD, *head))}
+    if adapt is not None:
+        state = _adapted(state, adapt, path)
     _refuse_other(module, state, path)
     counters = {key: tensor for key, tensor in module.state_dict().items() if key.endswith(_COUNTER)}
     module.load_state_dict({**counters, **state}, strict=True)
@@ -81,14 +95,32 @@ def _read_torch(path: Path) -> State:
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise WeightsError(unreadable(path, error)) from error
+    state = _unwrapped(state)
     entries = state.items() if isinstance(state, Mapping) else [("the whole file", state)]
-    strays = [key for key, value in entries if not isinstance(value, torch.Tensor)]
+    strays = [key for key, value in entries if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
     if strays:
         raise WeightsError(
-            f"The weights {path} are no plain state dict: {strays[0]} is no tensor; save the network's "
+            f"The weights {path} are no plain state dict: {strays[0]} is no named tensor; save the network's "
             "state_dict() alone, best as .safetensors."
         )
     return dict(state)
+
+
+def _unwrapped(content: Any) -> Any:
+    """The state dict in what a training script saved, or the content itself."""
+    inner = [content[key] for key in _WRAPPERS if key in content] if isinstance(content, Mapping) else []
+    return next((part for part in inner if isinstance(part, Mapping)), content)
+
+
+def _adapted(state: State, adapt: Adapt, path: Path) -> State:
+    """The state dict by the network's keys, of which two may not become one."""
+    adapted = adapt(state)
+    if len(adapted) < len(state):
+        raise WeightsError(
+            f"The weights {path} hold {len(state)} tensors for {len(adapted)} places of the network, some of them "
+            "under two spellings; use a file that keeps to one."
+        )
+    return adapted
 
 
 def _refuse_other(module: nn.Module, state: State, path: Path) -> None:

@@ -13,6 +13,9 @@ from emopipe.labels import CLASSES
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 
+# Names of files need not be UTF-8, which strings kept by pyarrow (where that happens to be installed) have to be.
+pd.set_option("mode.string_storage", "python")
+
 _LONGEST_ID = 200  # bytes: file systems allow 255, and stages append suffixes
 
 

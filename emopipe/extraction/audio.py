@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+import librosa
 import numpy as np
 
+from emopipe.backbones.base import AudioInput, WaveInput
 from emopipe.backbones.extractor import Extractor
 from emopipe.extraction import views
+from emopipe.media import AUDIO_RATE
 from emopipe.sound import read_wave
 from emopipe.spectra import spectrum
 from emopipe.store import OK, Reader, Row
@@ -22,10 +25,17 @@ def rows(media: Reader, clips: Iterator[str], network: Extractor, _batch: int, v
 
 
 def _row(media: Reader, clip: str, wave: np.ndarray, network: Extractor, speed: float) -> Row:
-    picture = spectrum(wave, network.spec.input.options)  # (C, F, T)
+    sound = _as_wanted(wave, network.spec.input)  # (C, F, T) or (T,)
     fold = network.fold_of(clip)
-    vectors = network.embed(fold, picture[None])[0]  # (T', D)
-    times = network.patch_times(picture.shape[-1]) * speed + media.field(clip, "audio_start")[0]
+    vectors = network.embed(fold, sound[None])[0]  # (T', D)
+    times = network.patch_times(sound.shape[-1]) * speed + media.field(clip, "audio_start")[0]
     mask = np.ones(len(times), bool)
     arrays = {"x": vectors, "time": times, "mask": mask, "fold": np.array([fold], np.int32)}
     return Row(clip, media.digest[clip], OK, "", arrays)
+
+
+def _as_wanted(wave: np.ndarray, wanted: AudioInput | WaveInput) -> np.ndarray:
+    """The clip's wave (n,) as the network takes it in: its picture (C, F, T), or itself (T,) at the network's rate."""
+    if isinstance(wanted, AudioInput):
+        return spectrum(wave, wanted.options)
+    return librosa.resample(wave, orig_sr=AUDIO_RATE, target_sr=wanted.rate, res_type="soxr_hq")

@@ -67,19 +67,20 @@ def canonical_crop(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return _resampled(frame, _then(_from_units(CANONICAL_UNITS, CANONICAL_SIDE), to_units), CANONICAL_SIDE)
 
 
-def derive(crop: np.ndarray, side_units: float, size: int) -> np.ndarray:
+def derive(crop: np.ndarray, side_units: float, size: int, down: float = 0.0) -> np.ndarray:
     """The middle of a canonical crop: `side_units` template units a side, at `size` pixels a side.
 
     Args:
         crop: (256, 256, 3) uint8, of `canonical_crop`.
         side_units: more than 168 leaves a black border.
         size: side of the result in pixels.
+        down: how far below the template's centre the result is centred, in units.
 
     Returns:
         (size, size, 3) uint8, colours in the crop's order.
     """
     to_units = cv2.invertAffineTransform(_from_units(CANONICAL_UNITS, CANONICAL_SIDE))
-    return _resampled(crop, _then(_from_units(side_units, size), to_units), size)
+    return _resampled(crop, _then(_from_units(side_units, size, down), to_units), size)
 
 
 def derive_arcface(crop: np.ndarray) -> np.ndarray:
@@ -92,11 +93,11 @@ def derive_padded(crop: np.ndarray) -> np.ndarray:
     return derive(crop, PADDED_UNITS, PADDED_SIDE)
 
 
-def _from_units(side_units: float, size: int) -> np.ndarray:
-    """(2, 3) matrix from units to a crop, `size` pixels that cover `side_units` about the centre."""
+def _from_units(side_units: float, size: int, down: float = 0.0) -> np.ndarray:
+    """(2, 3) matrix from units to a crop, `size` pixels that cover `side_units` about the centre, or `down` of it."""
     scale = size / side_units
     shift = (size - 1) / 2 - scale * (TEMPLATE_SIDE - 1) / 2
-    return np.array([[scale, 0, shift], [0, scale, shift]])
+    return np.array([[scale, 0, shift], [0, scale, shift - scale * down]])
 
 
 def _then(second: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -19,5 +19,5 @@ def read_crops(faces: Reader, clip: str, geometry: FaceInput, *, margin: float =
     """
     side = round(margin * geometry.size)
     crops = decode_jpegs(faces.field(clip, "crop"), faces.field(clip, "crop_size"))
-    cut = [derive(crop, margin * geometry.side_units, side) for crop in crops]
+    cut = [derive(crop, margin * geometry.side_units, side, geometry.down) for crop in crops]
     return np.stack(cut) if cut else np.empty((0, side, side, 3), np.uint8)

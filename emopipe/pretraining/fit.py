@@ -7,24 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from emopipe.backbones.emotion import Classifier
 from emopipe.labels import CLASSES
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
 from emopipe.progress import Progress
-
-
-class Classifier(nn.Module):
-    """A backbone, the mean of its vectors where it gives several, dropout and a linear layer."""
-
-    def __init__(self, backbone: nn.Module, dim: int, dropout: float) -> None:
-        super().__init__()
-        self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(CLASSES))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Samples (N, ...) -> logits (N, classes)."""
-        vectors = self.backbone(x)  # (N, D) or (N, T', D)
-        pooled = vectors.mean(1) if vectors.ndim == 3 else vectors  # (N, D)
-        return self.head(self.dropout(pooled))
 
 
 @dataclass(frozen=True)
@@ -64,7 +51,7 @@ def fit(
     steps = max(1, len(rows) // options.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
-    layout = _layout(model)
+    layout = layout_of(model)
     model.to(device, memory_format=layout)
     losses = []
     for _ in range(options.epochs):
@@ -80,7 +67,7 @@ def fit(
     return Trained(losses, _accuracy(model, samples, targets, left_out, device))
 
 
-def _layout(model: nn.Module) -> torch.memory_format:
+def layout_of(model: nn.Module) -> torch.memory_format:
     """Channels last, which is faster; but not for a network with strided 1x1 convolutions.
 
     Their backward pass in that layout, on two CPU threads, makes torch 2.13 crash when the process ends.

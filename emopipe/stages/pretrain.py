@@ -14,7 +14,6 @@ from emopipe import device as devices
 from emopipe import folds, tables
 from emopipe.backbones import learned, registry
 from emopipe.backbones.base import Spec
-from emopipe.backbones.weights import load_strict
 from emopipe.errors import CorpusError
 from emopipe.files import write_text
 from emopipe.labels import CLASSES
@@ -114,7 +113,7 @@ class _Job:
         torch.manual_seed(self._options.seed)
         backbone = registry.build(self._kind, self._backbone)
         if self._start:
-            load_strict(backbone, self._start, self._spec.head)
+            registry.load(self._kind, self._backbone, backbone, self._start)
         model = Classifier(backbone, self._spec.dim, self._options.dropout)
         trained = fit(model, self._samples, self._targets, left_out, self._options, self._where, progress)
         if left_out.any():

@@ -46,15 +46,15 @@ def audio(spectrum="spectrogram", **keys):
 
 
 def test_unknown_kind_is_answered_with_the_known():
-    with pytest.raises(ConfigError, match="no backbone of kind 'vgg'; use one of audio_alexnet, expression, ir50"):
+    with pytest.raises(ConfigError, match="no backbone of kind 'vgg'; use one of audio_alexnet, densenet121,"):
         registry.spec("vgg", None)
 
 
 def test_every_kind_is_there():
     for kind, module in registry.KINDS.items():
         assert registry.options_class(kind) is importlib.import_module(module).BackboneOptions
-        assert registry.modality(kind) == ("audio" if kind == "audio_alexnet" else "face")
-        assert registry.trainable(kind) == (kind in TORCH_KINDS)
+        assert registry.modality(kind) == ("audio" if kind in ("audio_alexnet", "hf", "opensmile") else "face")
+        assert registry.trainable(kind) == (kind not in ("onnx", "hf", "opensmile"))
 
 
 def test_a_kind_imports_no_other_network():
@@ -112,14 +112,15 @@ def test_colours(colour, values):
 
 def test_golden_values_of_the_papers_networks():
     pixel = {kind: registry.spec(kind, options(kind)).input for kind in ("ir50", "resnet18", "expression")}
-    geometry = {kind: (face.side_units, face.size, face.colour) for kind, face in pixel.items()}
+    geometry = {kind: (face.side_units, face.down, face.size, face.colour) for kind, face in pixel.items()}
     assert geometry == {
-        "ir50": (112.0, 112, "rgb"),
-        "resnet18": (145.6, 224, "rgb"),
-        "expression": (112.0, 48, "gray"),
+        "ir50": (112.0, 0.0, 112, "rgb"),
+        "resnet18": (145.6, 0.0, 224, "rgb"),
+        "expression": (100.0, 7.0, 48, "gray"),
     }
     faces = np.broadcast_to(ONE_PIXEL, (1, 224, 224, 3))
     np.testing.assert_allclose(pixel["resnet18"].prepare(faces)[0, :, 0, 0], [-1.60416, -1.68557, -1.63015], atol=1e-5)
+    np.testing.assert_allclose(pixel["expression"].prepare(faces[:, :48, :48])[0, :, 0, 0], [-0.82745], atol=1e-5)
     np.testing.assert_allclose(
         pixel["ir50"].prepare(faces[:, :112, :112])[0, :, 0, 0], [-0.76471, -0.84314, -0.92157], atol=1e-5
     )
@@ -205,7 +206,11 @@ def test_expression_sizes(size, colour, channels):
 
 
 def test_expression_is_compact():
-    assert count(network("expression")) == 623_840
+    module = network("expression")
+    assert count(module) == 2_835_040
+    assert [len(stage) for stage in module.stages] == [2, 2, 2]
+    assert [stage[0].conv1.weight.shape[:2] for stage in module.stages] == [(64, 64), (128, 64), (256, 128)]
+    assert module.fc.weight.shape == (128, 256)
 
 
 def test_expression_learns():
@@ -410,11 +415,11 @@ def test_a_whole_model_or_a_training_state_is_refused(linear, tmp_path):
     torch.save(linear, tmp_path / "model.pth")
     with pytest.raises(WeightsError, match=r"save the network's state_dict\(\) alone"):
         weights.load_strict(linear, tmp_path / "model.pth")
-    torch.save({"epoch": 3, "state_dict": linear.state_dict()}, tmp_path / "state.pth")
-    with pytest.raises(WeightsError, match=r"no plain state dict: epoch is no tensor; save"):
+    torch.save({"epoch": 3, "net": linear.state_dict()}, tmp_path / "state.pth")
+    with pytest.raises(WeightsError, match=r"no plain state dict: epoch is no named tensor; save"):
         weights.load_strict(linear, tmp_path / "state.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match=r"the whole file is no tensor"):
+    with pytest.raises(WeightsError, match=r"the whole file is no named tensor"):
         weights.load_strict(linear, tmp_path / "list.pth")
 
 
@@ -474,6 +479,7 @@ def test_onnx_spec_reads_the_dimension(tmp_path):
     assert what.dim == 3
     assert what.input == FaceInput(145.6, 4, "bgr", (127.5,) * 3, (127.5,) * 3)
     assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9)).dim == 9
+    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, down=-3)).input.down == -3
 
 
 def test_onnx_options_read_lists_as_yaml_gives_them(tmp_path):

@@ -44,7 +44,8 @@ def test_conda_lists_every_dependency():
 
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = {re.split(r"[<>=]", name)[0] for name in [*project["dependencies"], *extras["detectors"], *extras["demo"]]}
+    listed = [*project["dependencies"], *extras["detectors"], *extras["demo"], *extras["hf"]]
+    wanted = {re.split(r"[<>=]", name)[0] for name in listed}
     environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     names = {re.split("=+", entry)[0] for entry in [*conda, *pip["pip"]]}
@@ -60,12 +61,12 @@ def test_one_opencv():
 
 
 @pytest.mark.parametrize(
-    "rule", ["corpus", "decode", "faces", "pretrain", "features", "merge", "fusion", "ensemble", "report"]
+    "rule", ["corpus", "decode", "faces", "chain", "pretrain", "features", "merge", "fusion", "ensemble", "report"]
 )
 def test_gpu_rules_ask_for_one(rule):
     text = (REPOSITORY / f"rules/{rule}.smk").read_text()
     assert f"rule {rule}:" in text
-    assert ("gpu=1" in text) == (rule in ("faces", "pretrain", "features", "fusion"))
+    assert ("gpu=1" in text) == (rule in ("faces", "chain", "pretrain", "features", "fusion"))
     assert "log:" in text and "benchmark:" in text
 
 

@@ -1,0 +1,46 @@
+"""Networks with the classifier that emotion pretraining puts on top: one file of weights, for features and scores."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from emopipe.backbones.weights import HEAD, save_state
+from emopipe.labels import CLASSES
+
+
+class Classifier(nn.Module):
+    """A backbone, the mean of its vectors where it gives several, dropout and a linear layer."""
+
+    def __init__(self, backbone: nn.Module, dim: int, dropout: float = 0.0) -> None:
+        """`dim`: length of the backbone's vectors; `dropout` acts in training only."""
+        super().__init__()
+        self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(CLASSES))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Samples (N, ...) -> logits (N, classes), in the order of `CLASSES`."""
+        vectors = self.backbone(x)  # (N, D) or (N, T', D)
+        pooled = vectors.mean(1) if vectors.ndim == 3 else vectors  # (N, D)
+        return self.head(self.dropout(pooled))
+
+
+def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], *, half: bool) -> None:
+    """Write the backbone's weights under their own names, and the classifier's as `emotion_head.*`, as safetensors.
+
+    Args:
+        model: The network.
+        path: Where to; the file appears whole.
+        metadata: What made it; the classes are added.
+        half: Keep numbers in half precision, which takes half the space, but for tensors whose numbers are too large.
+    """
+    state = {**model.backbone.state_dict(), **{f"{HEAD}{key}": value for key, value in model.head.state_dict().items()}}
+    if half:
+        state = {key: _halved(tensor) for key, tensor in state.items()}
+    save_state(state, path, {**metadata, "classes": json.dumps(list(CLASSES))})
+
+
+def _halved(tensor: torch.Tensor) -> torch.Tensor:
+    half = tensor.half() if tensor.is_floating_point() else tensor
+    return half if half.isfinite().all() else tensor  # a variance of the batches may be above 65504

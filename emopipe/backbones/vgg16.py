@@ -1,0 +1,70 @@
+"""VGG16 on the paper's 224x224 face with 30 % margin: 4096 numbers, those of its second-last layer (fc7).
+
+Simonyan, Zisserman: Very Deep Convolutional Networks, arXiv 1409.1556, configuration D. Keys and shapes are
+torchvision's less its last layer, so torchvision's weights load as they are (torchvision itself is not needed).
+"""
+
+import torch
+from torch import nn
+
+from emopipe.backbones.base import FaceInput, Spec
+from emopipe.options import Options
+
+DIM = 4096
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions) up to each pooling
+
+
+class BackboneOptions(Options):
+    """VGG16 as published has nothing to set."""
+
+
+def spec(options: BackboneOptions) -> Spec:
+    """The paper's 224x224 crop in, normalised as for ImageNet; 4096 numbers out."""
+    return Spec(
+        modality="face",
+        input=FaceInput(145.6, 224, "rgb", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
+        dim=DIM,
+        licence="BSD-3-Clause (architecture, torchvision); ImageNet weights are bound by ImageNet's terms",
+        citation="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015",
+        head=("classifier.6.",),
+    )
+
+
+def build(options: BackboneOptions) -> "VGG16":
+    """The network with fresh weights, drawn from torch's global seed."""
+    return VGG16()
+
+
+class VGG16(nn.Module):
+    """VGG16 up to fc7, 134.26 M parameters, 102.76 M of them in fc6."""
+
+    def __init__(self) -> None:
+        """Fresh weights by He's initialisation, of small deviation in the last two layers."""
+        super().__init__()
+        # 1. thirteen convolutions, 224 -> 112 -> 56 -> 28 -> 14 -> 7
+        self.features, inputs = nn.Sequential(), 3
+        for channels, convolutions in BLOCKS:
+            for _ in range(convolutions):
+                self.features.append(nn.Conv2d(inputs, channels, 3, padding=1)).append(nn.ReLU())
+                inputs = channels
+            self.features.append(nn.MaxPool2d(2))
+        # 2. fc6 and fc7
+        self.classifier = nn.Sequential(
+            nn.Linear(512 * 7 * 7, DIM),  # 0
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(DIM, DIM),  # 3
+            nn.ReLU(),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0, 0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, 224, 224) -> (N, 4096), none of them negative."""
+        x = self.features(x)  # (N, 512, 7, 7)
+        return self.classifier(x.flatten(1))  # (N, 4096)

@@ -1,0 +1,132 @@
+"""Networks that classify: this project's own weights, or an ONNX net whose entry in the registry names its outputs."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from emopipe.backbones import registry as backbones
+from emopipe.backbones.base import Spec
+from emopipe.backbones.emotion import Classifier
+from emopipe.backbones.origin import read_metadata
+from emopipe.backbones.weights import HEAD
+from emopipe.checking import checked
+from emopipe.errors import WeightsError
+from emopipe.labels import CLASSES, EXTENDED, canonical
+from emopipe.options import Options
+from emopipe.weights.entries import Entry, package_registry
+from emopipe.weights.naming import named, refuse_missing
+from emopipe.weights.places import path_of
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that tells the seven classes."""
+
+    name: str
+    """What it is called."""
+    spec: Spec
+    """What it takes in."""
+    probabilities: Callable[[np.ndarray], np.ndarray]
+    """A batch as it takes it in -> (N, 7) float64 in the order of `CLASSES`, each row summing to 1."""
+
+
+def open_network(name: str, *, device: torch.device, threads: int) -> Network:
+    """A network by its name in the registry, or by the path of weights that `emopipe pretrain` or a chain made.
+
+    Raises:
+        ConfigError: There is no such name.
+        WeightsError: The weights are missing, or cannot classify.
+        DeviceError: The device is not there.
+    """
+    if "/" in name or "\\" in name or Path(name).suffix or Path(name).is_file():
+        return _own(Path(name).expanduser(), device)
+    registry = package_registry()
+    entry = named(name, registry)
+    if not entry.classes:
+        raise WeightsError(
+            f"{name} tells no classes, so it cannot be evaluated by itself; `emopipe weights list` shows which do."
+        )
+    path = path_of(entry, registry)
+    refuse_missing(path, "evaluate", registry)
+    return _onnx(entry, path, device, threads) if entry.kind == "onnx" else _own(path, device)
+
+
+def _own(path: Path, device: torch.device) -> Network:
+    """Weights with a classifier, as `emopipe.backbones.emotion` writes them; their recipe names the network."""
+    if not path.is_file():
+        raise WeightsError(
+            f"The weights {path} are not there: correct the path, or name what `emopipe weights list` has."
+        )
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    if "classes" not in metadata or "recipe" not in metadata:
+        raise WeightsError(
+            f"{path} holds no classifier of this project's, so it cannot be evaluated: name weights that `emopipe "
+            "pretrain` made, or a name of `emopipe weights list` that tells classes."
+        )
+    recipe = json.loads(metadata["recipe"])
+    kind, options = recipe["kind"], checked(backbones.options_class(recipe["kind"]), recipe["options"], str(path))
+    model = _classifier(kind, options, path).to(device).eval()
+    order = [json.loads(metadata["classes"]).index(label) for label in CLASSES]
+
+    @torch.inference_mode()
+    def probabilities(batch: np.ndarray) -> np.ndarray:
+        return model(torch.from_numpy(batch).to(device)).double().softmax(1).cpu().numpy()[:, order]
+
+    return Network(path.stem, backbones.spec(kind, options), probabilities)
+
+
+def _classifier(kind: str, options: Options, path: Path) -> nn.Module:
+    network = backbones.build(kind, options)
+    backbones.load(kind, options, network, path)
+    model = Classifier(network, backbones.spec(kind, options).dim)
+    tensors = {key.removeprefix(HEAD): value for key, value in load_file(path).items() if key.startswith(HEAD)}
+    model.head.load_state_dict(tensors, strict=True)
+    return model
+
+
+def _onnx(entry: Entry, path: Path, device: torch.device, threads: int) -> Network:
+    options = backbones.options_class("onnx").model_validate({**entry.defaults, "weights": str(path)})
+    network: Any = backbones.build("onnx", options, device=device.type, threads=threads)
+    places = [_place(name) for name in entry.classes]
+    if network.dim != len(places):
+        raise WeightsError(
+            f"{path} gives {network.dim} numbers, where {entry.name} has {len(places)} classes; fetch it."
+        )
+
+    def probabilities(batch: np.ndarray) -> np.ndarray:
+        return onto_classes(network(batch).astype(np.float64), places)
+
+    return Network(entry.name, backbones.spec("onnx", options), probabilities)
+
+
+def _place(name: str) -> int | None:
+    """Which of the seven a network's class is; None for others, such as contempt."""
+    return None if name.casefold() in EXTENDED else CLASSES.index(canonical(name))
+
+
+def onto_classes(outputs: np.ndarray, places: Sequence[int | None]) -> np.ndarray:
+    """The share of each of the seven classes among them, the network's other classes left out.
+
+    Args:
+        outputs: (N, K) logits or probabilities over the network's own classes.
+        places: Which of the seven each of the K is; None for another.
+
+    Returns:
+        (N, 7) probabilities.
+    """
+    kept = [column for column, place in enumerate(places) if place is not None]
+    if (outputs >= 0).all() and np.allclose(outputs.sum(1), 1, atol=1e-3):
+        shares = outputs[:, kept]
+    else:
+        shares = np.exp(outputs[:, kept] - outputs[:, kept].max(1, keepdims=True))
+    found = np.zeros((len(outputs), len(CLASSES)))
+    for column, share in zip(kept, shares.T, strict=True):
+        found[:, places[column]] += share
+    return found / found.sum(1, keepdims=True).clip(1e-12)

@@ -1,0 +1,53 @@
+"""Labelled speech as an audio network learns from it."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from emopipe.backbones.base import AudioInput
+from emopipe.pretraining import sounds
+from emopipe.pretraining.lessons import Look
+from emopipe.pretraining.steps import SpeechStep
+from emopipe.spectra import spectrum
+
+
+class SpeechLessons:
+    """Utterances in memory; see `emopipe.pretraining.lessons.Lessons`."""
+
+    def __init__(
+        self,
+        waves: Sequence[np.ndarray],
+        targets: np.ndarray,
+        split: np.ndarray,
+        subject: np.ndarray,
+        picture: AudioInput,
+        options: SpeechStep,
+    ) -> None:
+        """Waves (samples,) int16 at 16 kHz."""
+        self.targets, self.split, self.subject = targets, split, subject
+        self._waves, self._picture, self._options = waves, picture.options, options
+        self._frames = max(1, round(1000 * options.seconds / self._picture.hop_ms))
+
+    def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
+        """(n, C, F, frames) float32: stretches from anywhere in the utterances, varied."""
+        return torch.stack([self._stretch(self._waves[row], rng) for row in rows]).to(device)
+
+    def plain(self, rows: np.ndarray, device: torch.device) -> Iterator[Look]:
+        """Each utterance whole, one by one."""
+        for row in rows:
+            picture = spectrum(_as_float(self._waves[row]), self._picture)  # (C, F, T)
+            yield Look([torch.from_numpy(picture)[None].to(device)])
+
+    def _stretch(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
+        """(C, F, frames): the whole utterance is drawn, since its loudest moment is the measure; then cut out of it."""
+        varied = sounds.vary_wave(_as_float(wave), self._options.augment, rng)
+        picture = torch.from_numpy(spectrum(varied, self._picture))  # (C, F, T)
+        repeats = -(-self._frames // picture.shape[-1])
+        picture = picture.repeat(1, 1, repeats) if repeats > 1 else picture
+        start = int(torch.randint(picture.shape[-1] - self._frames + 1, (1,), generator=rng))
+        return sounds.hide(picture[..., start : start + self._frames], self._options.augment, rng)
+
+
+def _as_float(wave: np.ndarray) -> np.ndarray:
+    return wave.astype(np.float32) / 32768

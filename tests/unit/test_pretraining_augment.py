@@ -1,0 +1,526 @@
+"""Faces and sounds as training varies them, and stills as a face network takes them in."""
+
+import math
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+
+from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, canonical_crop, derive
+from emopipe.faces.detection import Detections
+from emopipe.pretraining import pixels
+from emopipe.pretraining.augment import HELD_GREY, held_side, middle, vary
+from emopipe.pretraining.sounds import hide, vary_wave
+from emopipe.pretraining.speech import SpeechLessons
+from emopipe.pretraining.steps import SpeechStep
+from emopipe.pretraining.stills import StillLessons
+from emopipe.pretraining.variation import FaceAugmentation, SoundAugmentation
+from emopipe.spectra import RATE, LogMelOptions, spectrum
+from emopipe.stills.archive import no_picture
+from emopipe.stills.base import Stills
+
+NOTHING = {key: 0 for key in FaceAugmentation.model_fields if key not in ("mirror", "erase_side")} | {"mirror": False}
+SILENT = {"speed": 0, "noise": 0, "bands": 0, "moments": 0}
+SIZE = 32
+
+
+def only(**keys):
+    """No variation of faces but these."""
+    return FaceAugmentation.model_validate(NOTHING | keys)
+
+
+def sound(**keys):
+    """No variation of sounds but these."""
+    return SoundAugmentation.model_validate(SILENT | keys)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(n=4, channels=3, size=SIZE, seed=0):
+    side = held_side(size)
+    return torch.randint(0, 256, (n, channels, side, side), dtype=torch.uint8, generator=seeded(seed))
+
+
+def dots(n, right=0.0, below=0.0, size=SIZE):
+    """(n, 1, side, side): a soft dot on black, so many pixels off the middle."""
+    at = torch.arange(held_side(size)) - (held_side(size) - 1) / 2
+    dot = torch.exp(-((at[None] - right) ** 2 + (at[:, None] - below) ** 2) / 8)
+    return (200 * dot).expand(n, 1, -1, -1)
+
+
+def places(images):
+    """(n, 2) how far right of and below the middle the dots are."""
+    at = torch.arange(images.shape[-1]) - (images.shape[-1] - 1) / 2
+    mass = images[:, 0].double()
+    total = mass.sum((1, 2))
+    return torch.stack([(mass.sum(1) * at).sum(1) / total, (mass.sum(2) * at).sum(1) / total], 1)
+
+
+# --- faces: nothing, and where they are
+
+
+@pytest.mark.parametrize("size", [16, 44, 48, 112])
+def test_faces_are_held_with_a_margin_of_whole_pixels(size):
+    side = held_side(size)
+    assert (side - size) % 2 == 0 and 1.1 <= side / size <= 1.2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [16, 48])
+def test_without_variations_it_is_the_middle(channels, size):
+    images = noise(channels=channels, size=size)
+    varied = vary(images, size, only(), seeded())
+    margin = (held_side(size) - size) // 2
+    assert varied.dtype == torch.float32 and varied.shape == (4, channels, size, size)
+    assert torch.equal(middle(images, size), images[..., margin:-margin, margin:-margin].float())
+    torch.testing.assert_close(varied, middle(images, size), atol=0.02, rtol=0)
+
+
+def test_half_of_the_faces_are_mirrored():
+    images = noise(n=200, channels=1, size=16)
+    varied, plain = vary(images, 16, only(mirror=True), seeded()), middle(images, 16)
+    mirrored = middle(images, 16, mirrored=True)
+    assert torch.equal(mirrored, plain.flip(3))
+    is_mirrored = (varied - mirrored).abs().amax((1, 2, 3)) < 0.02
+    is_plain = (varied - plain).abs().amax((1, 2, 3)) < 0.02
+    assert (is_mirrored ^ is_plain).all() and 70 < is_mirrored.sum() < 130
+
+
+def test_turns():
+    at = places(vary(dots(300, right=9), SIZE, only(turn=20), seeded()))
+    angle = torch.rad2deg(torch.atan2(at[:, 1], at[:, 0]))
+    torch.testing.assert_close(at.norm(dim=1), torch.full((300,), 9.0, dtype=at.dtype), atol=0.05, rtol=0)
+    assert 18 < angle.max() < 20.5 and -20.5 < angle.min() < -18
+    assert angle.abs().mean() == pytest.approx(10, abs=1)
+
+
+def test_mirrored_faces_are_turned_without_being_bent():
+    at = places(vary(dots(300, right=9, below=4), SIZE, only(turn=40, mirror=True), seeded()))
+    torch.testing.assert_close(at.norm(dim=1), torch.full((300,), math.hypot(9, 4), dtype=at.dtype), atol=0.05, rtol=0)
+    is_mirrored = at[:, 0] < 0
+    mirrored_back = torch.where(is_mirrored, -at[:, 0], at[:, 0])
+    angle = torch.rad2deg(torch.atan2(at[:, 1], mirrored_back)) - math.degrees(math.atan2(4, 9))
+    assert 110 < is_mirrored.sum() < 190
+    for group in (angle[is_mirrored], angle[~is_mirrored]):
+        assert 37 < group.max() < 40.5 and -40.5 < group.min() < -37
+
+
+def test_zooms():
+    at = places(vary(dots(300, right=8, below=-5), SIZE, only(zoom=0.2), seeded()))
+    scale = at.norm(dim=1) / math.hypot(8, 5)
+    assert 1 / 1.2 - 0.01 < scale.min() < 0.85 and 1.2 < scale.max() < 1 / 0.8 + 0.01
+    torch.testing.assert_close(at[:, 1] / at[:, 0], torch.full((300,), -5 / 8, dtype=at.dtype), atol=0.02, rtol=0)
+
+
+def test_shifts():
+    at = places(vary(dots(300), SIZE, only(shift=0.25), seeded()))
+    assert at.abs().max() < 0.25 * SIZE / 2 + 0.05
+    assert (at.amax(0) > 3.5).all() and (at.amin(0) < -3.5).all()
+    assert abs(float(torch.corrcoef(at.T)[0, 1])) < 0.2
+
+
+# --- faces: light, colour, sharpness, what is hidden
+
+
+def test_brightness():
+    level = vary(torch.full((300, 1, 36, 36), 100, dtype=torch.uint8), SIZE, only(brightness=25), seeded())
+    assert (level.amax((1, 2, 3)) - level.amin((1, 2, 3))).max() < 0.01  # one grey stays one grey
+    assert 75 <= level.min() < 78 and 122 < level.max() <= 125
+
+
+def test_contrast():
+    images = torch.tensor([90.0, 110.0]).repeat(18).expand(300, 1, 36, 36)
+    varied = vary(images, SIZE, only(contrast=0.3), seeded())
+    spread = (varied.amax((1, 2, 3)) - varied.amin((1, 2, 3))) / 20
+    torch.testing.assert_close(varied.mean((1, 2, 3)), torch.full((300,), 100.0), atol=0.01, rtol=0)
+    assert 0.7 <= spread.min() < 0.72 and 1.28 < spread.max() <= 1.3001
+
+
+def test_light_stays_within_what_pixels_can_be():
+    varied = vary(noise(n=50), SIZE, only(contrast=0.9, brightness=200, colour=0.9), seeded())
+    assert varied.min() == 0 and varied.max() == 255
+
+
+def test_saturation():
+    images = torch.tensor([80.0, 100.0, 120.0]).view(1, 3, 1, 1).expand(300, 3, 36, 36)
+    varied = vary(images, SIZE, only(colour=0.3), seeded())
+    spread = (varied[:, 2] - varied[:, 0]).mean((1, 2)) / 40
+    torch.testing.assert_close(varied.mean(1), torch.full((300, SIZE, SIZE), 100.0), atol=0.01, rtol=0)
+    assert 0.7 <= spread.min() < 0.72 and 1.28 < spread.max() <= 1.3001
+    grey = noise(channels=1)
+    torch.testing.assert_close(vary(grey, SIZE, only(colour=0.3), seeded()), middle(grey, SIZE), atol=0.02, rtol=0)
+
+
+def test_blur_is_the_mean_of_three_by_three():
+    images = noise(n=200, channels=1)
+    plain = middle(images, SIZE)
+    blurred = torch.stack(
+        [torch.from_numpy(cv2.blur(image[0].numpy(), (3, 3), borderType=cv2.BORDER_REPLICATE))[None] for image in plain]
+    )
+    torch.testing.assert_close(vary(images, SIZE, only(blur=1), seeded()), blurred, atol=0.02, rtol=0)
+    some = vary(images, SIZE, only(blur=0.25), seeded())
+    is_blurred = (some - blurred).abs().amax((1, 2, 3)) < 0.02
+    is_plain = (some - plain).abs().amax((1, 2, 3)) < 0.02
+    assert (is_blurred ^ is_plain).all() and 30 < is_blurred.sum() < 70
+
+
+def test_erasing_fills_a_rectangle_and_nothing_else():
+    size = 40
+    images = noise(n=300, channels=3, size=size) // 2 + 128  # nowhere the grey that erases
+    varied, plain = vary(images, size, only(erase=1, erase_side=0.5), seeded()), middle(images, size)
+    erased = (varied == HELD_GREY).all(1)  # (n, size, size)
+    torch.testing.assert_close(
+        torch.where(erased[:, None], plain, varied), plain, atol=0.02, rtol=0
+    )  # elsewhere nothing is changed
+    rows, columns = erased.any(2), erased.any(1)
+    assert torch.equal(erased, rows[:, :, None] & columns[:, None, :])
+    sides = torch.cat([rows.sum(1), columns.sum(1)]) / size
+    assert 0.4 < sides.max() <= 0.5 + 1 / size
+    inside = erased & ~torch.nn.functional.pad(torch.zeros(size - 2, size - 2, dtype=bool), (1, 1, 1, 1), value=True)
+    whole = inside.flatten(1).sum(1) == erased.flatten(1).sum(1)  # which reach no edge
+    assert (sides[:300][whole].min() >= 0.15 - 1 / size) and whole.sum() > 50
+
+
+def test_the_share_that_is_erased():
+    varied = vary(noise(n=400, size=16) // 2 + 128, 16, only(erase=0.25), seeded())
+    assert 70 < (varied == HELD_GREY).all(1).flatten(1).any(1).sum() < 130
+
+
+def test_options_of_the_wrong_size_are_refused():
+    for key, value in {"turn": 200, "zoom": 1, "blur": 1.5, "erase_side": 0.1, "brightness": -1}.items():
+        with pytest.raises(ValidationError, match=key):
+            only(**{key: value})
+
+
+# --- what is drawn
+
+
+def test_equal_seeds_give_equal_faces():
+    images = noise()
+    first, again, other = (vary(images, SIZE, FaceAugmentation(), seeded(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert len({face.numpy().tobytes() for face in vary(images[:1].expand(20, -1, -1, -1), SIZE, FaceAugmentation(),
+                                                        seeded())}) == 20  # fmt: skip
+
+
+def test_draws_do_not_depend_on_the_device():
+    """The meta device computes nothing, so what its run drew can have come from the CPU's generator alone."""
+    on_cpu, on_meta = seeded(), seeded()
+    vary(noise(), SIZE, FaceAugmentation(), on_cpu)
+    found = vary(noise().to("meta"), SIZE, FaceAugmentation(), on_meta)
+    assert found.device.type == "meta" and found.shape == (4, 3, SIZE, SIZE)
+    assert torch.equal(on_cpu.get_state(), on_meta.get_state())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_faces_are_the_same_on_a_gpu():
+    on_gpu = vary(noise().cuda(), SIZE, FaceAugmentation(), seeded()).cpu()
+    torch.testing.assert_close(on_gpu, vary(noise(), SIZE, FaceAugmentation(), seeded()), atol=0.05, rtol=0)
+
+
+# --- sounds
+
+
+def tone(hertz=440.0, seconds=1.0):
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def pitch(wave):
+    spectrum_of = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
+    return spectrum_of.argmax() * RATE / len(wave)
+
+
+def test_without_variations_a_wave_stays():
+    wave = tone()
+    assert np.array_equal(vary_wave(wave, sound(), seeded()), wave)
+
+
+def test_speed_changes_length_and_pitch_together():
+    rng, wave = seeded(), tone()
+    varied = [vary_wave(wave, sound(speed=0.15), rng) for _ in range(60)]
+    length = np.array([len(one) for one in varied]) / len(wave)
+    assert 1 / 1.15 - 0.001 < length.min() < 0.9 and 1.12 < length.max() < 1 / 0.85 + 0.001
+    for one, stretched in zip(varied, length, strict=True):
+        assert one.dtype == np.float32 and pitch(one) * stretched == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("decibels", [0, 10, 25])
+def test_noise_lies_so_many_decibels_under_the_sound(decibels):
+    wave = tone(seconds=3)
+    varied = vary_wave(wave, sound(noise=1, loudest_db=decibels, quietest_db=decibels), seeded())
+    added = varied - wave
+    assert varied.dtype == np.float32
+    assert 10 * np.log10(np.mean(wave**2) / np.mean(added**2)) == pytest.approx(decibels, abs=0.2)
+    assert abs(np.corrcoef(added[1:], added[:-1])[0, 1]) < 0.02  # white
+
+
+def test_noise_varies_between_its_bounds_for_its_share_of_sounds():
+    rng, wave = seeded(), tone()
+    options = sound(noise=0.5, loudest_db=10, quietest_db=40)
+    power = np.array([np.mean((vary_wave(wave, options, rng) - wave) ** 2) for _ in range(200)])
+    level = 10 * np.log10(np.mean(wave**2) / power[power > 0])
+    assert 70 < len(level) < 130
+    assert 9.8 < level.min() < 12 and 38 < level.max() < 40.2
+
+
+@pytest.mark.parametrize("wave", [np.zeros(4000, np.float32), tone(seconds=1 / RATE), tone(seconds=0.01)])
+def test_silence_and_clicks_survive(wave):
+    varied = vary_wave(wave, SoundAugmentation(), seeded())
+    assert len(varied) >= 1 and np.isfinite(varied).all()
+    assert wave.any() or not varied.any()
+
+
+def test_noise_bounds_that_are_swapped_are_refused():
+    with pytest.raises(ValidationError, match=r"quietest_db 5 has to be no less than loudest_db 10.*swap them"):
+        sound(quietest_db=5)
+
+
+@pytest.mark.parametrize(("bands", "moments"), [(2, 0), (0, 3), (2, 2)])
+def test_whole_bands_and_moments_are_silenced_and_nothing_else(bands, moments):
+    picture = torch.rand(3, 64, 200, generator=seeded()) + 0.1
+    options, rng, widest = sound(bands=bands, band=0.2, moments=moments, moment=0.1), seeded(1), [0, 0]
+    for _ in range(50):
+        before = picture.clone()
+        hidden = hide(picture, options, rng)
+        assert torch.equal(picture, before)  # the picture itself is kept
+        silent = (hidden == 0).all(0)  # (F, T)
+        band, moment = silent.all(1), silent.all(0)
+        assert torch.equal(silent, band[:, None] | moment[None])
+        assert torch.equal(hidden[:, ~silent], picture[:, ~silent])
+        runs = [int(((hide_at.int().diff() == 1).sum()) + hide_at[0]) for hide_at in (band, moment)]
+        assert runs[0] <= bands and runs[1] <= moments
+        widest = [max(widest[0], int(band.sum())), max(widest[1], int(moment.sum()))]
+    assert widest[0] <= bands * 0.2 * 64 and widest[1] <= moments * 0.1 * 200
+    assert (widest[0] > 6) == (bands > 0) and (widest[1] > 10) == (moments > 0)
+
+
+def test_hiding_may_take_all_or_nothing():
+    picture = torch.ones(1, 5, 7)
+    assert torch.equal(hide(picture, sound(), seeded()), picture)
+    every = [hide(picture, sound(bands=1, band=1), seeded(seed)).sum() for seed in range(40)]
+    assert min(every) >= 7 and max(every) == 35  # the widest is drawn below the whole
+
+
+def test_equal_seeds_give_equal_sounds():
+    wave, options = tone(seconds=0.3), SoundAugmentation(noise=1)
+    first, again, other = (vary_wave(wave, options, seeded(seed)) for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first[:4000], other[:4000])
+
+
+# --- stretches of speech
+
+
+def speech(waves, **step):
+    step = SpeechStep.model_validate({"sources": ["any"], "augment": SILENT, **step})
+    n = len(waves)
+    targets = np.eye(7, dtype=np.float32)[np.arange(n) % 7]
+    whole = [(wave * 32767).astype(np.int16) for wave in waves]
+    return SpeechLessons(
+        whole, targets, np.full(n, "train"), np.full(n, ""), AudioInput("logmel", LogMelOptions()), step
+    )
+
+
+def test_speech_is_cut_or_repeated_to_one_length():
+    lessons = speech([tone(seconds=0.3), tone(600, seconds=1.5)], seconds=0.8)
+    batch = lessons.batch(np.array([1, 0]), seeded(), torch.device("cpu"))
+    assert batch.shape == (2, 3, 64, 80) and batch.dtype == torch.float32
+    wave = (tone(seconds=0.3) * 32767).astype(np.int16).astype(np.float32) / 32768
+    whole = torch.from_numpy(spectrum(wave, LogMelOptions()))  # (3, 64, 31)
+    looped = whole.repeat(1, 1, 4)
+    assert any(torch.equal(batch[1], looped[..., start : start + 80]) for start in range(looped.shape[-1] - 79))
+
+
+def test_speech_is_looked_at_whole():
+    waves = [tone(seconds=0.3), tone(600, seconds=1.0)]
+    lessons = speech(waves, seconds=0.5)
+    looks = list(lessons.plain(np.array([1, 0]), torch.device("cpu")))
+    assert [[tuple(view.shape) for view in look.views] for look in looks] == [[(1, 3, 64, 101)], [(1, 3, 64, 31)]]
+    varied = speech(waves, seconds=0.3, augment={}).batch(np.zeros(20, int), seeded(), torch.device("cpu"))
+    assert len({stretch.numpy().tobytes() for stretch in varied}) == 20 and varied.isfinite().all()
+
+
+# --- the geometry of faces
+
+
+def ramp(across, down):
+    """A canonical crop whose grey level grows by so much a template unit."""
+    at = (np.arange(CANONICAL_SIDE) + 0.5) * CANONICAL_UNITS / CANONICAL_SIDE - CANONICAL_UNITS / 2
+    level = 128 + across * at[None] + down * at[:, None]
+    return np.repeat(np.rint(level).astype(np.uint8)[..., None], 3, 2)
+
+
+@pytest.mark.parametrize(("units", "size"), [(112.0, 112), (100.0, 48), (90.0, 200)])
+@pytest.mark.parametrize("down", [7.0, -9.5])
+def test_down_moves_the_square_along_the_face(units, size, down):
+    plain, moved = (derive(ramp(0, 1), units, size, at).astype(float) for at in (0.0, down))
+    assert np.abs((moved - plain) - down).max() <= 1 and (moved - plain).mean() == pytest.approx(down, abs=0.3)
+    middle_rows = plain[size // 2 - 1 : size // 2 + 1].mean()
+    assert middle_rows == pytest.approx(128, abs=0.6)
+    across = derive(ramp(1, 0), units, size, down)
+    assert np.array_equal(across, derive(ramp(1, 0), units, size))
+
+
+def test_down_is_in_units_whatever_the_size():
+    for units in (60.0, 100.0):
+        for size in (48, 96):
+            dot = np.zeros((CANONICAL_SIDE, CANONICAL_SIDE, 3), np.uint8)
+            pixel = CANONICAL_SIDE / CANONICAL_UNITS
+            cv2.circle(dot, (127, round(127.5 + 12 * pixel)), 5, (255, 255, 255), -1)  # 12 units below the middle
+            found = derive(dot, units, size, 12.0).astype(float)[..., 0]
+            row = (found.sum(1) * np.arange(size)).sum() / found.sum()
+            assert row == pytest.approx((size - 1) / 2, abs=0.5 * size / units)
+
+
+GEOMETRY = FaceInput(100.0, 48, "gray", (127.5,), (127.5,), 7.0)
+SIDE = held_side(48)
+MARGIN = (SIDE - 48) // 2
+
+
+class Finder:
+    """Stands for a detector: the faces that it is told, in units of the first picture's own pixels."""
+
+    device = "cpu"
+
+    def __init__(self, *faces):
+        """`faces`: landmarks (5, 2)."""
+        self.faces, self.shapes = faces, []
+
+    def __call__(self, frame):
+        self.shapes.append(frame.shape)
+        if not self.faces:
+            return Detections(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+        landmarks = np.stack(self.faces).astype(np.float32)
+        box = np.concatenate([landmarks.min(1), landmarks.max(1)], 1)
+        return Detections(box, landmarks, np.linspace(0.9, 0.5, len(landmarks), dtype=np.float32))
+
+
+def picture(height=48, width=48, seed=0):
+    small = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def test_a_still_that_is_used_as_it_is_fills_the_square():
+    still = picture()
+    found = pixels.cut(still, GEOMETRY)
+    assert found.shape == (SIDE, SIDE, 3) and found.dtype == np.uint8
+    assert np.array_equal(found[MARGIN:-MARGIN, MARGIN:-MARGIN], still)
+    assert (found[:MARGIN, MARGIN:-MARGIN] == still[:1]).all() and (
+        found[MARGIN:-MARGIN, -MARGIN:] == still[:, -1:]
+    ).all()
+
+
+@pytest.mark.parametrize("shape", [(48, 90), (120, 48), (13, 20), (200, 300)])
+def test_the_middle_of_a_longer_still_is_taken(shape):
+    short = min(shape)
+    top, left = (shape[0] - short) // 2, (shape[1] - short) // 2
+    still = np.zeros((*shape, 3), np.uint8)
+    still[top : top + short, left : left + short] = 200
+    assert (pixels.cut(still, GEOMETRY) == 200).all()
+
+
+def test_a_still_with_a_face_is_cut_as_clips_faces_are():
+    still = picture(300, 400)
+    landmarks = (TEMPLATE - 55.5) * 1.7 + [190, 160]
+    found = pixels.cut(still, GEOMETRY, Finder(landmarks))
+    clips = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48, GEOMETRY.down)
+    inner = found[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
+    assert found.shape == (SIDE, SIDE, 3) and np.abs(inner - clips).max() <= 1
+    higher = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48)
+    assert np.abs(inner - higher).mean() > 3  # the tolerance is far below what `down` does
+
+
+def test_the_largest_of_several_faces_is_taken():
+    still = picture(300, 600)
+    small, large = (TEMPLATE - 55.5) + [100, 150], (TEMPLATE - 55.5) * 1.5 + [400, 150]
+    both = pixels.cut(still, GEOMETRY, Finder(small, large))
+    assert np.array_equal(both, pixels.cut(still, GEOMETRY, Finder(large)))
+    assert not np.array_equal(both, pixels.cut(still, GEOMETRY, Finder(small)))
+
+
+def test_without_a_face_the_still_is_used_as_it_is():
+    still, finder = picture(48, 60), Finder()
+    assert np.array_equal(pixels.cut(still, GEOMETRY, finder), pixels.cut(still, GEOMETRY))
+    assert finder.shapes == [(192, 240, 3)]  # small stills are enlarged before faces are searched
+    pixels.cut(picture(300, 400), GEOMETRY, finder)
+    assert finder.shapes[1] == (300, 400, 3)
+
+
+# --- stills on disk
+
+
+def stills(*pictures):
+    """Stills in memory; None stands for a file that is no picture."""
+    names = [f"{number:02d}" for number in range(len(pictures))]
+    read = {name: no_picture() if found is None else found for name, found in zip(names, pictures, strict=True)}
+    table = pd.DataFrame({"key": names, "split": "train", "subject": ""})
+    return Stills(table, np.eye(7, dtype=np.float32)[np.arange(len(names)) % 7], read.__getitem__)
+
+
+@pytest.mark.parametrize(("colour", "shape"), [("gray", (SIDE, SIDE)), ("rgb", (SIDE, SIDE, 3))])
+def test_stills_are_cut_once(tmp_path, colour, shape, caplog):
+    bands = 1 if colour == "gray" else 3
+    geometry = FaceInput(112.0, 48, colour, (127.5,) * bands, (127.5,) * bands)
+    corpus = stills(picture(seed=1), None, picture(60, 48, seed=2))
+    found, readable = pixels.prepare(corpus, geometry, None, tmp_path / "a.npy")
+    assert found.shape == (3, *shape) and found.dtype == np.uint8 and readable.tolist() == [True, False, True]
+    for number in (0, 2):
+        cut = pixels.cut(corpus.picture(f"{number:02d}"), geometry)
+        assert np.array_equal(found[number], geometry.colours(cut[None])[0])
+    unreadable = Stills(corpus.table, corpus.targets, lambda key: pytest.fail("it was read again"))
+    again, known = pixels.prepare(unreadable, geometry, None, tmp_path / "a.npy")
+    assert np.array_equal(again, found) and known.tolist() == readable.tolist()
+
+
+def test_stills_that_were_cut_off_while_written_are_written_anew(tmp_path):
+    def fails(key):
+        if key == "01":
+            raise KeyboardInterrupt
+        return picture()
+
+    corpus = stills(picture(), picture(seed=3))
+    with pytest.raises(KeyboardInterrupt):
+        pixels.prepare(Stills(corpus.table, corpus.targets, fails), GEOMETRY, None, tmp_path / "a.npy")
+    found, readable = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
+    assert readable.all() and found[1].any()
+
+
+def test_several_files_of_pixels_are_one():
+    parts = [np.full((n, 2, 2), 10 * number, np.uint8) + np.arange(n, dtype=np.uint8)[:, None, None]
+             for number, n in enumerate((3, 0, 2))]  # fmt: skip
+    held = pixels.Held(parts)
+    assert len(held) == 5
+    assert held[np.array([4, 0, 3, 2, 0])][:, 0, 0].tolist() == [21, 0, 20, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("colour", "mean", "std"), [("gray", (100.0,), (50.0,)), ("rgb", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))]
+)
+def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
+    geometry = FaceInput(112.0, 48, colour, mean, std)
+    corpus = stills(*(picture(seed=seed) for seed in range(5)))
+    cut, _ = pixels.prepare(corpus, geometry, None, tmp_path / "a.npy")
+    split, subject = corpus.table["split"].to_numpy(str), corpus.table["subject"].to_numpy(str)
+    lessons = StillLessons(pixels.Held([cut]), corpus.targets, split, subject, geometry, only())
+    rows, cpu = np.array([3, 0, 4]), torch.device("cpu")
+    wanted = torch.from_numpy(geometry.prepare(np.stack([corpus.picture(f"{row:02d}") for row in rows])))
+    (look,) = lessons.plain(rows, cpu)
+    torch.testing.assert_close(look.views[0], wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(look.views[1], wanted.flip(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(lessons.batch(rows, seeded(), cpu), wanted, atol=0.01, rtol=0)
+
+
+def test_lessons_come_in_parts_and_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("emopipe.pretraining.stills.AT_ONCE", 2)
+    corpus = stills(*(np.full((48, 48, 3), 10 * level, np.uint8) for level in range(5)))
+    cut, _ = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
+    lessons = StillLessons(pixels.Held([cut]), corpus.targets, np.full(5, "val"), np.full(5, ""), GEOMETRY, only())
+    looks = list(lessons.plain(np.array([4, 2, 0, 1, 3]), torch.device("cpu")))
+    assert [len(look.views[0]) for look in looks] == [2, 2, 1]
+    levels = torch.cat([look.views[0].mean((1, 2, 3)) for look in looks]) * 127.5 + 127.5
+    assert levels.round().tolist() == [40, 20, 0, 10, 30]

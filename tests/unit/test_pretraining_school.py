@@ -1,0 +1,543 @@
+"""The school: averages, rates, draws; that it learns; and that a run which is cut off loses nothing."""
+
+import collections
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from emopipe.backbones.emotion import Classifier
+from emopipe.errors import ConfigError, CorpusError
+from emopipe.pretraining import descent, draws
+from emopipe.pretraining.average import Average
+from emopipe.pretraining.lessons import Look
+from emopipe.pretraining.schooling import School, probabilities, scores
+from emopipe.pretraining.steps import StepOptions
+
+CPU = torch.device("cpu")
+CLASSES = 7
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def one_hot(label):
+    return np.eye(CLASSES, dtype=np.float32)[label]
+
+
+def options(**keys):
+    return StepOptions.model_validate({"sources": ["toy"], "epochs": 5, "batch": 8, "precision": "float32", **keys})
+
+
+class Patterns:
+    """Toy lessons: a class is a bright row of an 8 x 8 picture, under noise."""
+
+    def __init__(self, n=56, n_val=14, noise=0.5, seed=0):
+        label = np.arange(n + n_val) % CLASSES
+        self.targets = one_hot(label)
+        self.split = np.array(["train"] * n + ["val"] * n_val)
+        self.subject = np.full(n + n_val, "", "<U8")
+        self.seen = 0
+        self._noise = noise
+        rng = np.random.default_rng(seed)
+        self._x = (noise * rng.normal(size=(n + n_val, 1, 8, 8))).astype(np.float32)
+        self._x[np.arange(n + n_val), 0, label] += 1
+
+    def batch(self, rows, rng, device):
+        self.seen += 1
+        x = torch.from_numpy(self._x[rows])
+        return (x + 0.1 * self._noise * torch.randn(x.shape, generator=rng)).to(device)
+
+    def plain(self, rows, device):
+        for start in range(0, len(rows), 16):
+            x = torch.from_numpy(self._x[rows[start : start + 16]]).to(device)
+            yield Look([x, x.flip(3)])
+
+
+def network(dropout=0.2, seed=0, norm=True):
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(1, 4, 3, padding=1), *([nn.BatchNorm2d(4)] if norm else []), nn.ReLU(), nn.Flatten()]
+    return Classifier(nn.Sequential(*layers, nn.Linear(256, 8)), 8, dropout)
+
+
+def school(folder, lessons=None, recipe="a recipe", seed=0, model=None, tell=None, **keys):
+    lessons = Patterns() if lessons is None else lessons
+    model = network(seed=seed) if model is None else model
+    known = {} if tell is None else {"tell": tell}
+    return School(model, lessons, options(**keys), CPU, folder / "checkpoint.pt", recipe, **known)
+
+
+def trained(*arguments, **keys):
+    made = school(*arguments, **keys)
+    made.run()
+    return made
+
+
+def same(first, second):
+    states = first.model.state_dict(), second.model.state_dict()
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+# --- the average of weights
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.97])
+def test_the_average_is_that_of_the_formula(decay):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    average = Average(model, decay)
+    expected = {key: tensor.double().numpy() for key, tensor in model.state_dict().items()}
+    for step in range(1, 60):
+        model(torch.randn(4, 2, generator=seeded(step)) * 3)  # moves the batch norm's statistics and its counter
+        with torch.no_grad():
+            for number, parameter in enumerate(model.parameters()):
+                parameter += torch.randn(parameter.shape, generator=seeded(100 * step + number))
+        average.update(model)
+        share = min(decay, step / (step + 9))
+        for key, tensor in model.state_dict().items():
+            now = tensor.double().numpy()
+            expected[key] = share * expected[key] + (1 - share) * now if tensor.is_floating_point() else now
+    assert set(average.state) == set(expected) and average.steps == 59
+    for key, tensor in average.state.items():
+        np.testing.assert_allclose(tensor.numpy(), expected[key], rtol=1e-4, atol=1e-5)
+    assert average.state["1.num_batches_tracked"] == 59
+    if not decay:
+        assert all(torch.equal(average.state[key], tensor) for key, tensor in model.state_dict().items())
+
+
+def test_the_average_is_apart_from_the_model():
+    model = nn.Linear(2, 2)
+    average, before = Average(model, 0.9), model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 1
+    assert torch.equal(average.state["weight"], before)
+
+
+# --- learning rate and optimiser
+
+
+@pytest.mark.parametrize(("warm", "total"), [(0, 50), (10, 50), (2.5, 50), (0.4, 3), (0, 1)])
+def test_the_rate_rises_and_falls_to_nothing(warm, total):
+    rates = [descent.rate(step, warm, total) for step in range(total + 1)]
+    peak = int(np.argmax(rates))
+    assert all(type(rate) is float and 0 <= rate <= 1 for rate in rates)  # NumPy's floats do not load again
+    assert warm - 1 <= peak <= warm + 1 and (np.diff(rates[: peak + 1]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
+    assert rates[-1] == pytest.approx(0, abs=1e-12) and rates[0] > 0
+    assert descent.rate(total + 5, warm, total) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
+    made = trained(tmp_path, lr=0.05, warmup=0.3, epochs=6)
+    steps = 56 // 8
+    wanted = [0.05 * descent.rate(epoch * steps, 0.3 * 6 * steps, 6 * steps) for epoch in range(6)]
+    assert [line["lr"] for line in made.history] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("optimiser", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
+def test_scales_and_offsets_are_not_decayed(optimiser, kind):
+    model = network()
+    model.backbone[0].bias.requires_grad = False
+    made = descent.optimizer(model, options(optimiser=optimiser, lr=0.3, weight_decay=0.01))
+    decayed, others = made.param_groups
+    assert type(made) is kind and {group["lr"] for group in made.param_groups} == {0.3}
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0)
+    assert [p.ndim for p in decayed["params"]] == [4, 2, 2] and [p.ndim for p in others["params"]] == [1, 1, 1, 1]
+    assert optimiser == "adamw" or (decayed["momentum"], decayed["nesterov"]) == (0.9, True)
+
+
+# --- what is drawn
+
+
+def test_mixup_mixes_samples_and_targets_alike():
+    target = torch.from_numpy(one_hot(np.arange(40) % CLASSES))
+    x = torch.arange(40.0).view(40, 1, 1, 1).expand(40, 1, 2, 2)
+    shares = []
+    for seed in range(100):
+        mixed, blended = draws.mixed(x, target, 0.4, seeded(seed))
+        torch.testing.assert_close(blended.sum(1), torch.ones(40))
+        assert mixed.shape == x.shape and blended.min() >= 0
+        # Row r is s r + (1 - s) p(r): over the batch, whoever is mixed with whom, the sum stays.
+        torch.testing.assert_close(mixed.sum(), x.sum())
+        other = torch.randperm(40, generator=_after_share(seed))
+        moved = (other != torch.arange(40)).nonzero()[0, 0]
+        share = float((mixed[moved, 0, 0, 0] - other[moved]) / (moved - other[moved]))
+        torch.testing.assert_close(mixed, share * x + (1 - share) * x[other], atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(blended, share * target + (1 - share) * target[other], atol=1e-4, rtol=1e-3)
+        shares.append(share)
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.12)
+    assert np.var(shares) == pytest.approx(1 / (4 * (2 * 0.4 + 1)), rel=0.3)  # of Beta(0.4, 0.4)
+
+
+def _after_share(seed):
+    rng = seeded(seed)
+    torch.randint(2**62, (1,), generator=rng)
+    return rng
+
+
+def test_mixup_may_mix_nothing():
+    x, target = torch.randn(4, 1, 2, 2), torch.from_numpy(one_hot(np.arange(4)))
+    assert draws.mixed(x, target, 0, seeded()) == (x, target)
+    assert draws.mixed(x[:1], target[:1], 0.4, seeded())[0].equal(x[:1])
+    first, again = (draws.mixed(x, target, 0.4, seeded(3))[0] for _ in range(2))
+    assert first.equal(again)
+
+
+LABEL = np.repeat(np.arange(3), [900, 90, 10])
+
+
+def test_every_row_comes_once_where_classes_are_taken_as_they_come():
+    order = draws.order(one_hot(LABEL), 0, seeded())
+    assert sorted(order) == list(range(1000)) and (order != np.arange(1000)).sum() > 900
+
+
+@pytest.mark.parametrize(("balance", "wanted"), [(1.0, [1 / 3] * 3), (0.5, np.sqrt([0.9, 0.09, 0.01]))])
+def test_rare_classes_come_more_often(balance, wanted):
+    drawn = np.concatenate([LABEL[draws.order(one_hot(LABEL), balance, seeded(seed))] for seed in range(20)])
+    assert len(drawn) == 20_000
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), wanted / np.sum(wanted), atol=0.012)
+
+
+def test_held_out_by_class():
+    nobody = np.full(1000, "")
+    held = draws.held_out(one_hot(LABEL), nobody, 0.1, seed=0)
+    assert np.bincount(LABEL[held]).tolist() == [90, 9, 1]
+    assert np.bincount(LABEL[draws.held_out(one_hot(LABEL), nobody, 0.01, seed=0)]).tolist() == [9, 1, 1]
+    assert np.bincount(LABEL[draws.held_out(one_hot(LABEL), nobody, 0.99, seed=0)]).tolist() == [891, 89, 9]
+    assert np.array_equal(held, draws.held_out(one_hot(LABEL), nobody, 0.1, seed=0))
+    assert not np.array_equal(held, draws.held_out(one_hot(LABEL), nobody, 0.1, seed=1))
+
+
+def test_held_out_by_speaker():
+    speaker = np.array([f"s{n % 10}" for n in range(1000)])
+    held = draws.held_out(one_hot(LABEL), speaker, 0.2, seed=0)
+    assert len(set(speaker[held])) == 2 and not set(speaker[held]) & set(speaker[~held])
+    assert held.sum() == 200
+    for share, count in ((0.01, 1), (0.99, 9)):
+        assert len(set(speaker[draws.held_out(one_hot(LABEL), speaker, share, seed=0)])) == count
+    chosen = {tuple(sorted(set(speaker[draws.held_out(one_hot(LABEL), speaker, 0.2, seed)]))) for seed in range(10)}
+    assert len(chosen) > 3
+    partly = np.where(speaker == "s0", "", speaker)  # whoever is unknown may be anybody: by class
+    assert np.bincount(LABEL[draws.held_out(one_hot(LABEL), partly, 0.1, seed=0)]).tolist() == [90, 9, 1]
+
+
+def test_nothing_can_be_held_out_of_one_sample_a_class():
+    with pytest.raises(CorpusError, match=r"`stop` has nothing to watch: the 7 training samples are one a class"):
+        draws.held_out(one_hot(np.arange(7)), np.full(7, ""), 0.5, seed=0)
+
+
+# --- what it learns
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"lr": 0.1, "ema": 0.9},
+        {"optimiser": "adamw", "lr": 0.01, "ema": 0.0, "precision": "bfloat16"},
+        {"lr": 0.1, "ema": 0.9, "balance": 1.0, "mixup": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0},
+    ],
+    ids=["sgd", "adamw", "balanced"],
+)
+def test_it_learns_what_can_be_told_apart(tmp_path, keys):
+    lessons = Patterns(n=140, n_val=70)
+    made = trained(tmp_path, lessons=lessons, epochs=10, batch=14, **keys)
+    assert made.history[-1]["val_accuracy"] > 0.95 and made.history[-1]["val_uar"] > 0.95
+    assert made.history[-1]["loss"] < 0.8 * made.history[0]["loss"]
+    assert all(np.isfinite(list(line.values())).all() for line in made.history)
+    assert all(tensor.isfinite().all() for tensor in made.model.state_dict().values())
+    assert not made.model.training
+    rows = np.flatnonzero(lessons.split == "val")
+    found = scores(probabilities(made.model, lessons, rows, CPU), lessons.targets[rows])
+    assert {f"val_{key}": value for key, value in found.items()} == {
+        key: value for key, value in made.history[-1].items() if key.startswith("val_")
+    }
+
+
+def test_soft_targets_are_what_it_comes_to_tell(tmp_path):
+    lessons = Patterns(n=56, n_val=0, noise=0.0)
+    wanted = np.full((56, CLASSES), 0.02, np.float32)
+    label = np.arange(56) % CLASSES
+    wanted[np.arange(56), label] = 0.6
+    wanted[np.arange(56), (label + 1) % CLASSES] = 0.3
+    lessons.targets = wanted
+    plain = {"label_smoothing": 0.0, "mixup": 0.0, "dropout": 0.0, "weight_decay": 0.0, "ema": 0.9}
+    made = trained(tmp_path, lessons=lessons, model=network(dropout=0.0), epochs=40, lr=0.05, **plain)
+    found = probabilities(made.model, lessons, np.arange(56), CPU)
+    np.testing.assert_allclose(found, wanted, atol=0.03)
+    entropy = -(wanted * np.log(wanted)).sum(1).mean()
+    assert entropy <= made.history[-1]["loss"] < entropy + 0.02
+
+
+def test_val_chooses_nothing(tmp_path):
+    with_val, without = Patterns(), Patterns()
+    without.split[without.split == "val"] = ""
+    first = trained(tmp_path / "a", lessons=with_val, dropout=0.3)
+    second = trained(tmp_path / "b", lessons=without, dropout=0.3)
+    assert same(first, second)
+    assert [line["loss"] for line in first.history] == [line["loss"] for line in second.history]
+    assert not any(key.startswith("val_") for line in second.history for key in line)
+
+
+def test_val_is_looked_at_now_and_then_and_at_the_end(tmp_path):
+    made = trained(tmp_path, epochs=7, validate_every=3)
+    assert [line["epoch"] for line in made.history if "val_loss" in line] == [3, 6, 7]
+    assert set(made.history[2]) == {"epoch", "lr", "loss", "val_loss", "val_accuracy", "val_uar"}
+    assert set(made.history[1]) == {"epoch", "lr", "loss"}
+
+
+def test_samples_of_no_split_are_never_seen(tmp_path):
+    lessons = Patterns()
+    lessons.split[:7] = ""
+    lessons._x[:7] = np.nan
+    assert np.isfinite(trained(tmp_path, lessons=lessons).history[-1]["loss"])
+
+
+def test_the_seed_decides(tmp_path):
+    first, again = (trained(tmp_path / name) for name in ("a", "b"))
+    other = trained(tmp_path / "c", **{"seed": 0, "epochs": 5}, lessons=Patterns(seed=1))
+    assert same(first, again) and first.history == again.history
+    assert not same(first, other)
+
+
+def test_too_few_samples_are_refused(tmp_path):
+    lessons = Patterns()
+    lessons.split[1:] = ""
+    with pytest.raises(CorpusError, match=r"1 training samples were found, 0 of them held out.*at least 2"):
+        school(tmp_path, lessons=lessons).run()
+    two = Patterns(n=14, n_val=0)
+    two.split[[*range(2, 7), *range(9, 14)]] = ""
+    two.split[[1, 8]] = ""
+    with pytest.raises(CorpusError, match=r"2 training samples were found, 1 of them held out"):
+        school(tmp_path, lessons=two, stop={}).run()
+
+
+def test_a_loss_that_is_no_number_ends_training(tmp_path):
+    made = school(tmp_path, lr=1e30, warmup=0.0)
+    with pytest.raises(ConfigError, match=r"In epoch \d the loss is (nan|inf): lower the step's lr, 1e\+30"):
+        made.run()
+    assert all(np.isfinite(line["loss"]) for line in made.history)
+
+
+# --- scores
+
+
+def test_scores_by_hand():
+    targets = one_hot([0, 0, 0, 1, 2, 2])
+    found = np.full((6, CLASSES), 0.05)
+    for row, column in enumerate([0, 0, 1, 1, 3, 4]):  # 2 of 3, 1 of 1, 0 of 2
+        found[row, column] = 0.7
+    told = scores(found, targets)
+    assert told["accuracy"] == pytest.approx(3 / 6) and told["uar"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert told["loss"] == pytest.approx(-(3 * np.log(0.7) + 3 * np.log(0.05)) / 6)
+
+
+def test_views_are_averaged_and_parts_kept_in_order(tmp_path):
+    lessons, model = Patterns(), network().eval()
+    rows = np.random.default_rng(0).permutation(len(lessons.split))
+    found = probabilities(model, lessons, rows, CPU)
+    with torch.no_grad():
+        x = torch.from_numpy(lessons._x[rows])
+        wanted = (model(x).softmax(1) + model(x.flip(3)).softmax(1)) / 2
+    assert found.dtype == np.float64 and found.shape == (70, CLASSES)
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-12)
+
+
+# --- early stopping
+
+
+def test_the_best_epochs_weights_stay(tmp_path):
+    lessons = Patterns(n=70, noise=1.5)
+    # Half of the training labels can only be learned by heart.
+    lessons.targets[:70:2] = one_hot(np.random.default_rng(0).integers(0, CLASSES, 35))
+    made = school(
+        tmp_path, lessons=lessons, epochs=60, lr=0.1, ema=0.5, mixup=0.0, stop={"hold_out": 0.3, "patience": 4}
+    )
+    averages = []
+    made.tell = lambda line: averages.append({k: v.clone() for k, v in made._average.state.items()})
+    made.run()
+    losses = [line["held_out_loss"] for line in made.history]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 4 < 60
+    assert set(made.history[0]) >= {"held_out_loss", "held_out_accuracy", "held_out_uar"}
+    assert all(torch.equal(averages[best][key], tensor) for key, tensor in made.model.state_dict().items())
+    train = np.flatnonzero(lessons.split == "train")
+    held = train[draws.held_out(lessons.targets[train], lessons.subject[train], 0.3, 0)]
+    again = scores(probabilities(made.model, lessons, held, CPU), lessons.targets[held])
+    assert again["loss"] == pytest.approx(losses[best])
+
+
+def test_equal_losses_are_no_better(tmp_path):
+    made = trained(
+        tmp_path,
+        model=network(norm=False),
+        lr=1e-30,
+        weight_decay=0.0,
+        epochs=30,
+        stop={"hold_out": 0.2, "patience": 3},
+    )
+    assert len({line["held_out_loss"] for line in made.history}) == 1 and len(made.history) == 1 + 3
+
+
+def test_no_gradient_sees_what_is_held_out(tmp_path):
+    lessons = Patterns()
+    lessons.subject[:] = [f"s{n // 14}" for n in range(70)]
+    seen = collections.Counter()
+    varied = lessons.batch
+    lessons.batch = lambda rows, rng, device: seen.update(rows.tolist()) or varied(rows, rng, device)
+    trained(tmp_path, lessons=lessons, epochs=3, stop={"hold_out": 0.25})
+    train = np.flatnonzero(lessons.split == "train")
+    held = draws.held_out(lessons.targets[train], lessons.subject[train], 0.25, 0)
+    assert set(seen) == set(train[~held]) and set(seen.values()) == {3} and held.sum() == 14
+
+
+# --- cut off, and taken up again
+
+
+class CutOff(Exception):  # noqa: N818 - it stands for a signal
+    """The run ends here."""
+
+
+LONG = {"epochs": 6, "lr": 0.1, "mixup": 0.4, "validate_every": 2, "dropout": 0.3, "ema": 0.9}
+RECIPES = {
+    "sgd": LONG,
+    "adamw": LONG | {"optimiser": "adamw", "lr": 0.01, "balance": 0.5, "precision": "bfloat16"},
+    "stopped": LONG | {"stop": {"hold_out": 0.3, "patience": 2}, "epochs": 12, "lr": 0.3},
+}
+
+
+def cut_off_after(epochs):
+    def tell(line):
+        if line["epoch"] == epochs:
+            raise CutOff
+
+    return tell
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Recipe -> its run in one piece."""
+    return {name: trained(tmp_path_factory.mktemp(name), **keys) for name, keys in RECIPES.items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_cut_off_after_any_epoch_comes_to_the_same(tmp_path, undisturbed, name):
+    whole = undisturbed[name]
+    assert len(whole.history) > 3
+    for epochs in range(1, len(whole.history) + 1):
+        folder = tmp_path / str(epochs)
+        with pytest.raises(CutOff):
+            school(folder, tell=cut_off_after(epochs), **RECIPES[name]).run()
+        told, lessons = [], Patterns()
+        # Another seed's weights: all that counts comes from the checkpoint.
+        again = trained(folder, lessons=lessons, seed=99, tell=told.append, **RECIPES[name])
+        assert same(again, whole) and again.history == whole.history
+        assert told == whole.history  # epochs of the first run too
+        steps = (56 - (0 if "stop" not in RECIPES[name] else 14)) // 8
+        assert lessons.seen == steps * (len(whole.history) - epochs)
+
+
+def test_a_run_cut_off_several_times_and_within_epochs_comes_to_the_same(tmp_path, undisturbed):
+    class Breaking(Patterns):
+        def batch(self, rows, rng, device):
+            if self.seen == 11:
+                raise CutOff
+            return super().batch(rows, rng, device)
+
+    for _ in range(5):  # 11 steps a run, 7 an epoch
+        with pytest.raises(CutOff):
+            school(tmp_path, lessons=Breaking(), **RECIPES["sgd"]).run()
+    again = trained(tmp_path, **RECIPES["sgd"])
+    assert same(again, undisturbed["sgd"]) and again.history == undisturbed["sgd"].history
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests.unit.test_pretraining_school import RECIPES, Patterns, school
+class Slow(Patterns):
+    def batch(self, rows, rng, device):
+        time.sleep(0.02)
+        return super().batch(rows, rng, device)
+def tell(line):
+    print(line["epoch"], flush=True)
+school(Path(sys.argv[1]), lessons=Slow(), tell=tell, **RECIPES[sys.argv[2]]).run()
+print("done", flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
+    repository = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path), "stopped"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+    ) as child:
+        while child.stdout.readline().strip() != "2":
+            assert child.poll() is None
+        time.sleep(0.05)  # well within the next epoch
+        child.send_signal(signal.SIGKILL)
+        assert "done" not in child.stdout.read()
+    assert child.returncode == -signal.SIGKILL
+    told = []
+    again = trained(tmp_path, seed=99, tell=told.append, **RECIPES["stopped"])
+    assert same(again, undisturbed["stopped"]) and again.history == undisturbed["stopped"].history
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["epochs"] == len(again.history) == len(told)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, undisturbed):
+    trained(tmp_path, **RECIPES["stopped"])
+    lessons = Patterns()
+    again = trained(tmp_path, lessons=lessons, seed=99, **RECIPES["stopped"])
+    assert not lessons.seen and same(again, undisturbed["stopped"])
+
+
+def test_another_recipes_checkpoint_is_not_taken_up(tmp_path, undisturbed):
+    with pytest.raises(CutOff):
+        school(tmp_path, recipe="another", tell=cut_off_after(3), **RECIPES["sgd"]).run()
+    lessons = Patterns()
+    made = trained(tmp_path, lessons=lessons, **RECIPES["sgd"])
+    assert lessons.seen == 6 * 7 and same(made, undisturbed["sgd"])
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["recipe"] == "a recipe"
+
+
+def test_a_checkpoint_holds_nothing_that_runs(tmp_path):
+    trained(tmp_path, **RECIPES["stopped"])
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["best"] and state["history"] and state["average_steps"] > 0
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+# --- the recipe's options
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"sources": []}, "at least 1 item"),
+        ({"sources": ["a", "b", "a"]}, "a is named twice; name it once"),
+        ({"epochs": 0}, "greater than or equal to 1"),
+        ({"batch": 1}, "greater than or equal to 2"),
+        ({"ema": 1}, "less than 1"),
+        ({"optimiser": "adam"}, "'sgd' or 'adamw'"),
+        ({"stop": {"patience": 0}}, "greater than or equal to 1"),
+        ({"stop": {"wait": 3}}, "Extra inputs"),
+        ({"momentum": 0.9}, "Extra inputs"),
+    ],
+)
+def test_wrong_options_are_refused(keys, said):
+    with pytest.raises(ValidationError, match=said):
+        options(**keys)

@@ -1,0 +1,21 @@
+"""Train a backbone on labelled stills or speech from elsewhere: one step of its chain."""
+
+from pathlib import Path
+
+from emopipe.progress import job_log
+from emopipe.stages import chain
+
+with job_log(snakemake.log[0]):
+    job, start = snakemake.config["job"], snakemake.input.get("start")
+    given = job["weights"][snakemake.wildcards.backbone] if snakemake.wildcards.step == "0" else None
+    chain.run(
+        snakemake.params.recipe,
+        job["sources"],
+        Path(snakemake.output.weights),
+        Path(snakemake.output.history),
+        Path(snakemake.output.curve),
+        Path(snakemake.params.events),
+        start=start or given,
+        device=job["device"],
+        threads=snakemake.threads,
+    )
