@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 
 from emopipe.backbones.weights import HEAD, save_state
@@ -39,6 +41,20 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
     if half:
         state = {key: _halved(tensor) for key, tensor in state.items()}
     save_state(state, path, {**metadata, "classes": json.dumps(list(CLASSES))})
+
+
+def has_classifier(path: Path | str) -> bool:
+    """Whether a file of weights holds the classifier that `save_classifier` puts in."""
+    if Path(path).suffix != ".safetensors":
+        return False
+    with safe_open(path, framework="pt") as file:
+        return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is no mapping
+
+
+def load_head(model: Classifier, path: Path | str) -> None:
+    """Load the classifier of a file that `has_classifier`; the backbone's weights are `registry.load`'s business."""
+    tensors = {key.removeprefix(HEAD): value for key, value in load_file(path).items() if key.startswith(HEAD)}
+    model.head.load_state_dict(tensors, strict=True)
 
 
 def _halved(tensor: torch.Tensor) -> torch.Tensor:

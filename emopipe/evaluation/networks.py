@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
-from emopipe.backbones.emotion import Classifier
+from emopipe.backbones.emotion import Classifier, load_head
 from emopipe.backbones.origin import read_metadata
-from emopipe.backbones.weights import HEAD
 from emopipe.checking import checked
 from emopipe.errors import WeightsError
 from emopipe.labels import CLASSES, EXTENDED, canonical
@@ -86,8 +84,7 @@ def _classifier(kind: str, options: Options, path: Path) -> nn.Module:
     network = backbones.build(kind, options)
     backbones.load(kind, options, network, path)
     model = Classifier(network, backbones.spec(kind, options).dim)
-    tensors = {key.removeprefix(HEAD): value for key, value in load_file(path).items() if key.startswith(HEAD)}
-    model.head.load_state_dict(tensors, strict=True)
+    load_head(model, path)
     return model
 
 

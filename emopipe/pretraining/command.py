@@ -34,7 +34,7 @@ class WeightsRecipe(Options):
     chain: list[dict[str, Any]] = Field(min_length=1)
     """The steps, one after the other."""
     half: bool = False
-    """Keep the weights in half precision."""
+    """Keep every step's weights in half precision."""
 
 
 def pretrain(
@@ -80,11 +80,8 @@ def _recipes(wanted: WeightsRecipe, data: Path) -> list[Recipe]:
     recipes: list[Recipe] = []
     start = sha256(Path(wanted.weights)) if wanted.weights else ""
     for number, step in enumerate(wanted.chain):
-        half = wanted.half and number == len(wanted.chain) - 1
-        where = f"chain.{number}"
-        recipes.append(
-            step_recipe(wanted.kind, options, step, wanted.sources, where=where, start=start, half=half, root=data)
-        )
+        keys = {"where": f"chain.{number}", "start": start, "half": wanted.half, "root": data}
+        recipes.append(step_recipe(wanted.kind, options, step, wanted.sources, **keys))
         start = digest(recipes[-1])
     return recipes
 

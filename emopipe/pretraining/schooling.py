@@ -39,6 +39,8 @@ class School:
     """Where the state after the last epoch is kept."""
     recipe: str
     """Digest of all that the result depends on: a checkpoint of another recipe is not taken up."""
+    teacher: Classifier | None = None
+    """What gives its share of the targets, where the step is `taught`."""
     tell: Callable[[Line], None] = lambda line: None
     """Called after each epoch, and once for each epoch taken up from a checkpoint."""
     history: list[Line] = field(default_factory=list)
@@ -75,6 +77,8 @@ class School:
         self._steps = max(1, len(self._rows) // self.options.batch)
         self._layout = layout_of(self.model)
         self.model.to(self.device, memory_format=self._layout)
+        if self.teacher:
+            self.teacher.to(self.device, memory_format=self._layout).eval()
         self._optimizer = descent.optimizer(self.model, self.options)
         total = self._steps * self.options.epochs
         warm = self.options.warmup * total
@@ -116,8 +120,11 @@ class School:
         x = self.lessons.batch(rows, rng, self.device)
         target = torch.from_numpy(self.lessons.targets[rows]).to(self.device)  # (n, K)
         x, target = draws.mixed(x, target, self.options.mixup, rng)
+        x = x.contiguous(memory_format=self._layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            logits = self.model(x.contiguous(memory_format=self._layout))
+            logits = self.model(x)
+            if self.teacher:
+                target = torch.lerp(target, _opinion(self.teacher, x), self.options.taught)
         loss = F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()
@@ -190,6 +197,12 @@ class School:
         for line in self.history:
             self.tell(line)
         return state["epochs"]
+
+
+@torch.no_grad()
+def _opinion(teacher: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(n, K) float32: what a network takes samples for."""
+    return teacher(x).float().softmax(1)
 
 
 @torch.inference_mode()

@@ -1,8 +1,8 @@
 """How a backbone is trained on labelled stills or speech from elsewhere: one step of its chain."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from emopipe.backbones.base import Modality
 from emopipe.options import Number, Options
@@ -45,6 +45,11 @@ class StepOptions(Options):
     """Decay of the moving average of the weights, which is what training gives; 0 takes the last weights."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
     """Dropout before the classifier."""
+    taught: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the target that the network which the step starts from gives, as it was then, with its classifier:
+    softer labels than the corpus' own, where these are noisy (Furlanello et al., Born-Again Networks, 1805.04770)."""
+    fresh: bool = False
+    """Begin from random weights all the same: what the step starts from only teaches."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Of the products in the network while it learns; weights are kept in float32."""
     stop: Stop | None = None
@@ -53,6 +58,12 @@ class StepOptions(Options):
     """Epochs between two looks at the val split, which choose nothing."""
     seed: int = 0
     """Seed of initial weights, order and augmentation."""
+
+    @model_validator(mode="after")
+    def _teaches(self) -> Self:
+        if self.fresh and not self.taught:
+            raise ValueError("fresh is true, but taught is 0: then nothing is made of what the step starts from")
+        return self
 
     @field_validator("sources")
     @classmethod

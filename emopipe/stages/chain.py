@@ -10,7 +10,8 @@ import torch
 
 from emopipe import device as devices
 from emopipe.backbones import registry
-from emopipe.backbones.emotion import Classifier, save_classifier
+from emopipe.backbones.emotion import Classifier, has_classifier, load_head, save_classifier
+from emopipe.errors import WeightsError
 from emopipe.pretraining import journal
 from emopipe.pretraining.reading import lessons
 from emopipe.pretraining.schooling import School
@@ -79,10 +80,32 @@ def _school(
     spec = registry.spec(recipe["kind"], options)
     step: StillsStep | SpeechStep = step_class(spec.modality).model_validate(recipe["step"])
     torch.manual_seed(step.seed)
-    network = registry.build(recipe["kind"], options)
-    if start:
-        registry.load(recipe["kind"], options, network, start)
-    model = Classifier(network, spec.dim, step.dropout)
+    model = Classifier(registry.build(recipe["kind"], options), spec.dim, step.dropout)
+    teacher = _teacher(recipe, start) if step.taught else None
+    if start and not step.fresh:
+        _load(model, recipe, start)
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
     learned_from = lessons(sources, step, spec, work, threads)
-    return School(model, learned_from, step, where, work / "checkpoint.pt", digest(recipe))
+    return School(model, learned_from, step, where, work / "checkpoint.pt", digest(recipe), teacher)
+
+
+def _load(model: Classifier, recipe: Mapping[str, Any], start: str) -> None:
+    """Weights to start from, with their classifier, where they have this project's."""
+    options = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
+    registry.load(recipe["kind"], options, model.backbone, start)
+    if has_classifier(start):
+        load_head(model, start)
+
+
+def _teacher(recipe: Mapping[str, Any], start: str | None) -> Classifier:
+    """The network that a step starts from, to learn from what it says."""
+    if not start or not has_classifier(start):
+        raise WeightsError(
+            f"A step is `taught`, but what it starts from ({start or 'nothing'}) tells no classes: let it start from "
+            "weights of `emopipe pretrain`, or follow another step, or take out `taught`."
+        )
+    options = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
+    with torch.random.fork_rng():
+        teacher = Classifier(registry.build(recipe["kind"], options), registry.spec(recipe["kind"], options).dim)
+    _load(teacher, recipe, start)
+    return teacher

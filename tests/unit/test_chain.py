@@ -134,12 +134,12 @@ def test_all_that_is_promised_is_there_and_nothing_else(faces, voices):
 
 
 def test_the_metadata_says_what_made_it(faces):
-    for name, half in (("net.step0", False), ("net", True)):
+    for name in ("net.step0", "net"):
         metadata = origin.read_metadata(faces / f"{name}.safetensors")
         recipe = json.loads(metadata["recipe"])
         assert metadata["recipe_digest"] == digest(recipe) and metadata["device"] == "cpu"
         assert json.loads(metadata["classes"]) == list(CLASSES)
-        assert (recipe["kind"], recipe["half"], recipe["options"]["width"]) == ("expression", half, 2)
+        assert (recipe["kind"], recipe["half"], recipe["options"]["width"]) == ("expression", True, 2)
         assert str(faces) not in metadata["recipe"]
     first = origin.read_metadata(faces / "net.step0.safetensors")["recipe_digest"]
     assert recipe["start"] == first and set(recipe["sources"]) == {"b"}
@@ -153,24 +153,64 @@ def loaded(path, kind="expression", keys=FACE):
     return network.eval()
 
 
-def test_half_precision_weights_extract_as_whole_ones(faces):
-    """The second step learns at no rate to speak of, so its weights are the first one's, in half precision."""
-    whole, half = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
+def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
+    whole = face_recipe(half=False, chain=face_recipe()["chain"][:1])
+    assert pretrain(tmp_path, data, whole).exit_code == 0
+    whole, half = load_file(tmp_path / "net.safetensors"), load_file(faces / "net.step0.safetensors")
     assert whole.keys() == half.keys()
     kinds = {key: (whole[key].dtype, half[key].dtype) for key in whole}
     assert kinds["fc.weight"] == (torch.float32, torch.float16)
     assert kinds["norm.num_batches_tracked"] == (torch.int64, torch.int64)
     assert {f"{HEAD}weight", f"{HEAD}bias"} < set(half) and half[f"{HEAD}weight"].shape == (7, 4)
-    for key in [key for key in whole if "running" not in key and "num_batches" not in key and HEAD not in key]:
-        torch.testing.assert_close(half[key].float(), whole[key], atol=1e-3, rtol=1e-3)
-    # The classifier is begun anew.
-    assert (half[f"{HEAD}weight"].float() - whole[f"{HEAD}weight"]).abs().max() > 1e-3
+    for key in whole:
+        torch.testing.assert_close(half[key].float(), whole[key].float(), atol=1e-3, rtol=1e-3)
     network = loaded(faces / "net.safetensors")
     assert network.fc.weight.dtype == torch.float32
     faces_in = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         vectors = network(faces_in)
     assert vectors.shape == (3, 4) and vectors.isfinite().all() and vectors.std(0).min() > 0
+
+
+def test_a_next_step_goes_on_with_the_classifier_too(faces):
+    """The second step learns at no rate to speak of, so what it makes is what the first made."""
+    first, second = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
+    for key in [key for key in first if "running" not in key and "num_batches" not in key]:
+        assert torch.equal(first[key], second[key]), key
+
+
+def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
+    """With all of the target from the teacher, labels count for nothing; with none of it, they do."""
+    made = {}
+    for name, taught in (("all", {"taught": 1.0, "fresh": True, "seed": 5}), ("none", {})):
+        for labels in ({}, {"Happy": "Sad", "Sad": "Happy"}):
+            recipe = face_recipe(weights=str(faces / "net.step0.safetensors"), half=False)
+            block = {"kind": "folder", "path": "second", "options": {"labels": labels}}
+            recipe |= {"sources": {"b": block}, "chain": [{"sources": ["b"], **FAST, **taught}]}
+            result = pretrain(tmp_path / f"{name}{len(labels)}", data, recipe)
+            assert result.exit_code == 0, result.output
+            made[name, len(labels)] = load_file(tmp_path / f"{name}{len(labels)}" / "net.safetensors")["fc.weight"]
+    assert torch.equal(made["all", 0], made["all", 2]) and not torch.equal(made["none", 0], made["none", 2])
+    start = load_file(faces / "net.step0.safetensors")["fc.weight"].float()
+    assert (made["all", 0] - start).abs().max() > 0.1 > (made["none", 0] - start).abs().max()  # one began elsewhere
+
+
+@pytest.mark.parametrize(
+    ("step", "start", "said"),
+    [
+        ({"taught": 0.5}, False, "what it starts from (nothing) tells no classes"),
+        ({"taught": 0.5}, True, "tells no classes: let it start from weights of `emopipe pretrain`"),
+        ({"fresh": True}, False, "fresh is true, but taught is 0"),
+    ],
+)
+def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
+    from safetensors.torch import save_file
+
+    own = {key: value for key, value in load_file(faces / "net.step0.safetensors").items() if HEAD not in key}
+    save_file(own, tmp_path / "own.safetensors")
+    weights = {"weights": str(tmp_path / "own.safetensors")} if start else {}
+    result = pretrain(tmp_path, data, face_recipe(chain=[{"sources": ["b"], **FAST, **step}], **weights))
+    assert result.exit_code == 1 and said in result.output
 
 
 def test_numbers_too_large_for_half_precision_are_kept_whole(tmp_path):

@@ -1,0 +1,81 @@
+"""README's commands that make weights and evaluate them run as they stand there, on small stand-ins for the data."""
+
+import json
+import os
+import shlex
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from emopipe import checking
+from emopipe.backbones import registry as backbones
+from emopipe.cli import app
+from emopipe.config import Config
+from emopipe.labels import CLASSES
+from emopipe.pretraining.steps import step_class
+
+REPOSITORY = Path(__file__).parents[2]
+SECTION = (REPOSITORY / "README.md").read_text().partition("### Pretraining on")[2].partition("### Weights")[0]
+
+
+def commands():
+    lines = [line.strip() for line in SECTION.splitlines() if line.startswith("    .venv/bin/emopipe ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with DATA in it, and the recipe, shortened to one epoch."""
+    recipe = yaml.safe_load((REPOSITORY / "configs/weights/expression.yaml").read_text())
+    recipe["chain"][0]["epochs"] = 1
+    (tmp_path / "configs/weights").mkdir(parents=True)
+    (tmp_path / "configs/weights/expression.yaml").write_text(yaml.safe_dump(recipe))
+    data = tmp_path / "DATA"
+    (data / "stills").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(data / "fer2013.zip", "w") as file:
+        for label in CLASSES:
+            (data / "stills" / label).mkdir()
+            for split in ("train", "clips", "val"):
+                picture = cv2.imencode(".png", rng.integers(0, 256, (48, 48), np.uint8))[1].tobytes()
+                file.writestr(f"fer2013/{split}/{label}/0.png", picture)
+            (data / "stills" / label / "0.png").write_bytes(picture)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_commands_run(place):
+    shared = os.environ.get("EMOPIPE_SHARED")
+    if shared:
+        (place / "DATA/ravdess_av").mkdir()
+        for clip in sorted(Path(shared, "data/ravdess_av").glob("*.mp4"))[:2]:
+            (place / "DATA/ravdess_av" / clip.name).symlink_to(clip)
+    ran = []
+    for words in commands():
+        if "ravdess:DATA/ravdess_av" in words and not shared:
+            continue  # needs real clips
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, (words, result.output)
+        ran.append((words, result.stdout))
+    assert [words[0] for words, _ in ran] == ["pretrain", "evaluate", *["evaluate"] * bool(shared), "evaluate"]
+    assert (place / "expression.safetensors").is_file()
+    assert (place / "confusion.png").is_file() == bool(shared)
+    assert json.loads(ran[-1][1])["n"] == len(CLASSES)
+
+
+def test_the_block_of_the_config_is_accepted():
+    """Its keys are the config's own, as are those of each step."""
+    lines = SECTION[SECTION.index("    sources:") :].splitlines()
+    block = yaml.safe_load("\n".join(lines[: lines.index("")]))
+    rest = {"run": "x", "corpus": {"name": "x", "kind": "demo"}, "decode": {"x": {"policy": "all"}}}
+    config = checking.checked(Config, {**rest, **block})
+    for backbone in config.backbones.values():
+        assert backbone.chain and backbone.pretrain and backbone.weights
+        for step in backbone.chain:
+            made = checking.checked(step_class(backbones.modality(backbone.kind)), step)
+            assert set(made.sources) <= set(config.sources)
