@@ -57,7 +57,7 @@ class BackboneBlock(Options):
 
     kind: str
     """The network: ir50, ir_se50, resnet18, densenet121, vgg16, vggface, expression, onnx, timm:<timm's name>,
-    audio_alexnet, hf:<folder or Hugging Face id> or opensmile."""
+    audio_alexnet, speech, hf:<folder or Hugging Face id> or opensmile."""
     faces: Name | None = None
     """For a face network, the faces preset; may be left out where there is only one."""
     decode: Name | None = None

@@ -7,4 +7,9 @@ from emopipe.store import Reader
 
 def read_wave(media: Reader, clip: str) -> np.ndarray:
     """A clip's sound (samples,) float32 in [-1, 1] at 16 kHz; empty where it has none."""
-    return media.field(clip, "audio").astype(np.float32) / 32768
+    return as_wave(media.field(clip, "audio"))
+
+
+def as_wave(samples: np.ndarray) -> np.ndarray:
+    """16-bit samples as float32 in [-1, 1]."""
+    return samples.astype(np.float32) / 32768

@@ -15,7 +15,7 @@ rule chain:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=6000,
+        mem_mb=4000,
     params:
         recipe=lambda w: PLAN.chain(w.backbone, int(w.step)),
         events=lambda w: f"{CACHE}/logs/chain/{w.backbone}.{w.step}",

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
+from emopipe.backbones import imagenet
 from emopipe.backbones.base import AudioInput, Spec
 from emopipe.options import Number, Options
 from emopipe.spectra import LogMelOptions, SpectrogramOptions, frame_times
@@ -40,7 +41,7 @@ def spec(options: BackboneOptions) -> Spec:
         modality="audio",
         input=AudioInput(options.spectrum.kind, options.spectrum),
         dim=_channels(options.width)[-1],
-        licence="BSD-3-Clause (architecture, torchvision); ImageNet weights are bound by ImageNet's terms",
+        licence=imagenet.LICENCE,
         citation="Krizhevsky, arXiv 1404.5997; Zhang et al., arXiv 1806.01506",
         head=("classifier.",),
     )

@@ -116,3 +116,5 @@ class Spec:
     """Where the network comes from."""
     head: tuple[str, ...] = ()
     """Prefixes of the keys by which published weights carry a classifier that this network ends before."""
+    any_side: bool = False
+    """Whether a face network also reads faces of another side than its own."""

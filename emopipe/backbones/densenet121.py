@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emopipe.backbones.base import FaceInput, Spec
+from emopipe.backbones import imagenet
+from emopipe.backbones.base import Spec
 from emopipe.options import Options
 
 DIM = 1024
@@ -30,11 +31,12 @@ def spec(options: BackboneOptions) -> Spec:
     """The paper's 224x224 crop in, normalised as for ImageNet; 1024 numbers out."""
     return Spec(
         modality="face",
-        input=FaceInput(145.6, 224, "rgb", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
+        input=imagenet.FACE,
         dim=DIM,
-        licence="BSD-3-Clause (architecture, torchvision); ImageNet weights are bound by ImageNet's terms",
+        licence=imagenet.LICENCE,
         citation="Huang et al., Densely Connected Convolutional Networks, CVPR 2017",
         head=("classifier.",),
+        any_side=True,
     )
 
 

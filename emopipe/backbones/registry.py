@@ -22,12 +22,13 @@ KINDS: dict[str, str] = {
     "onnx": "emopipe.backbones.onnx",
     "timm": "emopipe.backbones.timm_net",
     "audio_alexnet": "emopipe.backbones.audio_alexnet",
+    "speech": "emopipe.backbones.speech",
     "hf": "emopipe.backbones.hf_audio",
     "opensmile": "emopipe.backbones.opensmile_sets",
 }
 """Kind -> the module that holds its `BackboneOptions`, `spec` and `build`, and `adapt` where weights need it."""
 
-AUDIO = frozenset({"audio_alexnet", "hf", "opensmile"})
+AUDIO = frozenset({"audio_alexnet", "speech", "hf", "opensmile"})
 """Kinds that read sound; the others read faces."""
 FIXED = frozenset({"onnx", "hf", "opensmile"})
 """Kinds that come trained and cannot be trained here."""

@@ -7,7 +7,8 @@ torchvision's less its last layer, so torchvision's weights load as they are (to
 import torch
 from torch import nn
 
-from emopipe.backbones.base import FaceInput, Spec
+from emopipe.backbones import imagenet
+from emopipe.backbones.base import Spec
 from emopipe.options import Options
 
 DIM = 4096
@@ -22,9 +23,9 @@ def spec(options: BackboneOptions) -> Spec:
     """The paper's 224x224 crop in, normalised as for ImageNet; 4096 numbers out."""
     return Spec(
         modality="face",
-        input=FaceInput(145.6, 224, "rgb", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
+        input=imagenet.FACE,
         dim=DIM,
-        licence="BSD-3-Clause (architecture, torchvision); ImageNet weights are bound by ImageNet's terms",
+        licence=imagenet.LICENCE,
         citation="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015",
         head=("classifier.6.",),
     )

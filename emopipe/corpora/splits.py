@@ -136,7 +136,7 @@ def by_subject(
             f"{named(present, shown=8)}: correct the lists, with quotes around names that begin with 0."
         )
     free = [subject for subject in present if subject not in test]
-    held_out = set(val) or set(_first(free, fraction, seed))
+    held_out = set(val) or set(first_by_hash(free, fraction, seed))
     if set(free) <= held_out:
         raise CorpusError(
             f"val_subjects and test_subjects take all {len(present)} subjects, so none is left for train: "
@@ -154,7 +154,7 @@ def split_of(name: str) -> str:
     return SPLIT_NAMES.get(name.strip().casefold(), "")
 
 
-def _first(subjects: list[str], fraction: float, seed: int) -> list[str]:
+def first_by_hash(subjects: list[str], fraction: float, seed: int) -> list[str]:
     """The share of the subjects that comes first by hash: one at least, and never all."""
     count = min(len(subjects) - 1, max(1, round(len(subjects) * fraction)))
     return sorted(subjects, key=lambda subject: stable_hash(f"{seed}/{subject}"))[: max(0, count)]

@@ -19,6 +19,7 @@ from emopipe.media import DecodeOptions, decode_jpeg, read_clip
 from emopipe.pretraining import pixels
 from emopipe.pretraining.augment import held_side
 from emopipe.progress import LOGGER
+from emopipe.sound import as_wave
 from emopipe.spectra import spectrum
 from emopipe.stills.archive import PICTURES
 
@@ -133,7 +134,7 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
             media = read_clip(corpus.path / path, DecodeOptions(policy="count", count=1))
             if not len(media.audio):
                 LOGGER.warning(f"{path} has no sound and is left out ({media.reason or media.status})")
-            wave = media.audio.astype(np.float32) / 32768
+            wave = as_wave(media.audio)
             parts = spectrum(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
             yield Sample(CLASSES.index(label), subject, parts)
 

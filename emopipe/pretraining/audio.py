@@ -8,12 +8,17 @@ import torch
 import torch.nn.functional as F
 
 from emopipe.backbones.base import AudioInput, Spec
+from emopipe.pretraining import sounds
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import uniform
+from emopipe.pretraining.variation import SoundAugmentation
 from emopipe.progress import Progress
 from emopipe.sound import read_wave
 from emopipe.spectra import spectrum
 from emopipe.store import Reader
+
+HIDDEN = SoundAugmentation(bands=1)
+"""One band and two moments: a corpus' own clips are few, and vary little."""
 
 
 def read(shards: Sequence[Path], clips: Sequence[str], spec: Spec, options: PretrainOptions) -> "Sounds":
@@ -52,19 +57,10 @@ def _stretch(picture: torch.Tensor, frames: int, rng: torch.Generator | None) ->
         speed = float(uniform(rng, 0.85, 1.15, 1))
         length = max(1, round(picture.shape[-1] * speed))
         picture = F.interpolate(picture, size=length, mode="linear", align_corners=False)
-    repeats = -(-frames // picture.shape[-1])
-    picture = picture.repeat(1, 1, repeats) if repeats > 1 else picture
+    picture = sounds.at_least(picture, frames)
     room = picture.shape[-1] - frames
     start = room // 2 if rng is None else int(torch.randint(room + 1, (1,), generator=rng))
     cut = picture[..., start : start + frames]
-    return cut if rng is None else _mask(cut.clone(), rng)
-
-
-def _mask(picture: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Silence one band of frequencies and two moments (Park et al., SpecAugment, arXiv 1904.08779)."""
-    for axis, widest in ((1, 0.15), (2, 0.1), (2, 0.1)):
-        extent = picture.shape[axis]
-        width = int(uniform(rng, 0, widest, 1) * extent)
-        start = int(torch.randint(extent - width + 1, (1,), generator=rng))
-        picture.narrow(axis, start, width).zero_()
-    return picture + 0.05 * torch.randn(picture.shape, generator=rng)
+    if rng is None:
+        return cut
+    return sounds.hide(cut, HIDDEN, rng) + 0.05 * torch.randn(cut.shape, generator=rng)

@@ -20,9 +20,22 @@ def held_side(size: int) -> int:
     return size + 2 * round(0.075 * size)
 
 
-def vary(images: torch.Tensor, size: int, options: FaceAugmentation, rng: torch.Generator) -> torch.Tensor:
-    """(n, C, side, side) of values 0 to 255 -> (n, C, size, size) float32, cut from the middle and varied."""
-    images = _place(images.float(), size, options, rng)
+def vary(
+    images: torch.Tensor, size: int, options: FaceAugmentation, rng: torch.Generator, *, margin: float | None = None
+) -> torch.Tensor:
+    """Cut faces from the middle and vary them.
+
+    Args:
+        images: (n, C, side, side) of values 0 to 255.
+        size: Side of what is cut, in pixels.
+        options: How much is varied.
+        rng: Draws.
+        margin: How many times the face's side the images' is; left out, side / size, so that the scale stays.
+
+    Returns:
+        (n, C, size, size) float32.
+    """
+    images = _place(images.float(), size, margin or images.shape[-1] / size, options, rng)
     images = _colour(_light(images, options, rng), options, rng)
     return _erase(_blur(images, options, rng), options, rng)
 
@@ -34,8 +47,10 @@ def middle(images: torch.Tensor, size: int, *, mirrored: bool = False) -> torch.
     return cut.flip(-1) if mirrored else cut
 
 
-def _place(images: torch.Tensor, size: int, options: FaceAugmentation, rng: torch.Generator) -> torch.Tensor:
-    n, share = len(images), size / images.shape[-1]
+def _place(
+    images: torch.Tensor, size: int, margin: float, options: FaceAugmentation, rng: torch.Generator
+) -> torch.Tensor:
+    n, share = len(images), 1 / margin
     span = math.radians(options.turn)
     angle = uniform(rng, -span, span, n)
     zoom = share * uniform(rng, 1 - options.zoom, 1 + options.zoom, n)

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from emopipe.corpora.splits import first_by_hash
 from emopipe.errors import CorpusError
-from emopipe.hashing import stable_hash
 
 
 def order(targets: np.ndarray, balance: float, rng: torch.Generator) -> np.ndarray:
@@ -56,21 +56,16 @@ def held_out(targets: np.ndarray, subjects: np.ndarray, share: float, seed: int)
         CorpusError: Every class has a single sample, so that none can be spared.
     """
     if (subjects != "").all() and len(set(subjects)) > 1:
-        ranked = sorted(set(subjects), key=lambda subject: stable_hash(f"{seed}/{subject}"))
-        return np.isin(subjects, ranked[: _part(len(ranked), share)])
+        return np.isin(subjects, first_by_hash(sorted(set(subjects)), share, seed))
     held = np.zeros(len(targets), bool)
     rng = np.random.default_rng(seed)
     label = targets.argmax(1)
     for number in np.unique(label):
         rows = rng.permutation(np.flatnonzero(label == number))
-        held[rows[: _part(len(rows), share)]] = True
+        held[rows[: min(len(rows) - 1, max(1, round(share * len(rows))))]] = True
     if not held.any():
         raise CorpusError(
             f"`stop` has nothing to watch: the {len(targets)} training samples are one a class. Take out `stop`, or "
             "learn from more."
         )
     return held
-
-
-def _part(count: int, share: float) -> int:
-    return min(count - 1, max(1, round(share * count)))

@@ -20,6 +20,7 @@ from emopipe.pretraining.speech import SpeechLessons
 from emopipe.pretraining.steps import SpeechStep, StillsStep
 from emopipe.pretraining.stills import StillLessons
 from emopipe.progress import LOGGER, Progress
+from emopipe.stills.base import one_hot
 from emopipe.stills.merge import merged
 
 Sources = Mapping[str, SourceBlock]
@@ -65,7 +66,7 @@ def _stills(sources: Sources, step: StillsStep, spec: Spec, work: Path, threads:
     role = np.concatenate([np.where(readable, role, "") for _, _, role, readable in parts])
     subject = together.table["subject"].to_numpy(str)
     held = pixels.Held([cut for _, cut, _, _ in parts])
-    return StillLessons(held, together.targets, role, subject, spec.input, step.augment)
+    return StillLessons(held, together.targets, role, subject, spec.input, step.augment, step.side)
 
 
 def _speech(sources: Sources, step: SpeechStep, spec: Spec) -> SpeechLessons:
@@ -81,10 +82,9 @@ def _speech(sources: Sources, step: SpeechStep, spec: Spec) -> SpeechLessons:
     table = pd.concat(tables, ignore_index=True)
     waves = _waves(table)
     heard = np.array([len(wave) > 0 for wave in waves], bool)
-    targets = np.eye(len(CLASSES), dtype=np.float32)[[CLASSES.index(label) for label in table["label"]]]
     return SpeechLessons(
         [wave for wave in waves if len(wave)],
-        targets.reshape(-1, len(CLASSES))[heard],
+        one_hot(table["label"])[heard],
         table["role"].to_numpy(str)[heard],
         table["subject"].to_numpy(str)[heard],
         spec.input,

@@ -6,13 +6,14 @@ from typing import Any
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
-from emopipe.backbones.base import Modality
+from emopipe.backbones.base import Modality, Spec
 from emopipe.checking import checked, known
+from emopipe.errors import ConfigError
 from emopipe.faces import detectors
 from emopipe.files import sha256
 from emopipe.options import Options
 from emopipe.pretraining.sources import SourceBlock, check_source, content, options_class
-from emopipe.pretraining.steps import StepOptions, step_class
+from emopipe.pretraining.steps import StepOptions, StillsStep, step_class
 from emopipe.provenance import code_fingerprint
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, resolve
@@ -50,6 +51,7 @@ def step_recipe(
     """
     modality = backbones.modality(kind)
     options_of_step: StepOptions = checked(step_class(modality), step, where)
+    _refuse_other_side(options_of_step, backbones.spec(kind, options), where)
     for name in options_of_step.sources:
         known(f"{where}.sources", name, sources)
         check_source(name, sources[name], modality)
@@ -66,6 +68,15 @@ def step_recipe(
         "code": code_fingerprint("emopipe.stages.chain", backbones.module_name(kind), *_modules(named, modality)),
         **({"version": version} if version else {}),
     }
+
+
+def _refuse_other_side(step: StepOptions, spec: Spec, where: str) -> None:
+    if not isinstance(step, StillsStep) or step.side is None:
+        return
+    if not spec.any_side and step.side != spec.input.size:
+        raise ConfigError(
+            f"{where}.side is {step.side}, but this network reads faces of {spec.input.size} pixels alone: take it out."
+        )
 
 
 def _source(name: str, block: SourceBlock, modality: Modality, root: Path) -> Recipe:

@@ -40,7 +40,7 @@ class School:
     recipe: str
     """Digest of all that the result depends on: a checkpoint of another recipe is not taken up."""
     teacher: Classifier | None = None
-    """What gives its share of the targets, where the step is `taught`."""
+    """What gives its share of the targets, where the step is taught by what it starts from."""
     tell: Callable[[Line], None] = lambda line: None
     """Called after each epoch, and once for each epoch taken up from a checkpoint."""
     history: list[Line] = field(default_factory=list)
@@ -55,6 +55,8 @@ class School:
         """
         self._set_up()
         begin = self._take_up()
+        if self.options.taught and self.options.teacher == "average":
+            self.teacher = self._averaged()
         progress = Progress("training", self.options.epochs - begin, unit="epochs")
         for epoch in range(begin, self.options.epochs):
             if self._is_over(epoch):
@@ -87,6 +89,18 @@ class School:
         )
         self._average = Average(self.model, self.options.ema)
         self._best, self._best_epoch = self._average.state, 0
+
+    def _averaged(self) -> Classifier:
+        """The network of the averaged weights: it shares their memory, so it moves as they do."""
+        network = copy.deepcopy(self.model).eval()
+        network.load_state_dict(self._average.state, assign=True)
+        return network
+
+    def _share(self) -> float:
+        """The teacher's share of the targets at this step."""
+        rises = self.options.teacher == "average"
+        done = self._schedule.last_epoch / (self._steps * self.options.epochs)
+        return self.options.taught * (done if rises else 1.0)
 
     def _divided(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows to learn from, and those that early stopping watches."""
@@ -124,7 +138,7 @@ class School:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             logits = self.model(x)
             if self.teacher:
-                target = torch.lerp(target, _opinion(self.teacher, x), self.options.taught)
+                target = torch.lerp(target, _opinion(self.teacher, x), self._share())
         loss = F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()

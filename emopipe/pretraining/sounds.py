@@ -22,6 +22,12 @@ def vary_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Generator
     return wave
 
 
+def at_least(picture: torch.Tensor, frames: int) -> torch.Tensor:
+    """A picture (C, F, T) repeated until it has so many frames."""
+    repeats = -(-frames // picture.shape[-1])
+    return picture.repeat(1, 1, repeats) if repeats > 1 else picture
+
+
 def hide(picture: torch.Tensor, options: SoundAugmentation, rng: torch.Generator) -> torch.Tensor:
     """A picture (C, F, T) with bands and moments silenced."""
     picture = picture.clone()

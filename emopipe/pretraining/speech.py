@@ -9,6 +9,7 @@ from emopipe.backbones.base import AudioInput
 from emopipe.pretraining import sounds
 from emopipe.pretraining.lessons import Look
 from emopipe.pretraining.steps import SpeechStep
+from emopipe.sound import as_wave
 from emopipe.spectra import spectrum
 
 
@@ -36,18 +37,13 @@ class SpeechLessons:
     def plain(self, rows: np.ndarray, device: torch.device) -> Iterator[Look]:
         """Each utterance whole, one by one."""
         for row in rows:
-            picture = spectrum(_as_float(self._waves[row]), self._picture)  # (C, F, T)
+            picture = spectrum(as_wave(self._waves[row]), self._picture)  # (C, F, T)
             yield Look([torch.from_numpy(picture)[None].to(device)])
 
     def _stretch(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
         """(C, F, frames): the whole utterance is drawn, since its loudest moment is the measure; then cut out of it."""
-        varied = sounds.vary_wave(_as_float(wave), self._options.augment, rng)
+        varied = sounds.vary_wave(as_wave(wave), self._options.augment, rng)
         picture = torch.from_numpy(spectrum(varied, self._picture))  # (C, F, T)
-        repeats = -(-self._frames // picture.shape[-1])
-        picture = picture.repeat(1, 1, repeats) if repeats > 1 else picture
+        picture = sounds.at_least(picture, self._frames)
         start = int(torch.randint(picture.shape[-1] - self._frames + 1, (1,), generator=rng))
         return sounds.hide(picture[..., start : start + self._frames], self._options.augment, rng)
-
-
-def _as_float(wave: np.ndarray) -> np.ndarray:
-    return wave.astype(np.float32) / 32768

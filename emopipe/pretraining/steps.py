@@ -46,8 +46,11 @@ class StepOptions(Options):
     dropout: Number = Field(default=0.3, ge=0, lt=1)
     """Dropout before the classifier."""
     taught: Number = Field(default=0.0, ge=0, le=1)
-    """Share of the target that the network which the step starts from gives, as it was then, with its classifier:
-    softer labels than the corpus' own, where these are noisy (Furlanello et al., Born-Again Networks, 1805.04770)."""
+    """Share of the target that a teacher gives: softer labels than the corpus' own, where these are noisy."""
+    teacher: Literal["start", "average"] = "start"
+    """Who teaches: the network that the step starts from, as it was then, with its classifier (Furlanello et al.,
+    Born-Again Networks, arXiv 1805.04770); or the moving average of the network's own weights, with a share that rises
+    from 0 along a line, as it knows more (Tarvainen and Valpola, arXiv 1703.01780; Kim et al., arXiv 2006.12000)."""
     fresh: bool = False
     """Begin from random weights all the same: what the step starts from only teaches."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
@@ -61,8 +64,13 @@ class StepOptions(Options):
 
     @model_validator(mode="after")
     def _teaches(self) -> Self:
-        if self.fresh and not self.taught:
-            raise ValueError("fresh is true, but taught is 0: then nothing is made of what the step starts from")
+        if self.fresh and not (self.taught and self.teacher == "start"):
+            raise ValueError(
+                "fresh is true, but what the step starts from does not teach (taught is "
+                f"{self.taught:g}, teacher {self.teacher}): then nothing is made of it"
+            )
+        if self.taught and self.teacher == "average" and not self.ema:
+            raise ValueError("teacher is average, but ema is 0: then the average is the network itself")
         return self
 
     @field_validator("sources")
@@ -76,6 +84,9 @@ class StepOptions(Options):
 class StillsStep(StepOptions):
     """A step of a face network: on stills."""
 
+    side: int | None = Field(default=None, ge=16)
+    """Side in pixels at which faces are shown while the network learns, where it reads any: smaller ones take less
+    time, which a first step can do with. Left out, the network's own, as which faces are looked at in between."""
     augment: FaceAugmentation = Field(default_factory=FaceAugmentation)
     """How faces are varied."""
 

@@ -26,14 +26,18 @@ class StillLessons:
         subject: np.ndarray,
         geometry: FaceInput,
         options: FaceAugmentation,
+        side: int | None = None,
     ) -> None:
-        """Pixels as `emopipe.pretraining.pixels.prepare` gives them."""
+        """Pixels as `emopipe.pretraining.pixels.prepare` gives them; `side` is that of faces that are learned from."""
         self.targets, self.split, self.subject = targets, split, subject
         self._pixels, self._geometry, self._options = pixels, geometry, options
+        self._side = side or geometry.size
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
-        """(n, C, size, size) float32, varied."""
-        return self._normalised(augment.vary(self._images(rows, device), self._geometry.size, self._options, rng))
+        """(n, C, side, side) float32, varied."""
+        images = self._images(rows, device)
+        margin = images.shape[-1] / self._geometry.size
+        return self._normalised(augment.vary(images, self._side, self._options, rng, margin=margin))
 
     def plain(self, rows: np.ndarray, device: torch.device) -> Iterator[Look]:
         """As they are, and mirrored."""

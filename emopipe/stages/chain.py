@@ -81,7 +81,7 @@ def _school(
     step: StillsStep | SpeechStep = step_class(spec.modality).model_validate(recipe["step"])
     torch.manual_seed(step.seed)
     model = Classifier(registry.build(recipe["kind"], options), spec.dim, step.dropout)
-    teacher = _teacher(recipe, start) if step.taught else None
+    teacher = _teacher(recipe, start) if step.taught and step.teacher == "start" else None
     if start and not step.fresh:
         _load(model, recipe, start)
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}

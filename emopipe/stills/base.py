@@ -46,21 +46,6 @@ class Stills:
         """The number of stills."""
         return len(self.table)
 
-    def of(self, splits: Sequence[str]) -> "Stills":
-        """The stills of some splits; all of them where none is named.
-
-        Raises:
-            CorpusError: There is no such split.
-        """
-        if not splits:
-            return self
-        found = sorted(set(self.table["split"]))
-        for split in splits:
-            if split not in found:
-                have = ", ".join(name or "(none)" for name in found)
-                raise CorpusError(f"There is no split {split!r} among the stills' splits ({have}): name one of them.")
-        return self.rows(self.table["split"].isin(splits).to_numpy())
-
     def rows(self, wanted: np.ndarray) -> "Stills":
         """The stills that a mask (n,) or numbers of rows choose, in that order."""
         numbers = np.arange(len(self))[wanted]

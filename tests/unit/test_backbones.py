@@ -22,8 +22,8 @@ from emopipe.errors import ConfigError, DeviceError, WeightsError
 
 torch.set_num_threads(1)
 
-SMALL = {"expression": {"width": 4, "dim": 8}, "audio_alexnet": {"width": 0.1}}
-TORCH_KINDS = ["ir50", "resnet18", "expression", "audio_alexnet"]
+SMALL = {"expression": {"width": 4, "dim": 8}, "audio_alexnet": {"width": 0.1}, "speech": {"width": 4}}
+TORCH_KINDS = ["ir50", "resnet18", "expression", "audio_alexnet", "speech"]
 
 
 def options(kind, **keys):
@@ -53,7 +53,8 @@ def test_unknown_kind_is_answered_with_the_known():
 def test_every_kind_is_there():
     for kind, module in registry.KINDS.items():
         assert registry.options_class(kind) is importlib.import_module(module).BackboneOptions
-        assert registry.modality(kind) == ("audio" if kind in ("audio_alexnet", "hf", "opensmile") else "face")
+        heard = ("audio_alexnet", "speech", "hf", "opensmile")
+        assert registry.modality(kind) == ("audio" if kind in heard else "face")
         assert registry.trainable(kind) == (kind not in ("onnx", "hf", "opensmile"))
 
 
@@ -205,10 +206,29 @@ def test_expression_sizes(size, colour, channels):
     assert module(torch.zeros(2, channels, size, size)).shape == (2, 6)
 
 
+def test_expression_reads_smaller_and_larger_pictures_of_a_face():
+    """Each channel's filter is stretched over the map, and its weights still sum to what they did."""
+    module = network("expression", width=4, dim=6)
+    with torch.no_grad():
+        module.places.copy_(torch.arange(16.0).view(-1, 1, 1).expand(16, 6, 6))
+        for side in (32, 40, 56):
+            assert module(torch.randn(2, 1, side, side)).isfinite().all()
+            n = side // 8
+            torch.testing.assert_close(module._places(n).sum((1, 2)), module.places.sum((1, 2)))
+    assert module._places(6) is module.places
+
+
+def test_expressions_head_is_the_global_depthwise_convolution():
+    module = network("expression", width=4, dim=6)
+    maps = torch.randn(3, 16, 6, 6)
+    found = torch.einsum("nchw,chw->nc", maps, module.places)
+    torch.testing.assert_close(found, nn.functional.conv2d(maps, module.places[:, None], groups=16).flatten(1))
+
+
 def test_expression_is_compact():
     module = network("expression")
-    assert count(module) == 2_835_040
-    assert [len(stage) for stage in module.stages] == [2, 2, 2]
+    assert count(module) == 2_744_576
+    assert [len(stage) for stage in module.stages] == [1, 2, 2]
     assert [stage[0].conv1.weight.shape[:2] for stage in module.stages] == [(64, 64), (128, 64), (256, 128)]
     assert module.fc.weight.shape == (128, 256)
 
@@ -299,6 +319,49 @@ def test_no_frame_falls_off_the_end():
 def test_trains_on_a_single_short_clip():
     module = audio("logmel").train()
     module(torch.rand(1, 3, 64, 3)).sum().backward()
+
+
+VOICE = {"spectrogram": ((1, 200), {"band_stride": 4}), "logmel": ((3, 64), {})}
+
+
+def speech(spectrum, **keys):
+    torch.manual_seed(0)
+    return network("speech", spectrum={"kind": spectrum}, width=4, dim=6, **VOICE[spectrum][1], **keys)
+
+
+@pytest.mark.parametrize("spectrum", VOICE)
+def test_speech_of_any_duration(spectrum):
+    module = speech(spectrum)
+    for frames in (1, 2, 15, 16, 17, 250, 301):
+        with torch.no_grad():
+            vectors = module(torch.rand(2, *VOICE[spectrum][0], frames))
+        times = module.patch_times(frames)
+        assert vectors.shape == (2, len(times), 6) == (2, -(-frames // 16), 6) and vectors.isfinite().all()
+        assert (times.diff() > 0).all() and times[0] >= 0 and times[-1] <= (frames - 1) * 0.01 + 1e-9
+    module.train()(torch.rand(1, *VOICE[spectrum][0], 40)).sum().backward()
+
+
+@pytest.mark.parametrize("spectrum", VOICE)
+def test_vectors_of_speech_are_where_their_times_say(spectrum):
+    module = speech(spectrum)
+    picture = torch.rand(1, *VOICE[spectrum][0], 640, requires_grad=True)
+    vectors, times = module(picture), module.patch_times(640)
+    for number in (15, 20):
+        (slope,) = torch.autograd.grad(vectors[0, number].sum(), picture, retain_graph=True)
+        reach = slope[0].abs().sum((0, 1)).nonzero()
+        assert 0.01 * (reach.min() + reach.max()) / 2 == pytest.approx(float(times[number]), abs=0.04)
+
+
+def test_speech_tells_bands_apart():
+    """The same sound, higher: where in the range it is tells something, which a mean over bands would not."""
+    module, low, high = speech("logmel"), torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
+    low[:, :, 16:20], high[:, :, 32:36] = 2.0, 2.0
+    with torch.no_grad():
+        assert (module(low) - module(high)).abs().max() > 0.05
+
+
+def test_speech_is_compact():
+    assert count(network("speech", spectrum={"kind": "logmel"})) < 6e6 / 2
 
 
 def test_alexnets_input_names_its_spectrum():

@@ -30,7 +30,7 @@ from emopipe.pretraining import command, journal
 from emopipe.pretraining.reading import lessons
 from emopipe.pretraining.recipe import step_recipe
 from emopipe.pretraining.sources import SourceBlock, content
-from emopipe.pretraining.steps import SpeechStep, StillsStep
+from emopipe.pretraining.steps import SpeechStep, StillsStep, step_class
 from emopipe.provenance import digest
 from emopipe.stages import chain
 
@@ -200,7 +200,7 @@ def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
     [
         ({"taught": 0.5}, False, "what it starts from (nothing) tells no classes"),
         ({"taught": 0.5}, True, "tells no classes: let it start from weights of `emopipe pretrain`"),
-        ({"fresh": True}, False, "fresh is true, but taught is 0"),
+        ({"fresh": True}, False, "what the step starts from does not teach (taught is 0, teacher start)"),
     ],
 )
 def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
@@ -381,6 +381,7 @@ def changed(recipe, path, value):
         ("chain/0/sources", ["c"], "chain.0.sources is 'c', which is not configured; known: a, b."),
         ("chain/0/sources", ["a", "a"], "chain.0.sources: a is named twice"),
         ("chain", [], "chain is []"),
+        ("chain/0/side", 8, "chain.0.side is 8"),
         ("options/widht", 3, "Unknown key options.widht"),
         ("kind", "expresion", "There is no backbone of kind 'expresion'"),
         ("kind", "onnx", "kind is onnx, but such a network comes trained and cannot be trained here"),
@@ -408,6 +409,19 @@ def test_what_a_recipe_may_not_say(data, tmp_path, path, value, said):
     assert result.exit_code == 1 and result.exception.__class__ is SystemExit
     assert said.casefold() in result.output.casefold()
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_network_of_one_side_is_shown_no_other(data, tmp_path):
+    recipe = face_recipe(kind="ir50", options={}, chain=[{"sources": ["b"], **FAST, "side": 96}])
+    result = pretrain(tmp_path, data, recipe)
+    assert result.exit_code == 1
+    assert "chain.0.side is 96, but this network reads faces of 112 pixels alone: take it out" in result.output
+
+
+def test_a_step_may_show_smaller_faces(data, tmp_path):
+    recipe = face_recipe(options=FACE | {"size": 24}, chain=[{"sources": ["b"], **FAST, "side": 16}])
+    result = pretrain(tmp_path, data, recipe)
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize(
@@ -451,13 +465,17 @@ def test_another_networks_weights_are_no_start(data, tmp_path):
     assert result.exit_code == 1 and "own.safetensors are not of this ExpressionNet" in result.output
 
 
-def test_the_shipped_recipe_is_sound():
-    path = Path(__file__).parents[2] / "configs/weights/expression.yaml"
+RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_shipped_recipes_are_sound(path):
     wanted = checked(command.WeightsRecipe, configs.read(path))
     options = checked(registry.options_class(wanted.kind), wanted.options)
-    assert checked(StillsStep, wanted.chain[0]).epochs == 60
+    for step in wanted.chain:
+        checked(step_class(registry.modality(wanted.kind)), step)
     network = registry.build(wanted.kind, options)
-    assert 8 * sum(tensor.numel() for tensor in network.state_dict().values()) / 4 < 6e6  # in half precision, bytes
+    assert wanted.half and 2 * sum(tensor.numel() for tensor in network.state_dict().values()) < 12e6  # bytes
 
 
 # --- recipes

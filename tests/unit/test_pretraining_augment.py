@@ -82,6 +82,14 @@ def test_without_variations_it_is_the_middle(channels, size):
     torch.testing.assert_close(varied, middle(images, size), atol=0.02, rtol=0)
 
 
+def test_smaller_faces_show_the_same():
+    """A dot lies at the same share of the picture, whatever side it is shown at."""
+    margin = held_side(SIZE) / SIZE
+    for side in (16, 24, 32):
+        at = places(vary(dots(1, right=8, below=-4), side, only(), seeded(), margin=margin))
+        torch.testing.assert_close(at / side, torch.tensor([[8.0, -4.0]]).double() / SIZE, atol=0.004, rtol=0)
+
+
 def test_half_of_the_faces_are_mirrored():
     images = noise(n=200, channels=1, size=16)
     varied, plain = vary(images, 16, only(mirror=True), seeded()), middle(images, 16)
@@ -513,6 +521,17 @@ def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
     torch.testing.assert_close(look.views[0], wanted, atol=1e-5, rtol=0)
     torch.testing.assert_close(look.views[1], wanted.flip(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(lessons.batch(rows, seeded(), cpu), wanted, atol=0.01, rtol=0)
+
+
+def test_faces_that_are_learned_from_may_be_smaller(tmp_path):
+    corpus = stills(*(picture(seed=seed) for seed in range(3)))
+    cut, _ = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
+    given = (pixels.Held([cut]), corpus.targets, np.full(3, "train"), np.full(3, ""), GEOMETRY)
+    lessons, rows, cpu = StillLessons(*given, only(), side=40), np.arange(3), torch.device("cpu")
+    small, (look,) = lessons.batch(rows, seeded(), cpu), lessons.plain(rows, cpu)
+    assert small.shape[-1] == 40 and look.views[0].shape[-1] == GEOMETRY.size
+    shown = torch.nn.functional.interpolate(look.views[0], size=(40, 40), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(small, shown, atol=0.02, rtol=0)
 
 
 def test_lessons_come_in_parts_and_in_order(tmp_path, monkeypatch):

@@ -398,6 +398,28 @@ def test_no_gradient_sees_what_is_held_out(tmp_path):
     assert set(seen) == set(train[~held]) and set(seen.values()) == {3} and held.sum() == 14
 
 
+# --- taught by the average of its own weights
+
+
+def test_the_average_teaches_more_and_more(tmp_path):
+    """Its share rises from nothing along a line; it is the average itself, and it is not moved by gradients."""
+    shares, told = [], []
+    made = school(tmp_path, tell=told.append, epochs=4, taught=0.8, teacher="average", ema=0.9)
+    share = made._share
+    made._share = lambda: shares.append(share()) or shares[-1]
+    made.run()
+    np.testing.assert_allclose(shares, 0.8 * np.arange(28) / 28)
+    taught = made.teacher.state_dict()
+    assert taught.keys() == made._average.state.keys() and not made.teacher.training
+    assert all(taught[key].data_ptr() == made._average.state[key].data_ptr() for key in taught)
+    assert all(parameter.grad is None for parameter in made.teacher.parameters())
+
+
+def test_what_the_average_says_counts(tmp_path):
+    runs = [trained(tmp_path / str(share), taught=share, teacher="average", ema=0.9) for share in (0.0, 0.8)]
+    assert not same(*runs) and runs[0].teacher is None
+
+
 # --- cut off, and taken up again
 
 
@@ -409,6 +431,7 @@ LONG = {"epochs": 6, "lr": 0.1, "mixup": 0.4, "validate_every": 2, "dropout": 0.
 RECIPES = {
     "sgd": LONG,
     "adamw": LONG | {"optimiser": "adamw", "lr": 0.01, "balance": 0.5, "precision": "bfloat16"},
+    "taught": LONG | {"taught": 0.8, "teacher": "average"},
     "stopped": LONG | {"stop": {"hold_out": 0.3, "patience": 2}, "epochs": 12, "lr": 0.3},
 }
 
@@ -536,6 +559,8 @@ def test_a_checkpoint_holds_nothing_that_runs(tmp_path):
         ({"stop": {"patience": 0}}, "greater than or equal to 1"),
         ({"stop": {"wait": 3}}, "Extra inputs"),
         ({"momentum": 0.9}, "Extra inputs"),
+        ({"fresh": True, "taught": 0.5, "teacher": "average"}, "what the step starts from does not teach"),
+        ({"taught": 0.5, "teacher": "average", "ema": 0}, "the average is the network itself"),
     ],
 )
 def test_wrong_options_are_refused(keys, said):

@@ -30,9 +30,10 @@ def commands():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with DATA in it, and the recipe, shortened to one epoch."""
+    """A folder with DATA in it, and the recipe, shortened to one epoch a step."""
     recipe = yaml.safe_load((REPOSITORY / "configs/weights/expression.yaml").read_text())
-    recipe["chain"][0]["epochs"] = 1
+    for step in recipe["chain"]:
+        step["epochs"] = 1
     (tmp_path / "configs/weights").mkdir(parents=True)
     (tmp_path / "configs/weights/expression.yaml").write_text(yaml.safe_dump(recipe))
     data = tmp_path / "DATA"

@@ -1,0 +1,39 @@
+"""Residual units (He et al., arXiv 1512.03385), as this project's own networks use them."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Unit(nn.Module):
+    """Residual unit, Conv-BN-ReLU-Conv-BN, then the sum and ReLU; the first convolution strides."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        """Channels in and out; a unit that changes the shape projects its shortcut."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = None
+        if stride != 1 or inputs != outputs:
+            # Averaging before the projection uses every place (He et al., arXiv 1812.01187).
+            pooled = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+            self.shortcut = nn.Sequential(pooled, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+
+
+def stage(inputs: int, outputs: int, units: int, *, stride: int) -> nn.Sequential:
+    """Several units; the first one strides and changes the number of channels."""
+    return nn.Sequential(Unit(inputs, outputs, stride), *(Unit(outputs, outputs, 1) for _ in range(units - 1)))
+
+
+def initialise(network: nn.Module) -> None:
+    """Fresh filters by He's initialisation (arXiv 1502.01852), in place."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
