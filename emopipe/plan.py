@@ -26,7 +26,7 @@ from emopipe.provenance import code_fingerprint, digest, script_fingerprint
 from emopipe.report.paper import figure
 from emopipe.store import SCHEMA, clips_digest
 from emopipe.weights.naming import refuse_missing
-from emopipe.weights.sums import refuse_other
+from emopipe.weights.sums import settle
 
 Recipe = dict[str, Any]
 
@@ -319,7 +319,7 @@ def _present(path: str, key: str) -> Path:
 def _sha256(path: Path) -> str:
     stat = path.stat()
     found = _sha256_of(path, stat.st_size, stat.st_mtime_ns)
-    refuse_other(path, found)
+    settle(path, found)
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from emopipe.backbones import learned, registry
+from emopipe.backbones.layout import layout_of
 from emopipe.backbones.learned import ALL
 from emopipe.device import name_of as device_name
 from emopipe.options import Options
@@ -74,7 +75,7 @@ class Extractor:
             module.load_state_dict(state, strict=True)
         elif weights:
             registry.load(kind, options, module, weights)
-        return module.to(self._where).eval()
+        return module.to(self._where, memory_format=layout_of(module)).eval()
 
     def _runner(self, fold: int, module: nn.Module) -> Embed:
         axes = None if fold == ALL else self._learned.axes[fold]

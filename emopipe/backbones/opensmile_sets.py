@@ -111,7 +111,7 @@ class OpenSmile:
         if self._smile.num_features != expected:
             raise WeightsError(
                 f"{version(options)} gives {self._smile.num_features} numbers as {options.level} of "
-                f"{options.features}, expected {expected}; install the version in constraints.txt."
+                f"{options.features}, expected {expected}; install the version of opensmile that does."
             )
 
     def __call__(self, waves: np.ndarray) -> np.ndarray:

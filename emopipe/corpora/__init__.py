@@ -40,7 +40,8 @@ def scan(kind: str, root: Path, options: Options) -> pd.DataFrame:
     """
     module = _module(kind)
     if not root.is_dir():
-        raise CorpusError(f"The corpus folder {root} does not exist or is no folder: set corpus_root to where it is.")
+        found = "is a file; unpack it to a folder, then" if root.is_file() else "does not exist:"
+        raise CorpusError(f"The corpus folder {root} {found} correct its path (in a config, corpus_root).")
     return check(module.scan(root, options), root, subjects_apart=getattr(options, "subjects_apart", True))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
+from emopipe.corpora.classes import Others, is_class, with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.corpora.table import from_rows, refuse_duplicates
 from emopipe.corpora.wording import named
@@ -32,11 +32,14 @@ class CorpusOptions(splits.SplitOptions):
     """What a clip is called: its file's stem, or its path without extension, joined by two underscores."""
     subject_pattern: Annotated[str, AfterValidator(_has_subject_group)] = ""
     """A regular expression, searched in the file's stem, whose group `subject` is the subject; or empty."""
+    others: Others = "refuse"
+    """exclude leaves out clips of classes that are known but none of the seven, such as calm; refuse says so."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """The clip table; a clip's class is the first folder below root or below its split's folder.
 
+    Folders above those, which all files share, are passed over.
     Clips straight in the folder of the test split are unlabelled. Where the folders name no val split, it is
     drawn from train.
 
@@ -51,13 +54,14 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             "was expected: check corpus_root."
         )
     inner = [file.relative_to(root) for file in files]
-    has_splits = _has_splits(root, inner)
-    table = from_rows(_row(file, has_splits, options.clip_id) for file in inner)
+    shared = _shared([file.parts[:-1] for file in inner])
+    has_splits = _has_splits(root, [Path(*file.parts[shared:]) for file in inner])
+    table = from_rows(_row(file, has_splits, options.clip_id, shared) for file in inner)
     _refuse_classless(table, root, has_splits)
     refuse_duplicates(table, remedy="set clip_id: path in the corpus options")
     if options.subject_pattern:
         table = table.assign(subject=_subjects(inner, options.subject_pattern))
-    return _split(with_labels(table), options)
+    return _split(with_labels(table, options.others), options)
 
 
 def _has_splits(root: Path, files: list[Path]) -> bool:
@@ -72,8 +76,19 @@ def _has_splits(root: Path, files: list[Path]) -> bool:
     return bool(of_splits)
 
 
-def _row(file: Path, has_splits: bool, clip_id: str) -> dict[str, str]:
-    folders = file.parts[:-1]
+def _shared(folders: list[tuple[str, ...]]) -> int:
+    """How many leading folders all files share that name neither a split nor a class."""
+    shared = 0
+    while all(len(parts) > shared + 1 for parts in folders):
+        names = {parts[shared] for parts in folders}
+        if len(names) > 1 or splits.split_of(*names) or is_class(*names):
+            break
+        shared += 1
+    return shared
+
+
+def _row(file: Path, has_splits: bool, clip_id: str, shared: int) -> dict[str, str]:
+    folders = file.parts[shared:-1]
     split = splits.split_of(folders[0]) if has_splits and folders else "train"
     classes = folders[1:] if has_splits else folders
     return {

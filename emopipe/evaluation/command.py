@@ -1,10 +1,12 @@
 """The command `emopipe evaluate`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +17,7 @@ from emopipe.options import Options
 from emopipe.progress import log_to
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, resolve
+from emopipe.weights.sums import hold
 
 if TYPE_CHECKING:
     from emopipe.evaluation import scoring
@@ -28,6 +31,9 @@ def evaluate(
     corpus: Annotated[str, typer.Option(help="KIND:PATH, such as fer2013:DATA/fer2013.zip, folder:DIR, ravdess:DIR.")],
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Only this person; may be given several times.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE: an option of the corpus' kind; may be given several times.")
+    ] = None,
     detect: Annotated[bool, typer.Option("--detect", help="Find and align the faces of stills first.")] = False,
     detector: Annotated[
         str, typer.Option(help="For --detect and for clips; KIND or KIND:WEIGHTS, a file or a name of the list.")
@@ -55,7 +61,7 @@ def evaluate(
         where = devices.prepare(device, threads)
         network = networks.open_network(backbone, device=where, threads=threads)
         given = samples.of(
-            samples.Corpus(kind, path, tuple(split or ()), tuple(subject or ())),
+            samples.Corpus(kind, path, tuple(split or ()), tuple(subject or ()), _options(option or ())),
             network.spec,
             detector=lambda: detectors.build(finder, finder_options, threads=threads),
             detect=detect,
@@ -83,6 +89,22 @@ def _corpus(given: str) -> tuple[str, Path]:
     return kind, Path(path).expanduser()
 
 
+def _options(given: Sequence[str]) -> dict[str, Any]:
+    """Options of a corpus' kind, out of KEY=VALUE, where values are read as YAML."""
+    options = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"--option is {text!r}; expected KEY=VALUE, such as calm=neutral.")
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"The value of --option {text!r} is no YAML, such as calm=neutral or 'labels={{contempt: Disgust}}'."
+            ) from error
+    return options
+
+
 def _detector(given: str) -> tuple[str, Options]:
     """A detector's kind and options, out of KIND or KIND:WEIGHTS."""
     kind, _, weights = given.partition(":")
@@ -91,6 +113,7 @@ def _detector(given: str) -> tuple[str, Options]:
     if weights:
         chosen = resolve(weights, f"{DETECTOR}{kind}", "--detector")
         refuse_missing(chosen.path, "--detector")
+        hold(chosen.path)
         options = {**chosen.defaults, "weights": chosen.path}
     return kind, checked(detectors.options_class(kind), options, "--detector")
 

@@ -13,14 +13,16 @@ from torch import nn
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
 from emopipe.backbones.emotion import Classifier, load_head
+from emopipe.backbones.layout import layout_of
 from emopipe.backbones.origin import read_metadata
 from emopipe.checking import checked
 from emopipe.errors import WeightsError
 from emopipe.labels import CLASSES, EXTENDED, canonical
 from emopipe.options import Options
 from emopipe.weights.entries import Entry, package_registry
-from emopipe.weights.naming import named, refuse_missing
+from emopipe.weights.naming import is_path, named, refuse_missing
 from emopipe.weights.places import path_of
+from emopipe.weights.sums import hold
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ def open_network(name: str, *, device: torch.device, threads: int) -> Network:
         WeightsError: The weights are missing, or cannot classify.
         DeviceError: The device is not there.
     """
-    if "/" in name or "\\" in name or Path(name).suffix or Path(name).is_file():
-        return _own(Path(name).expanduser(), device)
     registry = package_registry()
+    if is_path(name, registry):
+        return _own(Path(name).expanduser(), device)
     entry = named(name, registry)
     if not entry.classes:
         raise WeightsError(
@@ -53,6 +55,7 @@ def open_network(name: str, *, device: torch.device, threads: int) -> Network:
         )
     path = path_of(entry, registry)
     refuse_missing(path, "evaluate", registry)
+    hold(path, registry)
     return _onnx(entry, path, device, threads) if entry.kind == "onnx" else _own(path, device)
 
 
@@ -70,12 +73,16 @@ def _own(path: Path, device: torch.device) -> Network:
         )
     recipe = json.loads(metadata["recipe"])
     kind, options = recipe["kind"], checked(backbones.options_class(recipe["kind"]), recipe["options"], str(path))
-    model = _classifier(kind, options, path).to(device).eval()
+    model = _classifier(kind, options, path).eval()
+    layout = layout_of(model)
+    model.to(device, memory_format=layout)
     order = [json.loads(metadata["classes"]).index(label) for label in CLASSES]
 
     @torch.inference_mode()
     def probabilities(batch: np.ndarray) -> np.ndarray:
-        return model(torch.from_numpy(batch).to(device)).double().softmax(1).cpu().numpy()[:, order]
+        x = torch.from_numpy(batch).to(device)
+        x = x.contiguous(memory_format=layout) if x.ndim == 4 else x
+        return model(x).double().softmax(1).cpu().numpy()[:, order]
 
     return Network(path.stem, backbones.spec(kind, options), probabilities)
 

@@ -1,14 +1,16 @@
 """Labelled stills, utterances or clips as a network takes them in, one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
+from emopipe.checking import checked
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.errors import ConfigError, CorpusError
 from emopipe.faces.alignment import derive
@@ -61,6 +63,8 @@ class Corpus:
     """Only these splits, where any is named."""
     subjects: Sequence[str] = ()
     """Only these people, where any is named."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of its kind."""
 
     def select(self, table: pd.DataFrame) -> np.ndarray:
         """(n,) bool: the rows of the named splits and subjects. Raises CorpusError where one is not there."""
@@ -112,16 +116,21 @@ def _is_of_stills(corpus: Corpus) -> bool:
 
 
 def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> Samples:
-    whole = stills.read(corpus.kind, corpus.path, stills.options_class(corpus.kind)())
+    options = checked(stills.options_class(corpus.kind), dict(corpus.options), "--option")
+    whole = stills.read(corpus.kind, corpus.path, options)
     chosen = whole.rows(corpus.select(whole.table))
+
+    search = pixels.Search(detect) if detect else None
 
     def read() -> Iterator[Sample]:
         for key, subject, target in zip(chosen.table["key"], chosen.table["subject"], chosen.targets, strict=True):
             picture = chosen.picture(key)
             if not picture.size:
                 LOGGER.warning(f"{key} is no picture and is left out")
-            crops = _without_margin(pixels.cut(picture, spec.input, detect)[None], spec) if picture.size else None
+            crops = _without_margin(pixels.cut(picture, spec.input, search)[None], spec) if picture.size else None
             yield Sample(int(target.argmax()), subject, _faces(crops, spec, flip))
+        if search:
+            search.tell()
 
     return Samples("stills", len(chosen), read)
 
@@ -165,12 +174,14 @@ def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
 def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
     """Labelled clips; where a corpus comes as video and as sound alone, what is there, or what is preferred."""
     options = corpora.options_class(corpus.kind)
-    chosen = {}
+    # Other classes than the seven and clips of one name in several folders are no hindrance here.
+    wanted = {"others": "exclude", "clip_id": "path"}
+    chosen = {key: value for key, value in wanted.items() if key in options.model_fields}
     if "modality" in options.model_fields:
         sound, video = (bool(media_files(corpus.path, suffixes)) for suffixes in (AUDIO, VIDEO))
         if sound and (prefer_sound or not video):
             chosen["modality"] = "audio"
-    table = corpora.scan(corpus.kind, corpus.path, options.model_validate(chosen))
+    table = corpora.scan(corpus.kind, corpus.path, checked(options, chosen | dict(corpus.options), "--option"))
     return table[corpus.select(table) & (table["label"] != "").to_numpy()]
 
 

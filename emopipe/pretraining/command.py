@@ -18,6 +18,7 @@ from emopipe.pretraining.sources import SourceBlock
 from emopipe.progress import LOGGER, log_to
 from emopipe.provenance import digest
 from emopipe.weights.naming import refuse_missing, resolve
+from emopipe.weights.sums import hold
 
 
 class WeightsRecipe(Options):
@@ -69,6 +70,7 @@ def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:
         return wanted.model_copy(update={"kind": kind, "options": options})
     chosen = resolve(wanted.weights, kind, "weights")
     refuse_missing(chosen.path, "weights")
+    hold(chosen.path)
     if not Path(chosen.path).is_file():
         raise WeightsError(f"weights names {chosen.path}, which is not there: put the file there, or change the path.")
     return wanted.model_copy(update={"kind": kind, "options": {**chosen.defaults, **options}, "weights": chosen.path})

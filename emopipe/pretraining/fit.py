@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from emopipe.backbones.emotion import Classifier
+from emopipe.backbones.layout import layout_of
 from emopipe.labels import CLASSES
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
@@ -65,16 +65,6 @@ def fit(
         progress.advance()
     model.eval()
     return Trained(losses, _accuracy(model, samples, targets, left_out, device))
-
-
-def layout_of(model: nn.Module) -> torch.memory_format:
-    """Channels last, which is faster; but not for a network with strided 1x1 convolutions.
-
-    Their backward pass in that layout, on two CPU threads, makes torch 2.13 crash when the process ends.
-    """
-    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    strided = any(conv.kernel_size == (1, 1) and conv.stride != (1, 1) for conv in convolutions)
-    return torch.contiguous_format if strided else torch.channels_last
 
 
 def _step(

@@ -8,7 +8,7 @@ import numpy as np
 
 from emopipe.backbones.base import FaceInput
 from emopipe.faces.alignment import canonical_crop, derive
-from emopipe.faces.detection import Detector
+from emopipe.faces.detection import Detections, Detector
 from emopipe.files import replacing
 from emopipe.pretraining.augment import held_side
 from emopipe.progress import LOGGER, Progress
@@ -44,6 +44,25 @@ def cut(picture: np.ndarray, geometry: FaceInput, detect: Detector | None = None
     square = cv2.resize(square, (geometry.size, geometry.size), interpolation=method)
     margin = (side - geometry.size) // 2
     return cv2.copyMakeBorder(square, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+
+
+class Search:
+    """A detector that counts the stills in which it finds no face: those are used as they are."""
+
+    def __init__(self, detect: Detector) -> None:
+        """`detect` finds faces."""
+        self._detect, self._stills, self._missed = detect, 0, 0
+
+    def __call__(self, picture: np.ndarray) -> Detections:
+        """Faces in a picture (H, W, 3)."""
+        found = self._detect(picture)
+        self._stills, self._missed = self._stills + 1, self._missed + (not len(found))
+        return found
+
+    def tell(self) -> None:
+        """Say how many there were."""
+        if self._missed:
+            LOGGER.warning(f"in {self._missed} of {self._stills} stills no face was found; they are used as they are")
 
 
 class Held:
@@ -97,14 +116,17 @@ def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: P
     shape = (len(stills), side, side) if geometry.channels == 1 else (len(stills), side, side, 3)
     pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     readable = np.zeros(len(stills), bool)
+    search = Search(detect) if detect else None
     progress = Progress("reading stills", len(stills), unit="stills")
     for number, key in enumerate(stills.table["key"]):
         picture = stills.picture(key)
         if picture.size:
-            pixels[number] = geometry.colours(cut(picture, geometry, detect)[None])[0]
+            pixels[number] = geometry.colours(cut(picture, geometry, search)[None])[0]
             readable[number] = True
         progress.advance()
     pixels.flush()
+    if search:
+        search.tell()
     return readable
 
 

@@ -17,6 +17,7 @@ from emopipe.pretraining.steps import StepOptions, StillsStep, step_class
 from emopipe.provenance import code_fingerprint
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, resolve
+from emopipe.weights.sums import hold
 
 Recipe = dict[str, Any]
 
@@ -96,6 +97,7 @@ def _detector_options(name: str, block: SourceBlock) -> Options:
     if weights := options.get("weights"):
         chosen = resolve(weights, f"{DETECTOR}{block.detect}", f"{where}.weights")
         refuse_missing(chosen.path, f"{where}.weights")
+        hold(chosen.path)
         options = {**chosen.defaults, **options, "weights": chosen.path}
     return checked(detectors.options_class(block.detect), options, where)
 

@@ -13,12 +13,12 @@ from sklearn.metrics import recall_score
 from torch import nn
 
 from emopipe.backbones.emotion import Classifier
+from emopipe.backbones.layout import layout_of
 from emopipe.errors import ConfigError, CorpusError
 from emopipe.files import replacing
 from emopipe.hashing import stable_hash
 from emopipe.pretraining import descent, draws
 from emopipe.pretraining.average import Average
-from emopipe.pretraining.fit import layout_of
 from emopipe.pretraining.lessons import Lessons
 from emopipe.pretraining.steps import StepOptions
 from emopipe.progress import LOGGER, Progress
@@ -98,9 +98,10 @@ class School:
 
     def _share(self) -> float:
         """The teacher's share of the targets at this step."""
-        rises = self.options.teacher == "average"
+        if self.options.teacher == "start":
+            return self.options.taught
         done = self._schedule.last_epoch / (self._steps * self.options.epochs)
-        return self.options.taught * (done if rises else 1.0)
+        return self.options.taught * max(0.0, 2 * done - 1)
 
     def _divided(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows to learn from, and those that early stopping watches."""
@@ -137,8 +138,8 @@ class School:
         x = x.contiguous(memory_format=self._layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             logits = self.model(x)
-            if self.teacher:
-                target = torch.lerp(target, _opinion(self.teacher, x), self._share())
+            if share := self._share():
+                target = torch.lerp(target, _opinion(self.teacher, x), share)
         loss = F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()

@@ -50,7 +50,8 @@ class StepOptions(Options):
     teacher: Literal["start", "average"] = "start"
     """Who teaches: the network that the step starts from, as it was then, with its classifier (Furlanello et al.,
     Born-Again Networks, arXiv 1805.04770); or the moving average of the network's own weights, with a share that rises
-    from 0 along a line, as it knows more (Tarvainen and Valpola, arXiv 1703.01780; Kim et al., arXiv 2006.12000)."""
+    along a line through the second half of the step (Tarvainen and Valpola, arXiv 1703.01780; Kim et al., arXiv
+    2006.12000)."""
     fresh: bool = False
     """Begin from random weights all the same: what the step starts from only teaches."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"

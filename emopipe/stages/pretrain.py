@@ -14,6 +14,7 @@ from emopipe import device as devices
 from emopipe import folds, tables
 from emopipe.backbones import learned, registry
 from emopipe.backbones.base import Spec
+from emopipe.backbones.emotion import has_classifier, load_head
 from emopipe.errors import CorpusError
 from emopipe.files import write_text
 from emopipe.labels import CLASSES
@@ -115,6 +116,8 @@ class _Job:
         if self._start:
             registry.load(self._kind, self._backbone, backbone, self._start)
         model = Classifier(backbone, self._spec.dim, self._options.dropout)
+        if self._start and has_classifier(self._start):
+            load_head(model, self._start)
         trained = fit(model, self._samples, self._targets, left_out, self._options, self._where, progress)
         if left_out.any():
             LOGGER.info(f"{name}: {trained.accuracy:.1%} of its {left_out.sum()} left-out clips are right")

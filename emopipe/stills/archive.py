@@ -21,7 +21,8 @@ DEEPEST = 4
 """How many folders above a file may lie between it and the corpus' own folder for `Archive.find` to find it."""
 
 # What reading a member of a zip file raises: damage, a password (RuntimeError), a compression that zipfile lacks.
-_UNREADABLE = (KeyError, OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (KeyError, OSError, ValueError, RuntimeError, *_DAMAGED)
 
 
 class Archive:
@@ -108,12 +109,17 @@ class Archive:
             raise CorpusError(f"{key} in {self.path} cannot be read ({why}): restore it.") from error
 
     def picture(self, key: str) -> np.ndarray:
-        """(H, W, 3) uint8 BGR; empty where the file is no picture.
+        """(H, W, 3) uint8 BGR; empty where the file is no picture, or is damaged in its zip.
 
         Raises:
-            CorpusError: As `read`.
+            CorpusError: As `read`, but for damage.
         """
-        return decode(self.read(key))
+        try:
+            return decode(self.read(key))
+        except CorpusError as error:
+            if isinstance(error.__cause__, _DAMAGED):
+                return no_picture()
+            raise
 
     def _refuse_outside(self, key: str) -> None:
         path = PurePosixPath(key)

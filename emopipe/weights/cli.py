@@ -21,16 +21,18 @@ Names = Annotated[list[str], typer.Argument(help="Names, as `emopipe weights lis
 
 @app.command("list")
 def list_() -> None:
-    """All weights that a config can name."""
+    """All weights that a config can name; those that tell classes can be evaluated by themselves."""
     registry = package_registry()
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "kind", "dim", "MB", "licence", "here"):
-        table.add_column(column, justify="right" if column in ("dim", "MB") else "left", no_wrap=column != "licence")
+    for column in ("name", "kind", "dim", "classes", "MB", "licence", "here"):
+        is_number = column in ("dim", "classes", "MB")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "licence")
     for entry in registry:
         size = f"{entry.bytes / 1e6:.1f}" if entry.bytes else "?"
         licence = f"{entry.licence}, [red]non-commercial[/red]" if entry.noncommercial else entry.licence
         here = "yes" if path_of(entry, registry).is_file() else "no"
-        table.add_row(entry.name, entry.kind, str(entry.dim or ""), size, licence, here)
+        dim, classes = str(entry.dim or ""), str(len(entry.classes) or "")
+        table.add_row(entry.name, entry.kind, dim, classes, size, licence, here)
     Console().print(table)
     typer.echo(f"Folder of fetched weights: {folder()} (the environment variable {VARIABLE} names another).")
 

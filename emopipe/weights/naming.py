@@ -23,8 +23,6 @@ class Chosen:
 def resolve(given: str, kind: str, where: str, registry: Registry | None = None) -> Chosen:
     """Tell a path from a name, and look the name up.
 
-    A path is what exists, or has a separator or a suffix; everything else is a name.
-
     Args:
         given: What the config says.
         kind: What is to read the weights: a backbone's kind, or `detector:<detector>`.
@@ -34,9 +32,9 @@ def resolve(given: str, kind: str, where: str, registry: Registry | None = None)
     Raises:
         ConfigError: There is no such name, or its weights are another network's.
     """
-    if "/" in given or "\\" in given or Path(given).suffix or Path(given).exists():
-        return Chosen(given, {})
     registry = registry or package_registry()
+    if is_path(given, registry):
+        return Chosen(given, {})
     entry = named(given, registry, where)
     if entry.kind != kind:
         raise ConfigError(
@@ -44,6 +42,12 @@ def resolve(given: str, kind: str, where: str, registry: Registry | None = None)
             "`emopipe weights list` shows which there are."
         )
     return Chosen(str(path_of(entry, registry)), entry.defaults)
+
+
+def is_path(given: str, registry: Registry) -> bool:
+    """Whether it is a path: it has a separator or a suffix, or is a file, or a folder that goes by no weights' name."""
+    looks_so = "/" in given or "\\" in given or bool(Path(given).suffix)
+    return looks_so or Path(given).is_file() or (given not in registry.entries and Path(given).is_dir())
 
 
 def named(name: str, registry: Registry, where: str = "") -> Entry:

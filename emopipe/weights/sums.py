@@ -6,7 +6,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from emopipe.errors import WeightsError
-from emopipe.files import write_text
+from emopipe.files import sha256, write_text
 from emopipe.weights.entries import Entry, Registry, Sha256, package_registry
 from emopipe.weights.places import entry_at, folder
 
@@ -42,6 +42,28 @@ def recorded() -> dict[str, str]:
         return TypeAdapter(dict[str, Sha256]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise WeightsError(f"{path} does not hold files and their sha256, as emopipe writes it; delete it.") from error
+
+
+def hold(path: Path | str, registry: Registry | None = None) -> None:
+    """Hold a file that is about to be used to its sum, where it belongs to an entry; others are their owners' business.
+
+    Raises:
+        WeightsError: As `refuse_other`.
+    """
+    if entry_at(path, registry or package_registry()):
+        settle(path, sha256(Path(path)), registry)
+
+
+def settle(path: Path | str, found: str, registry: Registry | None = None) -> None:
+    """The same for a sum that is known already; the first sum of an entry that the registry has none of is recorded.
+
+    Raises:
+        WeightsError: As `refuse_other`.
+    """
+    refuse_other(path, found, registry)
+    entry = entry_at(path, registry or package_registry())
+    if entry and known(entry) is None:
+        record(entry, found)
 
 
 def refuse_other(path: Path | str, found: str, registry: Registry | None = None) -> None:

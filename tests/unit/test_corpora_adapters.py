@@ -61,7 +61,7 @@ def test_every_kind_is_told_in_the_config():
 def test_unknown_kind_and_missing_root(tmp_path):
     with pytest.raises(CorpusError, match=r"kind 'afwe' is unknown.*did you mean afew\?"):
         corpora.options_class("afwe")
-    with pytest.raises(CorpusError, match=r"corpus folder .*nowhere does not exist .*set corpus_root"):
+    with pytest.raises(CorpusError, match=r"corpus folder .*nowhere does not exist: correct its path"):
         scan("afew", tmp_path / "nowhere")
 
 
@@ -267,6 +267,11 @@ def test_cremad_sound_alone(root):
         scan("cremad", root, modality="av")
 
 
+def test_cremad_sound_in_other_containers(root):
+    touch(root, *(f"{s}_IEO_SAD_HI.flac" for s in range(1001, 1006)))
+    assert len(scan("cremad", root, modality="audio")) == 5
+
+
 def test_cremad_without_sound_files(root):
     touch(root, "VideoFlash/1001_IEO_SAD_HI.flv")
     with pytest.raises(CorpusError, match=r"No clips of CREMA-D were found .*check corpus_root and the corpus options"):
@@ -376,6 +381,20 @@ def test_folder_errors(root):
     touch(root, "test/happy/2.mp4")
     with pytest.raises(CorpusError, match=r"holds splits \(test\) beside other folders with media \(happy\)"):
         scan("folder", root)
+
+
+def test_folder_below_folders_that_all_share(root):
+    touch(root, "wrap/data/angry/deep/1.wav", "wrap/data/happy/2.wav")
+    assert scan("folder", root)["label"].tolist() == ["Angry", "Happy"]
+    (root / "wrap/data/happy/2.wav").unlink()
+    assert scan("folder", root)["label"].tolist() == ["Angry"]  # a class that is alone is no such folder
+
+
+def test_folder_of_other_classes(root):
+    touch(root, "happy/1.mp4", "Calm/2.mp4", "sad/3.mp4")
+    with pytest.raises(CorpusError, match="'Calm' .* is none of the seven"):
+        scan("folder", root)
+    assert scan("folder", root, others="exclude")["label"].tolist() == ["Happy", "Sad"]
 
 
 def test_folder_unknown_class(root):

@@ -26,6 +26,7 @@ from emopipe.evaluation.samples import Corpus, Sample, Samples
 from emopipe.faces import detectors
 from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
+from emopipe.files import sha256
 from emopipe.labels import CLASSES
 from emopipe.spectra import LogMelOptions, spectrum
 from emopipe.weights.entries import Entry, Registry
@@ -118,10 +119,10 @@ def rigged(tmp_path, monkeypatch):
         [numpy_helper.from_array(2 * level[None], "w"), numpy_helper.from_array(-(level**2), "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    write(tmp_path / "weights/shade.onnx", model.SerializeToString())
+    written = write(tmp_path / "weights/shade.onnx", model.SerializeToString())
     face = {"side_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
     common = {"kind": "onnx", "licence": "MIT", "noncommercial": False, "citation": "A. B.", "input": face, "dim": 8,
-              "sha256": "0" * 64}  # fmt: skip
+              "sha256": sha256(written)}  # fmt: skip
     entries = [
         Entry.model_validate({**common, "name": name, "file": f"{file}.onnx", "url": f"https://a.org/{file}", **more})
         for name, file, more in [
@@ -410,6 +411,10 @@ def test_stills_are_used_as_they_are_unless_faces_are_to_be_found(rigged, tmp_pa
     assert told("shade", "--corpus", corpus)["accuracy"] == 0 and finder.calls == 0
     assert told("shade", "--corpus", corpus, "--detect")["accuracy"] == 1 and finder.calls == 1
     finder.empty = True
+    assert (
+        "in 1 of 1 stills no face was found; they are used as they are"
+        in run("shade", "--corpus", corpus, "--detect").stderr
+    )
     assert told("shade", "--corpus", corpus, "--detect") == {
         "n": 1, "accuracy": 0, "uar": 0, "per_class": {"Surprise": 0}, "per_second": pytest.approx(0, abs=1e6)
     }  # fmt: skip
@@ -518,7 +523,57 @@ def test_speech_in_class_folders_and_silent_files(tmp_path):
     )
 
 
+def tone(path, hertz=200):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.sin(2 * np.pi * hertz * np.arange(8000) / 16_000), 16_000)
+
+
+def test_speech_of_one_name_in_several_classes_and_of_other_classes(tmp_path):
+    """As corpora come: classes below a folder of their own, files numbered anew in each, classes that are no matter."""
+    own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
+    for number, label in enumerate(("angry", "HAPPY", "calm", "boredom")):
+        tone(tmp_path / f"corpus/data/{label}/001.wav", 100 * (number + 1))
+    found = told(tmp_path / "net.safetensors", "--corpus", f"folder:{tmp_path / 'corpus'}")
+    assert found["n"] == 2 and list(found["per_class"]) == ["Angry", "Happy"]
+    said = refused(
+        tmp_path / "net.safetensors", "--corpus", f"folder:{tmp_path / 'corpus'}", "--option", "others=refuse"
+    )
+    assert "is none of the seven" in said
+
+
+def test_options_of_the_corpus(tmp_path, shades, rigged):
+    """A map of labels, of a class that is left out without it."""
+    write(tmp_path / "stills/Happy/1.png", png(LEVELS["happiness"]))
+    write(tmp_path / "stills/contempt/1.png", png(LEVELS["sadness"]))
+    corpus = f"folder:{tmp_path / 'stills'}"
+    assert told("shade", "--corpus", corpus)["n"] == 1
+    found = told("shade", "--corpus", corpus, "--option", "labels={contempt: Sad}")
+    assert found["n"] == 2 and found["accuracy"] == 1
+    assert "Unknown key --option.lables" in refused("shade", "--corpus", corpus, "--option", "lables={}")
+    assert refused("shade", "--corpus", corpus, "--option", "labels").startswith("--option is 'labels'; expected KEY=")
+    assert "is no YAML" in refused("shade", "--corpus", corpus, "--option", "labels={")
+
+
+def test_a_damaged_still_in_a_zip_is_left_out(tmp_path, rigged):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    with zipfile.ZipFile(tmp_path / "stills.zip", "w") as file:
+        file.writestr("Happy/broken.png", cv2.imencode(".png", noise)[1].tobytes())
+        file.writestr("Happy/whole.png", png(LEVELS["happiness"]))
+    content = bytearray((tmp_path / "stills.zip").read_bytes())
+    content[2000] ^= 255
+    (tmp_path / "stills.zip").write_bytes(content)
+    result = run("shade", "--corpus", f"folder:{tmp_path / 'stills.zip'}")
+    assert "Happy/broken.png is no picture and is left out" in result.stderr
+    assert "shade: 1 stills, 1 more left out" in result.stdout
+
+
 # --- what is refused
+
+
+def test_a_file_in_the_place_of_a_name_is_held_to_its_sum(rigged, shades, tmp_path):
+    write(tmp_path / "weights/shade.onnx", b"another")
+    said = refused("shade", "--corpus", f"folder:{shades}")
+    assert "shade.onnx is not the file of the weights shade: its sha256 is" in said
 
 
 @pytest.mark.parametrize("given", ["folder", "folder:", ":there", ""])

@@ -242,6 +242,15 @@ def test_paths_are_left_alone(write, tmp_path, monkeypatch, given):
     assert naming.resolve(given, "onnx", "key", registry) == naming.Chosen(given, {})
 
 
+def test_a_folder_goes_before_no_name(write, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    for name in ("net", "folder"):
+        (tmp_path / name).mkdir()
+    registry = write(entry())
+    assert naming.resolve("net", "onnx", "key", registry).path == str(place / "net.onnx")
+    assert naming.resolve("folder", "onnx", "key", registry) == naming.Chosen("folder", {})
+
+
 def test_a_name_is_looked_up(write, place):
     registry = write(entry())
     assert naming.resolve("net", "onnx", "key", registry) == naming.Chosen(
@@ -560,14 +569,15 @@ def known(write, monkeypatch):
 
 
 def test_list(place, known):
-    known(entry(bytes=4_200_000), entry(name="other", file="o.onnx", noncommercial=True, licence="CC BY-NC 4.0"))
+    other = entry(name="other", file="o.onnx", noncommercial=True, licence="CC BY-NC 4.0", classes=["fear"])
+    known(entry(bytes=4_200_000, classes=["happy", "sad"]), other)
     place.mkdir()
     (place / "net.onnx").write_bytes(b"")
-    rows = [line.split(maxsplit=4) for line in run("list").output.splitlines()]
-    assert [cell.strip() for cell in rows[0][:4]] == ["name", "kind", "dim", "MB"]
-    assert rows[1][:4] == ["net", "onnx", "4", "4.2"] and rows[1][4].split() == ["MIT", "yes"]
-    assert rows[2][:4] == ["other", "onnx", "4", "?"]
-    assert rows[2][4].split() == ["CC", "BY-NC", "4.0,", "non-commercial", "no"]
+    rows = [line.split(maxsplit=5) for line in run("list").output.splitlines()]
+    assert [cell.strip() for cell in rows[0][:5]] == ["name", "kind", "dim", "classes", "MB"]
+    assert rows[1][:5] == ["net", "onnx", "4", "2", "4.2"] and rows[1][5].split() == ["MIT", "yes"]
+    assert rows[2][:5] == ["other", "onnx", "4", "1", "?"]
+    assert rows[2][5].split() == ["CC", "BY-NC", "4.0,", "non-commercial", "no"]
     assert str(place) in run("list").output
 
 
