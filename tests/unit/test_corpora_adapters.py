@@ -392,7 +392,7 @@ def test_folder_below_folders_that_all_share(root):
 
 def test_folder_of_other_classes(root):
     touch(root, "happy/1.mp4", "Calm/2.mp4", "sad/3.mp4")
-    with pytest.raises(CorpusError, match="'Calm' .* is none of the seven"):
+    with pytest.raises(CorpusError, match=r"'Calm' .* is none of the seven"):
         scan("folder", root)
     assert scan("folder", root, others="exclude")["label"].tolist() == ["Happy", "Sad"]
 
