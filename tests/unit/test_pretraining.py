@@ -1,5 +1,7 @@
 """Out-of-fold training: folds, batches, common axes, and that no network extracts what it has seen."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import torch
 from emopipe import folds
 from emopipe.backbones import learned, origin, registry
 from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.backbones.emotion import Classifier, save_classifier
 from emopipe.backbones.weights import save
 from emopipe.faces.crops import read_crops
 from emopipe.labels import CLASSES
@@ -15,6 +18,7 @@ from emopipe.media import encode_jpeg
 from emopipe.pretraining import axes
 from emopipe.pretraining.audio import Sounds
 from emopipe.pretraining.face import Faces
+from emopipe.pretraining.fit import Trained
 from emopipe.spectra import LogMelOptions
 from emopipe.stages import decode, faces, features, pretrain
 from emopipe.store import Reader, Row, Writer
@@ -184,6 +188,27 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     output.unlink()
     features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
     assert output.read_bytes() == before  # and made anew it is the same, byte for byte
+
+
+def test_it_goes_on_with_the_classifier_of_the_weights_that_it_starts_from(tmp_path, monkeypatch):
+    names = [f"c{i}" for i in range(6)]
+    rows = table(6, 0).assign(clip=names, path=names, split="train", digest="")
+    rows["label"] = [CLASSES[i % 2] for i in range(6)]
+    rows.to_csv(tmp_path / "clips.csv", index=False)
+    write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
+    options = registry.options_class("expression").model_validate(FACE["options"])
+    torch.manual_seed(9)
+    start = Classifier(registry.build("expression", options), 6)
+    save_classifier(start, tmp_path / "start.safetensors", {}, half=False)
+    begun = []
+    monkeypatch.setattr(
+        pretrain, "fit", lambda model, *rest: begun.append(copy.deepcopy(model.state_dict())) or Trained([], 0.0)
+    )
+    pretrain.run(FACE, tmp_path / "clips.csv", [tmp_path / "0.h5"], tmp_path / "w.safetensors", tmp_path / "h.csv",
+                 start=str(tmp_path / "start.safetensors"), device="cpu", threads=1)  # fmt: skip
+    assert len(begun) == 3  # on all clips, and without each fold
+    for state in begun:
+        assert all(torch.equal(state[key], value) for key, value in start.state_dict().items())
 
 
 @pytest.mark.parametrize(("kind", "side"), [("resnet18", 512), ("ir50", 512)])
