@@ -4,6 +4,7 @@ import fnmatch
 import functools
 import hashlib
 import io
+import json
 import re
 import textwrap
 import threading
@@ -20,10 +21,13 @@ from typer.testing import CliRunner
 from emopipe import config as configs
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.backbones.emotion import Classifier, load_head
+from emopipe.backbones.origin import read_metadata
 from emopipe.cli import app
 from emopipe.errors import ConfigError, WeightsError
 from emopipe.faces import detectors
 from emopipe.plan import Plan
+from emopipe.pretraining.steps import step_class
 from emopipe.weights import cli, fetching, naming, sums
 from emopipe.weights.entries import DETECTOR, Face, package_registry, read
 from emopipe.weights.places import entry_at, folder, path_of
@@ -151,6 +155,42 @@ def test_an_entry_is_whole(known):
     if "download.pytorch.org" in (known.url or ""):  # whose file names carry the first digits of their sum
         assert known.sha256.startswith(re.search(r"-([0-9a-f]{8})\.pth$", known.file)[1])
         assert known.url.endswith(f"/{known.file}")
+
+
+OWN = [known for known in PACKAGE if known.shipped]
+
+
+def test_this_projects_own_weights_are_there():
+    assert {known.name for known in OWN} == {"expression", "speech_logmel", "speech_spectrogram"}
+
+
+@pytest.mark.parametrize("known", OWN, ids=lambda e: e.name)
+def test_own_weights_are_what_their_entry_says(known):
+    """Their file holds the recipe that made them, and they load into the network that their entry describes."""
+    path, kind = path_of(known, PACKAGE), backbones.options_class(known.kind)
+    metadata = read_metadata(path)
+    recipe = json.loads(metadata["recipe"])
+    assert recipe["kind"] == known.kind
+    assert kind.model_validate(recipe["options"]) == kind.model_validate(known.defaults)
+    assert json.loads(metadata["classes"]) == known.classes
+    assert path.stat().st_size == known.bytes <= 12e6
+    model = Classifier(backbones.build(known.kind, kind.model_validate(known.defaults)), known.dim)
+    backbones.load(known.kind, kind.model_validate(known.defaults), model.backbone, path)
+    load_head(model, path)
+
+
+@pytest.mark.parametrize("known", OWN, ids=lambda e: e.name)
+def test_own_weights_have_a_card_and_a_recipe(known):
+    """The card says what they learned from and how they do; the command that it gives is that of the recipe's file."""
+    card = (PACKAGE.files / f"{known.name}.md").read_text()
+    for part in ("**Data**", "**Recipe**", "**Licence**", "**Date**", "## Scores", "## Limits"):
+        assert part in card, part
+    command = f"emopipe pretrain configs/weights/{known.name}.yaml --data DATA --out {known.file}"
+    assert command in card and command in (REPOSITORY / f"configs/weights/{known.name}.yaml").read_text()
+    recipe = yaml.safe_load((REPOSITORY / f"configs/weights/{known.name}.yaml").read_text())
+    made = json.loads(read_metadata(path_of(known, PACKAGE))["recipe"])
+    step = step_class(backbones.modality(known.kind)).model_validate(recipe["chain"][-1])
+    assert made["step"] == step.model_dump() and recipe["half"] is made["half"] is True
 
 
 def test_what_may_not_be_sold_is_marked():
