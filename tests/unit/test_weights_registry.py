@@ -717,6 +717,14 @@ def test_the_readmes_config_is_sound(place):
     assert all(str(place) in (net.weights or net.options["weights"]) for net in config.backbones.values())
 
 
+def test_the_readmes_own_weights_come_with_the_package():
+    text = (REPOSITORY / "README.md").read_text().partition("### Weights")[2]
+    block = textwrap.dedent(re.search(r"^    backbones:\n      faces:.*\n(?:      .*\n)+", text, re.MULTILINE)[0])
+    config = parsed(**yaml.safe_load(block), faces={"main": {"detector": "mtcnn"}})
+    assert set(config.backbones) == {"faces", "voices"}
+    assert all(Path(net.weights).is_file() for net in config.backbones.values())
+
+
 def test_nothing_else_reaches_for_the_network():
     """Only `fetching` imports what downloads."""
     tools = re.compile(r"^\s*(?:import|from) (?:pooch|requests|urllib\.request|http)\b", re.MULTILINE)
