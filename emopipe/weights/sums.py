@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from emopipe.errors import WeightsError
 from emopipe.files import sha256, write_text
+from emopipe.progress import LOGGER
 from emopipe.weights.entries import Entry, Registry, Sha256, package_registry
 from emopipe.weights.places import entry_at, folder
 
@@ -63,7 +64,10 @@ def settle(path: Path | str, found: str, registry: Registry | None = None) -> No
     refuse_other(path, found, registry)
     entry = entry_at(path, registry or package_registry())
     if entry and known(entry) is None:
-        record(entry, found)
+        try:
+            record(entry, found)
+        except OSError as error:  # a folder of weights that is shared may be closed to writing
+            LOGGER.warning(f"the sum of {entry.name} is not recorded, as {folder()} cannot be written ({error})")
 
 
 def refuse_other(path: Path | str, found: str, registry: Registry | None = None) -> None:

@@ -375,6 +375,32 @@ def test_a_sum_that_is_unknown_is_recorded_and_holds(write, place, server):
         fetching.check(registry.entries["net"], registry)
 
 
+def test_a_file_brought_by_hand_is_recorded_when_first_used(write, place, tmp_path):
+    registry = write(entry(sha256=None, note="Its sum is unknown."), entry(name="b", file="b.onnx"))
+    place.mkdir()
+    (place / "net.onnx").write_bytes(b"first")
+    sums.hold(place / "net.onnx", registry)
+    assert yaml.safe_load((place / "sums.yaml").read_text()) == {"net.onnx": digest(b"first")}
+    (place / "net.onnx").write_bytes(b"second")
+    with pytest.raises(WeightsError, match=r"is not the file of the weights net: .* recorded when it was first used"):
+        sums.hold(place / "net.onnx", registry)
+    (tmp_path / "mine.onnx").write_bytes(b"whatever")
+    sums.hold(tmp_path / "mine.onnx", registry)  # nobody's business but its owner's
+
+
+def test_a_folder_that_cannot_be_written_hinders_no_use(write, place, monkeypatch):
+    registry = write(entry(sha256=None, note="Its sum is unknown."))
+    place.mkdir()
+    (place / "net.onnx").write_bytes(b"first")
+
+    def closed(*_):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(sums, "write_text", closed)
+    sums.hold(place / "net.onnx", registry)
+    assert not (place / "sums.yaml").exists()
+
+
 def test_a_file_brought_by_hand_is_recorded_when_first_checked(write, place):
     registry = write(entry(sha256=None, note="Its sum is unknown."), entry(name="b", file="b.onnx"))
     place.mkdir()
@@ -720,7 +746,8 @@ def test_the_readmes_config_is_sound(place):
 def test_the_readmes_own_weights_come_with_the_package():
     text = (REPOSITORY / "README.md").read_text().partition("### Weights")[2]
     block = textwrap.dedent(re.search(r"^    backbones:\n      faces:.*\n(?:      .*\n)+", text, re.MULTILINE)[0])
-    config = parsed(**yaml.safe_load(block), faces={"main": {"detector": "mtcnn"}})
+    models = {"fused_all": {"streams": ["faces", "voices"]}}
+    config = parsed(**yaml.safe_load(block), faces={"main": {"detector": "mtcnn"}}, models=models)
     assert set(config.backbones) == {"faces", "voices"}
     assert all(Path(net.weights).is_file() for net in config.backbones.values())
 
