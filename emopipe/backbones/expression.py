@@ -13,11 +13,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import nn
 
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.backbones.residual import initialise, stage
+from emopipe.backbones.residual import Units, initialise, stage
 from emopipe.options import Number, Options
 
 
@@ -28,8 +28,8 @@ class BackboneOptions(Options):
     """Side of the face in pixels."""
     width: int = Field(64, ge=2)
     """Channels of the stem and the first stage; the second and third have two and four times as many."""
-    units: list[int] = Field([1, 2, 2], min_length=3, max_length=3)
-    """Residual units of each stage, at least 1."""
+    units: Units = Field([1, 2, 2])
+    """Residual units of each of the three stages, at least 1."""
     dim: int = Field(128, ge=1)
     """Length of the vectors."""
     dropout: Number = Field(0.4, ge=0, lt=1)
@@ -40,13 +40,6 @@ class BackboneOptions(Options):
     """Side of the face in ArcFace's template units; by default about what the stills of FER2013 show."""
     down: Number = 7.0
     """How far the face's centre lies below that of the template, in its units; as in FER2013's stills."""
-
-    @field_validator("units")
-    @classmethod
-    def _every_stage_has_units(cls, units: list[int]) -> list[int]:
-        if min(units) < 1:
-            raise ValueError(f"units is {units}, but every stage needs at least 1")
-        return units
 
 
 def spec(options: BackboneOptions) -> Spec:

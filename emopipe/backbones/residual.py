@@ -1,8 +1,14 @@
 """Residual units (He et al., arXiv 1512.03385), as this project's own networks use them."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
+
+Units = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=3, max_length=3)]
+"""How many residual units each of three stages has."""
 
 
 class Unit(nn.Module):

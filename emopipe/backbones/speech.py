@@ -10,11 +10,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import nn
 
 from emopipe.backbones.base import AudioInput, Spec
-from emopipe.backbones.residual import initialise, stage
+from emopipe.backbones.residual import Units, initialise, stage
 from emopipe.options import Number, Options
 from emopipe.spectra import LogMelOptions, SpectrogramOptions, frame_times
 
@@ -30,19 +30,12 @@ class BackboneOptions(Options):
     """Bands from one cell of the stem's map to the next: 4 for the spectrogram, whose bands are many and narrow."""
     width: int = Field(32, ge=2)
     """Channels of the stem; the stages have two, four and eight times as many."""
-    units: list[int] = Field([1, 1, 1], min_length=3, max_length=3)
-    """Residual units of each stage, at least 1."""
+    units: Units = Field([1, 1, 1])
+    """Residual units of each of the three stages, at least 1."""
     dim: int = Field(128, ge=1)
     """Length of the vectors."""
     dropout: Number = Field(0.3, ge=0, lt=1)
     """Dropout before the last layer while training."""
-
-    @field_validator("units")
-    @classmethod
-    def _every_stage_has_units(cls, units: list[int]) -> list[int]:
-        if min(units) < 1:
-            raise ValueError(f"units is {units}, but every stage needs at least 1")
-        return units
 
 
 def spec(options: BackboneOptions) -> Spec:
