@@ -15,7 +15,7 @@ from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media import DecodeOptions
-from emopipe.options import Options
+from emopipe.options import Number, Options
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.sources import SourceBlock, check_source
 from emopipe.pretraining.steps import step_class
@@ -113,6 +113,12 @@ class Config(Options):
     """auto takes the GPU where there is one; cuda without a usable GPU is an error."""
     keep_media: bool = True
     """false deletes sampled frames and sound once nothing needs them: less disk, but a new clip decodes all again."""
+    on_failure: Literal["keep_going", "stop"] = "keep_going"
+    """What a clip does whose file cannot be read, or on which a stage breaks down: with keep_going it becomes a row of
+    the ledger (and is tried again once it can be read), with stop it ends its job."""
+    min_coverage: Number = Field(default=0.0, ge=0, le=1)
+    """The share of clips that every backbone must have features of. Where there are fewer, the run stops before it
+    trains models, with the list of the clips that lack them; 0 never stops."""
     decode: dict[Name, DecodeOptions] = Field(min_length=1)
     """Presets of frame sampling."""
     faces: dict[Name, FacesBlock] = Field(default_factory=dict)

@@ -28,6 +28,11 @@ def prepare(device: str, threads: int) -> torch.device:
     return torch.device(device)
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch or onnxruntime, whose exceptions have no public class, found too little memory on its device."""
+    return isinstance(error, torch.OutOfMemoryError) or "Failed to allocate memory" in str(error)
+
+
 def name_of(device: torch.device) -> str:
     """The device's name as files record it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -1,5 +1,7 @@
 """The errors that a user can mend, each one clear sentence: what was found, what was expected, what to do."""
 
+from pathlib import Path
+
 
 class EmopipeError(Exception):
     """Something a user can mend; its text is the whole message that the user needs."""
@@ -27,3 +29,15 @@ class DeviceError(EmopipeError):
 
 class CacheError(EmopipeError):
     """A cached file is corrupt or was made by something else than the config says."""
+
+
+class DamagedCacheError(CacheError):
+    """A cached file does not hold what was written into it."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"{path} is damaged: {fault}. Run again, and it is made anew.")
+        self.path = path
+
+
+class CoverageError(EmopipeError):
+    """Too few clips have what the run needs of them."""

@@ -91,15 +91,15 @@ def concatenate(views: Sequence[Features]) -> Features:
     )
 
 
-def load(path: Path, clips: Sequence[str]) -> Features:
+def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Features:
     """The vectors of `clips`, in that order; a clip that the file has nothing for has none.
 
     Vectors with a number that is not finite are left out, as if masked, and told of.
 
     Raises:
-        CacheError: The file is no whole cache file.
+        CacheError: The file is damaged, or another recipe than `made_by` (its digest) made it.
     """
-    with Reader(path) as reader:
+    with Reader(path, made_by) as reader:
         (x, offsets), (mask, _) = reader.flat("x"), reader.flat("mask")
         number = {clip: row for row, clip in enumerate(reader.clips)}
     finite = np.isfinite(x).all(1)

@@ -22,6 +22,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def temporaries(path: Path) -> list[Path]:
+    """What `replacing(path)` left behind where its process was killed; `path`'s stem may be a pattern."""
+    return list(path.parent.glob(f".{path.stem}.*.tmp{path.suffix}"))
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file so that nothing takes it for a good one; its new name."""
+    aside = path.with_name(f"{path.name}.damaged")
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(path, aside)
+    return aside
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text by rename."""
     with replacing(path) as temporary:

@@ -3,13 +3,17 @@
     /clips/id, digest, status, reason     one row a clip, failures too
     /fields/<name>/data                   every clip's rows one after the other, (sum of n_i, ...)
     /fields/<name>/offsets                (clips + 1,): clip i has rows offsets[i] to offsets[i + 1]
-    attributes                            schema, stage, recipe (readable), recipe_digest, clips_digest, package, ...
+    /fields/<name>/sums                   (clips, 16): a digest of each clip's rows, compared whenever they are read
+    attributes                            schema, stage, recipe (readable), recipe_digest, clips_digest, package,
+                                          index_digest (of all but the data), ...
 
 A file is written under a temporary name and renamed when it is whole. It holds no time stamps, so equal content
 means equal bytes.
 """
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +23,20 @@ import h5py
 import numpy as np
 
 from emopipe import __version__
-from emopipe.errors import CacheError
+from emopipe.errors import CacheError, DamagedCacheError
 from emopipe.files import replacing
 from emopipe.provenance import digest, recipe_text
 
-SCHEMA = 1
+SCHEMA = 2
 CHUNK_BYTES = 1 << 18
+SUM_BYTES = 16
 OK = "ok"
+UNREADABLE = "unreadable"
+"""The clip's file could not be read, which may pass: the clip is tried again when it can be."""
+FAILED = "failed"
+"""A stage broke down on this clip alone: it is computed again whenever its job runs again."""
+PASSING = frozenset({UNREADABLE, FAILED})
+"""Statuses that are never taken over from an earlier run."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ class Writer:
         }
         self._rows: list[tuple[str, str, str, str]] = []
         self._offsets: dict[str, list[int]] = {name: [0] for name in fields}
+        self._sums: dict[str, list[bytes]] = {name: [] for name in fields}
         self._replacing = replacing(path)
 
     def __enter__(self) -> Self:
@@ -92,7 +104,7 @@ class Writer:
             raise KeyError(f"clip {row.clip} brings {sorted(unknown)}, the file has {sorted(self._fields)}")
         self._rows.append((row.clip, row.digest, row.status, row.reason))
         for name, field in self._fields.items():
-            array = np.asarray(row.arrays.get(name, np.empty((0, *field.row), field.dtype)))
+            array = np.ascontiguousarray(row.arrays.get(name, np.empty((0, *field.row))), field.dtype)
             if array.shape[1:] != field.row:
                 raise ValueError(f"clip {row.clip}: {name} has rows of {array.shape[1:]}, expected {field.row}")
             start = self._offsets[name][-1]
@@ -100,6 +112,7 @@ class Writer:
             data.resize(start + len(array), axis=0)
             data[start:] = array
             self._offsets[name].append(start + len(array))
+            self._sums[name].append(_sum(array))
 
     def note(self, **attributes: str | int | float) -> None:
         """Write down something more of what made the file, such as the device."""
@@ -118,40 +131,59 @@ class Writer:
         self._replacing.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
-        for name, offsets in self._offsets.items():
-            self._file.create_dataset(f"fields/{name}/offsets", data=np.asarray(offsets, np.int64))
-        columns = zip(*self._rows, strict=True) if self._rows else ([], [], [], [])
+        offsets = {name: np.asarray(ends, np.int64) for name, ends in self._offsets.items()}
+        sums = {name: _as_array(digests) for name, digests in self._sums.items()}
+        for name in self._fields:
+            self._file.create_dataset(f"fields/{name}/offsets", data=offsets[name])
+            self._file.create_dataset(f"fields/{name}/sums", data=sums[name])
+        columns = list(zip(*self._rows, strict=True)) if self._rows else [(), (), (), ()]
         for name, column in zip(("id", "digest", "status", "reason"), columns, strict=True):
             # create_dataset, not assignment: groups that an assignment makes on the way carry time stamps.
             self._file.create_dataset(f"clips/{name}", data=np.array([text.encode() for text in column], np.bytes_))
         self._attributes["clips_digest"] = clips_digest([row[:2] for row in self._rows])
+        self._attributes["index_digest"] = _index_digest(columns, offsets, sums)
         for name, value in sorted(self._attributes.items()):
             self._file.attrs[name] = value
 
 
 class Reader:
-    """Reads one file: by clip (`reader[clip]`), or a field whole (`reader.flat(name)`).
+    """Reads one file: by clip (`reader[clip]`), or a field whole (`reader.flat(name)`); what is read is verified.
 
-    Raises CacheError where the file is missing, not of this format or of another schema.
+    Args:
+        path: The file.
+        made_by: The digest of the recipe that should have made it, where only that will do.
+
+    Raises:
+        DamagedCacheError: What the file holds is not what was written; so do its methods.
+        CacheError: The file is missing, not of this format or of another schema, or another recipe made it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made_by: str | None = None) -> None:
         self.path = path
-        try:
+        with _told_of(path):
             self._file = h5py.File(path, "r")
             self.attributes: dict[str, Any] = dict(self._file.attrs)
-            columns = {name: self._column(name) for name in ("id", "digest", "status", "reason")}
-            self._offsets = {name: group["offsets"][:] for name, group in self._file["fields"].items()}
-        except (OSError, KeyError) as error:
-            raise CacheError(f"{path} is not a whole cache file ({error}); delete it and run again.") from error
-        if self.attributes.get("schema") != SCHEMA:
-            found = self.attributes.get("schema")
-            raise CacheError(f"{path} has schema {found}, this version reads {SCHEMA}; delete it and run again.")
-        self.clips: list[str] = columns["id"]
-        self.digest, self.status, self.reason = (
-            dict(zip(self.clips, columns[name], strict=True)) for name in ("digest", "status", "reason")
-        )
+        self._refuse_another(made_by)
+        with _told_of(path):
+            columns = [self._column(name) for name in ("id", "digest", "status", "reason")]
+            groups = self._file["fields"].items()
+            self._offsets = {name: group["offsets"][:] for name, group in groups}
+            self._sums = {name: group["sums"][:] for name, group in groups}
+        if self.attributes.get("index_digest") != _index_digest(columns, self._offsets, self._sums):
+            raise DamagedCacheError(path, "its table of clips is not the one that was written")
+        self.clips: list[str] = columns[0]
+        self.digest, self.status, self.reason = (dict(zip(self.clips, column, strict=True)) for column in columns[1:])
         self._number = {clip: number for number, clip in enumerate(self.clips)}
+
+    def _refuse_another(self, made_by: str | None) -> None:
+        found = self.attributes.get("schema")
+        if found != SCHEMA:
+            raise CacheError(f"{self.path} has schema {found}, this version reads {SCHEMA}; delete it and run again.")
+        if made_by is not None and self.attributes.get("recipe_digest") != made_by:
+            raise CacheError(
+                f"{self.path} was not made by what this run asks for: its options, code or weights were others, as in "
+                "a file that was copied from another run. Delete it and run again."
+            )
 
     def _column(self, name: str) -> list[str]:
         return [text.decode() for text in self._file[f"clips/{name}"][:]]
@@ -175,7 +207,10 @@ class Reader:
         """One clip's rows of one field."""
         number = self._number[clip]
         start, stop = self._offsets[name][number : number + 2]
-        return self._file[f"fields/{name}/data"][start:stop]
+        with _told_of(self.path):
+            array = self._file[f"fields/{name}/data"][start:stop]
+        self._verify(clip, name, number, array)
+        return array
 
     def __getitem__(self, clip: str) -> Row:
         arrays = {name: self.field(clip, name) for name in self._offsets}
@@ -187,23 +222,67 @@ class Reader:
 
     def flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """A field whole: data (sum of n_i, ...) and offsets (clips + 1,)."""
-        return self._file[f"fields/{name}/data"][:], self._offsets[name]
+        offsets = self._offsets[name]
+        with _told_of(self.path):
+            data = self._file[f"fields/{name}/data"][:]
+        for clip, number in self._number.items():
+            self._verify(clip, name, number, data[offsets[number] : offsets[number + 1]])
+        return data, offsets
+
+    def _verify(self, clip: str, name: str, number: int, array: np.ndarray) -> None:
+        if _sum(array) != self._sums[name][number].tobytes():
+            raise DamagedCacheError(self.path, f"{name} of the clip {clip} is not what was written")
 
 
 def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
-    """Whether the file exists, is whole and was made by this recipe (for whichever clips)."""
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("schema") == SCHEMA and file.attrs.get("recipe_digest") == digest(recipe)
-    except OSError:
-        return False
+    """Whether the file exists and was made by this recipe (for whichever clips)."""
+    found = _attributes(path)
+    return (found.get("schema"), found.get("recipe_digest")) == (SCHEMA, digest(recipe))
 
 
 def stands_for(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
     """Whether the file was made by this recipe for exactly these clips (see `clips_digest`)."""
+    return made_by(path, recipe) and _attributes(path).get("clips_digest") == clips
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """A file's attributes; none where it is missing or damaged."""
     try:
-        with h5py.File(path, "r") as file:
-            found = (file.attrs.get("schema"), file.attrs.get("recipe_digest"), file.attrs.get("clips_digest"))
-            return found == (SCHEMA, digest(recipe), clips)
-    except OSError:
-        return False
+        with _told_of(path), h5py.File(path, "r") as file:
+            return dict(file.attrs)
+    except CacheError:
+        return {}
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Whatever HDF5 stumbles over is a damaged file, told with its name."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CacheError(f"{path} is not there; run again, and it is made.") from error
+    except PermissionError as error:
+        raise CacheError(f"{path} cannot be read ({error.strerror}): make it readable.") from error
+    except (OSError, KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
+        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+
+
+def _sum(array: np.ndarray) -> bytes:
+    """A digest of a clip's rows of one field."""
+    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=SUM_BYTES).digest()
+
+
+def _as_array(digests: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, SUM_BYTES)
+
+
+def _index_digest(
+    columns: Sequence[Sequence[str]], offsets: Mapping[str, np.ndarray], sums: Mapping[str, np.ndarray]
+) -> str:
+    """Digest of which clips stand in a file, how they fared, and which data is theirs."""
+    whole = hashlib.sha256(digest([list(column) for column in columns]).encode())
+    for name in sorted(offsets):
+        whole.update(name.encode())
+        whole.update(np.ascontiguousarray(offsets[name], np.int64))
+        whole.update(np.ascontiguousarray(sums[name]))
+    return whole.hexdigest()

@@ -12,6 +12,7 @@ from emopipe.config import modality
 from emopipe.errors import EmopipeError
 from emopipe.plan import Plan
 from emopipe.progress import log_to
+from emopipe.stages import attempts
 from emopipe.store import stands_for
 
 
@@ -40,6 +41,8 @@ config["job"] = {
     "detectors": {name: block.options.get("weights") for name, block in CONFIG.faces.items()},
     "weights": {name: block.weights or block.options.get("weights") for name, block in CONFIG.backbones.items()},
     "sources": {name: block.path for name, block in CONFIG.sources.items()},
+    "on_failure": CONFIG.on_failure,
+    "min_coverage": CONFIG.min_coverage,
 }
 
 CACHE = scanning.cache_folder(CONFIG).as_posix()
@@ -83,6 +86,11 @@ def media_output(path):
 def decode_is_current(wildcards):
     path = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")  # kept where the media are not
     return stands_for(path, PLAN.decode(wildcards.decode), PLAN.shard_digest(wildcards.shard))
+
+
+def decode_attempt(wildcards):
+    fates = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")
+    return attempts.attempt(fates, PLAN.shard_files(wildcards.shard, scanning.clips_root(CONFIG)))
 
 
 def source_of(backbone):

@@ -15,5 +15,6 @@ rule decode:
     params:
         recipe=lambda w: PLAN.decode(w.decode),
         clips=lambda w: PLAN.shard_digest(w.shard),
+        attempt=decode_attempt,
     script:
         "../workflow_scripts/decode.py"

@@ -12,4 +12,6 @@ with job_log(snakemake.log[0]):
         Path(snakemake.input.shard[0]),
         Path(snakemake.output.media),
         Path(snakemake.output.fates),
+        on_failure=snakemake.config["job"]["on_failure"],
+        attempt=snakemake.params.attempt,
     )

@@ -13,4 +13,5 @@ with job_log(snakemake.log[0]):
         weights=snakemake.config["job"]["detectors"][snakemake.wildcards.detector],
         device=snakemake.config["job"]["device"],
         threads=snakemake.threads,
+        on_failure=snakemake.config["job"]["on_failure"],
     )

@@ -16,4 +16,5 @@ with job_log(snakemake.log[0]):
         pretrained=Path(learned) if learned else None,
         device=job["device"],
         threads=snakemake.threads,
+        on_failure=job["on_failure"],
     )

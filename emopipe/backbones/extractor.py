@@ -1,5 +1,6 @@
 """A backbone ready to extract: built, weights loaded, and each training clip sent to the network that never saw it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from emopipe.backbones import learned, registry
 from emopipe.backbones.layout import layout_of
 from emopipe.backbones.learned import ALL
 from emopipe.device import name_of as device_name
+from emopipe.device import out_of_memory
 from emopipe.options import Options
 from emopipe.pretraining.axes import apply_map
+from emopipe.progress import LOGGER
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """A batch as the network takes it in -> its vectors, as arrays."""
@@ -41,6 +44,7 @@ class Extractor:
         """
         self.spec = registry.spec(kind, options)
         self._where = where
+        self._most = sys.maxsize
         self._learned = learned.load(pretrained) if pretrained else None
         self.device = device_name(where)
         if not registry.trainable(kind):
@@ -60,8 +64,21 @@ class Extractor:
         return self._learned.fold_of.get(clip, ALL) if self._learned else ALL
 
     def embed(self, fold: int, batch: np.ndarray) -> np.ndarray:
-        """(N, ...) as the network takes it in -> (N, D) or (N, T', D) float32, on common axes."""
-        return self._embed[fold](batch)
+        """(N, ...) as the network takes it in -> (N, D) or (N, T', D) float32, on common axes.
+
+        Where the device's memory is too small, the batch is halved, for what follows too, and this is said.
+        """
+        parts = [batch[start : start + self._most] for start in range(0, max(1, len(batch)), self._most)]
+        try:
+            return np.concatenate([self._embed[fold](part) for part in parts])
+        except Exception as error:
+            most = max(map(len, parts), default=0)
+            if most < 2 or not out_of_memory(error):
+                raise
+        torch.cuda.empty_cache()  # out of the handler, whose traceback holds on to tensors
+        self._most = most // 2
+        LOGGER.warning(f"The memory of {self.device} is too small for {most} at once; going on with {self._most}.")
+        return self.embed(fold, batch)
 
     def patch_times(self, length: int) -> np.ndarray:
         """Of an audio network: seconds (T',) at which the patches of so many frames, or samples of a wave, are."""

@@ -1,5 +1,6 @@
 """Vectors of clips' sound: a clip of any length goes through the network whole."""
 
+import functools
 from collections.abc import Iterator
 
 import librosa
@@ -11,24 +12,26 @@ from emopipe.extraction import views
 from emopipe.media import AUDIO_RATE
 from emopipe.sound import read_wave
 from emopipe.spectra import spectrum
+from emopipe.stages.tolerance import Tolerance
 from emopipe.store import OK, Reader, Row
 
 
-def rows(media: Reader, clips: Iterator[str], network: Extractor, _batch: int, view: str) -> Iterator[Row]:
+def rows(
+    media: Reader, clips: Iterator[str], network: Extractor, _batch: int, view: str, tolerance: Tolerance
+) -> Iterator[Row]:
     """Rows in the order of `clips`, of a view of them; an empty name is the plain one."""
     for clip in clips:
-        wave = read_wave(media, clip)
-        if len(wave):
-            yield _row(media, clip, views.of_wave(wave, view, clip), network, views.speed(view))
-        else:
-            yield Row(clip, media.digest[clip], media.status[clip], media.reason[clip], {})
+        yield tolerance.row(clip, media.digest[clip], functools.partial(_row, media, clip, network, view))
 
 
-def _row(media: Reader, clip: str, wave: np.ndarray, network: Extractor, speed: float) -> Row:
-    sound = _as_wanted(wave, network.spec.input)  # (C, F, T) or (T,)
+def _row(media: Reader, clip: str, network: Extractor, view: str) -> Row:
+    wave = read_wave(media, clip)
+    if not len(wave):
+        return Row(clip, media.digest[clip], media.status[clip], media.reason[clip], {})
+    sound = _as_wanted(views.of_wave(wave, view, clip), network.spec.input)  # (C, F, T) or (T,)
     fold = network.fold_of(clip)
     vectors = network.embed(fold, sound[None])[0]  # (T', D)
-    times = network.patch_times(sound.shape[-1]) * speed + media.field(clip, "audio_start")[0]
+    times = network.patch_times(sound.shape[-1]) * views.speed(view) + media.field(clip, "audio_start")[0]
     mask = np.ones(len(times), bool)
     arrays = {"x": vectors, "time": times, "mask": mask, "fold": np.array([fold], np.int32)}
     return Row(clip, media.digest[clip], OK, "", arrays)

@@ -1,27 +1,36 @@
 """Vectors of clips' faces: the faces of many clips go through the network together."""
 
+import functools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from emopipe.backbones.extractor import Extractor
+from emopipe.errors import EmopipeError
 from emopipe.extraction import views
 from emopipe.faces.crops import read_crops
+from emopipe.stages.tolerance import Tolerance
 from emopipe.store import OK, Reader, Row
 
 FACES_AT_ONCE = 1024
 """Faces that are held in memory together at the least, so that clips share batches."""
 
 
-def rows(faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str) -> Iterator[Row]:
+def rows(
+    faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str, tolerance: Tolerance
+) -> Iterator[Row]:
     """Rows in the order of `clips`, of a view of them; an empty name is the plain one."""
     for crops in _groups(faces, clips, network, view):
-        vectors = _embed_together(crops, network, batch)
+        try:
+            vectors = _embed_together(crops, network, batch)
+        except EmopipeError:
+            raise
+        except Exception:  # one clip of the group breaks the network: which one shows when each goes alone
+            vectors = {}
         for clip in crops:
-            if len(crops[clip]):
-                yield _row(faces, clip, vectors[clip], network.fold_of(clip))
-            else:
-                yield Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
+            yield tolerance.row(
+                clip, faces.digest[clip], functools.partial(_row, faces, clip, crops[clip], vectors, network, batch)
+            )
 
 
 def _groups(faces: Reader, clips: Iterator[str], network: Extractor, view: str) -> Iterator[dict[str, np.ndarray]]:
@@ -51,10 +60,21 @@ def _embed_together(crops: Mapping[str, np.ndarray], network: Extractor, batch: 
     return vectors
 
 
-def _row(faces: Reader, clip: str, vectors: np.ndarray, fold: int) -> Row:
+def _row(
+    faces: Reader,
+    clip: str,
+    crops: np.ndarray,
+    vectors: Mapping[str, np.ndarray],
+    network: Extractor,
+    batch: int,
+) -> Row:
     """Vectors stand at the frames in which the face was found; the other frames are masked."""
+    if not len(crops):
+        return Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
+    own = vectors[clip] if clip in vectors else _embed_together({clip: crops}, network, batch)[clip]
     mask = faces.field(clip, "mask")
-    x = np.full((len(mask), vectors.shape[1]), np.nan, np.float32)
-    x[mask] = vectors
-    arrays = {"x": x, "time": faces.field(clip, "time"), "mask": mask, "fold": np.array([fold], np.int32)}
+    x = np.full((len(mask), own.shape[1]), np.nan, np.float32)
+    x[mask] = own
+    fold = np.array([network.fold_of(clip)], np.int32)
+    arrays = {"x": x, "time": faces.field(clip, "time"), "mask": mask, "fold": fold}
     return Row(clip, faces.digest[clip], OK, "", arrays)

@@ -1,7 +1,6 @@
 """What networks are trained for: cross-entropy with label smoothing, class weights and mixup."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,12 +8,10 @@ import torch.nn.functional as F
 from scipy.stats import beta
 
 from emopipe.fusion.batches import Data
+from emopipe.fusion.member import Member
 from emopipe.fusion.model import Mixing
 from emopipe.fusion.noise import key_of, uniform
 from emopipe.labels import CLASSES
-
-if TYPE_CHECKING:
-    from emopipe.fusion.training import Member
 
 QUANTILES = 1024
 """Shares of mixup are drawn from so many quantiles of their Beta distribution."""
@@ -23,7 +20,7 @@ QUANTILES = 1024
 class Loss:
     """The loss of M networks that are trained together."""
 
-    def __init__(self, data: Data, members: "Sequence[Member]") -> None:
+    def __init__(self, data: Data, members: Sequence[Member]) -> None:
         self._data, self._members = data, members
         self._targets = F.one_hot(data.targets.clamp_min(0), len(CLASSES)).to(next(iter(data.streams.values())).x.dtype)
         self._weights = self._class_weights()  # (M, K)

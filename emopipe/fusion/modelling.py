@@ -1,5 +1,6 @@
 """One model by its options: its candidates, its folds and seeds, and what they predict."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,9 +9,11 @@ import pandas as pd
 
 from emopipe.errors import CorpusError
 from emopipe.fusion.batches import Data
+from emopipe.fusion.finished import KEEP_NOTHING, Finished
+from emopipe.fusion.member import Member, Trained
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.protocol import Roles, stopping
-from emopipe.fusion.training import Member, Trained, predict, train
+from emopipe.fusion.training import predict, train
 from emopipe.labels import CLASSES
 
 WHOLE = -1
@@ -18,6 +21,9 @@ WHOLE = -1
 
 Which = tuple[int, int, int]
 """A network's candidate, the fold that it left out, and its seed."""
+
+Learn = Callable[[Sequence[Member]], list[Trained]]
+"""Trains networks, those of one shape together."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +41,29 @@ class Outcome:
 
 
 def model(
-    data: Data, table: pd.DataFrame, roles: Roles, options: FusionOptions, progress: Callable[[int], None]
+    data: Data,
+    table: pd.DataFrame,
+    roles: Roles,
+    options: FusionOptions,
+    progress: Callable[[int], None],
+    finished: Finished = KEEP_NOTHING,
 ) -> Outcome:
     """Train all that a model takes: every candidate, seed and fold, in batched programs.
 
     Among candidates, the one with the least out-of-fold loss is the model; out of fold, each fold's clips are
     predicted by the candidate that is best on the other folds, so that these predictions choose nothing themselves.
+    Networks that are `finished` already are not trained again.
     """
     tried, plan = candidates(options), _Plan(data, table, roles, options)
+    learn = functools.partial(train, data, progress=progress, finished=finished)
     targets = data.targets[roles.learn].cpu().numpy()
     # 1. every candidate, without each fold
-    networks, every = _left_out(data, plan, roles, tried, options.seeds, progress)  # every (C, S, L, K)
+    networks, every = _left_out(data, plan, roles, tried, options.seeds, learn)  # every (C, S, L, K)
     # 2. the candidate to take: fold (or WHOLE) -> its number
     chosen = _chosen(_losses(every.mean(1), targets), roles)
     out_of_fold = np.stack([every[chosen[f], :, line] for line, f in enumerate(roles.fold)], 1)  # (S, L, K)
     # 3. that one, on all clips
-    trained, asked = _whole(data, plan, roles, tried[chosen[WHOLE]], options.seeds, progress)  # asked (S, A, K)
+    trained, asked = _whole(data, plan, roles, tried[chosen[WHOLE]], options.seeds, learn)  # asked (S, A, K)
     kept = {f"seed{seed}": network for seed, network in trained.items()}
     if roles.cross_validated:
         kept |= {f"seed{s}.fold{f}": network for (c, f, s), network in networks.items() if c == chosen[f]}
@@ -98,7 +111,7 @@ def _left_out(
     roles: Roles,
     tried: Sequence[FusionOptions],
     seeds: Sequence[int],
-    progress: Callable[[int], None],
+    learn: Learn,
 ) -> tuple[dict[Which, Trained], np.ndarray]:
     """Networks by candidate, fold and seed, and their probabilities (C, S, L, K) for the clips of the fold left out."""
     members = {
@@ -107,7 +120,7 @@ def _left_out(
         for fold in range(roles.folds)
         for seed in seeds
     }
-    networks = dict(zip(members, train(data, list(members.values()), progress), strict=True))
+    networks = dict(zip(members, learn(list(members.values())), strict=True))
     held = [roles.learn[roles.fold == fold] for _, fold, _ in networks]
     every = np.empty((len(tried), len(seeds), len(roles.learn), len(CLASSES)))
     for (c, fold, seed), p in zip(networks, predict(data, list(networks.values()), held), strict=True):
@@ -121,12 +134,12 @@ def _whole(
     roles: Roles,
     options: FusionOptions,
     seeds: Sequence[int],
-    progress: Callable[[int], None],
+    learn: Learn,
 ) -> tuple[dict[int, Trained], np.ndarray]:
     """Networks by seed that learned from all clips, and their probabilities (S, A, K) for the others."""
     if not len(roles.asked):
         return {}, np.empty((len(seeds), 0, len(CLASSES)))
-    networks = train(data, [plan.member(options, WHOLE, seed) for seed in seeds], progress)
+    networks = learn([plan.member(options, WHOLE, seed) for seed in seeds])
     asked = predict(data, networks, [roles.asked] * len(networks))
     return dict(zip(seeds, networks, strict=True)), np.stack(asked)
 

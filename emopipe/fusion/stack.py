@@ -1,21 +1,17 @@
 """M networks of one shape as one: their parameters are stacked, and every layer works on all at once."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
 from emopipe.fusion.batches import Data, Statistics, Streams
+from emopipe.fusion.member import Member, State
 from emopipe.fusion.model import FusionModel, Mixing
 from emopipe.fusion.noise import key_of, mix
 from emopipe.labels import CLASSES
-
-if TYPE_CHECKING:
-    from emopipe.fusion.training import Member
-
-State = dict[str, torch.Tensor]
 
 
 class Stack:
@@ -37,7 +33,7 @@ class Stack:
             self._network.get_submodule(name).keyed = True
 
     @classmethod
-    def fresh(cls, data: Data, members: "Sequence[Member]", groups: int) -> Self:
+    def fresh(cls, data: Data, members: Sequence[Member], groups: int) -> Self:
         """Untrained networks, each as its own seed makes it."""
         models, statistics = [], {}
         for member in members:
@@ -49,7 +45,7 @@ class Stack:
         return cls(models, [member.seed for member in members], groups, data.targets.device)
 
     @classmethod
-    def of(cls, states: Sequence[State], data: Data, members: "Sequence[Member]", groups: int) -> Self:
+    def of(cls, states: Sequence[State], data: Data, members: Sequence[Member], groups: int) -> Self:
         """Networks with these states."""
         unknown = {
             stream: (f.x.new_zeros(f.x.shape[1]), f.x.new_ones(f.x.shape[1])) for stream, f in data.streams.items()
@@ -97,6 +93,6 @@ class Stack:
         ]
 
 
-def _model(data: Data, statistics: Statistics, member: "Member") -> FusionModel:
+def _model(data: Data, statistics: Statistics, member: Member) -> FusionModel:
     model = FusionModel(statistics, data.modalities, member.options, len(CLASSES))
     return model.to(next(iter(data.streams.values())).x.dtype)

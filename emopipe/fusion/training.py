@@ -5,19 +5,21 @@ What a network learns does not depend on which others are trained beside it: ran
 (`emopipe.fusion.noise`), and each has its own clips and its own state of the optimiser.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from emopipe.features import Features
 from emopipe.fusion.batches import MOST_VECTORS, Data, Order, padded
+from emopipe.fusion.finished import KEEP_NOTHING, Finished
 from emopipe.fusion.loss import Loss
+from emopipe.fusion.member import Member, Trained
 from emopipe.fusion.noise import key_of
 from emopipe.fusion.optimiser import StackedAdamW, one_cycle
 from emopipe.fusion.options import SEARCHED, FusionOptions
-from emopipe.fusion.stack import Stack, State
+from emopipe.fusion.stack import Stack
 
 TRAIN_BYTES, PREDICT_BYTES = 16 << 20, 256 << 20
 """Bytes of the vectors that one step of a batched program reads; more networks take turns."""
@@ -32,32 +34,12 @@ _CLIPS_KEY = 0x0C11B5
 """The key by which all networks draw the order of clips, their views and their vectors."""
 
 
-@dataclass(frozen=True)
-class Member:
-    """One network to train."""
-
-    options: FusionOptions
-    seed: int
-    learn: np.ndarray
-    """Clips that it learns from, by number; each has at least one stream."""
-    stop: np.ndarray
-    """Clips whose loss says when to stop, where the options ask for that."""
-    steps: int
-    """Steps an epoch."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A network that was trained."""
-
-    member: Member
-    state: State
-    """Its state dict, on the CPU."""
-    epochs: int
-    """After how many epochs this was its state."""
-
-
-def train(data: Data, members: Sequence[Member], progress: Callable[[int], None] = lambda done: None) -> list[Trained]:
+def train(
+    data: Data,
+    members: Sequence[Member],
+    progress: Callable[[int], None] = lambda done: None,
+    finished: Finished = KEEP_NOTHING,
+) -> list[Trained]:
     """Train all networks, those of one shape together.
 
     Networks that learn from the same clips see them in the same order and draw the same views and vectors of them,
@@ -67,6 +49,7 @@ def train(data: Data, members: Sequence[Member], progress: Callable[[int], None]
         data: Clips, on the device that is to train.
         members: The networks; each needs at least one clip to learn from.
         progress: Told how many networks were trained, whenever some were.
+        finished: Where networks are kept that are trained; those that are there already are not trained again.
 
     Returns:
         They, in the same order.
@@ -75,7 +58,9 @@ def train(data: Data, members: Sequence[Member], progress: Callable[[int], None]
     seen = [(member.learn.tobytes(), member.stop.tobytes()) for member in members]
     for groups in _programs(data, members, seen):
         numbers = [number for group in groups for number in group]
-        trained |= dict(zip(numbers, _train(data, [members[n] for n in numbers], len(groups)), strict=True))
+        program = [members[number] for number in numbers]
+        networks = finished.of(program, functools.partial(_train, data, program, len(groups)))
+        trained |= dict(zip(numbers, networks, strict=True))
         progress(len(numbers))
     return [trained[number] for number in range(len(members))]
 

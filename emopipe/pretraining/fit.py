@@ -1,6 +1,7 @@
 """Training of one backbone with a classifier on top."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from emopipe.backbones.emotion import Classifier
 from emopipe.backbones.layout import layout_of
 from emopipe.labels import CLASSES
+from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
 from emopipe.progress import Progress
@@ -32,8 +34,9 @@ def fit(
     options: PretrainOptions,
     device: torch.device,
     progress: Progress,
+    checkpoint: Checkpoint,
 ) -> Trained:
-    """Train on the samples of all clips but those left out, then score those.
+    """Train on the samples of all clips but those left out, then score those; what was cut off goes on.
 
     Args:
         model: Changed in place; left in evaluation mode.
@@ -43,6 +46,7 @@ def fit(
         options: The recipe; a fixed number of epochs, so that the left-out clips choose nothing.
         device: Where to train.
         progress: Counts epochs.
+        checkpoint: Where the state after an epoch is kept, also after the last one.
     """
     rows = np.flatnonzero(~left_out[samples.clip])
     if len(rows) == 1:
@@ -53,8 +57,10 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
     layout = layout_of(model)
     model.to(device, memory_format=layout)
-    losses = []
-    for _ in range(options.epochs):
+    state = _State(model, optimizer, schedule, rng)
+    losses = state.take_up(checkpoint.load(device))
+    progress.advance(len(losses))
+    for epoch in range(len(losses), options.epochs):
         model.train()
         order = rows[torch.randperm(len(rows), generator=rng).numpy()]
         loss = 0.0
@@ -62,9 +68,45 @@ def fit(
             batch = samples.batch(part, rng).to(device, memory_format=layout)
             loss += _step(model, batch, targets[samples.clip[part]], optimizer, schedule, options)
         losses.append(loss / steps)
+        if checkpoint.due() or epoch + 1 == options.epochs:
+            checkpoint.save(state.after(losses))
         progress.advance()
     model.eval()
     return Trained(losses, _accuracy(model, samples, targets, left_out, device))
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that changes while a network learns."""
+
+    model: Classifier
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    rng: torch.Generator
+
+    def after(self, losses: list[float]) -> dict[str, Any]:
+        """What to keep after the epochs that had these losses."""
+        on_gpu = next(self.model.parameters()).is_cuda
+        return {
+            "losses": losses,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "rng": self.rng.get_state(),
+            "dropout": torch.cuda.get_rng_state() if on_gpu else torch.get_rng_state(),
+        }
+
+    def take_up(self, kept: dict[str, Any] | None) -> list[float]:
+        """Go back to what was kept; the losses of the epochs that are done."""
+        if kept is None:
+            return []
+        self.model.load_state_dict(kept["model"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.schedule.load_state_dict(kept["schedule"])
+        self.rng.set_state(kept["rng"].cpu())
+        on_gpu = next(self.model.parameters()).is_cuda
+        (torch.cuda.set_rng_state if on_gpu else torch.set_rng_state)(kept["dropout"].cpu())
+        return list(kept["losses"])
 
 
 def _step(

@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +14,10 @@ from torch import nn
 from emopipe.backbones.emotion import Classifier
 from emopipe.backbones.layout import layout_of
 from emopipe.errors import ConfigError, CorpusError
-from emopipe.files import replacing
 from emopipe.hashing import stable_hash
 from emopipe.pretraining import descent, draws
 from emopipe.pretraining.average import Average
+from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.lessons import Lessons
 from emopipe.pretraining.steps import StepOptions
 from emopipe.progress import LOGGER, Progress
@@ -35,10 +34,8 @@ class School:
     lessons: Lessons
     options: StepOptions
     device: torch.device
-    checkpoint: Path
+    checkpoint: Checkpoint
     """Where the state after the last epoch is kept."""
-    recipe: str
-    """Digest of all that the result depends on: a checkpoint of another recipe is not taken up."""
     teacher: Classifier | None = None
     """What gives its share of the targets, where the step is taught by what it starts from."""
     tell: Callable[[Line], None] = lambda line: None
@@ -181,7 +178,6 @@ class School:
 
     def _save(self, epochs: int) -> None:
         state = {
-            "recipe": self.recipe,
             "epochs": epochs,
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -192,15 +188,12 @@ class School:
             "best_epoch": self._best_epoch,
             "history": self.history,
         }
-        with replacing(self.checkpoint) as unfinished:
-            torch.save(state, unfinished)
+        self.checkpoint.save(state)
 
     def _take_up(self) -> int:
         """The number of epochs that are done already, by this recipe."""
-        if not self.checkpoint.is_file():
-            return 0
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["recipe"] != self.recipe:
+        state = self.checkpoint.load(self.device)
+        if state is None:
             return 0
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])

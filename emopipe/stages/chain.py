@@ -13,6 +13,7 @@ from emopipe.backbones import registry
 from emopipe.backbones.emotion import Classifier, has_classifier, load_head, save_classifier
 from emopipe.errors import WeightsError
 from emopipe.pretraining import journal
+from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.reading import lessons
 from emopipe.pretraining.schooling import School
 from emopipe.pretraining.sources import SourceBlock
@@ -86,7 +87,8 @@ def _school(
         _load(model, recipe, start)
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
     learned_from = lessons(sources, step, spec, work, threads)
-    return School(model, learned_from, step, where, work / "checkpoint.pt", digest(recipe), teacher)
+    checkpoint = Checkpoint(work / "checkpoint.pt", digest(recipe))
+    return School(model, learned_from, step, where, checkpoint, teacher)
 
 
 def _load(model: Classifier, recipe: Mapping[str, Any], start: str) -> None:

@@ -1,5 +1,6 @@
 """Stage decode: a shard's clips -> sampled frames (JPEG), their times, 16 kHz mono sound, status."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from emopipe import tables
+from emopipe.errors import MediaError
 from emopipe.media import DecodeOptions, Media, read_clip
 from emopipe.progress import Progress
-from emopipe.stages.reuse import earlier
-from emopipe.store import Field, Row, Writer
+from emopipe.stages.output import making
+from emopipe.stages.tolerance import Tolerance
+from emopipe.store import UNREADABLE, Field, Row, Writer
 
 FIELDS = {
     "jpeg": Field("u1"),
@@ -23,7 +26,16 @@ FIELDS = {
 }
 
 
-def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path, fates: Path) -> None:
+def run(
+    recipe: Mapping[str, Any],
+    root: Path,
+    shard: Path,
+    output: Path,
+    fates: Path,
+    *,
+    on_failure: str = "keep_going",
+    attempt: int = 0,
+) -> None:
     """Decode the clips of one shard.
 
     Args:
@@ -32,23 +44,35 @@ def run(recipe: Mapping[str, Any], root: Path, shard: Path, output: Path, fates:
         shard: The shard's clip table.
         output: The file to make; clips that it already holds unchanged are taken over.
         fates: A file to make of the clips' statuses alone, which stays where `output` is temporary.
+        on_failure: `keep_going` makes a clip whose file cannot be read a row, `stop` ends the job.
+        attempt: How often clips that could not be read were tried again (`emopipe.stages.attempts`).
+
+    Raises:
+        MediaError: A clip's file cannot be read, and the run is to stop; or several, and no other was decoded.
     """
     table = tables.read(shard)
     options = DecodeOptions.model_validate(recipe["options"])
+    tolerance = Tolerance(on_failure)
     progress = Progress(f"decode {output.stem}", len(table))
     with (
-        earlier(output, recipe) as done,
-        Writer(output, FIELDS, stage="decode", recipe=recipe) as writer,
+        making(output, FIELDS, stage="decode", recipe=recipe) as media,
         Writer(fates, {}, stage="decode", recipe=recipe) as statuses,
     ):
         for clip in table.itertuples():
-            row = done.get(clip.clip, clip.digest) or _row(clip, root, options)
-            writer.add(row)
+            if row := media.earlier(clip.clip, clip.digest):
+                media.take(row)
+            else:
+                row = tolerance.row(clip.clip, clip.digest, functools.partial(_row, clip, root, options))
+                media.add(row)
             statuses.add(replace(row, arrays={}))
             progress.advance()
+        tolerance.settle()
+        statuses.note(attempt=attempt)
 
 
 def _row(clip: pd.Series, root: Path, options: DecodeOptions) -> Row:
+    if clip.digest == UNREADABLE:
+        raise MediaError(f"The clip {root / clip.path} could not be read when the corpus was looked through.")
     media = read_clip(root / clip.path, options)
     return Row(clip.clip, clip.digest, media.status, media.reason, _arrays(media))
 

@@ -15,8 +15,9 @@ from emopipe.faces.clip import ClipFaces, assemble
 from emopipe.faces.detection import Detections
 from emopipe.media import decode_jpeg, encode_jpeg
 from emopipe.progress import Progress
-from emopipe.stages.reuse import earlier
-from emopipe.store import OK, Field, Reader, Row, Writer
+from emopipe.stages.output import making
+from emopipe.stages.tolerance import Tolerance
+from emopipe.store import OK, Field, Reader, Row
 
 FIELDS = {
     "crop": Field("u1"),
@@ -37,7 +38,14 @@ FIELDS = {
 
 
 def run(
-    recipe: Mapping[str, Any], media: Path, output: Path, *, weights: str | None, device: str, threads: int
+    recipe: Mapping[str, Any],
+    media: Path,
+    output: Path,
+    *,
+    weights: str | None,
+    device: str,
+    threads: int,
+    on_failure: str = "keep_going",
 ) -> None:
     """Find, follow and align the faces of one shard's clips.
 
@@ -48,23 +56,30 @@ def run(
         weights: The detector's file of weights, or None where its nets come with a package.
         device: auto, cpu or cuda: where detectors' nets run.
         threads: Frames searched at once.
+        on_failure: `keep_going` makes a clip that detection breaks down on a row, `stop` ends the job.
 
     Raises:
         DeviceError: The device is not there.
+        CacheError: `media` is damaged, or made by something else than the recipe says.
     """
     cv2.setNumThreads(1)  # frames are spread over threads already
+    tolerance = Tolerance(on_failure)
     with (
-        Reader(media) as clips,
-        earlier(output, recipe) as done,
+        Reader(media, recipe["media"]) as clips,
         ThreadPoolExecutor(threads) as pool,
-        Writer(output, FIELDS, stage="faces", recipe=recipe) as writer,
+        making(output, FIELDS, stage="faces", recipe=recipe) as faces,
     ):
         detect = _PerThread(recipe, weights, device)
         progress = Progress(f"faces {output.stem}", len(clips.clips))
         for clip in clips.clips:
-            writer.add(done.get(clip, clips.digest[clip]) or _row(clips, clip, detect, pool, recipe["jpeg_quality"]))
+            if row := faces.earlier(clip, clips.digest[clip]):
+                faces.take(row)
+            else:
+                find = functools.partial(_row, clips, clip, detect, pool, recipe["jpeg_quality"])
+                faces.add(tolerance.row(clip, clips.digest[clip], find))
             progress.advance()
-        writer.note(device=detect.device or done.attributes.get("device", ""))
+        tolerance.settle()
+        faces.note(device=detect.device or faces.attributes.get("device", ""))
 
 
 class _PerThread:

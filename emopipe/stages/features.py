@@ -10,8 +10,9 @@ from emopipe.backbones import registry
 from emopipe.backbones.extractor import Extractor
 from emopipe.files import sha256
 from emopipe.progress import Progress
-from emopipe.stages.reuse import earlier
-from emopipe.store import Field, Reader, Writer
+from emopipe.stages.output import making
+from emopipe.stages.tolerance import Tolerance
+from emopipe.store import Field, Reader
 
 
 def fields(dim: int) -> dict[str, Field]:
@@ -28,6 +29,7 @@ def run(
     pretrained: Path | None,
     device: str,
     threads: int,
+    on_failure: str = "keep_going",
 ) -> None:
     """Extract one backbone's vectors of one shard.
 
@@ -40,6 +42,11 @@ def run(
         pretrained: What the pretrain stage learned, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
+        on_failure: `keep_going` makes a clip that the network breaks down on a row, `stop` ends the job.
+
+    Raises:
+        CacheError: `source` is damaged, or made by something else than the recipe says.
+        DeviceError: The device is not there.
     """
     where = devices.prepare(device, threads)
     network = Extractor(
@@ -53,23 +60,26 @@ def run(
     )
     spec = network.spec
     made_by = {"device": network.device, "learned_sha256": sha256(pretrained) if pretrained else ""}
+    tolerance = Tolerance(on_failure)
     with (
-        Reader(source) as clips,
-        earlier(output, recipe, **made_by) as done,
-        Writer(output, fields(spec.dim), stage="features", recipe=recipe) as writer,
+        Reader(source, recipe["source"]) as clips,
+        making(output, fields(spec.dim), stage="features", recipe=recipe, **made_by) as vectors,
     ):
-        kept = {clip: row for clip in clips.clips if (row := done.get(clip, clips.digest[clip]))}
+        kept = {clip: row for clip in clips.clips if (row := vectors.earlier(clip, clips.digest[clip]))}
         new = (clip for clip in clips.clips if clip not in kept)
-        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"])
+        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], tolerance)
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
-            writer.add(kept[clip] if clip in kept else next(made))
+            if clip in kept:
+                vectors.take(kept[clip])
+            else:
+                vectors.add(next(made))
             progress.advance()
-        writer.note(
+        tolerance.settle()
+        vectors.note(
             dim=spec.dim,
             modality=spec.modality,
             input=repr(spec.input),
             licence=spec.licence,
             citation=spec.citation,
-            **made_by,
         )

@@ -15,12 +15,14 @@ from emopipe.features import Features, load
 from emopipe.files import write_text
 from emopipe.fusion import modelling
 from emopipe.fusion.batches import Data
+from emopipe.fusion.finished import Finished
 from emopipe.fusion.modelling import Outcome
 from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.fusion.protocol import KFOLD, Roles, roles
 from emopipe.labels import CLASSES
 from emopipe.progress import LOGGER, Progress
 from emopipe.provenance import digest, recipe_text
+from emopipe.unfinished import folder_for
 
 
 def run(
@@ -47,6 +49,7 @@ def run(
 
     Raises:
         CorpusError: There are no clips to learn from.
+        CacheError: Features are damaged, or made by something else than the recipe says.
     """
     where = devices.prepare(device, threads)
     options = FusionOptions.model_validate(recipe["options"])
@@ -56,26 +59,38 @@ def run(
     usable = [s for s, plain in views.items() if plain[0].present.numpy()[parts.learn].any()]
     for name in set(views) - set(usable):
         LOGGER.warning(f"No clip to learn from has vectors of {name}: {outputs['predictions'].stem} does without.")
-    if usable:
-        modalities = {stream: recipe["streams"][stream] for stream in usable}
-        targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
-        data = Data.of({stream: views[stream] for stream in usable}, modalities, targets, where)
-        networks = modelling.count(parts, options)
-        progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
-        left = _without(options, usable, modalities)
-        outcome = modelling.model(data, table, parts, left, progress.advance)
-        outcome.candidates["note"] = _note(recipe, usable, options, left)
-        covered = data.present.cpu().numpy()
-    else:
-        outcome, covered = _nothing(parts, options), np.zeros(len(table), bool)
-    _write(outcome, table, parts, covered, options, outputs)
-    _save(outcome, outputs["model"], recipe, where)
+    with folder_for(outputs["model"]) as unfinished:
+        if usable:
+            data = _data(recipe, table, {stream: views[stream] for stream in usable}, where)
+            left = _without(options, usable, data.modalities)
+            networks = modelling.count(parts, options)
+            progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
+            finished = Finished(unfinished, digest([recipe, devices.name_of(where)]))
+            outcome = modelling.model(data, table, parts, left, progress.advance, finished)
+            outcome.candidates["note"] = _note(recipe, usable, options, left)
+            covered = data.present.cpu().numpy()
+        else:
+            outcome, covered = _nothing(parts, options), np.zeros(len(table), bool)
+        _write(outcome, table, parts, covered, options, outputs)
+        _save(outcome, outputs["model"], recipe, where)
+
+
+def _data(
+    recipe: Mapping[str, Any], table: pd.DataFrame, views: Mapping[str, list[Features]], where: torch.device
+) -> Data:
+    modalities = {stream: recipe["streams"][stream] for stream in views}
+    targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
+    return Data.of(views, modalities, targets, where)
 
 
 def _views(recipe: Mapping[str, Any], features: Mapping[str, Path], clips: list[str]) -> dict[str, list[Features]]:
     """Of each stream the plain features, then its views."""
     return {
-        stream: [load(path, clips) for name, path in features.items() if name.partition("@")[0] == stream]
+        stream: [
+            load(path, clips, recipe["features"][name])
+            for name, path in features.items()
+            if name.partition("@")[0] == stream
+        ]
         for stream in recipe["streams"]
     }
 

@@ -1,28 +1,70 @@
-"""Stage merge: all shards' features of a backbone -> one file, clips in the order of their ids."""
+"""Stage merge: all shards' features of a backbone -> one file, shard after shard."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emopipe.store import Reader, Writer
+from emopipe.errors import CacheError, CoverageError
+from emopipe.store import OK, Reader, Row, Writer, clips_digest
+
+SAME = ("dim", "modality", "input", "licence", "citation")
+"""Attributes that all shards share."""
+JOINED = ("device", "learned_sha256")
+"""Attributes of which there may be several."""
+MOST_NAMED = 1000
+"""Clips without features that a message names."""
 
 
-def run(recipe: Mapping[str, Any], shards: Sequence[Path], output: Path) -> None:
-    """Merge the shards.
+def run(
+    recipe: Mapping[str, Any], shards: Sequence[Path], output: Path, *, clips: str, min_coverage: float = 0.0
+) -> None:
+    """Merge the shards, of which one at a time is open.
 
     Args:
         recipe: `Plan.merge`.
         shards: All shards of one backbone's features.
         output: The file to make.
+        clips: Digest of the clips, with their content, that the shards should hold together.
+        min_coverage: The share of the clips that need to have features.
+
+    Raises:
+        CacheError: A shard is damaged, made by something else than the recipe says, or holds other clips.
+        CoverageError: Too few clips have features.
     """
-    with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(Reader(path)) for path in shards]
-        order = sorted(((clip, reader) for reader in readers for clip in reader.clips), key=lambda pair: pair[0])
-        writer = stack.enter_context(Writer(output, readers[0].fields, stage="merge", recipe=recipe))
-        for clip, reader in order:
-            writer.add(reader[clip])
-        same = ("dim", "modality", "input", "licence", "citation")
-        writer.note(**{name: readers[0].attributes[name] for name in same})
-        for name in ("device", "learned_sha256"):
-            writer.note(**{name: ", ".join(sorted({reader.attributes[name] for reader in readers}))})
+    with Reader(shards[0], recipe["features"]) as first:
+        fields, same = first.fields, {name: first.attributes[name] for name in SAME}
+    joined: dict[str, set[str]] = {name: set() for name in JOINED}
+    held: list[tuple[str, str]] = []
+    lacking: list[Row] = []
+    with Writer(output, fields, stage="merge", recipe=recipe) as writer:
+        for path in shards:
+            with Reader(path, recipe["features"]) as reader:
+                for row in reader.rows():
+                    writer.add(row)
+                    held.append((row.clip, row.digest))
+                    if row.status != OK:
+                        lacking.append(row)
+                for name in JOINED:
+                    joined[name].add(reader.attributes[name])
+        _refuse_other_clips(held, clips, output)
+        _refuse_thin(lacking, len(held), min_coverage, output)
+        writer.note(**same, **{name: ", ".join(sorted(found)) for name, found in joined.items()})
+
+
+def _refuse_other_clips(held: list[tuple[str, str]], clips: str, output: Path) -> None:
+    if clips_digest(sorted(held)) != clips:
+        raise CacheError(
+            f"The {len(held)} clips of the shards in {output.with_suffix('')} are not the corpus' clips as they are "
+            "now, as in files that were copied from another run: delete that folder and run again."
+        )
+
+
+def _refuse_thin(lacking: list[Row], total: int, least: float, output: Path) -> None:
+    if total and 1 - len(lacking) / total < least:
+        named = "\n".join(f"  {row.clip}: {row.status}, {row.reason}" for row in lacking[:MOST_NAMED])
+        more = f"\n  and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+        raise CoverageError(
+            f"{total - len(lacking)} of {total} clips have features of {output.stem}, fewer than the share of "
+            f"{least:g} that min_coverage asks for. Mend these clips, or lower min_coverage, and run again:\n"
+            f"{named}{more}"
+        )

@@ -20,11 +20,14 @@ from emopipe.files import write_text
 from emopipe.labels import CLASSES
 from emopipe.options import Options
 from emopipe.pretraining import axes
+from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.fit import Classifier, Trained, fit
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
 from emopipe.progress import LOGGER, Progress
 from emopipe.provenance import digest, recipe_text
+from emopipe.store import Reader
+from emopipe.unfinished import folder_for
 
 MOST_VECTORS = 20_000
 """Vectors that a map between two networks' axes is fitted on; more would not change it."""
@@ -55,6 +58,7 @@ def run(
 
     Raises:
         CorpusError: No training clip has what the network reads.
+        CacheError: A shard is damaged, or made by something else than the recipe says.
     """
     where = devices.prepare(device, threads)
     options = PretrainOptions.model_validate(recipe["pretrain"])
@@ -62,6 +66,9 @@ def run(
     spec = registry.spec(recipe["kind"], backbone)
     train = tables.read(clips).query("split == 'train'")
     kind_of_samples = importlib.import_module(f"emopipe.pretraining.{spec.modality}")
+    for path in shards:
+        with Reader(path, recipe["source"]):
+            pass
     samples = kind_of_samples.read(shards, list(train["clip"]), spec, options)
     if len(samples.clips) < 2:
         what = "a face" if spec.modality == "face" else "sound"
@@ -71,24 +78,27 @@ def run(
         )
     train = train.set_index("clip", drop=False).loc[samples.clips]
     fold_of = folds.assign(train, options.folds, options.seed)
-    job = _Job(recipe["kind"], backbone, spec, options, samples, train, where, start)
-    fold = train["clip"].map(fold_of).to_numpy()
+    with folder_for(output) as unfinished:
+        job = _Job(recipe, backbone, spec, options, samples, train, where, start, unfinished)
+        result, trained = _out_of_fold(job, train["clip"].map(fold_of).to_numpy(), fold_of, output.stem)
+        metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
+        learned.save(result, output, metadata)
+        write_text(history, _history(trained).to_csv(index=False))
+
+
+def _out_of_fold(
+    job: "_Job", fold: np.ndarray, fold_of: Mapping[str, int], name: str
+) -> tuple[learned.Learned, dict[str, Trained]]:
+    """The networks, the first on all clips, and how each one's training went; `fold` (clips,) are the clips' folds."""
     count = max(fold_of.values()) + 1
-    progress = Progress(f"pretrain {output.stem}", (count + 1) * options.epochs, unit="epochs")
-    whole, trained = job.train("all clips", np.zeros(len(train), bool), progress)
-    states, maps, histories = [], [], [("all", trained)]
+    progress = Progress(f"pretrain {name}", (count + 1) * job.options.epochs, unit="epochs")
+    whole, trained = job.train("all", np.zeros(len(fold), bool), progress)
+    states, maps, histories = [], [], {"all": trained}
     for number in range(count):
-        part, trained = job.train(f"fold {number}", fold == number, progress)
+        part, histories[f"fold{number}"] = job.train(f"fold{number}", fold == number, progress)
         maps.append(job.map_between(part, whole, fold != number))
         states.append(learned.state_of(part))
-        histories.append((f"fold{number}", trained))
-    result = learned.Learned(learned.state_of(whole), states, maps, fold_of)
-    learned.save(
-        result,
-        output,
-        {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)},
-    )
-    write_text(history, _history(histories).to_csv(index=False))
+    return learned.Learned(learned.state_of(whole), states, maps, fold_of), histories
 
 
 class _Job:
@@ -96,7 +106,7 @@ class _Job:
 
     def __init__(
         self,
-        kind: str,
+        recipe: Mapping[str, Any],
         backbone: Options,
         spec: Spec,
         options: PretrainOptions,
@@ -104,21 +114,24 @@ class _Job:
         train: pd.DataFrame,
         where: torch.device,
         start: str | None,
+        unfinished: Path,
     ) -> None:
-        self._kind, self._backbone, self._spec, self._options = kind, backbone, spec, options
-        self._samples, self._where, self._start = samples, where, start
+        self.options = options
+        self._recipe, self._kind, self._backbone, self._spec = recipe, recipe["kind"], backbone, spec
+        self._samples, self._where, self._start, self._unfinished = samples, where, start, unfinished
         self._targets = train["label"].map(CLASSES.index).to_numpy()
 
     def train(self, name: str, left_out: np.ndarray, progress: Progress) -> tuple[nn.Module, Trained]:
         """A network trained without the clips `left_out`; every one starts from the same weights."""
-        torch.manual_seed(self._options.seed)
+        torch.manual_seed(self.options.seed)
         backbone = registry.build(self._kind, self._backbone)
         if self._start:
             registry.load(self._kind, self._backbone, backbone, self._start)
-        model = Classifier(backbone, self._spec.dim, self._options.dropout)
+        model = Classifier(backbone, self._spec.dim, self.options.dropout)
         if self._start and has_classifier(self._start):
             load_head(model, self._start)
-        trained = fit(model, self._samples, self._targets, left_out, self._options, self._where, progress)
+        checkpoint = Checkpoint(self._unfinished / f"{name}.pt", digest([self._recipe, name]))
+        trained = fit(model, self._samples, self._targets, left_out, self.options, self._where, progress, checkpoint)
         if left_out.any():
             LOGGER.info(f"{name}: {trained.accuracy:.1%} of its {left_out.sum()} left-out clips are right")
         return backbone, trained
@@ -127,7 +140,7 @@ class _Job:
     def map_between(self, part: nn.Module, whole: nn.Module, shared: np.ndarray) -> np.ndarray:
         """The map from one network's axes to another's, over clips that both have seen; (D + 1, D)."""
         rows = np.flatnonzero(shared[self._samples.clip])
-        generator = np.random.default_rng(self._options.seed)
+        generator = np.random.default_rng(self.options.seed)
         rows = generator.permutation(rows)[:MOST_VECTORS]
         return axes.fit_map(self._vectors(part, rows), self._vectors(whole, rows))
 
@@ -139,10 +152,10 @@ class _Job:
         return np.concatenate(blocks)
 
 
-def _history(histories: list[tuple[str, Trained]]) -> pd.DataFrame:
+def _history(histories: Mapping[str, Trained]) -> pd.DataFrame:
     rows = [
         {"network": name, "epoch": epoch, "loss": round(loss, 5), "left_out_accuracy": round(trained.accuracy, 5)}
-        for name, trained in histories
+        for name, trained in histories.items()
         for epoch, loss in enumerate(trained.losses, start=1)
     ]
     return pd.DataFrame(rows)

@@ -22,6 +22,7 @@ from emopipe.backbones import extras, hf_audio, registry
 from emopipe.backbones.base import FaceInput, WaveInput
 from emopipe.errors import ConfigError, WeightsError
 from emopipe.plan import Plan
+from emopipe.provenance import digest
 from emopipe.sound import read_wave
 from emopipe.stages import decode, features
 from emopipe.store import Reader, Row, Writer
@@ -520,7 +521,7 @@ def write_media(path, waves):
 
 def extract(folder, kind, chosen, weights, view=""):
     write_media(folder / "0.h5", {"long": noise(2 * RATE), "mute": noise(0), "short": noise(700, 1)})
-    recipe = {"stage": "features", "kind": kind, "options": chosen, "batch": 4, "view": view}
+    recipe = {"stage": "features", "kind": kind, "options": chosen, "batch": 4, "view": view, "source": digest({})}
     run = {"weights": weights, "pretrained": None, "device": "cpu", "threads": 1}
     features.run(recipe, folder / "0.h5", folder / "f.h5", **run)
     return Reader(folder / "f.h5")

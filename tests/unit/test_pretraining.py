@@ -19,6 +19,7 @@ from emopipe.pretraining import axes
 from emopipe.pretraining.audio import Sounds
 from emopipe.pretraining.face import Faces
 from emopipe.pretraining.fit import Trained
+from emopipe.provenance import digest
 from emopipe.spectra import LogMelOptions
 from emopipe.stages import decode, faces, features, pretrain
 from emopipe.store import Reader, Row, Writer
@@ -143,6 +144,7 @@ FACE = {
     "kind": "expression",
     "options": {"size": 32, "width": 4, "dim": 6},
     "pretrain": {"folds": 2, "epochs": 2, "batch": 8},
+    "source": digest({}),
 }
 VOICE = FACE | {
     "kind": "audio_alexnet",
@@ -218,7 +220,7 @@ def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, sid
     network = registry.build(kind, registry.options_class(kind)())
     save(network, tmp_path / "weights.safetensors", {})
     write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-    recipe = {"stage": "features", "kind": kind, "options": {}, "batch": 4, "view": ""}
+    recipe = {"stage": "features", "kind": kind, "options": {}, "batch": 4, "view": "", "source": digest({})}
     where = {"device": "cpu", "threads": 1}
     weights = str(tmp_path / "weights.safetensors")
     features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", weights=weights, pretrained=None, **where)

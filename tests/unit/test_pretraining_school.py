@@ -18,6 +18,7 @@ from emopipe.backbones.emotion import Classifier
 from emopipe.errors import ConfigError, CorpusError
 from emopipe.pretraining import descent, draws
 from emopipe.pretraining.average import Average
+from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.lessons import Look
 from emopipe.pretraining.schooling import School, probabilities, scores
 from emopipe.pretraining.steps import StepOptions
@@ -73,7 +74,7 @@ def school(folder, lessons=None, recipe="a recipe", seed=0, model=None, tell=Non
     lessons = Patterns() if lessons is None else lessons
     model = network(seed=seed) if model is None else model
     known = {} if tell is None else {"tell": tell}
-    return School(model, lessons, options(**keys), CPU, folder / "checkpoint.pt", recipe, **known)
+    return School(model, lessons, options(**keys), CPU, Checkpoint(folder / "checkpoint.pt", recipe), **known)
 
 
 def trained(*arguments, **keys):

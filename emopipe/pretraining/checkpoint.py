@@ -1,0 +1,45 @@
+"""The state of an unfinished training in a file, which only the same recipe takes up."""
+
+import pickle
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emopipe.files import replacing
+from emopipe.progress import LOGGER
+
+SAVE_SECONDS = 10.0
+"""Training that is cut off loses this much at most, and the epoch at hand."""
+
+
+class Checkpoint:
+    """One training's state."""
+
+    def __init__(self, path: Path, recipe: str) -> None:
+        """`recipe` is a digest of all that the result depends on: the state of another one is not taken up."""
+        self._path, self._recipe = path, recipe
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the state that was kept last is old enough for another to be worth its writing."""
+        return time.monotonic() - self._saved >= SAVE_SECONDS
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep the state after an epoch."""
+        with replacing(self._path) as unfinished:
+            torch.save({**state, "recipe": self._recipe}, unfinished)
+        self._saved = time.monotonic()
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The state that was kept last, or None; a file that is damaged or could execute code is passed over."""
+        if not self._path.is_file():
+            return None
+        try:
+            state = torch.load(self._path, map_location=device, weights_only=True)
+            return state if state["recipe"] == self._recipe else None
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):
+            LOGGER.warning(f"{self._path} is no whole checkpoint; training begins anew.")
+            return None

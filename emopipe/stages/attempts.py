@@ -1,0 +1,36 @@
+"""Whether clips that could not be read are worth another try, asked whenever the workflow is planned.
+
+The number is a param of the decode rule and stands in the file that the job makes, so that it grows, and the job runs
+again, only while a clip that was unreadable can be read now.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from emopipe.errors import CacheError
+from emopipe.store import UNREADABLE, Reader
+
+
+def attempt(fates: Path, files: Mapping[str, Path]) -> int:
+    """The attempt that a shard's decoding is at.
+
+    Args:
+        fates: The shard's file of statuses, which may not be there yet.
+        files: Clip -> its file.
+    """
+    try:
+        with Reader(fates) as reader:
+            made = int(reader.attributes.get("attempt", 0))
+            lost = [clip for clip in reader.clips if reader.status[clip] == UNREADABLE and clip in files]
+    except CacheError:
+        return 0
+    return made + any(_readable(files[clip]) for clip in lost)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError:
+        return False
+    return True

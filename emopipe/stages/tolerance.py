@@ -1,0 +1,44 @@
+"""What becomes of a clip that a stage breaks down on: a row that says so, or the end of the job."""
+
+from collections.abc import Callable
+
+from emopipe.errors import EmopipeError, MediaError
+from emopipe.progress import LOGGER
+from emopipe.store import FAILED, UNREADABLE, Row
+
+
+class Tolerance:
+    """The config's `on_failure`, applied to the clips of one job."""
+
+    def __init__(self, on_failure: str) -> None:
+        """`keep_going` or `stop`."""
+        self._keep_going = on_failure == "keep_going"
+        self._tried = 0
+        self._errors: list[Exception] = []
+
+    def row(self, clip: str, digest: str, compute: Callable[[], Row]) -> Row:
+        """What `compute` gives; where it breaks down and the run is to keep going, a row with the reason.
+
+        Errors that are not the clip's own (weights, devices, damaged caches) always end the job.
+        """
+        self._tried += 1
+        try:
+            return compute()
+        except MediaError as error:
+            return self._lost(error, Row(clip, digest, UNREADABLE, str(error), {}))
+        except EmopipeError:
+            raise
+        except Exception as error:
+            return self._lost(error, Row(clip, digest, FAILED, f"{type(error).__name__}: {error}", {}))
+
+    def settle(self) -> None:
+        """Call after the last clip. Where all of several broke down, it is not the clips: the first error is raised."""
+        if len(self._errors) == self._tried > 1:
+            raise self._errors[0]
+
+    def _lost(self, error: Exception, row: Row) -> Row:
+        if not self._keep_going:
+            raise error
+        self._errors.append(error)
+        LOGGER.warning(f"clip {row.clip}: {row.status}, {row.reason}")
+        return row

@@ -1,0 +1,45 @@
+"""The hidden folder beside a file in the making, which holds what a job that is cut off leaves to its successor."""
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from emopipe.errors import CacheError
+from emopipe.files import temporaries
+from emopipe.progress import LOGGER
+
+
+@contextlib.contextmanager
+def folder_for(path: Path) -> Iterator[Path]:
+    """A folder for what belongs to the making of `path`; it is removed when the context is left without an exception.
+
+    No two processes have it at once. Files that a killed process was about to rename are cleared away.
+
+    Raises:
+        CacheError: Another process is making `path`.
+    """
+    folder = path.parent / f".{path.stem}.parts"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / "lock", path):
+        for orphan in [*temporaries(path), *folder.glob(".*.tmp.*")]:
+            orphan.unlink(missing_ok=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, path: Path) -> Iterator[None]:
+    """Hold a lock that vanishes with this process, so that a job of a killed run and its successor never mix."""
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CacheError(
+                f"Another process is making {path} just now, perhaps a job that outlived its run: wait for it or stop "
+                "it, then run again."
+            ) from None
+        except OSError as error:  # a file system without locks
+            LOGGER.warning(f"{lock} cannot be locked ({error.strerror}): take care that no other run makes {path}.")
+        yield
