@@ -1,14 +1,22 @@
 # make demo   set-up, then the whole pipeline on the embedded corpus: results/demo/
 # make test   set-up, then all tests
+# make resume set-up, then what a killed run left undone: make resume ARGS="--configfile configs/afew.yaml --config ..."
+# make test-faults   set-up, then the long suite of faults; make test has a short form of it
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test setup lint
+.PHONY: demo resume test test-faults setup lint
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+
+resume: setup
+	$(BIN)/emopipe resume --cores $(CORES) --resources gpu=1 $(ARGS)
+
+test-faults: setup
+	$(BIN)/python -m tests.faults
 
 test: setup
 	$(BIN)/python -m pytest

@@ -27,6 +27,18 @@ wildcard_constraints:
     step="\\d+",
 
 
+onstart:
+    resuming.begin(Path.cwd())
+
+
+onsuccess:
+    resuming.end(Path.cwd())
+
+
+onerror:
+    resuming.end(Path.cwd())
+
+
 # The whole run: what `snakemake` makes where no target is named.
 rule all:
     default_target: True

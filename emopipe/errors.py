@@ -39,5 +39,9 @@ class DamagedCacheError(CacheError):
         self.path = path
 
 
+class RunningError(EmopipeError):
+    """A run is under way where another was about to begin."""
+
+
 class CoverageError(EmopipeError):
     """Too few clips have what the run needs of them."""

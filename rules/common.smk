@@ -5,7 +5,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from emopipe import scanning
+from emopipe import resuming, scanning
 from emopipe.backbones import origin
 from emopipe import config as configs
 from emopipe.config import modality

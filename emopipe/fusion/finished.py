@@ -12,6 +12,7 @@ from emopipe.backbones.origin import read_metadata
 from emopipe.backbones.weights import save_state
 from emopipe.errors import WeightsError
 from emopipe.fusion.member import Member, Trained
+from emopipe.progress import LOGGER
 from emopipe.provenance import digest
 
 
@@ -30,6 +31,7 @@ class Finished:
             return train()
         path = self.folder / f"{digest([self.recipe, *map(_key, members)])[:32]}.safetensors"
         if (kept := _read(path, members)) is not None:
+            LOGGER.info(f"{len(kept)} networks were trained before the model was cut off")
             return kept
         trained = train()
         tensors = {f"{n}.{key}": tensor for n, each in enumerate(trained) for key, tensor in each.state.items()}

@@ -13,7 +13,7 @@ from emopipe.labels import CLASSES
 from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
-from emopipe.progress import Progress
+from emopipe.progress import LOGGER, Progress
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class _State:
         self.schedule.load_state_dict(kept["schedule"])
         self.rng.set_state(kept["rng"].cpu())
         on_gpu = next(self.model.parameters()).is_cuda
+        LOGGER.info(f"training goes on after epoch {len(kept['losses'])}, where it was cut off")
         (torch.cuda.set_rng_state if on_gpu else torch.set_rng_state)(kept["dropout"].cpu())
         return list(kept["losses"])
 
