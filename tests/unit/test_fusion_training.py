@@ -8,7 +8,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from emopipe.features import Features, concatenate
+from emopipe.fusion import training
 from emopipe.fusion.batches import Data, Order
+from emopipe.fusion.finished import Finished
 from emopipe.fusion.loss import Loss
 from emopipe.fusion.model import FusionModel
 from emopipe.fusion.noise import Dropout, bits, key_of, uniform
@@ -419,3 +421,47 @@ def test_groups_share_what_they_see():
         model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, 7).eval()
         model.load_state_dict(state)
         torch.testing.assert_close(logits[number], model(data.whole(asked[number // 3])))
+
+
+# -- training that was cut off ----------------------------------------------------------------------------------------
+
+
+def test_networks_that_are_finished_are_not_trained_again(tmp_path, monkeypatch):
+    data, _ = data_of()
+    shapes = [FusionOptions(**SMALL, fusion=fusion) for fusion in ("concat", "gated")]
+    members = [member(data, options, seed) for options in shapes for seed in (0, 1)]
+    whole = train(data, members)
+    programs, run = [], training._train
+
+    def cut_off(*arguments):
+        programs.append(arguments)
+        if len(programs) == 2:
+            raise KeyboardInterrupt
+        return run(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "_train", cut_off)
+        train(data, members, finished=Finished(tmp_path, "recipe"))
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_train", lambda *arguments: programs.append(arguments) or run(*arguments))
+        again = train(data, members, finished=Finished(tmp_path, "recipe"))
+    assert len(programs) == 3  # the one that was cut off, and none that was finished
+    for one, other in zip(whole, again, strict=True):
+        assert one.epochs == other.epochs and one.member is other.member
+        assert all(torch.equal(one.state[key], other.state[key]) for key in one.state)
+
+
+@pytest.mark.parametrize("change", ["recipe", "damage", "clips"])
+def test_networks_of_another_recipe_or_other_clips_are_trained(tmp_path, monkeypatch, change):
+    data, _ = data_of()
+    options = FusionOptions(**SMALL | {"epochs": 1})
+    train(data, [member(data, options)], finished=Finished(tmp_path, "recipe"))
+    if change == "damage":
+        for path in tmp_path.iterdir():
+            path.write_bytes(path.read_bytes()[:100])
+    programs, run = [], training._train
+    monkeypatch.setattr(training, "_train", lambda *arguments: programs.append(arguments) or run(*arguments))
+    learn = np.arange(10, 40) if change == "clips" else None
+    recipe = "another" if change == "recipe" else "recipe"
+    train(data, [member(data, options, learn=learn)], finished=Finished(tmp_path, recipe))
+    assert len(programs) == 1

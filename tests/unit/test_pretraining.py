@@ -15,8 +15,9 @@ from emopipe.backbones.weights import save
 from emopipe.faces.crops import read_crops
 from emopipe.labels import CLASSES
 from emopipe.media import encode_jpeg
-from emopipe.pretraining import axes
+from emopipe.pretraining import axes, checkpoint
 from emopipe.pretraining.audio import Sounds
+from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.face import Faces
 from emopipe.pretraining.fit import Trained
 from emopipe.provenance import digest
@@ -211,6 +212,40 @@ def test_it_goes_on_with_the_classifier_of_the_weights_that_it_starts_from(tmp_p
     assert len(begun) == 3  # on all clips, and without each fold
     for state in begun:
         assert all(torch.equal(state[key], value) for key, value in start.state_dict().items())
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 5])
+def test_training_that_is_cut_off_goes_on_and_comes_to_the_same(tmp_path, monkeypatch, epochs):
+    """Three networks of two epochs each: it is cut off in the first, in the second, and before the last is done."""
+    monkeypatch.setattr(checkpoint, "SAVE_SECONDS", 0)
+    names = [f"c{i}" for i in range(8)]
+    rows = table(8, 0).assign(clip=names, path=names, split="train", digest="")
+    rows["label"] = [CLASSES[i % 2] for i in range(8)]
+    rows.to_csv(tmp_path / "clips.csv", index=False)
+    write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
+
+    def run(folder):
+        files = folder / "w.safetensors", folder / "h.csv"
+        pretrain.run(FACE, tmp_path / "clips.csv", [tmp_path / "0.h5"], *files, start=None, device="cpu", threads=1)
+        return [file.read_bytes() for file in files]
+
+    saved, save = [], Checkpoint.save
+
+    def cut_off(self, state):
+        save(self, state)
+        saved.append(self)
+        if len(saved) == epochs:
+            raise KeyboardInterrupt
+
+    undisturbed = run(tmp_path / "undisturbed")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkpoint, "save", cut_off)
+        run(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", lambda self, state: save(self, state) or saved.append(self))
+        assert run(tmp_path) == undisturbed
+    assert len(saved) == 3 * FACE["pretrain"]["epochs"]  # no epoch was trained twice
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(("kind", "side"), [("resnet18", 512), ("ir50", 512)])

@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from emopipe.errors import CacheError
+from emopipe.errors import CacheError, DamagedCacheError
+from emopipe.provenance import digest
 from emopipe.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
 
 FIELDS = {"x": Field("f4", (3,)), "bytes": Field("u1")}
@@ -107,3 +108,49 @@ def test_what_is_no_cache_file_is_refused(tmp_path):
     for name in ("absent", "text", "other", "schema", "half"):
         with pytest.raises(CacheError, match=f"{name}.h5"):
             Reader(tmp_path / f"{name}.h5")
+
+
+@pytest.mark.parametrize("where", range(0, 100, 7))
+def test_no_damaged_byte_goes_unseen(tmp_path, where):
+    """Of the data itself, every one; of the rest, none gives other rows than were written."""
+    path = write(tmp_path / "a.h5")
+    with Reader(path) as reader:
+        expected = [(row.clip, row.status, row.arrays["x"].tobytes()) for row in reader.rows()]
+    content = bytearray(path.read_bytes())
+    content[len(content) * where // 100] ^= 0x55
+    path.write_bytes(content)
+    try:
+        with Reader(path) as reader:
+            found = [(row.clip, row.status, row.arrays["x"].tobytes()) for row in reader.rows()]
+    except CacheError:
+        return
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda r: r["a"], lambda r: r.field("a", "bytes"), lambda r: r.flat("bytes")],
+    ids=["clip", "field", "flat"],
+)
+def test_damaged_data_is_told(tmp_path, read):
+    path = write(tmp_path / "a.h5")
+    content = bytearray(path.read_bytes())
+    content[content.index(np.arange(5, dtype="u1").tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    with Reader(path) as reader:
+        assert len(reader.field("a", "x")) == 4  # the other field is whole
+        with pytest.raises(DamagedCacheError, match=r"a\.h5 is damaged: bytes of the clip a is not what was written"):
+            read(reader)
+
+
+def test_only_what_the_recipe_made_is_read_where_one_is_asked_for(tmp_path):
+    path = write(tmp_path / "a.h5")
+    Reader(path, digest(RECIPE))
+    with pytest.raises(CacheError, match=r"a\.h5 was not made by what this run asks for"):
+        Reader(path, digest({**RECIPE, "lr": 0.2}))
+
+
+def test_a_missing_file_is_not_called_damaged(tmp_path):
+    with pytest.raises(CacheError, match="is not there") as found:
+        Reader(tmp_path / "a.h5")
+    assert not isinstance(found.value, DamagedCacheError)

@@ -1,0 +1,176 @@
+"""What becomes of clips that fail: rows or the end of the job, another try, and too few of them."""
+
+import pandas as pd
+import pytest
+
+from emopipe import tables
+from emopipe.errors import CacheError, CoverageError, MediaError, WeightsError
+from emopipe.files import set_aside
+from emopipe.progress import job_log
+from emopipe.provenance import digest
+from emopipe.stages import decode, merge
+from emopipe.stages.attempts import attempt
+from emopipe.stages.tolerance import Tolerance
+from emopipe.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer, clips_digest
+from tests.conftest import write_clip
+
+RECIPE = {"stage": "decode", "options": {"policy": "count", "count": 2}}
+
+
+def fails(error):
+    def compute():
+        raise error
+
+    return compute
+
+
+# --- on_failure
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(MediaError("its disk is away"), UNREADABLE), (ValueError("odd"), FAILED)]
+)
+def test_keep_going_makes_a_failure_a_row(error, status):
+    tolerance = Tolerance("keep_going")
+    assert tolerance.row("a", "1", lambda: Row("a", "1", OK, "", {})).status == OK
+    row = tolerance.row("b", "2", fails(error))
+    assert (row.clip, row.digest, row.status, row.arrays) == ("b", "2", status, {})
+    assert str(error) in row.reason
+    tolerance.settle()
+
+
+def test_stop_ends_the_job():
+    with pytest.raises(ValueError, match="odd"):
+        Tolerance("stop").row("a", "1", fails(ValueError("odd")))
+
+
+def test_errors_that_are_not_the_clips_always_end_the_job():
+    with pytest.raises(WeightsError):
+        Tolerance("keep_going").row("a", "1", fails(WeightsError("missing")))
+
+
+def test_where_all_of_several_clips_fail_it_is_not_the_clips():
+    tolerance = Tolerance("keep_going")
+    tolerance.row("a", "1", fails(ValueError("first")))
+    tolerance.settle()  # one clip alone may be the fault
+    tolerance.row("b", "2", fails(ValueError("second")))
+    with pytest.raises(ValueError, match="first"):
+        tolerance.settle()
+
+
+# --- clips that cannot be read
+
+
+@pytest.fixture
+def shard(tmp_path):
+    for name in ("a", "b"):
+        write_clip(tmp_path / f"{name}.avi", seconds=0.4)
+    rows = [{"clip": name, "path": f"{name}.avi", "digest": f"digest {name}"} for name in ("a", "b")]
+    tables.write(pd.DataFrame(rows, dtype=str), tmp_path / "shard.csv")
+    return tmp_path
+
+
+def decoded(folder, **keys):
+    """The statuses after decoding."""
+    paths = folder / "shard.csv", folder / "00.h5", folder / "00.status.h5"
+    decode.run(RECIPE, folder, *paths, **keys)
+    with Reader(paths[1]) as media, Reader(paths[2]) as fates:
+        assert media.status == fates.status
+        return media.status
+
+
+def files(folder):
+    return {name: folder / f"{name}.avi" for name in ("a", "b")}
+
+
+def test_a_clip_that_cannot_be_read_is_tried_again_once_it_can_be(shard):
+    (shard / "b.avi").rename(shard / "hidden")
+    fates = shard / "00.status.h5"
+    assert attempt(fates, files(shard)) == 0
+    assert decoded(shard) == {"a": OK, "b": UNREADABLE}
+    assert attempt(fates, files(shard)) == 0  # it is still away: nothing is worth a try
+    (shard / "hidden").rename(shard / "b.avi")
+    assert attempt(fates, files(shard)) == 1
+    assert decoded(shard, attempt=1) == {"a": OK, "b": OK}
+    assert attempt(fates, files(shard)) == 1  # as the job was told: it is not run again
+
+
+def test_stop_keeps_what_was_decoded(shard):
+    (shard / "b.avi").rename(shard / "hidden")
+    with pytest.raises(MediaError, match=r"b\.avi cannot be read"):
+        decoded(shard, on_failure="stop")
+    assert not (shard / "00.h5").exists()
+    with Reader(shard / ".00.parts/000000.h5") as part:
+        assert part.status == {"a": OK}
+
+
+def test_a_clip_that_could_not_be_read_at_first_has_no_content_to_trust(shard):
+    table = tables.read(shard / "shard.csv")
+    table.loc[1, "digest"] = UNREADABLE
+    tables.write(table, shard / "shard.csv")
+    assert decoded(shard) == {"a": OK, "b": UNREADABLE}
+
+
+# --- merging: whose features, and of how many clips
+
+
+FEATURES = {"stage": "features"}
+MERGE = {"stage": "merge", "features": digest(FEATURES)}
+
+
+def features(path, statuses, recipe=FEATURES):
+    with Writer(path, {"x": Field("f4", (1,))}, stage="features", recipe=recipe) as writer:
+        for clip, status in statuses.items():
+            writer.add(Row(clip, "", status, "too dark" if status != OK else "", {}))
+        writer.note(dim=1, modality="face", input="", licence="", citation="", device="cpu", learned_sha256="")
+    return path
+
+
+def merged(folder, shards, **keys):
+    clips = clips_digest(sorted((clip, "") for shard in shards for clip in shard))
+    paths = [features(folder / "net" / f"{n}.h5", shard) for n, shard in enumerate(shards)]
+    merge.run(MERGE, paths, folder / "net.h5", **{"clips": clips, **keys})
+
+
+def test_too_few_clips_with_features_stop_the_run_with_their_list(tmp_path):
+    shards = [{"a": OK, "b": "no_face"}, {"c": OK, "d": OK}]
+    merged(tmp_path, shards, min_coverage=0.75)
+    (tmp_path / "net.h5").unlink()
+    with pytest.raises(CoverageError, match=r"3 of 4 clips have features of net.*0\.8.*\n  b: no_face, too dark$"):
+        merged(tmp_path, shards, min_coverage=0.8)
+    assert not (tmp_path / "net.h5").exists()
+
+
+def test_shards_of_other_clips_or_another_recipe_are_refused(tmp_path):
+    with pytest.raises(CacheError, match="not the corpus' clips as they are now"):
+        merged(tmp_path, [{"a": OK}], clips=clips_digest([("b", "")]))
+    path = features(tmp_path / "0.h5", {"a": OK}, recipe={"stage": "features", "lr": 2})
+    with pytest.raises(CacheError, match=r"0\.h5 was not made by what this run asks for"):
+        merge.run(MERGE, [path], tmp_path / "net.h5", clips=clips_digest([("a", "")]))
+
+
+# --- what a job says at its end
+
+
+def test_a_damaged_file_is_told_of_and_put_out_of_the_way(tmp_path, capsys):
+    path = tmp_path / "00.h5"
+    path.write_bytes(b"no cache file")
+    with pytest.raises(SystemExit), job_log(tmp_path / "log"):
+        Reader(path)
+    assert not path.exists() and (tmp_path / "00.h5.damaged").read_bytes() == b"no cache file"
+    assert "00.h5 is damaged" in (tmp_path / "log").read_text() and "Traceback" not in capsys.readouterr().err
+    assert set_aside(path) == tmp_path / "00.h5.damaged"  # gone already, as another job did it
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "free some space"),
+        (PermissionError(13, "Permission denied"), "the right to"),
+    ],
+)
+def test_what_the_system_refuses_is_a_sentence(tmp_path, error, said):
+    with pytest.raises(SystemExit), job_log(tmp_path / "log"):
+        raise error
+    text = (tmp_path / "log").read_text()
+    assert said in text and str(error) in text and "Traceback" not in text

@@ -1,0 +1,144 @@
+"""Outputs in the making: what is taken over, what a job that breaks off leaves, and who may make a file."""
+
+import fcntl
+
+import numpy as np
+import pytest
+
+from emopipe.errors import CacheError
+from emopipe.files import replacing
+from emopipe.stages import output
+from emopipe.stages.output import making
+from emopipe.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer
+
+FIELDS = {"x": Field("f4", (2,))}
+RECIPE = {"stage": "test"}
+CLIPS = {"a": "1", "b": "2", "c": "3", "d": "4"}
+
+
+def row(clip, status=OK):
+    value = np.full((3, 2), ord(clip), np.float32)
+    return Row(clip, CLIPS[clip], status, "", {"x": value} if status == OK else {})
+
+
+def run(path, *, breaks_at="", statuses=None, recipe=RECIPE, **noted):
+    """A stage over all clips; the clips that it computed."""
+    computed = []
+    with making(path, FIELDS, stage="test", recipe=recipe, **noted) as made:
+        for clip, digest in CLIPS.items():
+            if clip == breaks_at:
+                raise RuntimeError("broken off")
+            if found := made.earlier(clip, digest):
+                made.take(found)
+            else:
+                computed.append(clip)
+                made.add(row(clip, (statuses or {}).get(clip, OK)))
+    return computed
+
+
+def parts(path):
+    return path.parent / f".{path.stem}.parts"
+
+
+def test_a_whole_file_is_taken_over_and_no_parts_stay(tmp_path):
+    path = tmp_path / "00.h5"
+    assert run(path) == list(CLIPS)
+    before = path.read_bytes()
+    assert run(path) == [] and path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["00.h5"]
+
+
+@pytest.mark.parametrize("flush_seconds", [0.0, 1000.0])
+def test_what_a_job_computed_before_it_broke_off_is_taken_over(tmp_path, monkeypatch, flush_seconds):
+    monkeypatch.setattr(output, "FLUSH_SECONDS", flush_seconds)
+    undisturbed, path = tmp_path / "other/00.h5", tmp_path / "00.h5"
+    run(undisturbed)
+    with pytest.raises(RuntimeError, match="broken off"):
+        run(path, breaks_at="c")
+    assert not path.exists() and list(parts(path).glob("*.h5"))
+    assert run(path) == ["c", "d"]
+    assert path.read_bytes() == undisturbed.read_bytes()
+    assert not parts(path).exists()
+
+
+def test_parts_are_flushed_when_they_are_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "FLUSH_BYTES", 2 * 24)
+    path = tmp_path / "00.h5"
+    with making(path, FIELDS, stage="test", recipe=RECIPE) as made:
+        for number, clip in enumerate(CLIPS, start=1):
+            made.add(row(clip))
+            assert len(list(parts(path).glob("*.h5"))) == number // 2
+
+
+@pytest.mark.parametrize("change", [{"recipe": {"stage": "another"}}, {"device": "cuda"}])
+def test_parts_of_another_recipe_or_device_are_not_taken_over(tmp_path, change):
+    path = tmp_path / "00.h5"
+    with pytest.raises(RuntimeError):
+        run(path, breaks_at="d", **({"device": "cpu"} if "device" in change else {}))
+    assert run(path, **change) == list(CLIPS)
+
+
+def test_clips_that_failed_are_computed_again(tmp_path):
+    path = tmp_path / "00.h5"
+    assert run(path, statuses={"b": UNREADABLE, "c": FAILED, "d": "no_face"}) == list(CLIPS)
+    assert run(path) == ["b", "c"]
+
+
+def test_a_changed_clip_is_computed_again(tmp_path, monkeypatch):
+    path = tmp_path / "00.h5"
+    run(path)
+    monkeypatch.setitem(CLIPS, "b", "another content")
+    assert run(path) == ["b"]
+
+
+def test_damaged_rows_and_parts_are_computed_again(tmp_path):
+    path = tmp_path / "00.h5"
+    run(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float32(ord("b")).tobytes() * 6)] ^= 1
+    path.write_bytes(content)
+    assert run(path) == ["b"]
+    parts(path).mkdir()
+    (parts(path) / "000000.h5").write_bytes(b"no part")
+    path.unlink()
+    assert run(path) == list(CLIPS)
+
+
+def test_no_two_processes_make_one_file(tmp_path):
+    path = tmp_path / "00.h5"
+    parts(path).mkdir()
+    with open(parts(path) / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CacheError, match=r"Another process is making .*00\.h5 just now"):
+            run(path)
+    assert run(path) == list(CLIPS)
+
+
+def test_what_a_killed_process_was_about_to_rename_is_cleared_away(tmp_path):
+    path = tmp_path / "00.h5"
+    with replacing(path) as temporary:
+        orphan = temporary.with_name(temporary.name.replace(".tmp", "1.tmp"))
+        orphan.write_bytes(b"half")
+        temporary.write_bytes(b"")
+    path.unlink()
+    run(path)
+    assert not orphan.exists()
+
+
+def test_a_part_is_a_file_of_the_cache(tmp_path):
+    path = tmp_path / "00.h5"
+    with pytest.raises(RuntimeError):
+        run(path, breaks_at="c", device="cpu")
+    (part,) = parts(path).glob("*.h5")
+    with Reader(part) as reader:
+        assert reader.clips == ["a", "b"] and reader.attributes["device"] == "cpu"
+
+
+def test_the_first_failure_is_told_where_parts_cannot_be_kept_either(tmp_path, monkeypatch):
+    class Full(Writer):
+        def add(self, row):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output, "Writer", Full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path / "00.h5")
