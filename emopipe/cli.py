@@ -16,12 +16,14 @@ from emopipe.faces import detectors
 from emopipe.pretraining.command import pretrain
 from emopipe.pretraining.steps import step_class
 from emopipe.resuming import resume
+from emopipe.verifying import verify
 from emopipe.weights import cli as weights
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at emopipe's configs, caches and results.")
 app.add_typer(weights.app, name="weights")
 app.command()(pretrain)
 app.command()(evaluate)
+app.command()(verify)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(resume)
 
 

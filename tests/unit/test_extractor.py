@@ -8,6 +8,7 @@ from emopipe.backbones import registry
 from emopipe.backbones.extractor import Extractor
 from emopipe.extraction import face
 from emopipe.faces.crops import read_crops
+from emopipe.progress import LOGGER
 from emopipe.stages.tolerance import Tolerance
 from emopipe.store import FAILED, OK, Reader
 from tests.unit.test_pretraining import write_faces
@@ -38,13 +39,15 @@ def holds(network, most, error):
     "error",
     [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("Failed to allocate memory for requested buffer")],
 )
-def test_a_batch_that_is_too_large_is_halved_and_said(error, capsys, caplog):
+def test_a_batch_that_is_too_large_is_halved_and_said(error, monkeypatch):
     whole, small = extractor(), extractor()
     asked = holds(small, 4, error)
-    caplog.set_level("WARNING", "emopipe")
+    said = []
+    monkeypatch.setattr(LOGGER, "warning", said.append)
     np.testing.assert_allclose(small.embed(-1, BATCH), whole.embed(-1, BATCH), atol=1e-5)
     assert asked == [13, 6, 3, 3, 3, 3, 1]
     np.testing.assert_allclose(small.embed(-1, BATCH), whole.embed(-1, BATCH), atol=1e-5)
+    assert said == [f"The memory of cpu is too small for {n} at once; going on with {n // 2}." for n in (13, 6)]
     assert asked[7:] == [3, 3, 3, 3, 1]  # what did not fit once is not tried again
 
 

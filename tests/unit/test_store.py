@@ -5,7 +5,9 @@ import time
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from emopipe.cli import app
 from emopipe.errors import CacheError, DamagedCacheError
 from emopipe.provenance import digest
 from emopipe.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
@@ -154,3 +156,18 @@ def test_a_missing_file_is_not_called_damaged(tmp_path):
     with pytest.raises(CacheError, match="is not there") as found:
         Reader(tmp_path / "a.h5")
     assert not isinstance(found.value, DamagedCacheError)
+
+
+def test_verify_puts_damaged_files_aside(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"cache/{name}.h5")
+    result = CliRunner().invoke(app, ["verify", str(tmp_path / "cache")])
+    assert result.exit_code == 0 and "2 of 2 files are whole" in result.output
+    path = tmp_path / "cache/b.h5"
+    content = bytearray(path.read_bytes())
+    content[content.index(np.arange(5, dtype="u1").tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    result = CliRunner().invoke(app, ["verify", str(tmp_path / "cache")])
+    assert result.exit_code == 1 and "1 of 2 files are whole" in result.output and "b.h5 is damaged" in result.output
+    assert sorted(file.name for file in (tmp_path / "cache").iterdir()) == ["a.h5", "b.h5.damaged"]
+    assert CliRunner().invoke(app, ["verify", str(tmp_path / "nothing")]).exit_code == 1
