@@ -1,26 +1,9 @@
 """Lines that say how far a long stage is: clips done, clips per second, time left; in the terminal and the log."""
 
-import contextlib
-import errno
 import logging
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-from emopipe.errors import DamagedCacheError, EmopipeError
-from emopipe.files import set_aside
-
-MENDABLE = {
-    errno.ENOSPC: "free some space on that disk",
-    errno.EDQUOT: "free some space of your quota",
-    errno.EACCES: "give this user the right to read and write there",
-    errno.EPERM: "give this user the right to read and write there",
-    errno.EROFS: "make the disk writable, or work elsewhere",
-    errno.ENOENT: "put the file back",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-}
-"""What the operating system may refuse -> what to do about it."""
 
 LOGGER = logging.getLogger("emopipe")
 
@@ -36,35 +19,6 @@ def log_to(path: str | Path | None) -> logging.Logger:
     for handler in LOGGER.handlers:
         handler.setFormatter(logging.Formatter("%(message)s"))
     return LOGGER
-
-
-@contextlib.contextmanager
-def job_log(path: str | Path) -> Iterator[None]:
-    """Log a job to `path` too; an error that a user can mend ends it with its sentence, others with a traceback.
-
-    A damaged file of the cache is put out of the way, so that the next run makes it anew.
-    """
-    log_to(path)
-    try:
-        yield
-    except DamagedCacheError as error:
-        LOGGER.error(f"{error} It lies as {set_aside(error.path)} meanwhile.")
-        raise SystemExit(1) from None
-    except EmopipeError as error:
-        LOGGER.error(str(error))
-        raise SystemExit(1) from None
-    except OSError as error:
-        LOGGER.error(_of_the_system(error), exc_info=error.errno not in MENDABLE)
-        raise SystemExit(1) from None
-    except Exception:
-        LOGGER.exception("The job failed:")
-        raise SystemExit(1) from None
-
-
-def _of_the_system(error: OSError) -> str:
-    """The sentence for what the operating system refused."""
-    what = MENDABLE.get(error.errno, "see below")
-    return f"The job failed, as the system says '{error}': {what}. What it has computed is kept; then run again."
 
 
 class Progress:

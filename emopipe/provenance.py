@@ -13,6 +13,7 @@ UNCOUNTED = frozenset(
     {
         "emopipe",  # holds the version: a release that changes no stage reruns none
         "emopipe.errors",  # messages, and lines of progress, change no result
+        "emopipe.jobs",
         "emopipe.progress",
         "emopipe.backbones.registry",  # look-ups: the module that is looked up is named by itself
         "emopipe.faces.detectors",

@@ -5,7 +5,7 @@ from pathlib import Path
 from emopipe import scanning
 from emopipe.config import parse
 from emopipe.corpora import demo
-from emopipe.progress import job_log
+from emopipe.jobs import job_log
 from emopipe.stages import corpus
 
 # The processes that draw the demo import this file again, as a module.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emopipe.progress import job_log
+from emopipe.jobs import job_log
 from emopipe.stages import decode
 
 with job_log(snakemake.log[0]):

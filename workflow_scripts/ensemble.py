@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emopipe.progress import job_log
+from emopipe.jobs import job_log
 from emopipe.stages import ensemble
 from emopipe.stems import by_stem
 

@@ -6,7 +6,7 @@ import pytest
 from emopipe import tables
 from emopipe.errors import CacheError, CoverageError, MediaError, WeightsError
 from emopipe.files import set_aside
-from emopipe.progress import job_log
+from emopipe.jobs import job_log
 from emopipe.provenance import digest
 from emopipe.stages import decode, merge
 from emopipe.stages.attempts import attempt

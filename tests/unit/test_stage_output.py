@@ -1,12 +1,15 @@
 """Outputs in the making: what is taken over, what a job that breaks off leaves, and who may make a file."""
 
 import fcntl
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from emopipe.errors import CacheError
 from emopipe.files import replacing
+from emopipe.jobs import job_log
 from emopipe.stages import output
 from emopipe.stages.output import making
 from emopipe.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer
@@ -142,3 +145,17 @@ def test_the_first_failure_is_told_where_parts_cannot_be_kept_either(tmp_path, m
     monkeypatch.setattr(output, "Writer", Full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path / "00.h5")
+
+
+def test_a_job_that_is_asked_to_end_keeps_what_it_computed(tmp_path):
+    path = tmp_path / "00.h5"
+    with (
+        pytest.raises(SystemExit) as ended,
+        job_log(tmp_path / "log"),
+        making(path, FIELDS, stage="test", recipe=RECIPE) as made,
+    ):
+        made.add(row("a"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        made.add(row("b"))
+    assert ended.value.code == 143 and "asked to end" in (tmp_path / "log").read_text()
+    assert run(path) == ["b", "c", "d"]
