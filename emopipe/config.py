@@ -105,8 +105,10 @@ class Config(Options):
     """The folder that holds the corpus; not needed for the demo."""
     corpus: CorpusBlock
     """Which clips: the corpus' name, kind and options."""
-    shards: int = Field(default=8, ge=1, le=99_999)
-    """Into how many parts the corpus is split; a part is what one job works on."""
+    shards: int | None = Field(default=None, ge=1, le=99_999)
+    """Into how many parts the corpus is split; a part is what one job works on. Left out: the least power of two, 8 at
+    least, by which a part has about 512 clips or fewer; a cache that exists keeps its number though the corpus grows,
+    because another number computes everything again."""
     threads: int = Field(default=2, ge=1)
     """Threads of a job that runs networks (never more than --cores)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe import corpora
+from emopipe import corpora, scanning, sharding
 from emopipe.backbones import registry as backbones
 from emopipe.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.errors import WeightsError
@@ -20,7 +20,6 @@ from emopipe.faces import detectors
 from emopipe.files import sha256
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD
-from emopipe.hashing import bucket
 from emopipe.pretraining.recipe import step_recipe
 from emopipe.provenance import code_fingerprint, digest, script_fingerprint
 from emopipe.report.paper import figure
@@ -41,11 +40,17 @@ class Plan:
 
     # -- which clips -------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
+    def shard_count(self) -> int:
+        """Into how many parts the corpus is cut: as the config says, else as its cache is, else as many as it needs."""
+        kept = self.config.shards or sharding.recorded(scanning.cache_folder(self.config))
+        return kept or sharding.automatic(len(self.table))
+
+    @cached_property
     def shards(self) -> list[str]:
         """Names of the corpus' parts, such as 00 to 07."""
-        width = max(2, len(str(self.config.shards - 1)))
-        return [f"{number:0{width}d}" for number in range(self.config.shards)]
+        width = max(2, len(str(self.shard_count - 1)))
+        return [f"{number:0{width}d}" for number in range(self.shard_count)]
 
     def shard_table(self, shard: str) -> pd.DataFrame:
         """The clips of one part."""
@@ -68,8 +73,7 @@ class Plan:
 
     @cached_property
     def _by_shard(self) -> dict[str, pd.DataFrame]:
-        numbers = self.table["clip"].map(lambda clip: bucket(clip, self.config.shards))
-        return {self.shards[number]: part for number, part in self.table.groupby(numbers)}
+        return dict(zip(self.shards, sharding.cut(self.table, self.shard_count), strict=True))
 
     def check_weights(self) -> None:
         """Find every file of weights that the config names, before anything runs.
@@ -146,7 +150,7 @@ class Plan:
         rows = digest(self.table.to_csv(index=False))
         drawing = self.config.corpus.options if self.config.corpus.kind == "demo" else {}
         code = code_fingerprint("emopipe.stages.corpus", corpora.KINDS[self.config.corpus.kind])
-        return {"stage": "corpus", "rows": rows, "shards": self.config.shards, "drawing": drawing, "code": code}
+        return {"stage": "corpus", "rows": rows, "shards": self.shard_count, "drawing": drawing, "code": code}
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def decode(self, preset: str) -> Recipe:

@@ -6,20 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe import tables
-from emopipe.hashing import bucket
+from emopipe import sharding, tables
 
 
 def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Sequence[Path]) -> None:
-    """Write the clip table and its parts.
+    """Write the clip table and its parts, and note in the cache how many they are.
 
     Args:
         recipe: `Plan.corpus`.
         table: The clip table, as it was scanned.
-        clips: The whole table's file to make.
+        clips: The whole table's file to make, in the corpus' cache.
         shards: The parts' files to make, in the order of their numbers; a clip's part is a hash of its id.
     """
-    number = table["clip"].map(lambda clip: bucket(clip, recipe["shards"]))
-    for index, path in enumerate(shards):
-        tables.write(table[number == index], path)
+    for part, path in zip(sharding.cut(table, recipe["shards"]), shards, strict=True):
+        tables.write(part, path)
     tables.write(table, clips)
+    sharding.record(clips.parent, recipe["shards"])
