@@ -2,10 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from emopipe import tables
@@ -13,11 +16,12 @@ from emopipe.errors import CorpusError
 
 log = logging.getLogger(__name__)
 
-INDEX_COLUMNS: tuple[str, ...] = ("path", "size", "mtime_ns", "ctime_ns", "digest")
+STAMP: tuple[str, ...] = ("size", "mtime_ns", "ctime_ns")  # what tells that a file is unchanged
+INDEX_COLUMNS: tuple[str, ...] = ("path", *STAMP, "digest")
 
 _THREADS = 8  # hashing waits for the disk more than for the processor
-
-Stamp = tuple[str, str, str, str]  # path, size, mtime_ns, ctime_ns: what tells that a file is unchanged
+_AT_ONCE = 32  # files that a thread takes at once: handing out one by one costs more than hashing a small file
+_SAVE_SECONDS = 60.0  # so that a first reading that is cut off does not begin anew
 
 
 def content_digests(
@@ -36,31 +40,52 @@ def content_digests(
     Raises:
         CorpusError: a file cannot be read.
     """
-    known = _read_index(index_path)
-    stamps = [_stamp(root, path) for path in table["path"]]
-    fresh = [stamp for stamp in stamps if stamp not in known]
-    for done, (stamp, digest) in enumerate(zip(fresh, _digests(root, fresh), strict=True), start=1):
-        known[stamp] = digest
+    index = _read_index(index_path)
+    stamps = _stamps(root, table["path"])
+    found = _known(index, table["path"], stamps)
+    fresh = np.flatnonzero(found == "")
+    made = _digests(root, table["path"].iloc[fresh].tolist())
+    saved = time.monotonic()
+    for done, (row, digest) in enumerate(zip(fresh, made, strict=True), start=1):
+        found[row] = digest
         if progress is not None:
             progress(done, len(fresh))
-    current = {stamp: known[stamp] for stamp in stamps}
-    if fresh or len(known) > len(current):
-        _write_index(current, index_path)
-    return table.assign(digest=pd.Series(list(map(known.get, stamps)), index=table.index, dtype=str))
+        if time.monotonic() - saved >= _SAVE_SECONDS and done < len(fresh):
+            _write_index(table["path"], stamps, found, index_path)
+            saved = time.monotonic()
+    if len(fresh) or len(index) > len(table):
+        _write_index(table["path"], stamps, found, index_path)
+    return table.assign(digest=pd.Series(found, index=table.index, dtype=str))
 
 
-def _stamp(root: Path, path: str) -> Stamp:
+def _stamps(root: Path, paths: Iterable[str]) -> np.ndarray:
+    """(N, 3) int64: the columns STAMP of each file."""
+    return np.array([_stamp(root, path) for path in paths], np.int64).reshape(-1, len(STAMP))
+
+
+def _stamp(root: Path, path: str) -> tuple[int, int, int]:
     """Taken before the file is read: a file that changes meanwhile has another stamp the next time."""
     try:
-        status = (root / path).stat()
+        status = os.stat(os.path.join(root, path))
     except OSError as error:
         raise _unreadable(root / path, error) from error
-    return path, str(status.st_size), str(status.st_mtime_ns), str(status.st_ctime_ns)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _digests(root: Path, stamps: list[Stamp]) -> Iterator[str]:
+def _known(index: pd.DataFrame, paths: pd.Series, stamps: np.ndarray) -> np.ndarray:
+    """(N,) objects: the digests that the index has for files with these stamps, "" where it has none."""
+    if index.empty:
+        return np.full(len(paths), "", object)
+    place = pd.Index(index["path"]).get_indexer(paths)
+    same = (place >= 0) & (index[list(STAMP)].to_numpy()[place] == stamps).all(1)
+    return np.where(same, index["digest"].to_numpy(object)[place], "")
+
+
+def _digests(root: Path, paths: list[str]) -> Iterator[str]:
+    blocks = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(_digest, [root / stamp[0] for stamp in stamps])
+        for digests in pool.map(lambda block: [_digest(root / path) for path in block], blocks):
+            yield from digests
 
 
 def _digest(path: Path) -> str:
@@ -75,20 +100,21 @@ def _unreadable(path: Path, error: OSError) -> CorpusError:
     return CorpusError(f"The file {path} cannot be read ({error.strerror}): restore it or make it readable.")
 
 
-def _read_index(path: Path) -> dict[Stamp, str]:
+def _read_index(path: Path) -> pd.DataFrame:
     try:
-        rows = tables.read(path)[list(INDEX_COLUMNS)]
+        rows = tables.read(path, INDEX_COLUMNS)
+        return rows.astype(dict.fromkeys(STAMP, "int64")).drop_duplicates("path")
     except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError) as error:
+        pass
+    except (OSError, ValueError, KeyError, OverflowError) as error:
         log.warning("The digest index %s is unreadable (%s), so every clip is read again.", path, error)
-        return {}
-    return {(p, size, mtime, ctime): digest for p, size, mtime, ctime, digest in rows.itertuples(index=False)}
+    return pd.DataFrame(columns=list(INDEX_COLUMNS))
 
 
-def _write_index(known: dict[Stamp, str], path: Path) -> None:
-    rows = [(*stamp, digest) for stamp, digest in sorted(known.items())]
+def _write_index(paths: pd.Series, stamps: np.ndarray, digests: np.ndarray, index_path: Path) -> None:
+    """Write down the files whose digests are known."""
+    columns = {"path": paths.to_numpy(), **dict(zip(STAMP, stamps.T, strict=True)), "digest": digests}
     try:
-        tables.write(pd.DataFrame(rows, columns=list(INDEX_COLUMNS), dtype=str), path)
+        tables.write(pd.DataFrame(columns)[digests != ""].sort_values("path"), index_path)
     except OSError as error:
-        log.warning("The digest index %s cannot be written (%s), so the next run reads again.", path, error)
+        log.warning("The digest index %s cannot be written (%s), so the next run reads again.", index_path, error)

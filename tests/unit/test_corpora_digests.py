@@ -69,7 +69,20 @@ def test_progress_counts_the_files_that_are_read(corpus, tmp_path):
     assert len(calls) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"not,an,index\n1,2,3\n", b"\xff\xfe", b'path,size\n"'])
+HEAD = b"path,size,mtime_ns,ctime_ns,digest\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not,an,index\n1,2,3\n",
+        b"\xff\xfe",
+        b'path,size\n"',
+        HEAD + b"a.avi,ten,1,1,d\n",
+        HEAD + b"a.avi,99999999999999999999,1,1,d\n",
+    ],
+)
 def test_broken_index_costs_a_reading_only(corpus, tmp_path, reads, content, caplog):
     (tmp_path / "index.csv").write_bytes(content)
     assert len(digested(corpus, tmp_path / "index.csv")) == 3
@@ -77,6 +90,33 @@ def test_broken_index_costs_a_reading_only(corpus, tmp_path, reads, content, cap
     assert "every clip is read again" in caplog.text
     digested(corpus, tmp_path / "index.csv")
     assert len(reads) == 3
+
+
+def test_a_first_reading_that_is_cut_off_goes_on_where_it_was(corpus, tmp_path, reads, monkeypatch):
+    for number in range(100):
+        (corpus / f"e{number:03d}.avi").write_bytes(b"%d" % number)
+    monkeypatch.setattr(digests, "_SAVE_SECONDS", 0.0)
+
+    def cut_off(done, total):
+        if done == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        digested(corpus, tmp_path / "index.csv", progress=cut_off)
+    reads.clear()
+    table = digested(corpus, tmp_path / "index.csv").set_index("clip")["digest"]
+    assert len(reads) == 103 - 59
+    assert table["e007"] == hashlib.sha256(b"7").hexdigest() and table["e099"] == hashlib.sha256(b"99").hexdigest()
+
+
+def test_a_repeated_or_foreign_row_of_the_index_does_no_harm(corpus, tmp_path, reads):
+    first = digested(corpus, tmp_path / "index.csv")
+    index = tmp_path / "index.csv"
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join([*lines, lines[1], "gone.avi,1,2,3,d\n"]))
+    reads.clear()
+    assert digested(corpus, index).equals(first)
+    assert reads == [] and index.read_text() == "".join(lines)
 
 
 def test_unwritable_index_is_a_warning(corpus, tmp_path, caplog):
