@@ -7,22 +7,21 @@ import pandas as pd
 
 from emopipe.store import Reader
 
-COLUMNS = ["clip", "split", "stage", "status", "reason"]
 MISSING = "missing"
 """The status of a clip that a stage's files do not hold; it should never be seen."""
 
 
 def build(table: pd.DataFrame, stages: Mapping[str, Iterable[Path]]) -> pd.DataFrame:
-    """One row a clip and stage.
+    """One row a clip and stage: by clip, and for each clip in the order of the stages.
 
     Args:
         table: The clip table.
         stages: Stage (such as `decode` or `features/ir50`) -> its cache files.
     """
-    parts = [_stage(table, stage, paths) for stage, paths in stages.items()]
-    order = {stage: number for number, stage in enumerate(stages)}
-    ledger = pd.concat(parts, ignore_index=True)
-    return ledger.sort_values(["clip", "stage"], key=lambda c: c.map(order) if c.name == "stage" else c, kind="stable")
+    clips = table.sort_values("clip", kind="stable", ignore_index=True)
+    parts = [_stage(clips, stage, paths) for stage, paths in stages.items()]
+    # Clip by clip: by the clips' numbers, as names would have to be compared once a stage.
+    return pd.concat(parts).sort_index(kind="stable", ignore_index=True)
 
 
 def counts(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -31,13 +30,19 @@ def counts(ledger: pd.DataFrame) -> pd.DataFrame:
     return table.loc[list(dict.fromkeys(ledger["stage"]))]
 
 
-def _stage(table: pd.DataFrame, stage: str, paths: Iterable[Path]) -> pd.DataFrame:
+def _stage(clips: pd.DataFrame, stage: str, paths: Iterable[Path]) -> pd.DataFrame:
     found: dict[str, tuple[str, str]] = {}
     for path in paths:
         with Reader(path) as reader:
             found |= {clip: (reader.status[clip], reader.reason[clip]) for clip in reader.clips}
-    rows = [
-        (clip, split, stage, *found.get(clip, (MISSING, "the stage's files do not hold this clip")))
-        for clip, split in zip(table["clip"], table["split"], strict=True)
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    absent = MISSING, "the stage's files do not hold this clip"
+    fates = [found.get(clip, absent) for clip in clips["clip"]]
+    return pd.DataFrame(
+        {
+            "clip": clips["clip"],
+            "split": clips["split"],
+            "stage": stage,
+            "status": [status for status, _ in fates],
+            "reason": [reason for _, reason in fates],
+        }
+    )

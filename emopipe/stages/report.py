@@ -58,7 +58,7 @@ def run(
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
     fates = ledger.build(table, stages)
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
-    write_text(folder / "ledger.csv", fates.to_csv(index=False))
+    tables.write(fates, folder / "ledger.csv")
     _tables(recipe, run_results, pd.read_csv(weights), folder / "tables")
     write_text(folder / "summary.md", summary.markdown(scores, folder.name))
     for name, model in models.items():

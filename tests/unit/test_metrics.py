@@ -70,6 +70,23 @@ def test_ledger_has_every_clip_and_stage(tmp_path):
     assert ledger.counts(fates).loc["faces", "ok"] == 1
 
 
+def test_ledger_goes_by_clip_and_then_by_stage(tmp_path):
+    table = pd.DataFrame({"clip": ["b", "10", "a", "9"], "split": ["val", "train", "test", "train"]})
+    for name, clips in {"0": ["a", "9"], "1": ["b", "10"]}.items():
+        with Writer(tmp_path / f"{name}.h5", {}, stage="decode", recipe={}) as writer:
+            for clip in clips:
+                writer.add(Row(clip, "d", "ok", f"of {clip}", {}))
+    paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
+    fates = ledger.build(table, {"decode": paths, "audio": paths[1:], "faces": paths[:1]})
+    assert list(zip(fates["clip"], fates["stage"], strict=True)) == [
+        (clip, stage) for clip in ("10", "9", "a", "b") for stage in ("decode", "audio", "faces")
+    ]
+    assert fates["split"].tolist() == [split for split in ("train", "train", "test", "val") for _ in range(3)]
+    assert fates.loc[fates["stage"] == "decode", "reason"].tolist() == ["of 10", "of 9", "of a", "of b"]
+    assert fates.loc[fates["clip"] == "b", "status"].tolist() == ["ok", "ok", "missing"]
+    assert list(ledger.counts(fates).index) == ["decode", "audio", "faces"]
+
+
 def test_submission_is_emotiws(tmp_path):
     mixed = pd.concat([clips(["Sad"]), clips(["", ""], "test").assign(clip=["0001", "0002"])], ignore_index=True)
     table = predictions.table(mixed, one_hot(["Sad", "Happy", "Fear"]), np.ones(3, bool))
