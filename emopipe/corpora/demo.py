@@ -22,9 +22,9 @@ def scan(root: Path, options: DemoOptions) -> pd.DataFrame:
     The test split is unlabelled, as a challenge's is. A clip's file name carries its digest, so that what is drawn
     differently is another file.
     """
-    rows = []
+    rows, code = [], code_fingerprint("emopipe.demo.video")
     for clip in plan(options):
-        digest = hashlib.sha256(f"{clip.digest()}/{_drawing_code()}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{clip.digest()}/{code}".encode()).hexdigest()
         label = "" if clip.split == "test" else clip.label
         path = f"{clip.clip}.{digest[:8]}.{clip.container}"
         rows.append(
@@ -70,7 +70,3 @@ def _draw_one(job: tuple[ClipPlan, Path]) -> None:
     from emopipe.demo.video import draw_clip
 
     draw_clip(*job)
-
-
-def _drawing_code() -> str:
-    return code_fingerprint("emopipe.demo.video")

@@ -31,7 +31,7 @@ def media_files(folder: Path, extensions: Collection[str]) -> list[Path]:
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions
         ]
-    return sorted(found)
+    return sorted(found, key=lambda path: path.parts)  # the order of paths, without their slow comparison
 
 
 def _loops(here: Path, name: str) -> bool:

@@ -123,7 +123,7 @@ def by_subject(
     Raises:
         CorpusError: a clip has no subject, a listed subject has no clip, or nobody is left for train.
     """
-    present = sorted(set(subjects))
+    present, test = sorted(set(subjects)), set(test)
     if "" in present:
         raise CorpusError(
             f"{(subjects == '').sum()} of {len(subjects)} clips have no known subject, which a split by "
