@@ -8,7 +8,7 @@ from emopipe import corpora, tables
 from emopipe.config import Config
 from emopipe.corpora import demo
 from emopipe.corpora.digests import content_digests
-from emopipe.errors import CorpusError
+from emopipe.errors import CacheError, CorpusError
 from emopipe.progress import Progress
 
 LEAST_IN_COMMON = 0.1
@@ -18,6 +18,11 @@ LEAST_IN_COMMON = 0.1
 def cache_folder(config: Config) -> Path:
     """Where the corpus' cache is."""
     return Path("cache") / config.corpus.name
+
+
+def clip_table(config: Config) -> Path:
+    """Where the corpus stage writes the clip table."""
+    return cache_folder(config) / "clips.csv"
 
 
 def clips_root(config: Config) -> Path:
@@ -57,13 +62,29 @@ class _Reading:
         self._progress.advance()
 
 
+def recorded(config: Config) -> pd.DataFrame:
+    """The clip table as the corpus stage wrote it.
+
+    For a job on a cluster's node, whose Snakemake plans anew: the run that sent it has scanned the corpus, and a scan
+    by every job would make as many scans as there are jobs.
+
+    Raises:
+        CacheError: The corpus stage has not run.
+    """
+    path = clip_table(config)
+    try:
+        return tables.read(path)
+    except (OSError, ValueError) as error:
+        raise CacheError(f"{path} cannot be read ({error}): run the stage corpus first.") from error
+
+
 def _refuse_another(config: Config, table: pd.DataFrame) -> None:
-    cached_path = cache_folder(config) / "clips.csv"
+    cached_path = clip_table(config)
     if not cached_path.is_file():
         return
     # The demo is drawn anew when its drawing changes: its clips keep their names, not their content.
     key = "clip" if config.corpus.kind == "demo" else "digest"
-    cached, found = set(tables.read(cached_path)[key]), set(table[key])
+    cached, found = set(tables.read(cached_path, [key])[key]), set(table[key])
     if len(cached & found) < LEAST_IN_COMMON * min(len(cached), len(found)):
         raise CorpusError(
             f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips "

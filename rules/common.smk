@@ -26,10 +26,16 @@ def read_config():
     return configs.parse(chosen)
 
 
+def read_clips():
+    """The corpus as it is now; for a job on a cluster's node, as it was when the run that sent the job looked."""
+    sent = {job.rulename for job in workflow.dag_settings.target_jobs} if workflow.remote_exec else set()
+    return scanning.recorded(CONFIG) if sent and "corpus" not in sent else scanning.scan(CONFIG)
+
+
 log_to(None)
 try:
     CONFIG = read_config()
-    PLAN = Plan(CONFIG, scanning.scan(CONFIG), Path(workflow.basedir, "workflow_scripts"))
+    PLAN = Plan(CONFIG, read_clips(), Path(workflow.basedir, "workflow_scripts"))
     PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None
@@ -47,7 +53,7 @@ config["job"] = {
 
 CACHE = scanning.cache_folder(CONFIG).as_posix()
 RESULTS = f"results/{CONFIG.run}"
-CLIPS = f"{CACHE}/clips.csv"
+CLIPS = scanning.clip_table(CONFIG).as_posix()
 SHARDS = PLAN.shards
 
 

@@ -10,6 +10,6 @@ rule corpus:
         "../environment.yml"
     threads: CONFIG.threads
     params:
-        recipe=PLAN.corpus(),
+        recipe=lambda w: PLAN.corpus(),
     script:
         "../workflow_scripts/corpus.py"

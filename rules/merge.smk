@@ -13,6 +13,6 @@ rule merge:
         mem_mb=2000,
     params:
         recipe=lambda w: PLAN.merge(w.backbone),
-        clips=PLAN.all_digest(),
+        clips=lambda w: PLAN.all_digest(),
     script:
         "../workflow_scripts/merge.py"

@@ -307,6 +307,28 @@ def test_a_training_clip_added(finished, corpus):
     assert planned(finished) == chain(shard) + jobs(*more)
 
 
+def test_a_cache_keeps_its_number_of_shards(finished, corpus):
+    """Left to itself, so small a corpus would be cut into 8; its cache has 2."""
+    assert planned(finished, lambda config: config.pop("shards")) == jobs()
+    shutil.copy(next((corpus / "val/Happy").iterdir()), corpus / "val/Happy/zz_new_clip.mp4")
+    assert planned(finished, lambda config: config.pop("shards")) == chain(shard_of("zz_new_clip"))
+    new = planned(finished, lambda config: config.update(shards=3))
+    assert {job for job in new if job.startswith("decode")} == {"decode 00", "decode 01", "decode 02"}
+
+
+def test_a_job_sent_to_a_node_looks_at_the_clip_table_not_at_the_corpus(finished):
+    """As executors of clusters call Snakemake on the node; there the corpus need not be scanned by every job."""
+    config = small_config(finished.work) | {"corpus_root": str(finished.work / "not mounted here")}
+    path = write_config(finished.work / "changed.yaml", config)
+
+    def sent(job):
+        arguments = ["--mode", "remote", "--target-jobs", job, "--dry-run", "--configfile", path]
+        return finished.snakemake(*arguments, check=False)
+
+    assert "rule merge:" in sent("merge:backbone=given")
+    assert "not mounted here does not exist" in sent("corpus:")
+
+
 def test_the_corpus_moved(finished, corpus):
     moved = finished.work / "elsewhere"
     shutil.copytree(corpus, moved)
