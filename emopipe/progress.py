@@ -15,7 +15,7 @@ def log_to(path: str | Path | None) -> logging.Logger:
     LOGGER.handlers = [logging.StreamHandler(sys.stderr)]
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        LOGGER.handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        LOGGER.handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace"))
     for handler in LOGGER.handlers:
         handler.setFormatter(logging.Formatter("%(message)s"))
     return LOGGER

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent
 def digest(value: Any) -> str:
     """Hex digest of plain data (str, int, float, bool, None, lists and dicts), whatever the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # file names need not be UTF-8
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # names of files need not be UTF-8
 
 
 def code_fingerprint(*modules: str) -> str:

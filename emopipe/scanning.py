@@ -7,7 +7,7 @@ import pandas as pd
 from emopipe import corpora, tables
 from emopipe.config import Config
 from emopipe.corpora import demo
-from emopipe.corpora.digests import content_digests
+from emopipe.corpora.digests import UNREADABLE, content_digests
 from emopipe.errors import CacheError, CorpusError
 from emopipe.progress import Progress
 
@@ -84,7 +84,7 @@ def _refuse_another(config: Config, table: pd.DataFrame) -> None:
         return
     # The demo is drawn anew when its drawing changes: its clips keep their names, not their content.
     key = "clip" if config.corpus.kind == "demo" else "digest"
-    cached, found = set(tables.read(cached_path, [key])[key]), set(table[key])
+    cached, found = (set(clips[key]) - {UNREADABLE} for clips in (tables.read(cached_path, [key]), table))
     if len(cached & found) < LEAST_IN_COMMON * min(len(cached), len(found)):
         raise CorpusError(
             f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips "

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,17 @@ import numpy as np
 import pandas as pd
 
 from emopipe import tables
-from emopipe.errors import CorpusError
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = "unreadable"
+"""In place of the digest of a file that cannot be read."""
 STAMP: tuple[str, ...] = ("size", "mtime_ns", "ctime_ns")  # what tells that a file is unchanged
 INDEX_COLUMNS: tuple[str, ...] = ("path", *STAMP, "digest")
 
 _THREADS = 8  # hashing waits for the disk more than for the processor
 _AT_ONCE = 32  # files that a thread takes at once: handing out one by one costs more than hashing a small file
+_NOTHING = (-1, -1, -1)  # the stamp of what is no file
 _SAVE_SECONDS = 60.0  # so that a first reading that is cut off does not begin anew
 
 
@@ -35,10 +38,8 @@ def content_digests(
 
     What was read is remembered in the CSV at `index_path`, so that an unchanged file is not read again; an
     index that cannot be read or written costs time, never the run. `progress(done, total)` is called after
-    each file that had to be read.
-
-    Raises:
-        CorpusError: a file cannot be read.
+    each file that had to be read. A file that cannot be read has the digest UNREADABLE, which is told and never
+    remembered.
     """
     index = _read_index(index_path)
     stamps = _stamps(root, table["path"])
@@ -55,7 +56,14 @@ def content_digests(
             saved = time.monotonic()
     if len(fresh) or len(index) > len(table):
         _write_index(table["path"], stamps, found, index_path)
+    _warn_of_unreadable(root, table["path"].to_numpy()[found == UNREADABLE], len(table))
     return table.assign(digest=pd.Series(found, index=table.index, dtype=str))
+
+
+def _warn_of_unreadable(root: Path, paths: np.ndarray, total: int) -> None:
+    if len(paths):
+        many = f"{len(paths)} of {total}"
+        log.warning("%s: %s files cannot be read, such as %r; nothing is learned from them.", root, many, paths[0])
 
 
 def _stamps(root: Path, paths: Iterable[str]) -> np.ndarray:
@@ -64,21 +72,31 @@ def _stamps(root: Path, paths: Iterable[str]) -> np.ndarray:
 
 
 def _stamp(root: Path, path: str) -> tuple[int, int, int]:
-    """Taken before the file is read: a file that changes meanwhile has another stamp the next time."""
+    """Taken before the file is read: a file that changes meanwhile has another stamp the next time.
+
+    _NOTHING where there is nothing to read: a link that leads nowhere, a pipe, a device, which may have no end.
+    """
     try:
         status = os.stat(os.path.join(root, path))
-    except OSError as error:
-        raise _unreadable(root / path, error) from error
+    except OSError:
+        return _NOTHING
+    if not stat.S_ISREG(status.st_mode):
+        return _NOTHING
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _known(index: pd.DataFrame, paths: pd.Series, stamps: np.ndarray) -> np.ndarray:
-    """(N,) objects: the digests that the index has for files with these stamps, "" where it has none."""
-    if index.empty:
-        return np.full(len(paths), "", object)
-    place = pd.Index(index["path"]).get_indexer(paths)
-    same = (place >= 0) & (index[list(STAMP)].to_numpy()[place] == stamps).all(1)
-    return np.where(same, index["digest"].to_numpy(object)[place], "")
+    """(N,) objects: the digests that the index has for files with these stamps, "" where it has none.
+
+    What is no file is known to be UNREADABLE.
+    """
+    found = np.full(len(paths), "", object)
+    if not index.empty:
+        place = pd.Index(index["path"]).get_indexer(paths)
+        same = (place >= 0) & (index[list(STAMP)].to_numpy()[place] == stamps).all(1)
+        found[same] = index["digest"].to_numpy(object)[place[same]]
+    found[(stamps == _NOTHING).all(1)] = UNREADABLE
+    return found
 
 
 def _digests(root: Path, paths: list[str]) -> Iterator[str]:
@@ -92,12 +110,8 @@ def _digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> CorpusError:
-    return CorpusError(f"The file {path} cannot be read ({error.strerror}): restore it or make it readable.")
+    except OSError:
+        return UNREADABLE
 
 
 def _read_index(path: Path) -> pd.DataFrame:
@@ -114,7 +128,8 @@ def _read_index(path: Path) -> pd.DataFrame:
 def _write_index(paths: pd.Series, stamps: np.ndarray, digests: np.ndarray, index_path: Path) -> None:
     """Write down the files whose digests are known."""
     columns = {"path": paths.to_numpy(), **dict(zip(STAMP, stamps.T, strict=True)), "digest": digests}
+    known = (digests != "") & (digests != UNREADABLE)
     try:
-        tables.write(pd.DataFrame(columns)[digests != ""].sort_values("path"), index_path)
+        tables.write(pd.DataFrame(columns)[known].sort_values("path"), index_path)
     except OSError as error:
         log.warning("The digest index %s cannot be written (%s), so the next run reads again.", index_path, error)

@@ -37,7 +37,10 @@ def media_files(folder: Path, extensions: Collection[str]) -> list[Path]:
 def _loops(here: Path, name: str) -> bool:
     """Corpora are often linked together out of several disks, so links are followed, but not in circles."""
     path = here / name
-    return path.is_symlink() and here.resolve().is_relative_to(path.resolve())
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return any(folder.resolve().is_relative_to(target) for folder in (here, *here.parents))
 
 
 def _unreadable(error: OSError) -> None:

@@ -1,11 +1,16 @@
 """The clip table: one row per clip, every cell a string ("" where unknown), sorted by clip id."""
 
-import unicodedata
+import errno
+import logging
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from emopipe import tables
+from emopipe.corpora.ids import safe_id
 from emopipe.corpora.wording import named
 from emopipe.errors import CorpusError
 from emopipe.labels import CLASSES
@@ -13,15 +18,12 @@ from emopipe.labels import CLASSES
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 
-# Names of files need not be UTF-8, which strings kept by pyarrow (where that happens to be installed) have to be.
-pd.set_option("mode.string_storage", "python")
-
-_LONGEST_ID = 200  # bytes: file systems allow 255, and stages append suffixes
+log = logging.getLogger(__name__)
 
 
 def from_rows(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     """A table of string columns; COLUMNS first, and "" where a row lacks a column."""
-    table = pd.DataFrame([dict(row) for row in rows], dtype=str).fillna("")
+    table = tables.of(rows)
     for column in COLUMNS:
         if column not in table:
             table[column] = pd.Series("", index=table.index, dtype=str)
@@ -31,21 +33,22 @@ def from_rows(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
 def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True) -> pd.DataFrame:
     """The table sorted by clip id, after every promise that the stages rely on was verified.
 
+    Ids that are no file names are written so that they are (see `emopipe.corpora.ids`).
+
     With `subjects_apart` false a subject may be in two splits, as whoever splits by clip has asked for;
     a corpus of a single subject may always be so.
 
     Raises:
-        CorpusError: no clips, a missing column, an id that is repeated or no safe file name, a path that is
-            missing, repeated or outside of root, an unknown split or label, a train or val clip without a
-            label, or a subject in two splits.
+        CorpusError: no clips, a missing column, an id that is repeated or empty, a path that is missing, repeated
+            or outside of root, an unknown split or label, a train or val clip without a label, or a subject in
+            two splits.
     """
     absent = [column for column in COLUMNS if column not in table]
     if absent:
         raise CorpusError(f"The clip table of {root} lacks the columns {named(absent)}: add them.")
     if table.empty:
         raise CorpusError(f"No clips were found in {root}: check corpus_root and the corpus kind.")
-    table = _in_order(table.astype(str)).sort_values("clip", kind="stable", ignore_index=True)
-    _refuse_unsafe_ids(table)
+    table = _with_safe_ids(_in_order(table.astype(str))).sort_values("clip", kind="stable", ignore_index=True)
     refuse_duplicates(table, remedy="rename one of them")
     _refuse_bad_paths(table, root)
     _refuse_bad_splits_and_labels(table)
@@ -72,34 +75,21 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table[[*COLUMNS, *(column for column in table if column not in COLUMNS)]]
 
 
-def _refuse_unsafe_ids(table: pd.DataFrame) -> None:
-    faults = {clip: fault for clip in table["clip"] if (fault := _id_fault(clip))}
-    if faults:
-        clip, fault = next(iter(faults.items()))
-        path = table.loc[table["clip"] == clip, "path"].iloc[0]
-        raise CorpusError(
-            f"The clip id {clip!r} (path {path!r}) {fault}{_and_more(faults)}, but ids become file names: rename it."
+def _with_safe_ids(table: pd.DataFrame) -> pd.DataFrame:
+    """Every id as a file name, which is told where it changes any."""
+    bare = table.loc[table["clip"] == "", "path"].tolist()
+    if bare:
+        raise CorpusError(f"The clip id of the path {bare[0]!r} is empty{_and_more(bare)}: give it one.")
+    safe = table["clip"].map(safe_id).astype(str)
+    changed = table.loc[safe != table["clip"], "clip"].tolist()
+    if changed:
+        log.info(
+            "%d clip ids are no safe file names and are written otherwise, such as %r as %r.",
+            len(changed),
+            changed[0],
+            safe_id(changed[0]),
         )
-
-
-def _id_fault(clip: str) -> str:
-    """What keeps an id from being a file name, "" where nothing does."""
-    if clip.strip() == "":
-        return "is empty"
-    if "/" in clip or "\\" in clip:
-        return "has a slash in it"
-    if clip in (".", ".."):
-        return "names a folder"
-    if _unprintable(clip):
-        return "has control characters or undecodable bytes in it"
-    if len(clip.encode()) > _LONGEST_ID:
-        return f"is longer than {_LONGEST_ID} bytes"
-    return ""
-
-
-def _unprintable(text: str) -> bool:
-    """Control characters, line separators, and the surrogates that stand for bytes that are no UTF-8."""
-    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
+    return table.assign(clip=safe)
 
 
 def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
@@ -110,18 +100,22 @@ def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
             f"The path {stray[0]!r} is not below the corpus folder {root}{_and_more(stray)}: give paths "
             "relative to that folder, or set corpus_root to a folder that holds them all."
         )
-    undecodable = [p for p in paths if _unprintable(p)]
-    if undecodable:
-        raise CorpusError(
-            f"The path {undecodable[0]!r} has control characters or undecodable bytes in it"
-            f"{_and_more(undecodable)}: rename the file or its folder."
-        )
-    missing = [p for p in paths if not (root / p).is_file()]
+    missing = [p for p in paths if not _is_there(root / p)]
     if missing:
         raise CorpusError(
             f"The files {named(missing)} are not in the corpus folder {root}: put them there, check the "
             "spelling of their paths, or take their rows out."
         )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything but a folder by that name; a link that leads nowhere becomes an unreadable clip."""
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
 
 
 def _refuse_bad_splits_and_labels(table: pd.DataFrame) -> None:

@@ -1,11 +1,11 @@
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
 from emopipe.corpora import digests
 from emopipe.corpora.table import from_rows
-from emopipe.errors import CorpusError
 
 
 @pytest.fixture
@@ -125,7 +125,46 @@ def test_unwritable_index_is_a_warning(corpus, tmp_path, caplog):
     assert "cannot be written" in caplog.text
 
 
-def test_file_that_is_gone_is_told(corpus, tmp_path):
-    table = from_rows([{"clip": "z", "path": "z.avi"}])
-    with pytest.raises(CorpusError, match=r"z\.avi cannot be read \(No such file"):
-        digests.content_digests(corpus, table, tmp_path / "index.csv")
+def unreadable(corpus, kind, monkeypatch):
+    path = corpus / "z.avi"
+    if kind == "dangling":
+        path.symlink_to("nowhere.avi")
+    elif kind == "circular":
+        path.symlink_to(path.name)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")  # which has no end
+    elif kind == "pipe":
+        os.mkfifo(path)  # which nobody writes to
+    else:
+        path.write_bytes(b"z")
+        path.chmod(0)
+        opened = Path.open
+
+        def forbidden(self, *arguments, **options):  # as root may read anything
+            if self == path:
+                raise PermissionError(13, "Permission denied")
+            return opened(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "open", forbidden)
+
+
+@pytest.mark.parametrize("kind", ["dangling", "circular", "device", "pipe", "forbidden"])
+def test_a_file_that_cannot_be_read_is_told_and_keeps_nobody_waiting(corpus, tmp_path, monkeypatch, caplog, kind):
+    unreadable(corpus, kind, monkeypatch)
+    digest = digested(corpus, tmp_path / "index.csv").set_index("clip")["digest"]
+    assert digest["z"] == digests.UNREADABLE and digest["a"] == hashlib.sha256(b"a" * 10).hexdigest()
+    assert f"{corpus}: 1 of 4 files cannot be read, such as 'z.avi'" in caplog.text
+    assert "z.avi" not in (tmp_path / "index.csv").read_text()
+    monkeypatch.undo()
+    (corpus / "z.avi").unlink()
+    (corpus / "z.avi").write_bytes(b"back")
+    assert (
+        digested(corpus, tmp_path / "index.csv").set_index("clip")["digest"]["z"] == hashlib.sha256(b"back").hexdigest()
+    )
+
+
+def test_names_of_any_bytes_are_remembered(corpus, tmp_path, reads):
+    (corpus / os.fsdecode(b"two\nlines \xff.avi")).write_bytes(b"x")
+    first = digested(corpus, tmp_path / "index.csv")
+    assert len(reads) == 4
+    assert digested(corpus, tmp_path / "index.csv").equals(first) and len(reads) == 4

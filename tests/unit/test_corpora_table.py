@@ -1,8 +1,12 @@
+import os
+import unicodedata
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emopipe.corpora.ids import LONGEST, safe_id
 from emopipe.corpora.table import COLUMNS, check, from_rows
 from emopipe.errors import CorpusError
 from emopipe.hashing import bucket
@@ -50,28 +54,56 @@ def test_one_file_under_two_ids_is_told(tmp_path):
         checked(tmp_path, row("a"), row("b") | {"path": "a.avi"})
 
 
+def test_an_empty_id_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match=r"^The clip id of the path 'p.avi' is empty: give it one\.$"):
+        checked(tmp_path, row("") | {"path": "p.avi"})
+
+
 @pytest.mark.parametrize(
-    "clip",
+    ("clip", "safe"),
     [
-        "",
-        " ",
-        ".",
-        "..",
-        "../a",
-        "a/b",
-        "/etc/a",
-        "a\\b",
-        "a\nb",
-        "a\x00b",
-        "a\x7f",
-        "a\u2028b",
-        "\udcff",
-        "x" * 201,
+        (" ", "%20"),
+        (".", "%2E"),
+        ("..", "%2E%2E"),
+        ("../../x", "..%2F..%2Fx"),
+        ("a/b", "a%2Fb"),
+        ("/etc/a", "%2Fetc%2Fa"),
+        ("a\\b", "a%5Cb"),
+        ("a\nb", "a%0Ab"),
+        ("a\x00b", "a%00b"),
+        ("a\x7f", "a%7F"),
+        ("a\u2028b", "a%E2%80%A8b"),
+        ("\udcff", "%FF"),
+        ("a%2Fb", "a%252Fb"),
+        ("x" * 201, "x" * 182 + "%~" + "84a0678c90937f5d"),
     ],
 )
-def test_ids_that_are_no_file_names_are_refused(tmp_path, clip):
-    with pytest.raises(CorpusError, match=r"^The clip id .*\(path 'p.avi'\).*: rename it\.$"):
-        checked(tmp_path, row(clip) | {"path": "p.avi"})
+def test_ids_that_are_no_file_names_are_written_as_such(tmp_path, clip, safe):
+    assert checked(tmp_path, row(clip) | {"path": "p.avi"})["clip"].tolist() == [safe]
+
+
+def test_what_is_written_otherwise_is_told(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        table = checked(tmp_path, *(row(clip) | {"path": f"{n}.avi"} for n, clip in enumerate(["../x", "..%2Fx", "y"])))
+    assert table["clip"].tolist() == ["..%252Fx", "..%2Fx", "y"]
+    assert "2 clip ids are no safe file names and are written otherwise, such as '../x' as '..%2Fx'." in caplog.text
+
+
+IDS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
+NAMES = st.binary(min_size=1, max_size=6).map(os.fsdecode)
+AWKWARD = st.text(st.sampled_from("%2Ff~./\\ \nx"), min_size=1, max_size=8)
+LONG = st.text(st.sampled_from("xé/"), min_size=150, max_size=300)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(IDS | NAMES | AWKWARD | LONG, min_size=2, max_size=6, unique=True))
+def test_every_id_is_a_file_name_and_no_two_become_one(clips):
+    safe = [safe_id(clip) for clip in clips]
+    assert len(set(safe)) == len(clips)
+    for clip in safe:
+        assert clip.strip() and clip not in (".", "..") and not set("/\\") & set(clip)
+        assert len(clip.encode()) <= LONGEST  # and is UTF-8
+        assert not {unicodedata.category(character) for character in clip} & {"Cc", "Cs", "Zl", "Zp"}
 
 
 @pytest.mark.parametrize("clip", ["001", "a..b", "ä, \"b\" 'c'", "NA", "日本", "-x", "x" * 200])
@@ -90,9 +122,27 @@ def test_paths_outside_of_root_are_refused(tmp_path, path):
         checked(tmp_path, row("a") | {"path": path}, touch=False)
 
 
-def test_undecodable_path_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="undecodable bytes"):
-        checked(tmp_path, row("a") | {"path": "\udcff.avi"}, touch=False)
+@pytest.mark.parametrize("name", ["two\nlines.avi", "carriage\rreturn.avi", '"a", b.avi', os.fsdecode(b"\xe9\xff.avi")])
+def test_any_name_of_a_file_is_good(tmp_path, name):
+    table = checked(tmp_path, row("a") | {"path": name})
+    write(table, tmp_path / "clips.csv")
+    back = read(tmp_path / "clips.csv")
+    assert back["path"].tolist() == [name] and (tmp_path / back["path"][0]).is_file()
+
+
+def test_a_link_to_nothing_is_a_clip_and_a_folder_is_none(tmp_path):
+    (tmp_path / "a.avi").symlink_to("nowhere.avi")
+    assert checked(tmp_path, row("a"), touch=False)["path"].tolist() == ["a.avi"]
+    (tmp_path / "b.avi").mkdir()
+    with pytest.raises(CorpusError, match=r"The files b\.avi are not in the corpus folder"):
+        checked(tmp_path, row("a"), row("b"), touch=False)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a.avi/b.avi", "a\x00b.avi"])
+def test_paths_that_cannot_be_are_missing(tmp_path, path):
+    (tmp_path / "a.avi").touch()
+    with pytest.raises(CorpusError, match="are not in the corpus folder"):
+        checked(tmp_path, row("a") | {"path": path}, touch=False)
 
 
 def test_bad_split_and_bad_label_are_told(tmp_path):
@@ -121,11 +171,12 @@ def test_unknown_subjects_and_a_single_subject_may_be_anywhere(tmp_path):
 
 
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=12)
-TRICKY = st.sampled_from(["001", "NA", "nan", "", "1e5", "True", ' "q" ', "a,b", "x\ny", "x\r\ny", "\r", "ä"])
+BYTES = st.binary(max_size=12).filter(lambda data: 0 not in data).map(os.fsdecode)
+TRICKY = st.sampled_from(["001", "NA", "nan", "", "1e5", "True", ' "q" ', "a,b", "x\ny", "x\r\ny", "\r", "ä", "\udcff"])
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(CELLS | TRICKY, CELLS | TRICKY), max_size=5))
+@given(st.lists(st.tuples(CELLS | TRICKY | BYTES, CELLS | TRICKY | BYTES), max_size=5))
 def test_csv_round_trip(tmp_path_factory, cells):
     path = tmp_path_factory.mktemp("csv") / "clips.csv"
     table = from_rows({"clip": clip, "path": other, "split": "train"} for clip, other in cells)
@@ -148,7 +199,7 @@ def test_failed_write_keeps_the_old_file(tmp_path):
     write(from_rows([row("a")]), path)
     before = path.read_bytes()
     with pytest.raises(UnicodeEncodeError):
-        write(from_rows([row("\udcff")]), path)
+        write(from_rows([row("\ud800")]), path)  # stands for no bytes
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["clips.csv"]
 
