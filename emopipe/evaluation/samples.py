@@ -12,12 +12,13 @@ from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
 from emopipe.checking import checked
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.decoding.reader import ClipReader
 from emopipe.errors import ConfigError, CorpusError
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
 from emopipe.labels import CLASSES
-from emopipe.media import DecodeOptions, decode_jpeg, read_clip
+from emopipe.media import DecodeOptions, decode_jpeg
 from emopipe.pretraining import pixels
 from emopipe.pretraining.augment import held_side
 from emopipe.progress import LOGGER
@@ -139,13 +140,14 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
     table = _table(corpus, prefer_sound=True)
 
     def read() -> Iterator[Sample]:
-        for label, path, subject in _rows(table):
-            media = read_clip(corpus.path / path, DecodeOptions(policy="count", count=1))
-            if not len(media.audio):
-                LOGGER.warning(f"{path} has no sound and is left out ({media.reason or media.status})")
-            wave = as_wave(media.audio)
-            parts = spectrum(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
-            yield Sample(CLASSES.index(label), subject, parts)
+        with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
+            for label, path, subject in _rows(table):
+                media = read_clip(corpus.path / path)
+                if not len(media.audio):
+                    LOGGER.warning(f"{path} has no sound and is left out ({media.reason or media.status})")
+                wave = as_wave(media.audio)
+                parts = spectrum(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
+                yield Sample(CLASSES.index(label), subject, parts)
 
     return Samples("utterances", len(table), read)
 
@@ -154,15 +156,16 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
     table = _table(corpus, prefer_sound=False)
 
     def read() -> Iterator[Sample]:
-        for label, path, subject in _rows(table):
-            media = read_clip(corpus.path / path, DecodeOptions(policy="count", count=FRAMES))
-            frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
-            faces = find_faces(frames, media.times, detect).crops if frames else []
-            if not faces:
-                LOGGER.warning(f"{path} shows no face and is left out ({media.reason or media.status})")
-            geometry = spec.input
-            cut = [derive(crop, geometry.side_units, geometry.size, geometry.down) for crop in faces]
-            yield Sample(CLASSES.index(label), subject, _faces(np.stack(cut) if cut else None, spec, flip))
+        with ClipReader(DecodeOptions(policy="count", count=FRAMES)) as read_clip:
+            for label, path, subject in _rows(table):
+                media = read_clip(corpus.path / path)
+                frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
+                faces = find_faces(frames, media.times, detect).crops if frames else []
+                if not faces:
+                    LOGGER.warning(f"{path} shows no face and is left out ({media.reason or media.status})")
+                geometry = spec.input
+                cut = [derive(crop, geometry.side_units, geometry.size, geometry.down) for crop in faces]
+                yield Sample(CLASSES.index(label), subject, _faces(np.stack(cut) if cut else None, spec, flip))
 
     return Samples("clips", len(table), read)
 

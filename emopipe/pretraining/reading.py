@@ -8,11 +8,12 @@ import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
+from emopipe.decoding.reader import ClipReader
 from emopipe.errors import CorpusError
 from emopipe.faces import detectors
 from emopipe.faces.detection import Detector
 from emopipe.labels import CLASSES
-from emopipe.media import DecodeOptions, read_clip
+from emopipe.media import DecodeOptions
 from emopipe.pretraining import pixels
 from emopipe.pretraining.lessons import Lessons
 from emopipe.pretraining.sources import SourceBlock
@@ -95,13 +96,14 @@ def _speech(sources: Sources, step: SpeechStep, spec: Spec) -> SpeechLessons:
 def _waves(table: pd.DataFrame) -> list[np.ndarray]:
     """Sound (samples,) int16 at 16 kHz of every row; empty where it has none, which is said."""
     progress = Progress("reading speech", len(table), unit="utterances")
-    options, waves = DecodeOptions(policy="count", count=1), []
-    for file in table["file"]:
-        media = read_clip(file, options)
-        if not len(media.audio):
-            LOGGER.warning(f"{file} has no sound and is left out ({media.reason or media.status})")
-        waves.append(media.audio)
-        progress.advance()
+    waves = []
+    with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
+        for file in table["file"]:
+            media = read_clip(file)
+            if not len(media.audio):
+                LOGGER.warning(f"{file} has no sound and is left out ({media.reason or media.status})")
+            waves.append(media.audio)
+            progress.advance()
     return waves
 
 

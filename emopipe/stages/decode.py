@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from emopipe import tables
+from emopipe.corpora import digests
+from emopipe.decoding.reader import ClipReader
 from emopipe.errors import MediaError
-from emopipe.media import DecodeOptions, Media, read_clip
+from emopipe.media import DecodeOptions, Media
 from emopipe.progress import Progress
 from emopipe.stages.output import making
 from emopipe.stages.tolerance import Tolerance
-from emopipe.store import UNREADABLE, Field, Row, Writer
+from emopipe.store import Field, Row, Writer
 
 FIELDS = {
     "jpeg": Field("u1"),
@@ -57,12 +59,13 @@ def run(
     with (
         making(output, FIELDS, stage="decode", recipe=recipe) as media,
         Writer(fates, {}, stage="decode", recipe=recipe) as statuses,
+        ClipReader(options) as read,
     ):
         for clip in table.itertuples():
             if row := media.earlier(clip.clip, clip.digest):
                 media.take(row)
             else:
-                row = tolerance.row(clip.clip, clip.digest, functools.partial(_row, clip, root, options))
+                row = tolerance.row(clip.clip, clip.digest, functools.partial(_row, clip, root, read))
                 media.add(row)
             statuses.add(replace(row, arrays={}))
             progress.advance()
@@ -70,10 +73,10 @@ def run(
         statuses.note(attempt=attempt)
 
 
-def _row(clip: pd.Series, root: Path, options: DecodeOptions) -> Row:
-    if clip.digest == UNREADABLE:
+def _row(clip: pd.Series, root: Path, read: ClipReader) -> Row:
+    if clip.digest == digests.UNREADABLE:
         raise MediaError(f"The clip {root / clip.path} could not be read when the corpus was looked through.")
-    media = read_clip(root / clip.path, options)
+    media = read(root / clip.path)
     return Row(clip.clip, clip.digest, media.status, media.reason, _arrays(media))
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from emopipe import media
+from emopipe.decoding import audio
+from emopipe.decoding.clip import read_clip
 from emopipe.errors import MediaError
-from emopipe.media import AUDIO_RATE, DecodeOptions, read_clip
+from emopipe.media import AUDIO_RATE, DecodeOptions
 from tests.conftest import write_clip
 
 
@@ -107,7 +108,7 @@ def test_one_broken_stream_leaves_the_other(tmp_path, monkeypatch):
     def breaks(*_):
         raise ValueError("frame changed its format")
 
-    monkeypatch.setattr(media, "_audio_frames", breaks)
+    monkeypatch.setattr(audio, "_audio_frames", breaks)
     found = read_clip(path, count(3))
     assert (found.status, len(found.jpegs)) == ("no_audio", 3)
     assert "frame changed its format" in found.reason
