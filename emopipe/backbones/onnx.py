@@ -1,17 +1,15 @@
 """Any embedding network in ONNX format, run by onnxruntime; its input's geometry stands in the options."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-import onnx
 import onnxruntime
-from google.protobuf.message import Message
 from pydantic import Field, model_validator
 
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.errors import WeightsError
+from emopipe.onnx_files import files_of
 from emopipe.options import Number, Options
 from emopipe.sessions import device_of, open_session
 
@@ -144,34 +142,4 @@ def net_files(options: BackboneOptions) -> list[Path]:
             f"The ONNX network {path} is missing; put the file there (download it from its author, or write "
             "it with torch.onnx.export), or correct this backbone's `weights`."
         )
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's and the file system's
-        raise WeightsError(f"{path} is no ONNX network ({error}); fetch or export the file again.") from error
-    places = sorted({(place, tensor) for tensor, place in _external(model)})
-    return [path, *(_beside(path, place, tensor) for place, tensor in places)]
-
-
-def _beside(path: Path, place: str, tensor: str) -> Path:
-    """The file in the network's own folder that holds a tensor."""
-    folder = path.parent.resolve()
-    data = (folder / place).resolve()
-    if not data.is_relative_to(folder):
-        raise WeightsError(
-            f"{path} keeps '{tensor}' in {place}, outside its own folder, and is refused; use a network "
-            "whose data lies beside it."
-        )
-    if not data.is_file():
-        raise WeightsError(f"{path} keeps '{tensor}' in {data}, which is missing; put that file there.")
-    return data
-
-
-def _external(message: Message) -> Iterator[tuple[str, str]]:
-    """(tensor, file) of every tensor kept in another file, however deep in graphs and functions it lies."""
-    if isinstance(message, onnx.TensorProto):
-        yield from ((message.name, entry.value) for entry in message.external_data if entry.key == "location")
-        return
-    for field, value in message.ListFields():
-        if field.type == field.TYPE_MESSAGE:
-            for inner in [value] if isinstance(value, Message) else value:
-                yield from _external(inner)
+    return files_of(path)

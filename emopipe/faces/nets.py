@@ -6,10 +6,11 @@ from pathlib import Path
 import onnx
 
 from ..errors import WeightsError
+from ..onnx_files import files_of
 
 
-def weights_file(path: str, net: str, source: str) -> Path:
-    """The weights file that the config names.
+def weights_files(path: str, net: str, source: str) -> list[Path]:
+    """The ONNX file that the config names, and those beside it in which it keeps tensors.
 
     Args:
         path: as configured; "" where the config names none.
@@ -17,7 +18,8 @@ def weights_file(path: str, net: str, source: str) -> Path:
         source: where the file can be had, for the message.
 
     Raises:
-        WeightsError: there is no such file; the message says what is missing, where it goes, how to get it.
+        WeightsError: there is no such file (the message says what is missing, where it goes, how to get it), or it
+            is no ONNX net, or one that reads files outside its folder.
     """
     if not path:
         raise WeightsError(
@@ -30,7 +32,7 @@ def weights_file(path: str, net: str, source: str) -> Path:
             f"{Path(path).absolute()}); get it from {source} and put it there, or set the detector's "
             f"`weights` to where it is."
         )
-    return Path(path)
+    return files_of(Path(path))
 
 
 def packaged_file(package: str, name: str, distribution: str) -> Path:

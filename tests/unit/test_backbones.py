@@ -599,7 +599,7 @@ def test_onnx_data_beside_the_network_is_read(tmp_path):
 
 
 def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
-    from emopipe.backbones.onnx import _external
+    from emopipe.onnx_files import external
 
     hidden = TensorProto(name="deep", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     hidden.external_data.add(key="location", value="/etc/hostname")
@@ -607,7 +607,7 @@ def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
     branch = helper.make_graph([constant], "branch", [], [])
     node = helper.make_node("If", ["q"], ["y"], then_branch=branch, else_branch=branch)
     model = helper.make_model(helper.make_graph([node], "main", [], []))
-    assert set(_external(model)) == {("deep", "/etc/hostname")}
+    assert set(external(model)) == {("deep", "/etc/hostname")}
 
 
 def test_onnx_device_that_is_not_there_is_refused(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from ...errors import WeightsError
 from ...options import Number, Options
 from ...sessions import device_of, open_session
 from ..detection import Detections, frame_for_net
-from ..nets import weights_file
+from ..nets import weights_files
 
 SOURCE = (
     "https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_m.zip "
@@ -47,7 +47,7 @@ class Scrfd:
             WeightsError: the weights are missing, or are no SCRFD with landmarks.
         """
         self.options = options
-        (path,) = net_files(options)
+        path = net_files(options)[0]
         session = open_session(path, threads=threads, device=device)
         self.device = device_of(session)
         if len(session.get_outputs()) not in (9, 15):
@@ -69,9 +69,9 @@ def net_files(options: DetectorOptions) -> list[Path]:
     """The files that hold its nets.
 
     Raises:
-        WeightsError: one is missing.
+        WeightsError: one is missing or unfit.
     """
-    return [weights_file(options.weights, "SCRFD", SOURCE)]
+    return weights_files(options.weights, "SCRFD", SOURCE)
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Scrfd:

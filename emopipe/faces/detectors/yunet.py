@@ -15,7 +15,7 @@ from ...errors import WeightsError
 from ...options import Number, Options
 from ...sessions import device_of, open_session
 from ..detection import Detections, frame_for_net
-from ..nets import free_size, weights_file
+from ..nets import free_size, weights_files
 
 SOURCE = (
     "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet "
@@ -49,7 +49,7 @@ class YuNet:
             WeightsError: the weights are missing or are no YuNet.
         """
         self.options = options
-        (path,) = net_files(options)
+        path = net_files(options)[0]
         self.session = open_session(free_size(path), threads=threads, device=device)
         self.device = device_of(self.session)
         if {out.name for out in self.session.get_outputs()} != set(OUTPUTS):
@@ -75,9 +75,9 @@ def net_files(options: DetectorOptions) -> list[Path]:
     """The files that hold its nets.
 
     Raises:
-        WeightsError: one is missing.
+        WeightsError: one is missing or unfit.
     """
-    return [weights_file(options.weights, "YuNet", SOURCE)]
+    return weights_files(options.weights, "YuNet", SOURCE)
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> YuNet:
