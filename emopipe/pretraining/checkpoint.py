@@ -2,7 +2,6 @@
 
 import pickle
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,18 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The state that was kept last, or None; a file that is damaged or could execute code is passed over."""
+        """The state that was kept last, or None.
+
+        A file that is damaged, or holds more than plain data, which could run code, is passed over and told of.
+        """
         if not self._path.is_file():
             return None
         try:
             state = torch.load(self._path, map_location=device, weights_only=True)
-            return state if state["recipe"] == self._recipe else None
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):
-            LOGGER.warning(f"{self._path} is no whole checkpoint; training begins anew.")
+            if not isinstance(state, dict):
+                raise ValueError(f"it holds a {type(state).__name__}")
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+            said = str(error).partition("\n")[0]
+            LOGGER.warning(f"{self._path} is no checkpoint ({said}), so training begins anew.")
             return None
+        return state if state.get("recipe") == self._recipe else None

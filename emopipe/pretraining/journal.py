@@ -62,7 +62,8 @@ def draw(history: Sequence[dict[str, float]], title: str, path: Path) -> None:
             left.plot(seen["epoch"], seen[f"{part}_loss"], marker=".", label=name)
             right.plot(seen["epoch"], 100 * seen[f"{part}_accuracy"], marker=".", label=f"{name}, accuracy")
             right.plot(seen["epoch"], 100 * seen[f"{part}_uar"], marker=".", linestyle="--", label=f"{name}, UAR")
-    left.set(xlabel="epoch", ylabel="loss", title=title)
+    left.set(xlabel="epoch", ylabel="loss")
+    left.set_title(title, parse_math=False)
     right.set(xlabel="epoch", ylabel="%")
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -21,7 +21,7 @@ def confusion_matrix(counts: pd.DataFrame, title: str, path: Path) -> None:
     axes.set_yticks(range(len(counts)), counts.index)
     axes.set_xlabel("predicted")
     axes.set_ylabel("labelled")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, parse_math=False)
     for (row, column), count in np.ndenumerate(counts.to_numpy()):
         axes.text(
             column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black"

@@ -1,5 +1,6 @@
 """Tables as Markdown, as a paper would print them, with notes that say how each figure was made."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from emopipe.report.statistics import BINS, RESAMPLES
 
+_MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # what Markdown would read as more than text
 TITLES = {"results": "Results", "comparisons": "Differences between models", "ensembles": "Members of ensembles"}
 
 
@@ -25,8 +27,8 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that stays within its cell."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text that stays within its cell and is shown as it is: no HTML, link, picture or code comes out of a name."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def _results(table: pd.DataFrame) -> pd.DataFrame:
