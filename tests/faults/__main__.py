@@ -16,9 +16,10 @@ from tests.workflow.test_chain_runs import draw_stills
 
 SHORT: list[tuple[str, kills.Victim]] = [
     ("decode", "job"),
+    ("faces", "snakemake"),
     ("features face", "group"),
     ("pretrain audio", "job"),
-    ("fusion", "snakemake"),
+    ("fusion", "group"),
 ]
 VICTIMS: tuple[kills.Victim, ...] = ("job", "snakemake", "group")
 THOROUGHLY = ("decode", "features face", "pretrain face")

@@ -26,7 +26,7 @@ def told(what, folder, *rows):
     import os
     with open(os.environ["EMOPIPE_TRACE"], "a", encoding="utf-8") as trace:
         for row in rows:
-            trace.write(f"{what}\\t{folder}\\t{row.clip}\\n")
+            trace.write(f"{what}\t{folder}\t{row.clip}\n")
     time.sleep(0.05 if what == "computed" else 0)
 
 
@@ -39,7 +39,11 @@ EDITS = {
         "self._parts.add(row)": 'told("computed", self._parts._folder, row); self._parts.add(row)',
         "self._number += 1": 'self._number += 1; told("flushed", self._folder, *self._rows)',
     },
-    "emopipe/pretraining/checkpoint.py": {"SAVE_SECONDS = 10.0": "SAVE_SECONDS = 0.0"},
+    "emopipe/pretraining/checkpoint.py": {
+        "SAVE_SECONDS = 10.0": "SAVE_SECONDS = 0.0",
+        "self._saved = time.monotonic()\n\n    def load": "time.sleep(0.3)\n\n    def load",
+    },
+    "emopipe/fusion/finished.py": {"        return trained\n": "        __import__('time').sleep(1); return trained\n"},
 }
 """What is changed in the code of these runs: file -> text -> other text."""
 
