@@ -1,0 +1,45 @@
+"""The wild corpus on disk, and what the stages corpus and decode make of it."""
+
+import os
+from pathlib import Path
+
+from emopipe import corpora, tables
+from emopipe.corpora.digests import content_digests
+from emopipe.stages import corpus, decode
+from emopipe.store import Reader
+
+FOLDERS = ("train/Happy", "train/Sad", "val/Happy", "val/Sad")
+RECIPE = {"options": {"policy": "count", "count": 3, "clip_seconds": 60, "clip_memory_mb": 1024}}
+
+
+def write_corpus(root, files):
+    """The files in folders of two splits and two classes; path below `root` -> file."""
+    written = {}
+    for number, file in enumerate(files):
+        path = Path(FOLDERS[number % len(FOLDERS)], file.name)
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        file.make(root / path)
+        written[str(path)] = file
+    return written
+
+
+def scan(root, work):
+    """The clip table, as the stage corpus writes it and the stage decode reads it."""
+    options = corpora.options_class("folder").model_validate({"clip_id": "path"})
+    table = content_digests(root, corpora.scan("folder", root, options), work / "cache/digests.csv")
+    corpus.run({"shards": 1}, table, work / "cache/clips.csv", [work / "cache/shards/00.csv"])
+    return tables.read(work / "cache/shards/00.csv")
+
+
+def decoded(root, work):
+    """Path of a clip -> its row of the stage decode."""
+    table = scan(root, work)
+    media = work / "cache/media/00.h5"
+    decode.run(RECIPE, root, work / "cache/shards/00.csv", media, work / "cache/media/00.status.h5")
+    with Reader(media) as reader:
+        return {path: reader[clip] for clip, path in zip(table["clip"], table["path"], strict=True)}
+
+
+def listing(*folders):
+    """Everything below folders, links as links."""
+    return {os.path.join(here, name) for folder in folders for here, _, names in os.walk(folder) for name in names}

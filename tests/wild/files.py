@@ -1,0 +1,351 @@
+"""Bad and odd video files, each with the status that it should get."""
+
+import gzip
+import io
+import os
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tests.wild.making import (
+    SECONDS,
+    add_audio,
+    add_video,
+    clip,
+    cut,
+    encode_audio,
+    encode_video,
+    noisy,
+    patched,
+    whole,
+)
+
+OK, NO_AUDIO, NO_VIDEO, UNDECODABLE, UNREADABLE = "ok", "no_audio", "no_video", "undecodable", "unreadable"
+
+
+@dataclass(frozen=True)
+class Wild:
+    """One file of the wild corpus."""
+
+    name: str
+    what: str
+    status: frozenset[str]
+    """What it may come to."""
+    make: Callable[[Path], object]
+    """Writes it; beside the corpus is a folder `elsewhere`."""
+
+
+def wild(name, what, status, content):
+    """`content`: bytes, what makes them when called, or what writes to a path."""
+    allowed = frozenset([status] if isinstance(status, str) else status)
+    if isinstance(content, bytes):
+        return Wild(name, what, allowed, lambda path: path.write_bytes(content))
+    return Wild(name, what, allowed, content)
+
+
+def made(container, **shape):
+    return lambda path: path.write_bytes(clip(container, **shape))
+
+
+def of(container, change=lambda data: data):
+    return lambda path: path.write_bytes(change(whole(container)))
+
+
+class Malice:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+# --- cut off
+
+
+def truncations():
+    begin = {"mp4": (1, 12, 100), "faststart mp4": (), "avi": (1, 12, 500), "flv": (1, 9, 300), "mkv": (1, 40, 400)}
+    for container, suffix in {"mp4": "mp4", "faststart mp4": "mp4", "avi": "avi", "flv": "flv", "mkv": "mkv"}.items():
+        points = [*begin[container], 0.05, 0.25, 0.5, 0.6]
+        for share in points:
+            yield container, suffix, share, UNDECODABLE
+        for share in (0.85, 0.97):
+            # An MP4's index stands at the end: what it says of one stream may be whole, of the other cut off.
+            yield container, suffix, share, (UNDECODABLE, NO_AUDIO) if container == "mp4" else OK
+
+
+def cut_off():
+    for container, suffix, share, status in truncations():
+        size = f"{share} bytes" if isinstance(share, int) else f"{share:.0%}"
+        if share == 1:
+            size = "1 byte"
+        name = f"cut {container} {share}.{suffix}"
+        yield wild(name, f"{container} cut off after {size}", status, of(container, partial(cut, share=share)))
+
+
+# --- no video files at all
+
+
+def pretenders():
+    archive, numbers = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("clip.mp4", whole("mp4"))
+    np.savez(numbers, whole=np.arange(1000))
+    png = cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
+    page = b"<html><script>alert('face')</script><video src='file:///etc/passwd'></video></html>"
+    sdp = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+    yield wild("empty.mp4", "0 bytes", UNDECODABLE, b"")
+    yield wild("zeros.avi", "64 KiB of zeros", UNDECODABLE, bytes(65_536))
+    yield wild("noise.mp4", "64 KiB of noise", UNDECODABLE, np.random.default_rng(0).bytes(65_536))
+    yield wild("text.avi", "text", UNDECODABLE, b"This is no video.\n" * 40)
+    yield wild("page.mp4", "HTML with a script", UNDECODABLE, page)
+    yield wild("picture.mp4", "a PNG", NO_AUDIO, png)
+    yield wild("archive.mkv", "a zip with a clip in it", UNDECODABLE, archive.getvalue())
+    yield wild("packed.avi", "a clip, gzipped", UNDECODABLE, lambda path: path.write_bytes(gzip.compress(whole("avi"))))
+    yield wild("pickle.mp4", "a pickle that runs code", UNDECODABLE, pickle.dumps(Malice()))
+    yield wild("numbers.flv", "an .npz", UNDECODABLE, numbers.getvalue())
+    yield wild("playlist.mp4", "an m3u8 of /etc/passwd", UNDECODABLE, playlist.format("file:///etc/passwd").encode())
+    yield wild("online.mp4", "an m3u8 of a web address", UNDECODABLE, playlist.format("http://127.0.0.1:9/a").encode())
+    yield wild("itself.mp4", "an m3u8 of this process' input", UNDECODABLE, playlist.format("fd:").encode())
+    yield wild("list.mp4", "an ffconcat of /etc/passwd", UNDECODABLE, b"ffconcat version 1.0\nfile '/etc/passwd'\n")
+    yield wild("near.mkv", "an ffconcat of a clip beside it", UNDECODABLE, b"ffconcat version 1.0\nfile whole.mp4\n")
+    yield wild("call.avi", "an SDP that asks for a stream from the network", UNDECODABLE, sdp)
+
+
+# --- whole, under another name
+
+
+def misnamed():
+    yield wild("whole.mp4", "a whole MP4", OK, of("mp4"))
+    yield wild("avi.mp4", "an AVI called MP4", OK, of("avi"))
+    yield wild("mp4.flv", "an MP4 called FLV", OK, of("mp4"))
+    yield wild("flv.mkv", "an FLV called MKV", OK, of("flv"))
+    yield wild("sound.mp4", "an MP3 called MP4", NO_VIDEO, made("mp3", video=None, audio="mp3"))
+    yield wild("wave.avi", "a WAV called AVI", NO_VIDEO, made("wav", video=None, audio="pcm_s16le"))
+    yield wild("video.wav", "an MP4 called WAV", OK, of("mp4"))
+
+
+# --- whole and odd
+
+
+def two_of_each(path):
+    import av
+
+    with av.open(str(path), "w", format="matroska") as out:
+        pictures = [add_video(out), add_video(out, size=(32, 32))]
+        sounds = [add_audio(out), add_audio(out, rate=48_000, layout="stereo")]
+        for stream in pictures:
+            encode_video(out, stream, range(20))
+        for stream in sounds:
+            encode_audio(out, stream, 2)
+
+
+def changing_size(path):
+    shape = {"container": "mpegts", "video": "mpeg2video", "audio": "mp2", "fps": 25}
+    path.write_bytes(clip(**shape) + clip(**shape, size=(96, 80), start=SECONDS))
+
+
+def odd():
+    raw = {"container": "matroska", "video": "ffv1", "audio": "pcm_s16le", "rate": 8_000}
+    yield wild("audio only.mp4", "no video stream", NO_VIDEO, made("mp4", video=None))
+    yield wild("video only.avi", "no audio stream", NO_AUDIO, made("avi", audio=None))
+    yield wild("silence.mkv", "digital silence", NO_AUDIO, made(**raw, loudness=0))
+    yield wild("one frame.avi", "one frame and 2 s of sound", OK, made("avi", audio="mp3", stamps=[0]))
+    yield wild("one frame alone.mp4", "one frame, no sound", NO_AUDIO, made("mp4", audio=None, stamps=[0]))
+    yield wild("one pixel.mkv", "frames of one pixel", OK, made(**raw, size=(1, 1), pix_fmt="bgr0"))
+    yield wild("one row.mkv", "frames of 8192 x 16 pixels", OK, made(**raw, size=(8192, 16), seconds=0.5))
+    yield wild("one column.mkv", "frames of 16 x 8192 pixels", OK, made(**raw, size=(16, 8192), seconds=0.5))
+    yield wild("4k.mp4", "frames of 3840 x 2160 pixels", OK, made("mp4", size=(3840, 2160), seconds=0.3))
+    yield wild("900 megapixels.avi", "a header that announces frames of 30000 x 30000", NO_VIDEO, announcing(30_000))
+    yield wild("no pixels.avi", "a header that announces frames of 0 x 0", NO_VIDEO, announcing(0))
+    yield wild("bomb.mp4", "a PNG of 20000 x 20000 pixels in 50 kB", UNDECODABLE, png_bomb(20_000))
+    yield wild("odd size.mkv", "frames of 33 x 17 pixels", OK, made(**raw, size=(33, 17), pix_fmt="bgr0"))
+    yield wild("grey 16 bit.mkv", "16-bit grey frames", OK, made(**raw, pix_fmt="gray16le"))
+    yield wild("transparent.mov", "frames with an alpha channel", OK, made("mov", video="qtrle", pix_fmt="argb"))
+    for angle in (90, 180, -90):
+        yield wild(f"turned {angle}.mp4", f"a display matrix of {angle} degrees", OK, made("mp4", rotate=angle))
+    yield wild("uneven.mkv", "a variable frame rate", OK, made("matroska", stamps=[0, 1, 2, 3, 12, 18, 19]))
+    yield wild("stills.avi", "Motion JPEG", OK, made("avi", video="mjpeg", pix_fmt="yuvj420p", audio="mp3"))
+    yield wild("fast.mp4", "240 frames a second", OK, made("mp4", fps=240, seconds=0.5))
+    yield wild("surround.mkv", "5.1 sound", OK, made("matroska", layout="5.1"))
+    yield wild("telephone.avi", "sound at 8 kHz", OK, made("avi", audio="pcm_s16le", rate=8_000))
+    yield wild("ultrasound.mkv", "sound at 192 kHz", OK, made("matroska", audio="pcm_s16le", rate=192_000))
+    yield wild("floats.mov", "sound as floating-point numbers", OK, made("mov", audio="pcm_f32le"))
+    yield wild(
+        "a click.avi",
+        "16 samples of sound",
+        (OK, NO_AUDIO),
+        made("avi", audio="pcm_s16le", seconds=0.002, stamps=range(9)),
+    )
+    yield wild(
+        "late.ts",
+        "a clock that begins at 100 s",
+        OK,
+        made("mpegts", start=100, video="mpeg2video", audio="mp2", fps=25),
+    )
+    yield wild(
+        "early.mkv",
+        "a clock that begins before 0",
+        OK,
+        made("matroska", start=-1, options={"avoid_negative_ts": "disabled"}),
+    )
+    yield wild("trimmed.mp4", "an edit list that hides the first 1.3 s", OK, made("mp4", start=-1.3))
+    long = {"seconds": 600, "fps": 1, "size": (32, 32), "audio": "mp2", "rate": 16_000}
+    yield wild("10 minutes.avi", "10 minutes", OK, made("avi", **long))
+    yield wild("two of each.mkv", "two streams of video and two of sound", OK, two_of_each)
+    yield wild("growing.ts", "frames that change their size in the middle", OK, changing_size)
+    yield wild("pieces.mp4", "a fragmented MP4", OK, made("mp4", options={"movflags": "frag_keyframe+empty_moov"}))
+    yield wild("web.webm", "VP8 and Opus", OK, made("webm", video="libvpx", audio="libopus", rate=48_000))
+    yield wild("windows.wmv", "WMV2 and WMA", OK, made("asf", video="wmv2", audio="wmav2"))
+    yield wild("disc.mpg", "MPEG-2 in a program stream", OK, made("mpeg", video="mpeg2video", audio="mp2", fps=25))
+    yield wild("telephone.3gp", "H.263 without sound", NO_AUDIO, made("3gp", video="h263", audio=None, size=(176, 144)))
+
+
+def announcing(side):
+    """An AVI whose header says that its frames have so many pixels a side."""
+    old = (64).to_bytes(4, "little") + (48).to_bytes(4, "little")
+    data = clip("avi", video="ffv1", audio="pcm_s16le", rate=8_000)
+    return patched(data, old, 2 * side.to_bytes(4, "little"), 2)
+
+
+def png_bomb(side):
+    """A black picture that is small until it is decoded."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + side // 8) * side), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+# --- damaged and hostile
+
+
+def damaged():
+    avi, mp4, flv = "avi", "mp4", "flv"
+    yield wild("scratched.avi", "a tenth of it noise", OK, of(avi, partial(noisy, begin=0.6, end=0.7)))
+    yield wild(
+        "scratched.flv", "a hundredth of it noise", (OK, UNDECODABLE), of(flv, partial(noisy, begin=0.7, end=0.71))
+    )
+    yield wild("scratched.mp4", "a tenth of it noise", OK, of(mp4, partial(noisy, begin=0.5, end=0.6)))
+    yield wild("no index.avi", "an AVI without its index", OK, of(avi, lambda data: data[: data.rindex(b"idx1")]))
+    yield wild("many frames.avi", "a header that counts two thousand million frames", UNDECODABLE, counting(0x7FFFFFFF))
+    yield wild("many samples.mp4", "a table of 4 thousand million entries", UNDECODABLE, of(mp4, many_entries))
+    yield wild("endless.mp4", "an atom of 2^63 bytes", (OK, UNDECODABLE), of(mp4, endless_atom))
+    yield wild("deep.mp4", "20000 atoms inside each other", UNDECODABLE, b"\0\0\xff\xffmoov" * 20_000)
+    yield wild(
+        "unknown.avi", "a video codec that nobody knows", NO_VIDEO, of(avi, lambda data: data.replace(b"FMP4", b"QZQZ"))
+    )
+    yield wild("doubled.mp4", "a clip twice, one after the other", OK, of(mp4, lambda data: 2 * data))
+    yield wild(
+        "prefixed.mp4", "64 bytes of text before the clip", (OK, UNDECODABLE), of(mp4, lambda data: b"x" * 64 + data)
+    )
+
+
+def counting(frames):
+    def change(data):
+        at = data.index(b"avih") + 8 + 16
+        return data[:at] + frames.to_bytes(4, "little") + data[at + 4 :]
+
+    def both(data):
+        at = data.index(b"strh") + 8 + 32
+        return data[:at] + frames.to_bytes(4, "little") + data[at + 4 :]
+
+    return of("avi", lambda data: both(change(data)))
+
+
+def many_entries(data):
+    at = data.index(b"stsz") + 4 + 8
+    return data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
+
+
+def endless_atom(data):
+    at = data.index(b"mdat") - 4
+    return data[:at] + b"\0\0\0\1mdat\x7f" + b"\xff" * 7 + data[at + 8 :]
+
+
+# --- names
+
+
+def names():
+    for name, what in {
+        "späße 日本語 🙂.mp4": "a name in Unicode",
+        "  spaces  .mp4": "spaces around the name",
+        'it\'s "quoted".mp4': "quotes",
+        "two\nlines.mp4": "a line break",
+        "tab\tand\rreturn.mp4": "a tab and a carriage return",
+        "-y.mp4": "a leading dash",
+        "100%25.mp4": "a percent sign and two digits",
+        "%03d.mp4": "a pattern of numbered pictures",
+        "*?[a].mp4": "wildcards",
+        "$(touch harm).mp4": "a command",
+        "back\\slash.mp4": "a backslash",
+        "concat:a|b.mp4": "ffmpeg's protocol concat",
+        "file:x.mp4": "ffmpeg's protocol file",
+        "fd:0.mp4": "ffmpeg's protocol fd",
+        "=1+1,;.mp4": "a formula",
+        "<script>alert(1)</script".replace("/", "") + ".mp4": "HTML",
+        "x" * 240 + ".mp4": "a name of 244 bytes",
+        os.fsdecode(b"latin \xe9\xff.mp4"): "bytes that are no UTF-8",
+        " .mp4": "a name that is blank",
+        "\u202eneercs.mp4": "a name that is written backwards",
+    }.items():
+        yield wild(name, what, OK, of("avi"))
+
+
+# --- no files of their own
+
+
+def linked():
+    def outside(path):
+        elsewhere = path.parents[3] / "elsewhere"
+        elsewhere.mkdir(exist_ok=True)
+        (elsewhere / "outside.mp4").write_bytes(whole("mp4"))
+        path.symlink_to(elsewhere / "outside.mp4")
+
+    def forbidden(path):
+        path.write_bytes(whole("mp4"))
+        path.chmod(0)
+
+    may = OK if os.geteuid() == 0 else UNREADABLE  # nothing is forbidden to root
+    yield wild("linked.mp4", "a link to a clip outside of the corpus", OK, outside)
+    yield wild("dangling.mp4", "a link to nothing", UNREADABLE, lambda path: path.symlink_to("nothing.mp4"))
+    yield wild("circle.mp4", "a link to itself", UNREADABLE, lambda path: path.symlink_to(path.name))
+    yield wild(
+        "folder.mp4", "a link to a file below another file", UNREADABLE, lambda path: path.symlink_to("whole.mp4/x")
+    )
+    yield wild(
+        "device.mp4", "a link to /dev/zero, which never ends", UNREADABLE, lambda path: path.symlink_to("/dev/zero")
+    )
+    yield wild("pipe.mp4", "a pipe that nobody writes to", UNREADABLE, os.mkfifo)
+    yield wild("forbidden.mp4", "a file without permissions", may, forbidden)
+
+
+def real(shared):
+    """Cut and damaged copies of real clips."""
+    ravdess = sorted((shared / "data/ravdess_av").glob("*.mp4"))[0].read_bytes()
+    cremad = sorted((shared / "data/crema_d").glob("*.flv"))[0].read_bytes()
+    yield wild("real cut.mp4", "half of a clip of RAVDESS", UNDECODABLE, cut(ravdess, 0.5))
+    yield wild("real cut.flv", "half of a clip of CREMA-D", UNDECODABLE, cut(cremad, 0.5))
+    yield wild("real nearly whole.flv", "nine tenths of a clip of CREMA-D", OK, cut(cremad, 0.9))
+    yield wild("real scratched.mp4", "a clip of RAVDESS, a twentieth of it noise", OK, noisy(ravdess, 0.5, 0.55))
+    yield wild(
+        "real scratched.flv",
+        "a clip of CREMA-D, a thousandth of it noise",
+        (OK, UNDECODABLE),
+        noisy(cremad, 0.6, 0.601),
+    )
+
+
+def wild_files(shared=None):
+    """All of them; `shared` is the folder of real data."""
+    kinds = [cut_off(), pretenders(), misnamed(), odd(), damaged(), names(), linked(), real(shared) if shared else ()]
+    return [file for kind in kinds for file in kind]

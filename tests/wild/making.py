@@ -1,0 +1,153 @@
+"""Small video files of any shape, and ways to spoil them."""
+
+import struct
+import tempfile
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+
+SECONDS, FPS = 2, 10
+
+
+def picture(number, size, pix_fmt):
+    """Frame number so-and-so: a bar that moves over a gradient."""
+    width, height = size
+    image = np.empty((height, width, 3), np.uint8)
+    image[...] = (np.arange(width) * 255 // max(1, width - 1))[None, :, None]
+    image[:, number * width // 64 % width] = 255
+    return av.VideoFrame.from_ndarray(image, "bgr24").reformat(format=pix_fmt)
+
+
+def add_video(out, codec="mpeg4", *, size=(64, 48), pix_fmt="yuv420p", fps=FPS, rotate=0, options=None):
+    stream = out.add_stream(codec, rate=fps, options=options or {})
+    stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+    stream.thread_count = 1
+    stream.gop_size = 5
+    if rotate:
+        stream.set_display_rotation(rotate)
+    return stream
+
+
+def add_audio(out, codec="aac", *, rate=44_100, layout="mono"):
+    return out.add_stream(codec, rate=rate, layout=layout, bit_rate=64_000)
+
+
+def encode_video(out, stream, stamps, fps=FPS):
+    for number, stamp in enumerate(stamps):
+        frame = picture(number, (stream.width, stream.height), stream.pix_fmt)
+        frame.pts, frame.time_base = stamp, Fraction(1, fps)
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode())
+
+
+def encode_audio(out, stream, seconds, start=0.0, loudness=0.3):
+    context = stream.codec_context
+    rate, layout = context.sample_rate, context.layout.name
+    wave = (loudness * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+    fifo, resampler = av.AudioFifo(), av.AudioResampler(context.format.name, layout, rate)
+    for block in np.array_split(wave, max(1, len(wave) // 4096)) if len(wave) else []:
+        channels = np.ascontiguousarray(np.repeat(block[None], context.layout.nb_channels, 0))
+        frame = av.AudioFrame.from_ndarray(channels, "fltp", layout)
+        frame.sample_rate = rate
+        for piece in resampler.resample(frame):
+            piece.pts = None
+            fifo.write(piece)
+    position = round(start * rate)
+    while (frame := fifo.read(context.frame_size or 1024, partial=True)) is not None:
+        frame.pts, frame.time_base = position, Fraction(1, rate)
+        position += frame.samples
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode())
+
+
+def clip(container, *, video="mpeg4", audio="aac", seconds=SECONDS, fps=FPS, stamps=None, start=0, loudness=0.3,
+         rate=44_100, layout="mono", options=None, **shape):  # fmt: skip
+    """The bytes of a file; `video` or `audio` may be None. Frames' `stamps` are in ticks of 1 / fps."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip"
+        with av.open(str(path), "w", format=container, options=options or {}) as out:
+            pictures = add_video(out, video, fps=fps, **shape) if video else None
+            sound = add_audio(out, audio, rate=rate, layout=layout) if audio else None
+            if pictures is not None:
+                stamps = range(round(seconds * fps)) if stamps is None else stamps
+                encode_video(out, pictures, [stamp + round(start * fps) for stamp in stamps], fps)
+            if sound is not None:
+                encode_audio(out, sound, seconds, start, loudness)
+        return path.read_bytes()
+
+
+@cache
+def whole(container):
+    """A sound file of one of the usual containers."""
+    return clip(**{
+        "mp4": {"container": "mp4", "video": "libx264"},
+        "faststart mp4": {"container": "mp4", "video": "libx264", "options": {"movflags": "faststart"}},
+        "avi": {"container": "avi", "audio": "mp3"},
+        "flv": {"container": "flv", "video": "flv", "audio": "mp3"},
+        "mkv": {"container": "matroska", "video": "libx264"},
+    }[container])  # fmt: skip
+
+
+def cut(data, share):
+    """The first bytes: as many as a whole number says, or a share of all."""
+    return data[: share if isinstance(share, int) else int(share * len(data))]
+
+
+def patched(data, old, new, count=1):
+    """With bytes replaced, which have to be there."""
+    assert data.count(old) >= count, f"{old!r} is not in the file"
+    return data.replace(old, new, count)
+
+
+def noisy(data, begin, end, seed=0):
+    """With random bytes between two shares of the file."""
+    start, stop = int(begin * len(data)), int(end * len(data))
+    noise = np.random.default_rng(seed).integers(0, 256, stop - start, np.uint8).tobytes()
+    return data[:start] + noise + data[stop:]
+
+
+def shortened(path, container, seconds):
+    """The beginning of a real clip, its packets as they are, in a container of choice."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "clip"
+        with av.open(str(path)) as source, av.open(str(target), "w", format=container) as out:
+            kept = [*source.streams.video, *source.streams.audio]
+            streams = {stream.index: out.add_stream_from_template(stream) for stream in kept}
+            for packet in source.demux(kept):
+                if packet.dts is not None and packet.dts * packet.time_base < seconds:
+                    packet.stream = streams[packet.stream.index]
+                    out.mux(packet)
+        return target.read_bytes()
+
+
+def beginning_of_flv(data, share, seconds):
+    """The first part of an FLV, whose header then tells that length; CREMA-D's codec cannot be muxed anew."""
+    at = data.index(b"duration\0") + 9
+    return data[:at] + struct.pack(">d", seconds) + cut(data, share)[at + 8 :]
+
+
+def as_avi(path, seconds):
+    """The beginning of a real clip as AFEW has its clips: small frames as MPEG-4 and sound as MP3, in AVI."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "clip"
+        with av.open(str(path)) as source, av.open(str(target), "w", format="avi") as out:
+            pictures, sound = add_video(out, size=(320, 180), fps=30), add_audio(out, "mp3")
+            resampler = av.AudioResampler("s16p", "mono", 44_100, frame_size=1152)
+            shown = heard = 0
+            for frame in source.decode(video=0, audio=0):
+                if frame.time >= seconds:
+                    break
+                if isinstance(frame, av.VideoFrame):
+                    small = frame.reformat(320, 180, "yuv420p")
+                    small.pts, small.time_base, shown = shown, Fraction(1, 30), shown + 1
+                    out.mux(pictures.encode(small))
+                    continue
+                for piece in resampler.resample(frame):
+                    piece.pts, piece.time_base, heard = heard, Fraction(1, 44_100), heard + piece.samples
+                    out.mux(sound.encode(piece))
+            for stream in (pictures, sound):
+                out.mux(stream.encode())
+        return target.read_bytes()
