@@ -23,17 +23,17 @@ def write_corpus(root, files):
     return written
 
 
-def scan(root, work):
+def scan(root, work, kind="folder"):
     """The clip table, as the stage corpus writes it and the stage decode reads it."""
-    options = corpora.options_class("folder").model_validate({"clip_id": "path"})
-    table = content_digests(root, corpora.scan("folder", root, options), work / "cache/digests.csv")
+    options = corpora.options_class(kind).model_validate({"clip_id": "path"} if kind == "folder" else {})
+    table = content_digests(root, corpora.scan(kind, root, options), work / "cache/digests.csv")
     corpus.run({"shards": 1}, table, work / "cache/clips.csv", [work / "cache/shards/00.csv"])
     return tables.read(work / "cache/shards/00.csv")
 
 
-def decoded(root, work):
+def decoded(root, work, kind="folder"):
     """Path of a clip -> its row of the stage decode."""
-    table = scan(root, work)
+    table = scan(root, work, kind)
     media = work / "cache/media/00.h5"
     decode.run(RECIPE, root, work / "cache/shards/00.csv", media, work / "cache/media/00.status.h5")
     with Reader(media) as reader:

@@ -1,5 +1,6 @@
 """Every wild file gets a row with the right status, in bounded memory, and nothing is written elsewhere."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
+from emopipe.corpora.ids import safe_id
+from emopipe.errors import CorpusError
 from emopipe.stages import decode
 from tests.wild.__main__ import markdown
 from tests.wild.corpus import decoded, listing, scan, write_corpus
 from tests.wild.files import OK, UNREADABLE, wild_files
+from tests.wild.making import whole
 
 MOST_MEMORY_KB = 400_000
 """Above what the process needs for frames of 3840 x 2160 pixels; whole clips of them would need more."""
@@ -126,3 +130,36 @@ def test_they_can_be_shown_as_a_table(run):
     assert len(lines) == 2 + len(run.files) and len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert '| it\'s "quoted".mp4 | quotes | ok | 3 | 2.0 |  |' in lines
     assert any(line.startswith("| two\\nlines.mp4 | a line break | ok |") for line in lines)
+
+
+def test_ids_that_lead_elsewhere_lead_nowhere(tmp_path):
+    ids = ["../../x", "/etc/passwd", "..", "two\nlines", "-", "..%2F..%2Fx", "é" * 200]
+    root, work = tmp_path / "corpus", tmp_path / "work"
+    root.mkdir()
+    with (root / "clips.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["clip", "path", "label", "split"])
+        for number, clip in enumerate(ids):
+            (root / f"{number}.avi").write_bytes(whole("avi"))
+            table.writerow([clip, f"{number}.avi", "Happy", "train"])
+    rows = decoded(root, work, "table")
+    assert [rows[f"{number}.avi"].status for number in range(len(ids))] == [OK] * len(ids)
+    assert [rows[f"{number}.avi"].clip for number in range(len(ids))] == [
+        "..%2F..%2Fx",
+        "%2Fetc%2Fpasswd",
+        "%2E%2E",
+        "two%0Alines",
+        "-",
+        "..%252F..%252Fx",
+        safe_id("é" * 200),
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "work"]
+
+
+@pytest.mark.parametrize("path", ["../outside.avi", "/etc/passwd"])
+def test_rows_that_lead_out_of_the_corpus_are_refused(tmp_path, path):
+    (tmp_path / "outside.avi").write_bytes(whole("avi"))
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/clips.csv").write_text(f"path,label,split\n{path},Happy,train\n")
+    with pytest.raises(CorpusError, match="is not below the corpus folder"):
+        scan(tmp_path / "corpus", tmp_path / "work", "table")

@@ -1,0 +1,96 @@
+"""A whole run on the wild corpus: every file is in the ledger at every stage, and nothing is written elsewhere."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.wild.corpus import listing, write_corpus
+from tests.wild.files import wild_files
+from tests.workflow.conftest import Workflow, copy_of_the_code, write_config
+
+STAGES = ("decode", "faces", "features/face", "features/voice")
+OTHERS_CACHES = (".cache/snakemake", ".cache/matplotlib", ".config/matplotlib")
+"""What the programs used here keep in a home folder."""
+
+CONFIG = {
+    "run": "wild",
+    "corpus": {"name": "wild", "kind": "folder", "options": {"clip_id": "path"}},
+    "shards": 1,
+    "threads": 2,
+    "decode": {"few": {"policy": "count", "count": 2, "clip_seconds": 60, "clip_memory_mb": 1024}},
+    "faces": {"main": {"detector": "mtcnn"}},
+    "backbones": {
+        "face": {"kind": "expression", "weights": "expression"},
+        "voice": {"kind": "speech", "weights": "speech_logmel"},
+    },
+    "models": {"fused_two": {"streams": ["face", "voice"], "epochs": 2, "seeds": [0]}},
+}
+
+
+class Run:
+    """The run, its ledger, and what came to be where."""
+
+    def __init__(self, folder):
+        self.work, self.home, self.temporary = (folder / name for name in ("work", "home", "tmp"))
+        for each in (self.work, self.home, self.temporary, folder / "code"):
+            each.mkdir()
+        shared = os.environ.get("EMOPIPE_SHARED")
+        self.files = write_corpus(folder / "corpus", wild_files(Path(shared) if shared else None))
+        config = write_config(folder / "wild.yaml", {**CONFIG, "corpus_root": str(folder / "corpus")})
+        workflow = Workflow(copy_of_the_code(folder / "code"), self.work)
+        code = {path for path in listing(folder / "code") if "__pycache__" not in path}
+        before = listing(folder / "corpus", folder / "elsewhere") | code | {config}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(self.home))
+            patch.setenv("TMPDIR", str(self.temporary))
+            self.output = workflow.snakemake("--configfile", config)
+        after = {path for path in listing(folder) if "__pycache__" not in path}
+        self.new, self.gone = after - before, before - after
+        table = pd.read_csv(self.work / "cache/wild/clips.csv", dtype=str, keep_default_na=False,
+                            encoding_errors="surrogateescape")  # fmt: skip
+        self.clips = dict(zip(table["path"], table["clip"], strict=True))
+        ledger = pd.read_csv(self.work / "results/wild/ledger.csv", dtype=str, keep_default_na=False)
+        self.fates = ledger.pivot(index="clip", columns="stage", values="status")
+        self.reasons = ledger.pivot(index="clip", columns="stage", values="reason")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return Run(tmp_path_factory.mktemp("wild_run"))
+
+
+def test_every_file_is_in_the_ledger_at_every_stage(run):
+    assert set(run.clips) == set(run.files)
+    assert set(run.fates.index) == set(run.clips.values()) and set(run.fates.columns) == set(STAGES)
+    assert run.fates.notna().all(axis=None) and not (run.fates == "missing").any(axis=None)
+
+
+def test_each_has_the_right_status_from_beginning_to_end(run):
+    face = {"ok": {"ok", "no_face"}, "no_audio": {"ok", "no_face"}}
+    voice = {"ok": {"ok"}, "no_video": {"ok"}}
+    for path, file in run.files.items():
+        fates = run.fates.loc[run.clips[path]]
+        assert fates["decode"] in file.status, path
+        assert fates["faces"] in face.get(fates["decode"], {fates["decode"]}), path
+        assert fates["features/face"] == fates["faces"], path
+        assert fates["features/voice"] in voice.get(fates["decode"], {fates["decode"]}), path
+        assert all(run.reasons.loc[run.clips[path]][fates != "ok"]), path
+
+
+def test_all_are_predicted(run):
+    predictions = pd.read_csv(run.work / "results/wild/predictions/ensemble.csv", dtype=str, keep_default_na=False)
+    assert set(predictions["clip"]) == {clip for path, clip in run.clips.items() if path.startswith("val/")}
+
+
+def test_nothing_is_written_but_cache_and_results(run):
+    ours = [run.work / name for name in ("cache", "results", ".snakemake")]
+    theirs = [run.home / name for name in OTHERS_CACHES]
+    stray = [path for path in run.new if not any(Path(path).is_relative_to(folder) for folder in (*ours, *theirs))]
+    assert not stray and not run.gone
+    assert any(Path(path).is_relative_to(run.work / "cache") for path in run.new)
+
+
+def test_nothing_came_to_an_unclean_end(run):
+    assert "Traceback" not in run.output
