@@ -11,8 +11,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("fuzz", max_examples=3000)  # for --hypothesis-profile=fuzz, see tests/wild/test_fuzz.py
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def read_clip(path: Path, options: DecodeOptions) -> Media:
     """
     with files.opened(path) as file:
         media = _read(file, options)
-        if media.reason:
+        if media.status == "undecodable" or "damaged" in media.reason:
             files.refuse_failing_disk(file, path)
     return media
 

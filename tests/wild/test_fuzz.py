@@ -17,7 +17,6 @@ from emopipe.decoding.reader import ClipReader
 from emopipe.media import DecodeOptions
 from tests.wild.making import as_avi, beginning_of_flv, shortened, whole
 
-settings.register_profile("fuzz", max_examples=3000)
 EXAMPLES = settings.default.max_examples if settings.get_current_profile_name() == "fuzz" else 60
 SECONDS = 20
 

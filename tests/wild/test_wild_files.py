@@ -11,7 +11,7 @@ import pytest
 from emopipe.corpora.ids import safe_id
 from emopipe.errors import CorpusError
 from emopipe.stages import decode
-from tests.wild.__main__ import markdown
+from tests.wild import __main__ as table
 from tests.wild.corpus import decoded, listing, scan, write_corpus
 from tests.wild.files import OK, UNREADABLE, wild_files
 from tests.wild.making import whole
@@ -126,10 +126,17 @@ def test_the_digests_of_the_readable_are_remembered(run):
 
 
 def test_they_can_be_shown_as_a_table(run):
-    lines = markdown(run.files, run.rows).splitlines()
+    lines = table.markdown(run.files, run.rows).splitlines()
     assert len(lines) == 2 + len(run.files) and len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert '| it\'s "quoted".mp4 | quotes | ok | 3 | 2.0 |  |' in lines
     assert any(line.startswith("| two\\nlines.mp4 | a line break | ok |") for line in lines)
+
+
+def test_the_command_prints_the_table(monkeypatch, capsys):
+    monkeypatch.setattr(table, "wild_files", lambda shared: wild_files(shared)[-30:-28])
+    table.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[1] == "|---|---|---|---|---|---|"
 
 
 def test_ids_that_lead_elsewhere_lead_nowhere(tmp_path):
@@ -137,11 +144,11 @@ def test_ids_that_lead_elsewhere_lead_nowhere(tmp_path):
     root, work = tmp_path / "corpus", tmp_path / "work"
     root.mkdir()
     with (root / "clips.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["clip", "path", "label", "split"])
+        rows = csv.writer(file)
+        rows.writerow(["clip", "path", "label", "split"])
         for number, clip in enumerate(ids):
             (root / f"{number}.avi").write_bytes(whole("avi"))
-            table.writerow([clip, f"{number}.avi", "Happy", "train"])
+            rows.writerow([clip, f"{number}.avi", "Happy", "train"])
     rows = decoded(root, work, "table")
     assert [rows[f"{number}.avi"].status for number in range(len(ids))] == [OK] * len(ids)
     assert [rows[f"{number}.avi"].clip for number in range(len(ids))] == [
