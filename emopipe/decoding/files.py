@@ -62,6 +62,17 @@ def container(file: int, **options: str) -> InputContainer:
     return av.open("fd:", options={**options, **confined}, metadata_errors="replace")
 
 
+@contextlib.contextmanager
+def until_damage() -> Iterator[None]:
+    """Where ffmpeg fails, it is the end of what can be read; for want of memory it is no end but an error."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        pass
+
+
 def start(opened: InputContainer) -> float:
     """When the container's clock begins, in seconds: the origin of all times."""
     return (opened.start_time or 0) / av.time_base

@@ -72,15 +72,11 @@ def _cut_short(file: int) -> str:
         return ""
     with files.container(file) as container:
         length, end = (container.duration or 0) / av.time_base, 0.0
-        try:
+        with files.until_damage():
             for packet in container.demux():
                 stamp = _stamp(packet)
                 if stamp is not None:
                     end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base) - files.start(container))
-        except MemoryError:
-            raise
-        except av.FFmpegError:
-            pass
     is_short = end < TRUNCATED_BELOW * length
     return f"truncated: it ends at {end:.1f} s of the {length:.1f} s that the header tells" if is_short else ""
 
@@ -93,16 +89,12 @@ def _packet_times(container: InputContainer, stream: av.VideoStream) -> tuple[np
     """
     times, packets = array("d"), 0
     rate = float(stream.average_rate or stream.guessed_rate or 25)
-    try:
+    with files.until_damage():
         for packet in container.demux(stream):
             packets += packet.size > 0 or packet.dts is not None  # the demuxer's last packet is neither
             if packet.size and not packet.is_discard:  # what an edit list hides may have to be decoded, but not shown
                 stamp = _stamp(packet)
                 times.append(len(times) / rate if stamp is None else float(stamp * packet.time_base))
-    except MemoryError:
-        raise
-    except av.FFmpegError:
-        pass
     return np.sort(np.array(times)), packets
 
 
