@@ -29,6 +29,11 @@ CONFIG = {
 }
 
 
+def _is_wanted(file):
+    """Of those cut off, which tests/wild decodes at every point, one a container."""
+    return not file.name.startswith("cut ") or " 0.5." in file.name
+
+
 class Run:
     """The run, its ledger, and what came to be where."""
 
@@ -37,7 +42,8 @@ class Run:
         for each in (self.work, self.home, self.temporary, folder / "code"):
             each.mkdir()
         shared = os.environ.get("EMOPIPE_SHARED")
-        self.files = write_corpus(folder / "corpus", wild_files(Path(shared) if shared else None))
+        files = [file for file in wild_files(Path(shared) if shared else None) if _is_wanted(file)]
+        self.files = write_corpus(folder / "corpus", files)
         config = write_config(folder / "wild.yaml", {**CONFIG, "corpus_root": str(folder / "corpus")})
         workflow = Workflow(copy_of_the_code(folder / "code"), self.work)
         code = {path for path in listing(folder / "code") if "__pycache__" not in path}
