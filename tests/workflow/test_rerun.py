@@ -63,7 +63,7 @@ def test_nothing_changed(finished):
 
 def test_comments_and_docstrings(finished):
     edits = [
-        ("emopipe/media.py", "# The file: prefix keeps", "# The prefix file: keeps"),
+        ("emopipe/decoding/video.py", "# frames may grow in the middle", "# they may grow"),
         ("emopipe/faces/alignment.py", '"""From a face', '"""Out of a face'),
         ("emopipe/backbones/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
         ("emopipe/fusion/attention.py", '"""The mean of the vectors that are there."""', '"""Mean."""'),
@@ -155,8 +155,12 @@ def test_the_frame_sampling(finished):
         *ANSWER,
     )
     assert planned(finished, change) == everything
-    with edited(finished.code / "emopipe/media.py", "TRUNCATED_BELOW = 0.75", "TRUNCATED_BELOW = 0.7"):
-        assert planned(finished) == everything
+    for file, old, new in (
+        ("video.py", "TRUNCATED_BELOW = 0.75", "TRUNCATED_BELOW = 0.7"),
+        ("worker.py", "(0, 0)", "(1, 1)"),
+    ):
+        with edited(finished.code / "emopipe/decoding" / file, old, new):
+            assert planned(finished) == everything
 
 
 def test_the_fusions_learning_rate(finished):
