@@ -8,7 +8,7 @@ from emopipe import corpora, tables
 from emopipe.config import Config
 from emopipe.corpora import demo
 from emopipe.corpora.digests import UNREADABLE, content_digests
-from emopipe.errors import CacheError, CorpusError
+from emopipe.errors import CorpusError
 from emopipe.progress import Progress
 
 LEAST_IN_COMMON = 0.1
@@ -62,20 +62,14 @@ class _Reading:
         self._progress.advance()
 
 
-def recorded(config: Config) -> pd.DataFrame:
-    """The clip table as the corpus stage wrote it.
+def recorded(config: Config) -> pd.DataFrame | None:
+    """The clip table as the corpus stage wrote it; None where it has not run.
 
-    For a job on a cluster's node, whose Snakemake plans anew: the run that sent it has scanned the corpus, and a scan
-    by every job would make as many scans as there are jobs.
-
-    Raises:
-        CacheError: The corpus stage has not run.
+    For jobs on a cluster's nodes, where Snakemake plans anew. The run that sent them has scanned the corpus; a scan by
+    each of them would be one a job.
     """
     path = clip_table(config)
-    try:
-        return tables.read(path)
-    except (OSError, ValueError) as error:
-        raise CacheError(f"{path} cannot be read ({error}): run the stage corpus first.") from error
+    return tables.read(path) if path.is_file() else None
 
 
 def _refuse_another(config: Config, table: pd.DataFrame) -> None:

@@ -27,9 +27,9 @@ def read_config():
 
 
 def read_clips():
-    """The corpus as it is now; for a job on a cluster's node, as it was when the run that sent the job looked."""
-    sent = {job.rulename for job in workflow.dag_settings.target_jobs} if workflow.remote_exec else set()
-    return scanning.recorded(CONFIG) if sent and "corpus" not in sent else scanning.scan(CONFIG)
+    """The corpus as it is now; in a job on a cluster's node, as the run that sent the job has recorded it."""
+    found = scanning.recorded(CONFIG) if workflow.remote_exec else None
+    return scanning.scan(CONFIG) if found is None else found
 
 
 log_to(None)

@@ -323,13 +323,14 @@ def test_a_cache_keeps_its_number_of_shards(finished, corpus):
 def test_a_job_sent_to_a_node_looks_at_the_clip_table_not_at_the_corpus(finished):
     """As executors of clusters call Snakemake on the node; there the corpus need not be scanned by every job."""
     config = small_config(finished.work) | {"corpus_root": str(finished.work / "not mounted here")}
-    path = write_config(finished.work / "changed.yaml", config)
 
     def sent(job):
+        path = write_config(finished.work / "changed.yaml", config)
         arguments = ["--mode", "remote", "--target-jobs", job, "--dry-run", "--configfile", path]
         return finished.snakemake(*arguments, check=False)
 
     assert "rule merge:" in sent("merge:backbone=given")
+    config["corpus"]["name"] = "new"
     assert "not mounted here does not exist" in sent("corpus:")
 
 
