@@ -66,10 +66,10 @@ class Plan:
         """Digest of all clips and their content, as a merged file holds them."""
         return _content(self.table)
 
-    def shard_files(self, shard: str, root: Path) -> dict[str, Path]:
-        """The files of the clips in one part of the corpus at `root`."""
+    def shard_paths(self, shard: str) -> dict[str, str]:
+        """The paths, in the corpus' folder, of the clips in one part."""
         table = self.shard_table(shard)
-        return {clip: root / path for clip, path in zip(table["clip"], table["path"], strict=True)}
+        return dict(zip(table["clip"], table["path"], strict=True))
 
     @cached_property
     def _by_shard(self) -> dict[str, pd.DataFrame]:

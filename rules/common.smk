@@ -96,7 +96,7 @@ def decode_is_current(wildcards):
 
 def decode_attempt(wildcards):
     fates = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")
-    return attempts.attempt(fates, PLAN.shard_files(wildcards.shard, scanning.clips_root(CONFIG)))
+    return attempts.attempt(fates, scanning.clips_root(CONFIG), PLAN.shard_paths(wildcards.shard))
 
 
 def source_of(backbone):

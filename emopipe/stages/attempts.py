@@ -11,20 +11,21 @@ from emopipe.errors import CacheError
 from emopipe.store import UNREADABLE, Reader
 
 
-def attempt(fates: Path, files: Mapping[str, Path]) -> int:
+def attempt(fates: Path, root: Path, paths: Mapping[str, str]) -> int:
     """The attempt that a shard's decoding is at.
 
     Args:
         fates: The shard's file of statuses, which may not be there yet.
-        files: Clip -> its file.
+        root: The corpus' folder.
+        paths: Clip -> its file's path below `root`.
     """
     try:
         with Reader(fates) as reader:
             made = int(reader.attributes.get("attempt", 0))
-            lost = [clip for clip in reader.clips if reader.status[clip] == UNREADABLE and clip in files]
+            lost = [clip for clip in reader.clips if reader.status[clip] == UNREADABLE and clip in paths]
     except CacheError:
         return 0
-    return made + any(_readable(files[clip]) for clip in lost)
+    return made + any(_readable(root / paths[clip]) for clip in lost)
 
 
 def _readable(path: Path) -> bool:

@@ -79,20 +79,19 @@ def decoded(folder, **keys):
         return media.status
 
 
-def files(folder):
-    return {name: folder / f"{name}.avi" for name in ("a", "b")}
+PATHS = {"a": "a.avi", "b": "b.avi"}
 
 
 def test_a_clip_that_cannot_be_read_is_tried_again_once_it_can_be(shard):
     (shard / "b.avi").rename(shard / "hidden")
     fates = shard / "00.status.h5"
-    assert attempt(fates, files(shard)) == 0
+    assert attempt(fates, shard, PATHS) == 0
     assert decoded(shard) == {"a": OK, "b": UNREADABLE}
-    assert attempt(fates, files(shard)) == 0  # it is still away: nothing is worth a try
+    assert attempt(fates, shard, PATHS) == 0  # it is still away: nothing is worth a try
     (shard / "hidden").rename(shard / "b.avi")
-    assert attempt(fates, files(shard)) == 1
+    assert attempt(fates, shard, PATHS) == 1
     assert decoded(shard, attempt=1) == {"a": OK, "b": OK}
-    assert attempt(fates, files(shard)) == 1  # as the job was told: it is not run again
+    assert attempt(fates, shard, PATHS) == 1  # as the job was told: it is not run again
 
 
 def test_stop_keeps_what_was_decoded(shard):
