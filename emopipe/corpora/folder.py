@@ -47,15 +47,14 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         CorpusError: no media, folders that mix splits and classes, an unknown class, a clip outside of a
             class folder, a stem without a subject, or a repeated id.
     """
-    files = media_files(root, VIDEO | AUDIO)
-    if not files:
+    inner = [file.relative_to(root) for file in media_files(root, VIDEO | AUDIO)]
+    if not inner:
         raise CorpusError(
             f"No video or audio files were found in {root}, where <class>/<file> or <split>/<class>/<file> "
             "was expected: check corpus_root."
         )
-    inner = [file.relative_to(root) for file in files]
     shared = _shared([file.parts[:-1] for file in inner])
-    has_splits = _has_splits(root, [Path(*file.parts[shared:]) for file in inner])
+    has_splits = _has_splits(root, {file.parts[shared] for file in inner if len(file.parts) > shared + 1})
     table = from_rows(_row(file, has_splits, options.clip_id, shared) for file in inner)
     _refuse_classless(table, root, has_splits)
     refuse_duplicates(table, remedy="set clip_id: path in the corpus options")
@@ -64,10 +63,9 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     return _split(with_labels(table, options.others), options)
 
 
-def _has_splits(root: Path, files: list[Path]) -> bool:
-    tops = sorted({file.parts[0] for file in files if len(file.parts) > 1})
-    of_splits = [top for top in tops if splits.split_of(top)]
-    others = [top for top in tops if not splits.split_of(top)]
+def _has_splits(root: Path, tops: set[str]) -> bool:
+    of_splits = [top for top in sorted(tops) if splits.split_of(top)]
+    others = [top for top in sorted(tops) if not splits.split_of(top)]
     if of_splits and others:
         raise CorpusError(
             f"The corpus folder {root} holds splits ({named(of_splits)}) beside other folders with media "
