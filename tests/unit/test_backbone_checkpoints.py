@@ -17,6 +17,7 @@ from emopipe.backbones.base import FaceInput
 from emopipe.backbones.extractor import Extractor
 from emopipe.errors import ConfigError, WeightsError
 from emopipe.labels import CLASSES
+from emopipe.provenance import digest
 from emopipe.stages import decode, pretrain
 from emopipe.store import Row, Writer
 
@@ -508,6 +509,7 @@ def test_pretraining_starts_from_published_weights(tmp_path):
     table.to_csv(tmp_path / "clips.csv", index=False)
     training = {"folds": 2, "epochs": 1, "batch": 4, "seconds": 0.7, "lr": 1e-12}
     recipe = {"stage": "pretrain", "kind": "audio_alexnet", "options": NARROW, "pretrain": training}
+    recipe["source"] = digest({})
     files = [tmp_path / "clips.csv", [tmp_path / "0.h5"], tmp_path / "w.safetensors", tmp_path / "h.csv"]
     pretrain.run(recipe, *files, start=str(tmp_path / "alexnet.pth"), device="cpu", threads=1)
     found = learned.load(tmp_path / "w.safetensors")

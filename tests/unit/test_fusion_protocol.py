@@ -1,6 +1,5 @@
 """Who learns from which clips, in which folds; candidates chosen out of fold; the fusion stage's files."""
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +13,7 @@ from emopipe.fusion.batches import Data
 from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
 from emopipe.fusion.protocol import KFOLD, roles, stopping
 from emopipe.labels import CLASSES
+from emopipe.provenance import digest
 from emopipe.stages import fusion
 from emopipe.store import Field, Row, Writer
 
@@ -86,13 +86,16 @@ def data_of(table, signal=4.0, seed=0):
     return x, targets, np.arange(len(table)) % 7 != 0
 
 
-def stream_file(path, table, seed=0):
+def stream_file(path, table, seed=0, broken=None):
+    """Two vectors a clip; one number of the clip `broken` is not finite."""
     x, _, present = data_of(table, seed=seed)
     fields = {"x": Field("f4", (4,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
     with Writer(path, fields, stage="merge", recipe={}) as writer:
         for number, clip in enumerate(table["clip"]):
+            vectors = x[[number, number]]
+            vectors[0, 1] = np.nan if number == broken else vectors[0, 1]
             arrays = {
-                "x": x[[number, number]],
+                "x": vectors,
                 "time": np.zeros(2),
                 "mask": np.ones(2, bool),
                 "fold": np.array([0], "i4"),
@@ -109,6 +112,7 @@ def run(folder, table, options, protocol, seed=0):
     tables.write(table.astype(str), folder / "clips.csv")
     outputs = {name: folder / f"{name}.{'safetensors' if name == 'model' else 'csv'}" for name in OUTPUTS}
     recipe = {"options": options.model_dump(), "streams": {"net": "face"}, "protocol": protocol.model_dump()}
+    recipe["features"] = {"net": digest({})}
     features = {"net": stream_file(folder / "net.h5", table, seed)}
     fusion.run(recipe, folder / "clips.csv", features, outputs, device="cpu", threads=1)
     return {name: predictions.read(outputs[name]) for name in ("predictions", "oof")} | {
@@ -181,6 +185,7 @@ def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
     outputs = {name: tmp_path / f"{name}.{'safetensors' if name == 'model' else 'csv'}" for name in OUTPUTS}
     options = FusionOptions(fusion="fbp", **FAST)
     recipe = {"options": options.model_dump(), "streams": {"net": "face", "voice": "audio"}, "protocol": {"folds": 3}}
+    recipe["features"] = dict.fromkeys(("net", "voice"), digest({}))
     features = {"net": stream_file(tmp_path / "net.h5", table), "voice": tmp_path / "voice.h5"}
     fusion.run(recipe, tmp_path / "clips.csv", features, outputs, device="cpu", threads=1)
     note = pd.read_csv(outputs["candidates"])["note"][0]
@@ -193,9 +198,7 @@ def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
 
 def test_vectors_that_are_not_finite_are_left_out(tmp_path, caplog):
     table = corpus()
-    path = stream_file(tmp_path / "net.h5", table)
-    with h5py.File(path, "r+") as file:
-        file["fields/x/data"][2, 1] = np.nan
+    path = stream_file(tmp_path / "net.h5", table, broken=2)
     features = load(path, list(table["clip"]))
     assert torch.isfinite(features.x).all() and features.length.tolist()[:3] == [0, 2, 1]
     assert "1 of 86 vectors hold numbers that are not finite" in caplog.text
