@@ -81,21 +81,24 @@ class Writer:
         self._rows: list[tuple[str, str, str, str]] = []
         self._offsets: dict[str, list[int]] = {name: [0] for name in fields}
         self._sums: dict[str, list[bytes]] = {name: [] for name in fields}
+        self._gathered: dict[str, list[np.ndarray]] = {name: [] for name in fields}
         self._replacing = replacing(path)
 
     def __enter__(self) -> Self:
         self._file = h5py.File(self._replacing.__enter__(), "w", libver="latest")
         self._file.create_group("fields")
-        for name, field in self._fields.items():
-            row_bytes = max(1, np.dtype(field.dtype).itemsize * int(np.prod(field.row, dtype=np.int64)))
-            self._file.create_dataset(
-                f"fields/{name}/data",
-                shape=(0, *field.row),
-                maxshape=(None, *field.row),
-                chunks=(max(1, CHUNK_BYTES // row_bytes), *field.row),
-                dtype=field.dtype,
-            )
+        self._data = {name: self._dataset(name, field) for name, field in self._fields.items()}
         return self
+
+    def _dataset(self, name: str, field: Field) -> h5py.Dataset:
+        row_bytes = max(1, np.dtype(field.dtype).itemsize * int(np.prod(field.row, dtype=np.int64)))
+        return self._file.create_dataset(
+            f"fields/{name}/data",
+            shape=(0, *field.row),
+            maxshape=(None, *field.row),
+            chunks=(max(1, CHUNK_BYTES // row_bytes), *field.row),
+            dtype=field.dtype,
+        )
 
     def add(self, row: Row) -> None:
         """Append one clip. A field that the clip has nothing for gets no rows."""
@@ -107,12 +110,18 @@ class Writer:
             array = np.ascontiguousarray(row.arrays.get(name, np.empty((0, *field.row))), field.dtype)
             if array.shape[1:] != field.row:
                 raise ValueError(f"clip {row.clip}: {name} has rows of {array.shape[1:]}, expected {field.row}")
-            start = self._offsets[name][-1]
-            data = self._file[f"fields/{name}/data"]
-            data.resize(start + len(array), axis=0)
-            data[start:] = array
-            self._offsets[name].append(start + len(array))
+            self._offsets[name].append(self._offsets[name][-1] + len(array))
             self._sums[name].append(_sum(array))
+            self._gathered[name].append(array)
+            if self._offsets[name][-1] - len(self._data[name]) >= self._data[name].chunks[0]:
+                self._write(name)
+
+    def _write(self, name: str) -> None:
+        """Append what is gathered of a field: a chunk at a time, as a small write costs as much as a large one."""
+        data, start = self._data[name], len(self._data[name])
+        data.resize(self._offsets[name][-1], axis=0)
+        data[start:] = np.concatenate(self._gathered[name])
+        self._gathered[name] = []
 
     def note(self, **attributes: str | int | float) -> None:
         """Write down something more of what made the file, such as the device."""
@@ -134,6 +143,8 @@ class Writer:
         offsets = {name: np.asarray(ends, np.int64) for name, ends in self._offsets.items()}
         sums = {name: _as_array(digests) for name, digests in self._sums.items()}
         for name in self._fields:
+            if self._gathered[name]:
+                self._write(name)
             self._file.create_dataset(f"fields/{name}/offsets", data=offsets[name])
             self._file.create_dataset(f"fields/{name}/sums", data=sums[name])
         columns = list(zip(*self._rows, strict=True)) if self._rows else [(), (), (), ()]
@@ -167,6 +178,7 @@ class Reader:
         with _told_of(path):
             columns = [self._column(name) for name in ("id", "digest", "status", "reason")]
             groups = self._file["fields"].items()
+            self._data = {name: group["data"] for name, group in groups}
             self._offsets = {name: group["offsets"][:] for name, group in groups}
             self._sums = {name: group["sums"][:] for name, group in groups}
         if self.attributes.get("index_digest") != _index_digest(columns, self._offsets, self._sums):
@@ -200,15 +212,14 @@ class Reader:
     @property
     def fields(self) -> dict[str, Field]:
         """The fields and their rows' shapes."""
-        datasets = {name: group["data"] for name, group in self._file["fields"].items()}
-        return {name: Field(data.dtype.str, data.shape[1:]) for name, data in datasets.items()}
+        return {name: Field(data.dtype.str, data.shape[1:]) for name, data in self._data.items()}
 
     def field(self, clip: str, name: str) -> np.ndarray:
         """One clip's rows of one field."""
         number = self._number[clip]
         start, stop = self._offsets[name][number : number + 2]
         with _told_of(self.path):
-            array = self._file[f"fields/{name}/data"][start:stop]
+            array = self._data[name][start:stop]
         self._verify(clip, name, number, array)
         return array
 
@@ -224,7 +235,7 @@ class Reader:
         """A field whole: data (sum of n_i, ...) and offsets (clips + 1,)."""
         offsets = self._offsets[name]
         with _told_of(self.path):
-            data = self._file[f"fields/{name}/data"][:]
+            data = self._data[name][:]
         for clip, number in self._number.items():
             self._verify(clip, name, number, data[offsets[number] : offsets[number + 1]])
         return data, offsets
