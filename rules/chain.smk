@@ -15,7 +15,8 @@ rule chain:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(8000),
+        runtime=minutes(720),
     params:
         recipe=lambda w: PLAN.chain(w.backbone, int(w.step)),
         events=lambda w: f"{CACHE}/logs/chain/{w.backbone}.{w.step}",

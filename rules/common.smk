@@ -1,4 +1,5 @@
 # The checked config, the scanned corpus, the recipes and the places of files, for all the stages.
+import math
 import re
 from pathlib import Path
 
@@ -122,3 +123,27 @@ def pretrained_weights(wildcards):
     if CONFIG.backbones[plain(wildcards.backbone)].pretrain:
         return f"{CACHE}/weights/{plain(wildcards.backbone)}.safetensors"
     return []
+
+
+def clips_of(wildcards):
+    """How many clips a job works on: its shard's, or all of the corpus."""
+    return len(PLAN.shard_table(wildcards.shard) if "shard" in wildcards.keys() else PLAN.table)
+
+
+# Resources on clusters. The figures are several times what runs on two cores were measured to need; where they fall
+# short, each further attempt gets as much again. On one machine they limit nothing.
+
+
+def memory(base, *, per_clip=0, per_input=0):
+    """Megabytes: a base, and so many for each clip and for each megabyte of input."""
+
+    def megabytes(wildcards, input, attempt):
+        held = per_input * input.size_mb if per_input else 0  # only here, since inputs may not be there yet
+        return attempt * math.ceil(base + per_clip * clips_of(wildcards) + held)
+
+    return megabytes
+
+
+def minutes(base, *, per_clip=0):
+    """Minutes: a base, and so many seconds for each clip."""
+    return lambda wildcards, attempt: attempt * math.ceil(base + per_clip * clips_of(wildcards) / 60)

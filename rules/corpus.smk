@@ -9,6 +9,9 @@ rule corpus:
     conda:
         "../environment.yml"
     threads: CONFIG.threads
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_clip=1),
     params:
         recipe=lambda w: PLAN.corpus(),
     script:

@@ -11,7 +11,8 @@ rule decode:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        runtime=minutes(30, per_clip=5),
     params:
         recipe=lambda w: PLAN.decode(w.decode),
         clips=lambda w: PLAN.shard_digest(w.shard),

@@ -12,7 +12,8 @@ rule faces:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_clip=10),
     params:
         recipe=lambda w: PLAN.faces(w.detector),
         clips=lambda w: PLAN.shard_digest(w.shard),

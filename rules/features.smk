@@ -14,7 +14,8 @@ rule features:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(6000),
+        runtime=minutes(30, per_clip=10),
     params:
         recipe=lambda w: PLAN.features(w.backbone),
         clips=lambda w: PLAN.shard_digest(w.shard),

@@ -17,7 +17,8 @@ rule fusion:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000, per_input=4),
+        runtime=minutes(60, per_clip=1),
     params:
         recipe=lambda w: PLAN.fusion(w.model),
     script:

@@ -10,7 +10,8 @@ rule merge:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_clip=0.1),
     params:
         recipe=lambda w: PLAN.merge(w.backbone),
         clips=lambda w: PLAN.all_digest(),

@@ -16,7 +16,8 @@ rule pretrain:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000, per_input=10),
+        runtime=minutes(120, per_clip=10),
     params:
         recipe=lambda w: PLAN.pretrain(w.backbone),
     script:

@@ -31,6 +31,9 @@ rule report:
         f"{RESULTS}/benchmarks/report.tsv"
     conda:
         "../environment.yml"
+    resources:
+        mem_mb=memory(2000, per_clip=0.05),
+        runtime=minutes(30, per_clip=0.1),
     params:
         recipe=PLAN.report(),
         stages=STAGES,
