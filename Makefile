@@ -1,13 +1,14 @@
-# make demo   set-up, then the whole pipeline on the embedded corpus: results/demo/
-# make test   set-up, then all tests
-# make resume set-up, then what a killed run left undone: make resume ARGS="--configfile configs/afew.yaml --config ..."
+# make demo          set-up, then the whole pipeline on the embedded corpus: results/demo/
+# make test          set-up, then all tests
+# make resume        set-up, then what a killed run left undone: make resume ARGS="--configfile configs/afew.yaml ..."
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
+# make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo resume test test-faults setup lint
+.PHONY: demo resume test test-faults test-slurm setup lint
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -20,6 +21,9 @@ test-faults: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-slurm: setup
+	tests/slurm/one_node.sh $(BIN)/python -m tests.slurm
 
 lint: setup
 	$(BIN)/ruff check .

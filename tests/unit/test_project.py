@@ -44,7 +44,7 @@ def test_conda_lists_every_dependency():
 
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *extras["detectors"], *extras["demo"], *extras["hf"]]
+    listed = [*project["dependencies"], *extras["detectors"], *extras["demo"], *extras["hf"], *extras["slurm"]]
     wanted = {re.split(r"[<>=]", name)[0] for name in listed}
     environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
@@ -74,6 +74,16 @@ def test_the_default_profile_caps_the_gpu():
     profile = yaml.safe_load((REPOSITORY / "profiles/default/profile.yaml").read_text())
     assert profile["resources"] == {"gpu": 1}
     assert "code" not in profile["rerun-triggers"]
+
+
+def test_the_slurm_profile_leaves_resources_to_the_rules_and_sites():
+    default, slurm = (
+        yaml.safe_load((REPOSITORY / f"profiles/{name}/profile.yaml").read_text()) for name in ("default", "slurm")
+    )
+    assert slurm["executor"] == "slurm" and slurm["retries"] >= 1
+    assert not {"resources", "default-resources", "set-resources"} & set(slurm)
+    for key in ("rerun-triggers", "rerun-incomplete", "show-failed-logs", "scheduler"):
+        assert slurm[key] == default[key]
 
 
 def test_readme_names_what_is_there():
