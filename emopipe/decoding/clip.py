@@ -41,7 +41,8 @@ def _read(file: int, options: DecodeOptions) -> Media:
     if video_fault.startswith("truncated"):
         return Media("undecodable", video_fault)
     if not jpegs and not len(audio):
-        return Media("undecodable", f"neither frames nor sound: {video_fault}; {audio_fault}")
+        faults = dict.fromkeys((video_fault, audio_fault))  # each once: often it is the file itself
+        return Media("undecodable", f"neither frames nor sound: {'; '.join(faults)}")
     if not jpegs:
         return Media("no_video", video_fault, audio=audio, audio_start=audio_start)
     if not len(audio):
