@@ -41,7 +41,7 @@ def _shards(rule: str, folder: str, also: tuple[str, ...] = ()) -> Stage:
 
 def _pretrain(backbone: str) -> Stage:
     weights = f"{CACHE}/weights/{backbone}.safetensors"
-    return _stage("pretrain", weights, checkpoint=f"{CACHE}/weights/.{backbone}.parts/*.pt")
+    return _stage("pretrain", weights, checkpoint=f"{CACHE}/weights/.{backbone}.parts/[!.]*.pt")
 
 
 STAGES = {
@@ -62,7 +62,7 @@ STAGES = {
         "fusion",
         f"{RESULTS}/models/fused_two.safetensors",
         f"{RESULTS}/predictions/fused_two.csv",
-        checkpoint=f"{RESULTS}/models/.fused_two.parts/*.safetensors",
+        checkpoint=f"{RESULTS}/models/.fused_two.parts/[!.]*.safetensors",
     ),
     "ensemble": _stage("ensemble", f"{RESULTS}/models/ensembles.csv", f"{RESULTS}/predictions/ensemble.csv"),
     "report": _stage("report", f"{RESULTS}/metrics.csv", f"{RESULTS}/ledger.csv"),
