@@ -18,7 +18,7 @@ import psutil
 from emopipe.store import Reader
 from tests.workflow.conftest import copy_of_the_code, draw_folder_corpus, small_config, write_config, write_onnx_net
 
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 TOLERANCE = 1e-5
 """Features of a resumed run may differ by this much: networks see clips in other batches."""
 TELLING = r"""
