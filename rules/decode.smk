@@ -11,7 +11,7 @@ rule decode:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(1000 + max(preset.clip_memory_mb for preset in CONFIG.decode.values())),
         runtime=minutes(30, per_clip=5),
     params:
         recipe=lambda w: PLAN.decode(w.decode),

@@ -3,6 +3,7 @@
 One job is cancelled while it runs, so that Snakemake has to submit it again.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from tests.slurm.results import same_results
 REPOSITORY = Path(__file__).parents[2]
 ON_SLURM = ("--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue")
 QUICKLY = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
-HERE = ("--workflow-profile", "profiles/default", "--cores", "2")
+# As many as a job on the node sees: with another number of threads, training rounds otherwise.
+HERE = ("--workflow-profile", "profiles/default", "--cores", str(len(os.sched_getaffinity(0))))
 GPU_RULES = {"faces", "pretrain", "features", "fusion"}
 CANCELLED_RULE = "faces"
 
@@ -104,4 +106,5 @@ def main() -> None:
     print(f"{files} files of results are as a run on this machine makes them.\nok")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -17,14 +17,14 @@ def same_results(one: Path, other: Path, corpus: str, run: str) -> int:
     Raises:
         AssertionError: They differ.
     """
+    features = _names(one, other, f"cache/{corpus}/features/*.h5")
+    for name in features:
+        _same_features(one / name, other / name)
     ledgers, predictions = [f"results/{run}/ledger.csv"], _names(one, other, f"results/{run}/predictions/*.csv")
     for name in ledgers:
         assert (one / name).read_text() == (other / name).read_text(), f"{name} differs"
     for name in predictions:
         _same_predictions(one / name, other / name)
-    features = _names(one, other, f"cache/{corpus}/features/*.h5")
-    for name in features:
-        _same_features(one / name, other / name)
     return len(ledgers) + len(predictions) + len(features)
 
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from emopipe.media import DecodeOptions
 from tests.conftest import write_clip
 from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code
 
@@ -76,6 +77,8 @@ def test_gpu_rules_ask_for_a_gpu_and_all_for_memory_and_time(workflow):
     assert int(jobs["pretrain", "backbone=expression"]["mem_mb"]) == pytest.approx(4000 + 10 * INPUT_MB, abs=2)
     assert int(jobs["fusion", "model=face_expression"]["mem_mb"]) == pytest.approx(4000 + 4 * INPUT_MB, abs=2)
     assert jobs["fusion", "model=audio_logmel"]["mem_mb"] == "<TBD>"
+    # one clip's own limit is met before the job's
+    assert int(jobs["decode", "decode=sixteen, shard=00"]["mem_mb"]) > DecodeOptions(policy="all").clip_memory_mb
     assert jobs["corpus", None]["runtime"] == "31"  # half an hour and four clips
 
 
