@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from emopipe.backbones.base import FaceInput
+from emopipe.errors import DamagedCacheError
 from emopipe.faces.alignment import canonical_crop, derive
 from emopipe.faces.detection import Detections, Detector
 from emopipe.files import replacing
@@ -97,9 +98,12 @@ def prepare(stills: Stills, geometry: FaceInput, detect: Detector | None, path: 
     Returns:
         Pixels (n, side, side) for grey or (n, side, side, 3), uint8, in the network's colours, and (n,) bool: which of
         them are pictures; those that are none are left out of training, and said.
+
+    Raises:
+        DamagedCacheError: The file, written by an earlier run, does not hold them.
     """
     whole = path.with_suffix(".readable")  # written last, so that where it is, the pixels are whole
-    if not whole.is_file():
+    if not (whole.is_file() and path.is_file()):
         found = _write(stills, geometry, detect, path)
         with replacing(whole) as unfinished:
             unfinished.write_bytes(found.tobytes())
@@ -107,7 +111,17 @@ def prepare(stills: Stills, geometry: FaceInput, detect: Detector | None, path: 
     if not readable.all():
         first = stills.table["key"][~readable].iloc[0]
         LOGGER.warning(f"{(~readable).sum()} of {len(readable)} stills are no pictures and left out, such as {first}")
-    return np.load(path, mmap_mode="r", allow_pickle=False), readable
+    return _mapped(path, len(readable)), readable
+
+
+def _mapped(path: Path, expected: int) -> np.ndarray:
+    try:
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DamagedCacheError(path, f"it holds no pixels: {error}") from error
+    if len(pixels) != expected:
+        raise DamagedCacheError(path, f"it holds {len(pixels)} stills, not {expected}")
+    return pixels
 
 
 def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: Path) -> np.ndarray:

@@ -35,7 +35,7 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
     made = pd.DataFrame(
         {
             "model": table["model"],
-            "split": table["split"].fillna(""),
+            "split": _text(table["split"]),
             "right": [
                 f"{right:.0f}/{n:.0f}" if n > 0 else "" for right, n in zip(table["right"], table["n"], strict=True)
             ],
@@ -47,13 +47,18 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
             "ECE": _percent(table["ece"]),
             "out of fold": _percent(table["oof_accuracy"]),
             "p against the best single model": _number(table["mcnemar_p"], "{:.3g}"),
-            "selected on": table["selected_on"].fillna(""),
-            "paper": table["paper"].fillna(""),
-            "note": table["note"].fillna(""),
+            "selected on": _text(table["selected_on"]),
+            "paper": _text(table["paper"]),
+            "note": _text(table["note"]),
         },
         dtype=str,
     )
     return made.loc[:, [(made[column] != "").any() or column == "model" for column in made]]
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """A column of names, which pandas reads as numbers where none is given."""
+    return column.astype(object).fillna("")
 
 
 def _comparisons(table: pd.DataFrame) -> pd.DataFrame:

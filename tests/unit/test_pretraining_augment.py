@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.errors import DamagedCacheError
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
 from emopipe.pretraining import pixels
@@ -496,6 +497,17 @@ def test_stills_that_were_cut_off_while_written_are_written_anew(tmp_path):
         pixels.prepare(Stills(corpus.table, corpus.targets, fails), GEOMETRY, None, tmp_path / "a.npy")
     found, readable = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
     assert readable.all() and found[1].any()
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-10], lambda content: content[:20], lambda _: b""])
+def test_stills_whose_file_is_damaged_are_told_of_and_written_anew_once_it_is_away(tmp_path, damage):
+    corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
+    expected = pixels.prepare(corpus, GEOMETRY, None, path)[0].copy()
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DamagedCacheError, match=r"a\.npy is damaged: it holds no pixels"):
+        pixels.prepare(corpus, GEOMETRY, None, path)
+    path.unlink()
+    assert np.array_equal(pixels.prepare(corpus, GEOMETRY, None, path)[0], expected)
 
 
 def test_several_files_of_pixels_are_one():

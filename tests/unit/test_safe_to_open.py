@@ -23,7 +23,7 @@ from emopipe import corpora
 from emopipe.backbones import registry
 from emopipe.cli import app
 from emopipe.corpora.table import check, from_rows
-from emopipe.errors import CacheError, ConfigError, CorpusError, WeightsError
+from emopipe.errors import CacheError, ConfigError, CorpusError, DamagedCacheError, WeightsError
 from emopipe.faces import detectors
 from emopipe.labels import CLASSES
 from emopipe.pretraining import journal, pixels
@@ -105,7 +105,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path, harm):
     path = tmp_path / "pixels.npy"
     np.save(path, np.array([Malice(harm)], object), allow_pickle=True)
     path.with_suffix(".readable").write_bytes(b"\1")
-    with pytest.raises(ValueError, match="Python objects in dtype"):
+    with pytest.raises(DamagedCacheError, match=r"holds no pixels: .*Python objects in dtype"):
         pixels.prepare(None, None, None, path)
 
 
