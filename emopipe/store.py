@@ -26,6 +26,7 @@ from emopipe import __version__
 from emopipe.errors import CacheError, DamagedCacheError
 from emopipe.files import replacing
 from emopipe.provenance import digest, recipe_text
+from emopipe.sink import Sink
 
 SCHEMA = 2
 CHUNK_BYTES = 1 << 18
@@ -85,7 +86,8 @@ class Writer:
         self._replacing = replacing(path)
 
     def __enter__(self) -> Self:
-        self._file = h5py.File(self._replacing.__enter__(), "w", libver="latest")
+        self._sink = Sink(self._replacing.__enter__())
+        self._file = h5py.File(self._sink, "w", libver="latest")
         self._file.create_group("fields")
         self._data = {name: self._dataset(name, field) for name, field in self._fields.items()}
         return self
@@ -122,6 +124,7 @@ class Writer:
         data.resize(self._offsets[name][-1], axis=0)
         data[start:] = np.concatenate(self._gathered[name])
         self._gathered[name] = []
+        self._sink.check()
 
     def note(self, **attributes: str | int | float) -> None:
         """Write down something more of what made the file, such as the device."""
@@ -131,9 +134,11 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self._file:
+            with self._sink, self._file:
                 if kind is None:
                     self._finish()
+            if kind is None:
+                self._sink.check()
         except BaseException as failure:
             self._replacing.__exit__(type(failure), failure, failure.__traceback__)
             raise

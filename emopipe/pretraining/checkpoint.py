@@ -1,5 +1,6 @@
 """The state of an unfinished training in a file, which only the same recipe takes up."""
 
+import io
 import pickle
 import time
 from pathlib import Path
@@ -28,8 +29,11 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep the state after an epoch."""
+        # Through memory: torch would tell of a full disk as of a fault of its own.
+        content = io.BytesIO()
+        torch.save({**state, "recipe": self._recipe}, content)
         with replacing(self._path) as unfinished:
-            torch.save({**state, "recipe": self._recipe}, unfinished)
+            unfinished.write_bytes(content.getbuffer())
         self._saved = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Stills cut to what a face network takes in: decoded once, kept in a file while training runs."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: P
     path.parent.mkdir(parents=True, exist_ok=True)
     side = held_side(geometry.size)
     shape = (len(stills), side, side) if geometry.channels == 1 else (len(stills), side, side, 3)
-    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    pixels = _claimed(path, shape)
     readable = np.zeros(len(stills), bool)
     search = Search(detect) if detect else None
     progress = Progress("reading stills", len(stills), unit="stills")
@@ -142,6 +143,18 @@ def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: P
     if search:
         search.tell()
     return readable
+
+
+def _claimed(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A file for pixels that has its place on the disk: writing to a mapped one without kills the process."""
+    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    try:
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError:
+        path.unlink()
+        raise
+    return pixels
 
 
 def _aligned(picture: np.ndarray, detect: Detector) -> np.ndarray | None:

@@ -53,6 +53,7 @@ def cache_forbidden(whole: Killable) -> Outcome:
     run = copy_without(whole, "forbidden", "cache/small/faces/main/*.h5")
     targets = ("cache/small/faces/main/00.h5", "cache/small/faces/main/01.h5")
     folder = run.work / "cache/small/faces/main"
+    (folder / "another").touch()  # Snakemake removes empty folders
     folder.chmod(0o555)
     before = _without_overriding()
     if before is None:
