@@ -2,10 +2,15 @@
 
 Where a write fails, HDF5 leaves its own objects in a state that crashes the process (a segmentation fault when the file
 is closed or the process ends: https://github.com/h5py/h5py/issues/914). So it is never told: after a refusal the file
-takes everything and keeps nothing, and `check` raises what the system said.
+takes everything and keeps nothing, and `check` raises what the system said. For the same reason requests to
+end wait while HDF5 writes (`requests_wait`).
 """
 
+import contextlib
 import io
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -51,3 +56,24 @@ class Sink(io.FileIO):
             super().close()
         except OSError as error:
             self._refusal = self._refusal or error
+
+
+@contextlib.contextmanager
+def requests_wait() -> Iterator[None]:
+    """Within the context no signal raises an exception, which HDF5 would stumble over; what came is raised after it.
+
+    Python handles signals in its main thread alone: in others there is nothing to do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    requests = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda got, _frame: came.append(got)) for number in requests]
+    try:
+        yield
+    finally:
+        for number, handler in zip(requests, before, strict=True):
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in came:
+            signal.raise_signal(number)

@@ -37,6 +37,15 @@ CACHE = """
             writer.add(Row(f"{number}", "", "ok", "", {"x": np.ones((10, 1000), np.float32)}))
 """
 """4 MB in 100 clips."""
+ENDED = """
+    import os
+    from emopipe import sink
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
+    whole = sink.Sink.write
+    sink.Sink.write = lambda *given: os.kill(os.getpid(), signal.SIGTERM) or whole(*given)
+    """
+"""A process that is asked to end whenever HDF5 writes."""
 CHECKPOINT = """
     import torch
     from emopipe.pretraining.checkpoint import Checkpoint
@@ -76,6 +85,13 @@ def test_it_holds_what_was_written_in_the_same_bytes_each_time(tmp_path):
 def test_a_refusal_is_raised_as_the_system_said_it_and_the_process_goes_on(tmp_path, size):
     path = tmp_path / "full.h5"
     assert limited(CACHE, path, size) == f"refused {errno.EFBIG}\nend\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_request_to_end_waits_until_hdf5_has_written(tmp_path):
+    code = LIMITED.replace("{what}", (ENDED + CACHE).strip())
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.h5", "10000000"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (3, "", "")
     assert not list(tmp_path.iterdir())
 
 
