@@ -49,7 +49,6 @@ config["job"] = {
     "weights": {name: block.weights or block.options.get("weights") for name, block in CONFIG.backbones.items()},
     "sources": {name: block.path for name, block in CONFIG.sources.items()},
     "on_failure": CONFIG.on_failure,
-    "min_coverage": CONFIG.min_coverage,
 }
 
 CACHE = scanning.cache_folder(CONFIG).as_posix()

@@ -15,5 +15,6 @@ rule merge:
     params:
         recipe=lambda w: PLAN.merge(w.backbone),
         clips=lambda w: PLAN.all_digest(),
+        min_coverage=CONFIG.min_coverage,
     script:
         "../workflow_scripts/merge.py"

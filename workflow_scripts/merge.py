@@ -11,5 +11,5 @@ with job_log(snakemake.log[0]):
         [Path(path) for path in snakemake.input],
         Path(snakemake.output[0]),
         clips=snakemake.params.clips,
-        min_coverage=snakemake.config["job"]["min_coverage"],
+        min_coverage=snakemake.params.min_coverage,
     )

@@ -11,6 +11,8 @@ SAME = ("dim", "modality", "input", "licence", "citation")
 """Attributes that all shards share."""
 JOINED = ("device", "learned_sha256")
 """Attributes of which there may be several."""
+ROUNDING = 1e-6
+"""Of a share times the number of clips, which is the number of clips that are needed."""
 MOST_NAMED = 1000
 """Clips without features that a message names."""
 
@@ -60,7 +62,7 @@ def _refuse_other_clips(held: list[tuple[str, str]], clips: str, output: Path) -
 
 
 def _refuse_thin(lacking: list[Row], total: int, least: float, output: Path) -> None:
-    if total and 1 - len(lacking) / total < least:
+    if total - len(lacking) < least * total - ROUNDING:
         named = "\n".join(f"  {row.clip}: {row.status}, {row.reason}" for row in lacking[:MOST_NAMED])
         more = f"\n  and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
         raise CoverageError(
