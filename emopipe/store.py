@@ -12,6 +12,7 @@ means equal bytes.
 """
 
 import contextlib
+import errno
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from emopipe import __version__
 from emopipe.errors import CacheError, DamagedCacheError
 from emopipe.files import replacing
 from emopipe.provenance import digest, recipe_text
-from emopipe.sink import Sink
+from emopipe.sink import Sink, requests_wait
 
 SCHEMA = 2
 CHUNK_BYTES = 1 << 18
@@ -38,6 +39,8 @@ FAILED = "failed"
 """A stage broke down on this clip alone: it is computed again whenever its job runs again."""
 PASSING = frozenset({UNREADABLE, FAILED})
 """Statuses that are never taken over from an earlier run."""
+PASSING_REFUSALS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+"""What the system may say of a file that is whole."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,9 @@ class Writer:
     def _write(self, name: str) -> None:
         """Append what is gathered of a field: a chunk at a time, as a small write costs as much as a large one."""
         data, start = self._data[name], len(self._data[name])
-        data.resize(self._offsets[name][-1], axis=0)
-        data[start:] = np.concatenate(self._gathered[name])
+        with requests_wait():
+            data.resize(self._offsets[name][-1], axis=0)
+            data[start:] = np.concatenate(self._gathered[name])
         self._gathered[name] = []
         self._sink.check()
 
@@ -134,7 +138,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self._sink, self._file:
+            with requests_wait(), self._sink, self._file:
                 if kind is None:
                     self._finish()
             if kind is None:
@@ -261,6 +265,16 @@ def stands_for(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
     return made_by(path, recipe) and _attributes(path).get("clips_digest") == clips
 
 
+def content_digest(path: Path) -> str:
+    """Digest of which clips a file holds, how they fared, and which data is theirs.
+
+    Raises:
+        CacheError: The file is missing, damaged or of another schema.
+    """
+    with Reader(path) as reader:
+        return str(reader.attributes["index_digest"])
+
+
 def _attributes(path: Path) -> dict[str, Any]:
     """A file's attributes; none where it is missing or damaged."""
     try:
@@ -279,7 +293,11 @@ def _told_of(path: Path) -> Iterator[None]:
         raise CacheError(f"{path} is not there; run again, and it is made.") from error
     except PermissionError as error:
         raise CacheError(f"{path} cannot be read ({error.strerror}): make it readable.") from error
-    except (OSError, KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        if error.errno in PASSING_REFUSALS:
+            raise
+        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+    except (KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
         raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
 
 

@@ -87,7 +87,7 @@ def _school(
         _load(model, recipe, start)
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
     learned_from = lessons(sources, step, spec, work, threads)
-    checkpoint = Checkpoint(work / "checkpoint.pt", digest(recipe))
+    checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
     return School(model, learned_from, step, where, checkpoint, teacher)
 
 

@@ -22,6 +22,7 @@ from emopipe.fusion.protocol import KFOLD, Roles, roles
 from emopipe.labels import CLASSES
 from emopipe.progress import LOGGER, Progress
 from emopipe.provenance import digest, recipe_text
+from emopipe.store import content_digest
 from emopipe.unfinished import folder_for
 
 
@@ -65,7 +66,8 @@ def run(
             left = _without(options, usable, data.modalities)
             networks = modelling.count(parts, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
-            finished = Finished(unfinished, digest([recipe, devices.name_of(where)]))
+            learned_from = _content(table, features)
+            finished = Finished(unfinished, digest([recipe, devices.name_of(where), learned_from]))
             outcome = modelling.model(data, table, parts, left, progress.advance, finished)
             outcome.candidates["note"] = _note(recipe, usable, options, left)
             covered = data.present.cpu().numpy()
@@ -73,6 +75,12 @@ def run(
             outcome, covered = _nothing(parts, options), np.zeros(len(table), bool)
         _write(outcome, table, parts, covered, options, outputs)
         _save(outcome, outputs["model"], recipe, where)
+
+
+def _content(table: pd.DataFrame, features: Mapping[str, Path]) -> str:
+    """Digest of what the recipe does not hold: clips, labels and vectors, which change while it stays."""
+    rows = table[["clip", "label", "split", "subject"]].to_csv(index=False)
+    return digest([rows, {name: content_digest(path) for name, path in sorted(features.items())}])
 
 
 def _data(

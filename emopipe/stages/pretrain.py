@@ -130,7 +130,8 @@ class _Job:
         model = Classifier(backbone, self._spec.dim, self.options.dropout)
         if self._start and has_classifier(self._start):
             load_head(model, self._start)
-        checkpoint = Checkpoint(self._unfinished / f"{name}.pt", digest([self._recipe, name]))
+        state = digest([self._recipe, name, devices.name_of(self._where)])  # another device's states do not fit
+        checkpoint = Checkpoint(self._unfinished / f"{name}.pt", state)
         trained = fit(model, self._samples, self._targets, left_out, self.options, self._where, progress, checkpoint)
         if left_out.any():
             LOGGER.info(f"{name}: {trained.accuracy:.1%} of its {left_out.sum()} left-out clips are right")

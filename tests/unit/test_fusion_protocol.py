@@ -8,7 +8,7 @@ import torch
 from emopipe import predictions, tables
 from emopipe.errors import CorpusError
 from emopipe.features import Features, load
-from emopipe.fusion import modelling
+from emopipe.fusion import finished, modelling
 from emopipe.fusion.batches import Data
 from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
 from emopipe.fusion.protocol import KFOLD, roles, stopping
@@ -118,6 +118,25 @@ def run(folder, table, options, protocol, seed=0):
     return {name: predictions.read(outputs[name]) for name in ("predictions", "oof")} | {
         name: pd.read_csv(outputs[name], dtype={"clip": str}, keep_default_na=False) for name in ("seeds", "candidates")
     }
+
+
+@pytest.mark.parametrize("change", ["nothing", "labels", "vectors"])
+def test_networks_of_a_model_that_was_cut_off_serve_the_same_labels_and_vectors_only(tmp_path, monkeypatch, change):
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    table, trained = corpus(), []
+    with monkeypatch.context() as patch:
+        patch.setattr(fusion, "_write", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3))
+    if change == "labels":
+        learned = table["split"] == "train"
+        table.loc[learned, "label"] = list(np.roll(table["label"][learned], 1))
+    whole = finished.save_state
+    monkeypatch.setattr(finished, "save_state", lambda *given: trained.append(given[1]) or whole(*given))
+    run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3), seed=change == "vectors")
+    assert bool(trained) == (change != "nothing")
 
 
 def test_the_stage_writes_answers_for_every_clip(tmp_path):

@@ -1,5 +1,9 @@
 """The cache's file format."""
 
+import contextlib
+import errno
+import os
+import resource
 import time
 
 import h5py
@@ -150,6 +154,20 @@ def test_only_what_the_recipe_made_is_read_where_one_is_asked_for(tmp_path):
     Reader(path, digest(RECIPE))
     with pytest.raises(CacheError, match=r"a\.h5 was not made by what this run asks for"):
         Reader(path, digest({**RECIPE, "lr": 0.2}))
+
+
+def test_a_file_that_the_system_cannot_open_just_now_is_not_called_damaged(tmp_path):
+    path = write(tmp_path / "00.h5")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, before[1]))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with contextlib.suppress(OSError):
+            while True:
+                stack.enter_context(open(os.devnull))
+        with pytest.raises(OSError, match="Too many open files") as refusal:
+            Reader(path)
+    assert refusal.value.errno == errno.EMFILE
 
 
 def test_a_missing_file_is_not_called_damaged(tmp_path):
