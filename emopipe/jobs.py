@@ -29,12 +29,12 @@ def job_log(path: str | Path) -> Iterator[None]:
     A damaged file of the cache is put out of the way, so that the next run makes it anew. A request to end, as a
     cluster sends it before it kills, ends the job in order.
     """
-    log_to(path)
     before = signal.signal(signal.SIGTERM, _end)
     try:
+        log_to(path)
         yield
     except DamagedCacheError as error:
-        LOGGER.error(f"{error} It lies as {set_aside(error.path)} meanwhile.")
+        LOGGER.error(f"{error} {_put_away(error.path)}")
         raise SystemExit(1) from None
     except EmopipeError as error:
         LOGGER.error(str(error))
@@ -47,6 +47,13 @@ def job_log(path: str | Path) -> Iterator[None]:
         raise SystemExit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _put_away(path: Path) -> str:
+    try:
+        return f"It lies as {set_aside(path)} meanwhile."
+    except OSError as error:
+        return f"It has to be removed by hand, as it cannot be renamed ({error.strerror})."
 
 
 def _end(number: int, _frame: object) -> None:

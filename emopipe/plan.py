@@ -15,6 +15,7 @@ import pandas as pd
 from emopipe import corpora, scanning, sharding
 from emopipe.backbones import registry as backbones
 from emopipe.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
+from emopipe.corpora.digests import UNREADABLE
 from emopipe.errors import WeightsError
 from emopipe.faces import detectors
 from emopipe.files import sha256
@@ -67,8 +68,9 @@ class Plan:
         return _content(self.table)
 
     def shard_paths(self, shard: str) -> dict[str, str]:
-        """The paths, in the corpus' folder, of the clips in one part."""
+        """The paths, in the corpus' folder, of the clips in one part that could be read when it was scanned."""
         table = self.shard_table(shard)
+        table = table[table["digest"] != UNREADABLE]
         return dict(zip(table["clip"], table["path"], strict=True))
 
     @cached_property

@@ -3,7 +3,7 @@ rule decode:
         shard=lambda w: order_only([f"{CACHE}/shards/{w.shard}.csv"], decode_is_current(w)),
     output:
         media=media_output(f"{CACHE}/media/{{decode}}/{{shard}}.h5"),
-        fates=f"{CACHE}/media/{{decode}}/{{shard}}.status.h5",
+        fates=update(f"{CACHE}/media/{{decode}}/{{shard}}.status.h5"),
     log:
         f"{CACHE}/logs/decode/{{decode}}/{{shard}}.log",
     benchmark:

@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 
 from emopipe.errors import MediaError
+from emopipe.printable import printable
 
 MOST_PIXELS = 8192 * 8192
 """A frame of more pixels is refused before memory is asked for it; 8K video has half as many."""
@@ -81,11 +82,6 @@ def start(opened: InputContainer) -> float:
 def sentence(error: Exception) -> str:
     """What went wrong, in one line."""
     return printable(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}")
-
-
-def printable(text: str) -> str:
-    """Text in one line that any log and table can hold: line breaks, and bytes that are no UTF-8, are spelled out."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _unreadable(path: Path, why: str | None) -> MediaError:

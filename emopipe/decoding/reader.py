@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ from emopipe.provenance import ROOT
 
 WORKER = worker.__name__
 """The module that the process runs."""
+KILLED = "the decoder was killed (SIGKILL), as happens where the machine's memory runs out"
 
 _LAST_WORDS_SECONDS = 10  # a process that has closed its output is given so long to end
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding computes nothing that needs more
@@ -51,7 +54,8 @@ class ClipReader:
 
         Raises:
             MediaError: The file itself cannot be read, as for `read_clip`.
-            RuntimeError: The process does not start.
+            ChildProcessError: The process does not start.
+            RuntimeError: It was killed, twice, by somebody else.
         """
         media = self._read(path)
         if media.status == UNREADABLE:
@@ -65,6 +69,8 @@ class ClipReader:
             return self._process.read(path)
         except _LostError as lost:
             self._stop()
+            if is_fresh and lost.is_machines:
+                raise RuntimeError(str(lost)) from None
             if is_fresh or lost.is_sure:
                 return Media("undecodable", str(lost))
         except BaseException:
@@ -79,11 +85,39 @@ class ClipReader:
 
 
 class _LostError(Exception):
-    """The process can be asked for nothing more; `is_sure` where the clip alone can be to blame."""
+    """The process can be asked for nothing more.
 
-    def __init__(self, reason: str, *, is_sure: bool = False) -> None:
+    `is_sure` where the clip alone can be to blame, `is_machines` where the machine may be.
+    """
+
+    def __init__(self, reason: str, *, is_sure: bool = False, is_machines: bool = False) -> None:
         super().__init__(reason)
-        self.is_sure = is_sure
+        self.is_sure, self.is_machines = is_sure, is_machines
+
+
+class _Watch(threading.Thread):
+    """Gives a process up after some seconds. Those in which this job was stopped itself, as by Ctrl-Z, do not count."""
+
+    TICK_SECONDS = 0.5
+
+    def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._left, self._give_up, self._is_over = seconds, give_up, threading.Event()
+        self.is_late = False
+
+    def run(self) -> None:
+        while self._left > 0:
+            begin = time.monotonic()
+            if self._is_over.wait(min(self.TICK_SECONDS, self._left)):
+                return
+            self._left -= min(time.monotonic() - begin, 2 * self.TICK_SECONDS)
+        self.is_late = True
+        self._give_up()
+
+    def end(self) -> None:
+        """The process has answered, or ended."""
+        self._is_over.set()
+        self.join()
 
 
 class _Process:
@@ -101,18 +135,12 @@ class _Process:
         )
         if self._popen.stdout.read(len(READY)) != READY:
             self.stop()
-            raise RuntimeError("The process that decodes clips does not start; what it said stands above.")
+            raise ChildProcessError("The process that decodes clips does not start; what it said stands above.")
 
     def read(self, path: Path) -> Media:
         """What it makes of a clip. Raises _LostError where it does not come to that."""
-        is_late = threading.Event()
-
-        def give_up() -> None:
-            is_late.set()
-            self._popen.kill()
-
-        timer = threading.Timer(self._options.clip_seconds, give_up)
-        timer.start()
+        watch = _Watch(self._options.clip_seconds, self._popen.kill)
+        watch.start()
         try:
             send_path(self._popen.stdin, path)
             media = receive_media(self._popen.stdout, self._options.clip_memory_mb << 20)
@@ -122,12 +150,11 @@ class _Process:
         except ValueError:
             reason = "the decoder answered nonsense"
         finally:
-            timer.cancel()
-            timer.join()
-        if is_late.is_set():
+            watch.end()
+        if watch.is_late:
             raise _LostError(f"decoding took longer than {self._options.clip_seconds:g} s (clip_seconds)", is_sure=True)
         if reason:
-            raise _LostError(reason)
+            raise _LostError(reason, is_machines=reason == KILLED)
         return media
 
     def _end(self) -> str:
@@ -138,10 +165,9 @@ class _Process:
             return "the decoder fell silent"
         if code >= 0:
             return f"the decoder ended by itself (exit code {code})"
-        name = signal.Signals(-code).name
-        if name == "SIGKILL":
-            return "the decoder was killed (SIGKILL), as happens where the machine's memory runs out"
-        return f"the decoder crashed ({name})"
+        if -code == signal.SIGKILL:
+            return KILLED
+        return f"the decoder crashed ({signal.Signals(-code).name})"
 
     def stop(self) -> None:
         """End it: it holds nothing that would have to be put away."""

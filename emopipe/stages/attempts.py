@@ -7,7 +7,8 @@ again, only while a clip that was unreadable can be read now.
 from collections.abc import Mapping
 from pathlib import Path
 
-from emopipe.errors import CacheError
+from emopipe.decoding import files
+from emopipe.errors import CacheError, MediaError
 from emopipe.store import UNREADABLE, Reader
 
 
@@ -17,7 +18,7 @@ def attempt(fates: Path, root: Path, paths: Mapping[str, str]) -> int:
     Args:
         fates: The shard's file of statuses, which may not be there yet.
         root: The corpus' folder.
-        paths: Clip -> its file's path below `root`.
+        paths: Clip -> its file's path below `root`, of those that the scan of the corpus could read.
     """
     try:
         with Reader(fates) as reader:
@@ -29,9 +30,10 @@ def attempt(fates: Path, root: Path, paths: Mapping[str, str]) -> int:
 
 
 def _readable(path: Path) -> bool:
+    """Whether all of it can be read: where the end cannot, another try would be in vain, and so on for ever."""
     try:
-        with path.open("rb") as file:
-            file.read(1)
-    except OSError:
+        with files.opened(path) as file:
+            files.refuse_failing_disk(file, path)
+    except MediaError:
         return False
     return True

@@ -69,7 +69,7 @@ def run(
                 media.add(row)
             statuses.add(replace(row, arrays={}))
             progress.advance()
-        tolerance.settle()
+        tolerance.settle(media.taken)
         statuses.note(attempt=attempt)
 
 

@@ -78,7 +78,7 @@ def run(
                 find = functools.partial(_row, clips, clip, detect, pool, recipe["jpeg_quality"])
                 faces.add(tolerance.row(clip, clips.digest[clip], find))
             progress.advance()
-        tolerance.settle()
+        tolerance.settle(faces.taken)
         faces.note(device=detect.device or faces.attributes.get("device", ""))
 
 

@@ -75,7 +75,7 @@ def run(
             else:
                 vectors.add(next(made))
             progress.advance()
-        tolerance.settle()
+        tolerance.settle(vectors.taken)
         vectors.note(
             dim=spec.dim,
             modality=spec.modality,

@@ -7,8 +7,9 @@ that are new or changed are computed.
 """
 
 import contextlib
+import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from emopipe.unfinished import folder_for
 
 FLUSH_SECONDS = 10.0
 """A job that is killed loses this much work at most, and that on the clip at hand."""
+MOST_PARTS = 100
+"""More are made one: systems limit how many files a process has open."""
 FLUSH_BYTES = 64 << 20
 """Rows of this size are flushed at once, so that memory stays bounded."""
 
@@ -35,11 +38,9 @@ class Output:
     def earlier(self, clip: str, digest: str) -> Row | None:
         """The clip's row of an earlier run, or None where it has to be computed."""
         for source in self._sources:
-            if clip in source and source.digest[clip] == digest and source.status[clip] not in PASSING:
-                try:
-                    return source[clip]
-                except DamagedCacheError as error:
-                    LOGGER.warning(f"{error} The clip is computed again.")
+            is_usable = clip in source and source.digest[clip] == digest and source.status[clip] not in PASSING
+            if is_usable and (row := _whole(source, clip)):
+                return row
         return None
 
     def take(self, row: Row) -> None:
@@ -68,6 +69,8 @@ class _Parts:
         self._rows: list[Row] = []
         self._bytes, self._flushed = 0, time.monotonic()
         self._number = 1 + max((int(path.stem) for path in self.paths()), default=-1)
+        if len(self.paths()) > MOST_PARTS:
+            self._join(self.paths())
 
     def paths(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("*.h5") if path.stem.isdigit())
@@ -80,12 +83,26 @@ class _Parts:
 
     def flush(self) -> None:
         if self._rows:
-            with Writer(self._folder / f"{self._number:06d}.h5", self._fields, **self._about) as part:
-                for row in self._rows:
-                    part.add(row)
-                part.note(**self._noted)
-            self._number += 1
+            self._write(self._rows)
         self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
+
+    def _write(self, rows: Iterable[Row]) -> None:
+        with Writer(self._folder / f"{self._number:06d}.h5", self._fields, **self._about) as part:
+            for row in rows:
+                part.add(row)
+            part.note(**self._noted)
+        self._number += 1
+
+    def _join(self, paths: list[Path]) -> None:
+        """Make one part of many, as all of them are open at once."""
+        self._write(itertools.chain.from_iterable(map(self._rows_of, paths)))
+        for path in paths:
+            path.unlink()
+
+    def _rows_of(self, path: Path) -> Iterator[Row]:
+        if reader := _usable(path, self._about["recipe"], self._noted):
+            with reader:
+                yield from filter(None, (_whole(reader, clip) for clip in reader.clips))
 
 
 @contextlib.contextmanager
@@ -124,6 +141,15 @@ def _kept_on_failure(parts: _Parts) -> Iterator[None]:
         with contextlib.suppress(OSError, RuntimeError):
             parts.flush()
         raise
+
+
+def _whole(source: Reader, clip: str) -> Row | None:
+    """A clip's row, if it is what was written."""
+    try:
+        return source[clip]
+    except DamagedCacheError as error:
+        LOGGER.warning(f"{error} The clip is computed again.")
+        return None
 
 
 def _usable(path: Path, recipe: Mapping[str, Any], noted: Mapping[str, str]) -> Reader | None:

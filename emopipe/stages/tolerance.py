@@ -1,10 +1,15 @@
 """What becomes of a clip that a stage breaks down on: a row that says so, or the end of the job."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from emopipe.errors import EmopipeError, MediaError
+from emopipe.printable import printable
 from emopipe.progress import LOGGER
 from emopipe.store import FAILED, UNREADABLE, Row
+
+BROKEN_DEVICE = ("CUDA error", "CUDA failure")
+"""What torch and onnxruntime say of a device that can do nothing more for this process."""
 
 
 class Tolerance:
@@ -19,26 +24,32 @@ class Tolerance:
     def row(self, clip: str, digest: str, compute: Callable[[], Row]) -> Row:
         """What `compute` gives; where it breaks down and the run is to keep going, a row with the reason.
 
-        Errors that are not the clip's own (weights, devices, damaged caches) always end the job.
+        Errors that are not the clip's own (weights, devices, damaged caches, what the system refuses) end the job.
         """
         self._tried += 1
         try:
             return compute()
         except MediaError as error:
             return self._lost(error, Row(clip, digest, UNREADABLE, str(error), {}))
-        except EmopipeError:
+        except (EmopipeError, OSError):
             raise
         except Exception as error:
+            if any(sign in str(error) for sign in BROKEN_DEVICE):
+                raise
             return self._lost(error, Row(clip, digest, FAILED, f"{type(error).__name__}: {error}", {}))
 
-    def settle(self) -> None:
-        """Call after the last clip. Where all of several broke down, it is not the clips: the first error is raised."""
-        if len(self._errors) == self._tried > 1:
+    def settle(self, taken: int) -> None:
+        """Call after the last clip, with how many were taken over from earlier runs.
+
+        Where all of several clips broke down, it is not the clips: the first error is raised.
+        """
+        if len(self._errors) == self._tried > 1 and not taken:
             raise self._errors[0]
 
     def _lost(self, error: Exception, row: Row) -> Row:
         if not self._keep_going:
             raise error
+        row = replace(row, reason=printable(row.reason))
         self._errors.append(error)
         LOGGER.warning(f"clip {row.clip}: {row.status}, {row.reason}")
         return row

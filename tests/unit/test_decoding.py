@@ -105,7 +105,6 @@ def pid(media):
     [
         ("crash", "the decoder crashed (SIGSEGV)"),
         ("abort", "the decoder crashed (SIGABRT)"),
-        ("killed", "the decoder was killed (SIGKILL), as happens where the machine's memory runs out"),
         ("leave", "the decoder ended by itself (exit code 3)"),
         ("close", "the decoder fell silent"),
         ("babble", "the decoder answered nonsense"),
@@ -121,6 +120,34 @@ def test_a_clip_can_only_undo_itself(unruly, monkeypatch, name, reason):
         after = read(Path("b"))
     assert (lost.status, lost.reason) == ("undecodable", reason)
     assert after.reason.startswith("b by") and pid(after) != pid(before)
+
+
+def test_a_decoder_that_something_else_kills_says_nothing_of_the_clip(unruly):
+    with ClipReader(THREE) as read:
+        with pytest.raises(RuntimeError, match=r"was killed .SIGKILL., as happens where the machine's memory runs out"):
+            read(Path("killed"))
+        assert read(Path("b")).reason.startswith("b by")
+
+
+def test_time_in_which_the_job_itself_was_stopped_does_not_count(unruly):
+    """As by Ctrl-Z, or by a cluster that lets another job go first."""
+    code = "\n".join(
+        [
+            "from pathlib import Path",
+            "from emopipe.decoding import reader",
+            "from emopipe.media import DecodeOptions",
+            "reader.WORKER = 'tests.unit.unruly_decoder'",
+            "with reader.ClipReader(DecodeOptions(policy='count', count=3, clip_seconds=3)) as read:",
+            "    print(read(Path('a')).reason, flush=True)",
+            "    print(read(Path('nap')).reason)",
+        ]
+    )
+    job = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert job.stdout.readline().startswith("a by")
+    os.killpg(job.pid, signal.SIGSTOP)
+    time.sleep(4)
+    os.killpg(job.pid, signal.SIGCONT)
+    assert job.communicate(timeout=60)[0].startswith("nap by")
 
 
 @pytest.mark.parametrize(("before", "name"), [("spoiler", "fragile"), ("any", "bloated")])
@@ -163,7 +190,7 @@ def test_nothing_starts_for_no_clips(monkeypatch):
 
 def test_a_process_that_does_not_start_is_no_clips_fault(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(reader, "WORKER", "emopipe.no_such_module")
-    with ClipReader(THREE) as read, pytest.raises(RuntimeError, match="does not start; what it said stands above"):
+    with ClipReader(THREE) as read, pytest.raises(ChildProcessError, match="does not start; what it said stands above"):
         read(tmp_path / "a.mp4")
     assert "No module named emopipe.no_such_module" in capfd.readouterr().err
 

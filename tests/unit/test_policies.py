@@ -1,9 +1,13 @@
 """What becomes of clips that fail: rows or the end of the job, another try, and too few of them."""
 
+import errno
+import os
+
 import pandas as pd
 import pytest
 
 from emopipe import tables
+from emopipe.decoding import files
 from emopipe.errors import CacheError, CoverageError, MediaError, WeightsError
 from emopipe.files import set_aside
 from emopipe.jobs import job_log
@@ -36,7 +40,18 @@ def test_keep_going_makes_a_failure_a_row(error, status):
     row = tolerance.row("b", "2", fails(error))
     assert (row.clip, row.digest, row.status, row.arrays) == ("b", "2", status, {})
     assert str(error) in row.reason
-    tolerance.settle()
+    tolerance.settle(0)
+
+
+def test_what_the_system_refuses_is_no_clips_fault():
+    for error in (OSError(12, "Cannot allocate memory"), RuntimeError("CUDA error: an illegal memory access")):
+        with pytest.raises(type(error), match=str(error.args[-1])):
+            Tolerance("keep_going").row("a", "1", fails(error))
+
+
+def test_reasons_can_be_written_whatever_a_file_is_called():
+    for error in (MediaError("odd\udcff.mp4 cannot be read"), ValueError("odd\udcff\nname")):
+        Tolerance("keep_going").row("a", "1", fails(error)).reason.encode()
 
 
 def test_stop_ends_the_job():
@@ -52,10 +67,11 @@ def test_errors_that_are_not_the_clips_always_end_the_job():
 def test_where_all_of_several_clips_fail_it_is_not_the_clips():
     tolerance = Tolerance("keep_going")
     tolerance.row("a", "1", fails(ValueError("first")))
-    tolerance.settle()  # one clip alone may be the fault
+    tolerance.settle(0)  # one clip alone may be the fault
     tolerance.row("b", "2", fails(ValueError("second")))
     with pytest.raises(ValueError, match="first"):
-        tolerance.settle()
+        tolerance.settle(0)
+    tolerance.settle(taken=1)  # others went well, in an earlier run
 
 
 # --- clips that cannot be read
@@ -92,6 +108,34 @@ def test_a_clip_that_cannot_be_read_is_tried_again_once_it_can_be(shard):
     assert attempt(fates, shard, PATHS) == 1
     assert decoded(shard, attempt=1) == {"a": OK, "b": OK}
     assert attempt(fates, shard, PATHS) == 1  # as the job was told: it is not run again
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_could_never_be_read_is_not_tried_again_and_does_not_hold_up_planning(shard, kind):
+    (shard / "b.avi").unlink()
+    os.mkfifo(shard / "b.avi") if kind == "pipe" else (shard / "b.avi").symlink_to("/dev/zero")
+    assert decoded(shard) == {"a": OK, "b": UNREADABLE}
+    assert attempt(shard / "00.status.h5", shard, PATHS) == 0
+
+
+def test_a_file_whose_end_cannot_be_read_is_not_tried_again(shard, monkeypatch):
+    (shard / "b.avi").rename(shard / "hidden")
+    decoded(shard)
+    (shard / "hidden").rename(shard / "b.avi")
+
+    def fail(file, _most):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files.os, "read", fail)
+    assert attempt(shard / "00.status.h5", shard, PATHS) == 0
+
+
+def test_several_clips_that_stay_unreadable_do_not_end_a_later_run(shard):
+    table = tables.read(shard / "shard.csv")
+    gone = pd.DataFrame([{"clip": n, "path": f"{n}.avi", "digest": f"digest {n}"} for n in ("c", "d")])
+    tables.write(pd.concat([table, gone]), shard / "shard.csv")
+    expected = {"a": OK, "b": OK, "c": UNREADABLE, "d": UNREADABLE}
+    assert decoded(shard) == expected and decoded(shard) == expected
 
 
 def test_stop_keeps_what_was_decoded(shard):
@@ -138,6 +182,14 @@ def test_too_few_clips_with_features_stop_the_run_with_their_list(tmp_path):
     with pytest.raises(CoverageError, match=r"3 of 4 clips have features of net.*0\.8.*\n  b: no_face, too dark$"):
         merged(tmp_path, shards, min_coverage=0.8)
     assert not (tmp_path / "net.h5").exists()
+
+
+@pytest.mark.parametrize(("good", "total"), [(93, 100), (68, 100), (1, 3), (29, 50)])
+def test_exactly_the_share_that_is_asked_for_is_enough(tmp_path, good, total):
+    shard = {f"{n:03d}": OK if n < good else "no_face" for n in range(total)}
+    merged(tmp_path, [shard], min_coverage=good / total)
+    with pytest.raises(CoverageError):
+        merged(tmp_path, [shard], min_coverage=(good + 0.01) / total)
 
 
 def test_shards_of_other_clips_or_another_recipe_are_refused(tmp_path):

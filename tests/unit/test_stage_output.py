@@ -128,6 +128,20 @@ def test_what_a_killed_process_was_about_to_rename_is_cleared_away(tmp_path):
     assert not orphan.exists()
 
 
+def test_many_parts_are_joined_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(output, "MOST_PARTS", 2)
+    undisturbed, path = tmp_path / "other/00.h5", tmp_path / "00.h5"
+    run(undisturbed)
+    with pytest.raises(RuntimeError, match="broken off"):
+        run(path, breaks_at="d")
+    assert len(list(parts(path).glob("*.h5"))) == 3
+    with pytest.raises(RuntimeError, match="broken off"):
+        run(path, breaks_at="a")
+    assert [part.name for part in parts(path).glob("*.h5")] == ["000003.h5"]
+    assert run(path) == ["d"] and path.read_bytes() == undisturbed.read_bytes()
+
+
 def test_a_part_is_a_file_of_the_cache(tmp_path):
     path = tmp_path / "00.h5"
     with pytest.raises(RuntimeError):

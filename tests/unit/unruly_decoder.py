@@ -23,6 +23,8 @@ def read_clip(path, options):
         os.kill(os.getpid(), signal.SIGKILL)
     if name == "hang":
         time.sleep(60)
+    if name == "nap":
+        time.sleep(0.5)
     if name == "leave":
         os._exit(3)
     if name == "close":
