@@ -168,7 +168,9 @@ def snakemake(work: Path, *arguments: str) -> Ran:
         output = said.read()
     if process.returncode:
         sys.exit(f"snakemake {' '.join(arguments)} ended with {process.returncode}:\n{output[-3000:]}")
-    return Ran(output, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    ran = Ran(output, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    print(f"snakemake {' '.join(arguments)}: {ran.times}", file=sys.stderr, flush=True)
+    return ran
 
 
 def finish(work: Path) -> None:
