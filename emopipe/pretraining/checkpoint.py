@@ -1,7 +1,10 @@
-"""The state of an unfinished training in a file, which only the same recipe takes up."""
+"""The state of an unfinished training in a file, which only the same recipe takes up.
 
+The file is the SHA-256 of what follows (32 bytes), then what torch saves: torch itself compares no checksum.
+"""
+
+import hashlib
 import io
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,7 @@ class Checkpoint:
         content = io.BytesIO()
         torch.save({**state, "recipe": self._recipe}, content)
         with replacing(self._path) as unfinished:
-            unfinished.write_bytes(content.getbuffer())
+            _write(content.getbuffer(), unfinished)
         self._saved = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
@@ -44,11 +47,26 @@ class Checkpoint:
         if not self._path.is_file():
             return None
         try:
-            state = torch.load(self._path, map_location=device, weights_only=True)
+            state = torch.load(_read(self._path), map_location=device, weights_only=True)
             if not isinstance(state, dict):
                 raise ValueError(f"it holds a {type(state).__name__}")
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        except Exception as error:  # torch raises nearly anything, and training anew mends it all
             said = str(error).partition("\n")[0]
             LOGGER.warning(f"{self._path} is no checkpoint ({said}), so training begins anew.")
             return None
         return state if state.get("recipe") == self._recipe else None
+
+
+def _write(content: memoryview, path: Path) -> None:
+    with open(path, "wb") as file:
+        file.write(hashlib.sha256(content).digest())
+        file.write(content)
+
+
+def _read(path: Path) -> io.BytesIO:
+    """What `_write` wrote."""
+    with open(path, "rb") as file:
+        expected, content = file.read(hashlib.sha256().digest_size), file.read()
+    if hashlib.sha256(content).digest() != expected:
+        raise ValueError("its content is not what was written")
+    return io.BytesIO(content)

@@ -1,6 +1,8 @@
 """The school: averages, rates, draws; that it learns; and that a run which is cut off loses nothing."""
 
 import collections
+import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -22,6 +24,7 @@ from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.lessons import Look
 from emopipe.pretraining.schooling import School, probabilities, scores
 from emopipe.pretraining.steps import StepOptions
+from emopipe.progress import LOGGER
 
 CPU = torch.device("cpu")
 CLASSES = 7
@@ -81,6 +84,18 @@ def trained(*arguments, **keys):
     made = school(*arguments, **keys)
     made.run()
     return made
+
+
+def keep(content, path):
+    """Write what torch saves as a checkpoint."""
+    file = io.BytesIO()
+    torch.save(content, file)
+    path.write_bytes(hashlib.sha256(file.getvalue()).digest() + file.getvalue())
+
+
+def kept(folder):
+    """What the checkpoint holds."""
+    return torch.load(io.BytesIO((folder / "checkpoint.pt").read_bytes()[32:]), weights_only=True)
 
 
 def same(first, second):
@@ -518,7 +533,7 @@ def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
     told = []
     again = trained(tmp_path, seed=99, tell=told.append, **RECIPES["stopped"])
     assert same(again, undisturbed["stopped"]) and again.history == undisturbed["stopped"].history
-    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    state = kept(tmp_path)
     assert state["epochs"] == len(again.history) == len(told)
 
 
@@ -535,12 +550,44 @@ def test_another_recipes_checkpoint_is_not_taken_up(tmp_path, undisturbed):
     lessons = Patterns()
     made = trained(tmp_path, lessons=lessons, **RECIPES["sgd"])
     assert lessons.seen == 6 * 7 and same(made, undisturbed["sgd"])
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["recipe"] == "a recipe"
+    assert kept(tmp_path)["recipe"] == "a recipe"
+
+
+def flips(content):
+    """A content with a bit turned at one place after another, the rarest of faults that a disk makes."""
+    for place in range(0, len(content), max(1, len(content) // 200)):
+        yield content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_not_taken_up(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    path = tmp_path / "checkpoint.pt"
+    checkpoint = Checkpoint(path, "a recipe")
+    checkpoint.save({"model": network().state_dict()})
+    whole = path.read_bytes()
+    assert checkpoint.load(CPU)
+    checkpoint.save({"model": network().state_dict()})
+    assert path.read_bytes() == whole
+    for number, damaged in enumerate([b"", whole[:31], whole[:-1], whole + b"x", *flips(whole)], start=1):
+        path.write_bytes(damaged)
+        assert checkpoint.load(CPU) is None
+        assert caplog.text.count("so training begins anew") == number
+
+
+@pytest.mark.parametrize("failure", [KeyError, IndexError, TypeError, AttributeError, MemoryError])
+def test_whatever_torch_raises_of_a_checkpoint_training_begins_anew(tmp_path, monkeypatch, failure):
+    def fail(*_, **__):
+        raise failure("x")
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "a recipe")
+    checkpoint.save({})
+    monkeypatch.setattr(torch, "load", fail)
+    assert checkpoint.load(CPU) is None
 
 
 def test_a_checkpoint_holds_nothing_that_runs(tmp_path):
     trained(tmp_path, **RECIPES["stopped"])
-    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    state = kept(tmp_path)
     assert state["best"] and state["history"] and state["average_steps"] > 0
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 

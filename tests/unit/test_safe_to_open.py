@@ -30,7 +30,7 @@ from emopipe.pretraining import journal, pixels
 from emopipe.progress import LOGGER
 from emopipe.report import figures, submission, writing
 from emopipe.store import Reader
-from tests.unit.test_pretraining_school import school
+from tests.unit.test_pretraining_school import keep, school
 
 
 class Malice:
@@ -92,7 +92,7 @@ def test_networks_in_onnx_are_not_unpickled(tmp_path, harm):
 def test_a_hostile_or_damaged_checkpoint_is_not_taken_up(tmp_path, harm, caplog, monkeypatch, content):
     monkeypatch.setattr(LOGGER, "propagate", True)
     path = tmp_path / "checkpoint.pt"
-    torch.save({"recipe": "a recipe", "model": Malice(harm)} if content == "hostile" else [1], path)
+    keep({"recipe": "a recipe", "model": Malice(harm)} if content == "hostile" else [1], path)
     if content == "damaged":
         path.write_bytes(path.read_bytes()[:100])
     trained = school(tmp_path, epochs=1)
