@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+CACHES = Path("cache")
+"""In the working folder: a folder for each corpus, with what the workflow can make anew."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from emopipe.config import Config
 from emopipe.corpora import demo
 from emopipe.corpora.digests import UNREADABLE, content_digests
 from emopipe.errors import CorpusError
+from emopipe.files import CACHES
 from emopipe.progress import Progress
 
 LEAST_IN_COMMON = 0.1
@@ -17,7 +18,7 @@ LEAST_IN_COMMON = 0.1
 
 def cache_folder(config: Config) -> Path:
     """Where the corpus' cache is."""
-    return Path("cache") / config.corpus.name
+    return CACHES / config.corpus.name
 
 
 def clip_table(config: Config) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import nn
 
-from emopipe.backbones.weights import HEAD, save_state
+from emopipe.backbones.origin import UNREADABLE, unfit
+from emopipe.backbones.weights import HEAD, read, save_state
 from emopipe.labels import CLASSES
 
 
@@ -44,16 +44,24 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
 
 
 def has_classifier(path: Path | str) -> bool:
-    """Whether a file of weights holds the classifier that `save_classifier` puts in."""
+    """Whether a file of weights holds the classifier that `save_classifier` puts in.
+
+    Raises:
+        WeightsError: The file cannot be read.
+        DamagedCacheError: The same, of a file in the cache.
+    """
     if Path(path).suffix != ".safetensors":
         return False
-    with safe_open(path, framework="pt") as file:
-        return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is no mapping
+    try:
+        with safe_open(path, framework="pt") as file:
+            return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is no mapping
+    except UNREADABLE as error:
+        raise unfit(path, error) from error
 
 
 def load_head(model: Classifier, path: Path | str) -> None:
     """Load the classifier of a file that `has_classifier`; the backbone's weights are `registry.load`'s business."""
-    tensors = {key.removeprefix(HEAD): value for key, value in load_file(path).items() if key.startswith(HEAD)}
+    tensors = {key.removeprefix(HEAD): value for key, value in read(path)[0].items() if key.startswith(HEAD)}
     model.head.load_state_dict(tensors, strict=True)
 
 

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
-from emopipe.backbones.origin import read_metadata
-from emopipe.backbones.weights import save_state
+from emopipe.backbones.weights import read, save_state
 
 State = dict[str, torch.Tensor]
 
@@ -47,9 +45,14 @@ def save(learned: Learned, path: Path, metadata: Mapping[str, str]) -> None:
 
 
 def load(path: Path) -> Learned:
-    """Read what `save` wrote."""
-    tensors = load_file(path)
-    fold_of = json.loads(read_metadata(path)["fold_of"])
+    """Read what `save` wrote.
+
+    Raises:
+        WeightsError: The file is not what was written.
+        DamagedCacheError: The same, of a file in the cache.
+    """
+    tensors, metadata = read(path, sealed=True)
+    fold_of = json.loads(metadata["fold_of"])
     count = sum(key.startswith("axes") for key in tensors)
     folds = [_part(tensors, f"fold{number}.") for number in range(count)]
     axes = [tensors[f"axes{number}"].numpy() for number in range(count)]

@@ -1,20 +1,24 @@
-"""Weights on disk: safetensors are written; they and torch's state dicts are read, if they fit exactly."""
+"""Weights on disk: safetensors are written; they and torch's state dicts are read, if they fit exactly.
 
+What is written carries a seal: a digest of metadata and tensors, compared whenever the file is read.
+"""
+
+import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from emopipe.backbones.origin import METADATA, unreadable
+from emopipe.backbones.origin import METADATA, SEAL, UNREADABLE, read_sealed, unfit, unreadable
 from emopipe.errors import WeightsError
 from emopipe.files import replacing
+from emopipe.provenance import digest
 
 State = dict[str, torch.Tensor]
 Adapt = Callable[[State], State]
@@ -40,6 +44,7 @@ def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), a
 
     Raises:
         WeightsError: The file is missing, unreadable, holds more than tensors, or is of another network.
+        DamagedCacheError: It is unreadable and the workflow's own, in the cache.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,7 +53,7 @@ def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), a
             "dict of that network there (download it from its authors, or let the pretrain stage write "
             "one), or correct `weights`."
         )
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = read(path)[0] if path.suffix == ".safetensors" else _read_torch(path)
     if all(key.startswith(_PARALLEL) for key in state):
         state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
     state = {key: tensor for key, tensor in state.items() if not key.startswith((HEAD, *head))}
@@ -73,15 +78,46 @@ def save_state(state: Mapping[str, torch.Tensor], path: Path | str, metadata: Ma
         metadata: What made it, as `read_metadata` gives it back.
     """
     on_cpu = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    sealed = {**metadata, SEAL: _seal(on_cpu, metadata)}
     with replacing(Path(path)) as unfinished:
-        unfinished.write_bytes(to_bytes(on_cpu, {METADATA: json.dumps(dict(metadata), sort_keys=True)}))
+        unfinished.write_bytes(to_bytes(on_cpu, {METADATA: json.dumps(sealed, sort_keys=True)}))
 
 
-def _read_safetensors(path: Path) -> State:
+def read(path: Path | str, *, sealed: bool = False) -> tuple[State, dict[str, str]]:
+    """Tensors and metadata of a safetensors file, compared with its seal.
+
+    Args:
+        path: The file.
+        sealed: It has to carry a seal; that of another program need not.
+
+    Raises:
+        WeightsError: They cannot be read, or are not what was written.
+        DamagedCacheError: The same, of a file in the cache.
+    """
     try:
-        return load_file(path)
-    except safetensors.SafetensorError as error:
-        raise WeightsError(unreadable(path, error)) from error
+        return read_whole(path, sealed=sealed)
+    except UNREADABLE as error:
+        raise unfit(path, error) from error
+
+
+def read_whole(path: Path | str, *, sealed: bool) -> tuple[State, dict[str, str]]:
+    """The same, whose faults (UNREADABLE) are raised as they come."""
+    tensors, (metadata, seal) = load_file(path), read_sealed(path)
+    if sealed and not seal:
+        raise ValueError("it carries no digest of its content")
+    if seal and seal != _seal(tensors, metadata):
+        raise ValueError("its content is not what was written")
+    return tensors, metadata
+
+
+def _seal(tensors: State, metadata: Mapping[str, str]) -> str:
+    """Digest of what a file holds, whatever the order of keys."""
+    whole = hashlib.sha256(digest(dict(metadata)).encode())
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        whole.update(digest([key, str(tensor.dtype), list(tensor.shape)]).encode())
+        whole.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return whole.hexdigest()
 
 
 def _read_torch(path: Path) -> State:

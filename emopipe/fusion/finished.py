@@ -5,12 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
-from emopipe.backbones.origin import read_metadata
-from emopipe.backbones.weights import save_state
-from emopipe.errors import WeightsError
+from emopipe.backbones.origin import UNREADABLE
+from emopipe.backbones.weights import read_whole, save_state
 from emopipe.fusion.member import Member, Trained
 from emopipe.progress import LOGGER
 from emopipe.provenance import digest
@@ -51,11 +47,12 @@ def _read(path: Path, members: Sequence[Member]) -> list[Trained] | None:
     if not path.is_file():
         return None
     try:
-        tensors, epochs = load_file(path), json.loads(read_metadata(path)["epochs"])
-    except (OSError, SafetensorError, WeightsError, KeyError):
+        tensors, metadata = read_whole(path, sealed=True)
+    except UNREADABLE as error:
+        LOGGER.warning(f"{path} holds no finished networks ({error}), so they are trained anew.")
         return None
     states = [{} for _ in members]
     for name, tensor in tensors.items():
         number, _, key = name.partition(".")
         states[int(number)][key] = tensor
-    return [Trained(*parts) for parts in zip(members, states, epochs, strict=True)]
+    return [Trained(*parts) for parts in zip(members, states, json.loads(metadata["epochs"]), strict=True)]

@@ -19,6 +19,7 @@ from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
 from emopipe.fusion.stack import Stack
 from emopipe.fusion.training import Member, predict, train
 from emopipe.labels import CLASSES
+from emopipe.progress import LOGGER
 
 CPU = torch.device("cpu")
 MODALITIES = {"f": "face", "v": "audio"}
@@ -451,17 +452,20 @@ def test_networks_that_are_finished_are_not_trained_again(tmp_path, monkeypatch)
         assert all(torch.equal(one.state[key], other.state[key]) for key in one.state)
 
 
-@pytest.mark.parametrize("change", ["recipe", "damage", "clips"])
-def test_networks_of_another_recipe_or_other_clips_are_trained(tmp_path, monkeypatch, change):
+@pytest.mark.parametrize("change", ["recipe", "damage", "flip", "clips"])
+def test_networks_of_another_recipe_or_other_clips_are_trained(tmp_path, monkeypatch, caplog, change):
+    monkeypatch.setattr(LOGGER, "propagate", True)
     data, _ = data_of()
     options = FusionOptions(**SMALL | {"epochs": 1})
     train(data, [member(data, options)], finished=Finished(tmp_path, "recipe"))
-    if change == "damage":
-        for path in tmp_path.iterdir():
-            path.write_bytes(path.read_bytes()[:100])
+    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for path, content in whole.items() if change in ("damage", "flip") else ():
+        path.write_bytes(content[:100] if change == "damage" else content[:-2] + bytes([content[-2] ^ 64, content[-1]]))
     programs, run = [], training._train
     monkeypatch.setattr(training, "_train", lambda *arguments: programs.append(arguments) or run(*arguments))
     learn = np.arange(10, 40) if change == "clips" else None
     recipe = "another" if change == "recipe" else "recipe"
     train(data, [member(data, options, learn=learn)], finished=Finished(tmp_path, recipe))
     assert len(programs) == 1
+    assert ("so they are trained anew" in caplog.text) == (change in ("damage", "flip"))
+    assert change not in ("damage", "flip") or whole == {path: path.read_bytes() for path in tmp_path.iterdir()}
