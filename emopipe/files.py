@@ -1,13 +1,16 @@
 """Files that appear whole or not at all, and the digests of files."""
 
 import contextlib
+import fnmatch
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 CACHES = Path("cache")
 """In the working folder: a folder for each corpus, with what the workflow can make anew."""
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)\.\d+\.tmp(\.[^.]*)?", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -27,7 +30,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def temporaries(path: Path) -> list[Path]:
     """What `replacing(path)` left behind where its process was killed; `path`'s stem may be a pattern."""
-    return list(path.parent.glob(f".{path.stem}.*.tmp{path.suffix}"))
+    found = path.parent.glob(f".{path.stem}.*.tmp{path.suffix}")
+    return [each for each in found if is_temporary(each) and fnmatch.fnmatchcase(_replaced(each), path.stem)]
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `replacing` writes, or left behind."""
+    return bool(_replaced(path))
+
+
+def _replaced(path: Path) -> str:
+    """The stem of the file that a temporary one was to replace; "" where it is none."""
+    found = _TEMPORARY.fullmatch(path.name)
+    return found["stem"] if found else ""
 
 
 def set_aside(path: Path) -> Path:
