@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from emopipe.errors import CacheError, DamagedCacheError
-from emopipe.files import set_aside
+from emopipe.files import is_temporary, set_aside
 from emopipe.progress import Progress, log_to
 from emopipe.store import Reader
 
@@ -14,7 +14,8 @@ from emopipe.store import Reader
 def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/demo, or a part of one.")]) -> None:
     """Read every file of a cache; damaged ones are put aside, so that the next run makes them anew."""
     log_to(None)
-    paths = sorted(folder.rglob("*.h5"))
+    # What a running job is about to rename is not whole yet, and its own.
+    paths = sorted(path for path in folder.rglob("*.h5") if not is_temporary(path))
     if not paths:
         typer.echo(f"There are no cache files (.h5) in {folder}: name a cache, such as cache/demo.", err=True)
         raise typer.Exit(1)
@@ -39,5 +40,5 @@ def _fault(path: Path) -> str:
     except DamagedCacheError as error:
         return f"{error} It lies as {set_aside(path)} meanwhile."
     except CacheError as error:
-        return str(error)
+        return str(error) if path.exists() else ""  # a running job removes its parts
     return ""

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from emopipe import verifying
 from emopipe.cli import app
 from emopipe.errors import CacheError, DamagedCacheError
+from emopipe.files import replacing
 from emopipe.provenance import digest
 from emopipe.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
 
@@ -174,6 +176,37 @@ def test_a_missing_file_is_not_called_damaged(tmp_path):
     with pytest.raises(CacheError, match="is not there") as found:
         Reader(tmp_path / "a.h5")
     assert not isinstance(found.value, DamagedCacheError)
+
+
+def test_verify_leaves_alone_what_a_job_is_writing(tmp_path):
+    write(tmp_path / "00.h5")
+    write(tmp_path / ".01.parts/000000.h5")
+    with replacing(tmp_path / "01.h5") as whole, replacing(tmp_path / ".01.parts/000001.h5") as part:
+        for half in (whole, part):
+            half.write_bytes(b"half")
+        result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.exit_code == 0 and "2 of 2 files are whole" in result.output
+    assert {path.name for path in tmp_path.rglob("*.h5")} == {"00.h5", "000000.h5", "01.h5", "000001.h5"}
+
+
+def test_verify_tells_nothing_of_parts_that_a_job_removes_meanwhile(tmp_path, monkeypatch):
+    write(tmp_path / "00.h5")
+
+    def vanish(path):
+        path.unlink()
+        return Reader(path)
+
+    monkeypatch.setattr(verifying, "Reader", vanish)
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.exit_code == 0 and "is not there" not in result.output
+
+
+def test_verify_puts_damaged_parts_aside(tmp_path):
+    path = tmp_path / ".01.parts/000000.h5"
+    write(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.exit_code == 1 and [file.name for file in path.parent.iterdir()] == ["000000.h5.damaged"]
 
 
 def test_verify_puts_damaged_files_aside(tmp_path):
