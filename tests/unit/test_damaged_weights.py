@@ -8,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from typer.testing import CliRunner
 
 from emopipe.backbones import learned, origin, weights
 from emopipe.backbones.emotion import Classifier, has_classifier, load_head, save_classifier
+from emopipe.cli import app
 from emopipe.errors import DamagedCacheError, WeightsError
 from emopipe.jobs import job_log
 from tests.unit.test_pretraining_school import flips
@@ -128,3 +130,34 @@ def test_weights_of_other_programs_need_no_seal():
     save_file({"axes0": torch.zeros(2, 1)}, "other.safetensors", {origin.METADATA: json.dumps({"fold_of": "{}"})})
     with pytest.raises(WeightsError, match="it carries no digest of its content"):
         learned.load(Path("other.safetensors"))
+
+
+def verify():
+    return CliRunner().invoke(app, ["verify", "cache"])
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]), lambda whole: whole[:50]])
+def test_verify_reads_weights(damage):
+    save_learned(WEIGHTS)
+    save_head(WEIGHTS.with_name("net.step0.safetensors"))
+    save_file({"a": torch.zeros(1)}, WEIGHTS.with_name("other.safetensors"))
+    WEIGHTS.with_name(".net.123.tmp.safetensors").write_bytes(b"half")
+    found = verify()
+    assert found.exit_code == 0 and "2 of 2 files are whole" in found.output
+    WEIGHTS.write_bytes(damage(WEIGHTS.read_bytes()))
+    found = verify()
+    assert found.exit_code == 1 and "1 of 2 files are whole" in found.output
+    assert "net.safetensors is damaged: it holds no whole weights: " in found.output
+    left = {"net.safetensors.damaged", "net.step0.safetensors", "other.safetensors", ".net.123.tmp.safetensors"}
+    assert {path.name for path in WEIGHTS.parent.iterdir()} == left
+
+
+def test_verify_leaves_weights_that_may_not_be_read(monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError("Permission denied")
+
+    save_head(WEIGHTS)
+    monkeypatch.setattr(weights, "load_file", refuse)
+    found = verify()
+    assert found.exit_code == 1 and "cannot be read (Permission denied): make it readable." in found.output
+    assert [path.name for path in WEIGHTS.parent.iterdir()] == ["net.safetensors"]
