@@ -14,6 +14,7 @@ means equal bytes.
 import contextlib
 import errno
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -297,8 +298,20 @@ def _told_of(path: Path) -> Iterator[None]:
         if error.errno in PASSING_REFUSALS:
             raise
         raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
-    except (KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+    except MemoryError as error:
+        if not _asks_for_more_than(path, error):
+            raise
+        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+
+
+def _asks_for_more_than(path: Path, error: MemoryError) -> bool:
+    """Whether NumPy was to make an array that no file of this size holds, as nothing in it is compressed."""
+    if len(error.args) != 2:
+        return False
+    shape, dtype = error.args
+    return math.prod(shape) * np.dtype(dtype).itemsize > path.stat().st_size
 
 
 def _sum(array: np.ndarray) -> bytes:

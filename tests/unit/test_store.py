@@ -178,6 +178,44 @@ def test_a_missing_file_is_not_called_damaged(tmp_path):
     assert not isinstance(found.value, DamagedCacheError)
 
 
+def dangling(file):
+    """A group that h5py gives as None."""
+    file["fields/ghost"] = h5py.SoftLink("/nowhere")
+
+
+def no_group(file):
+    del file["fields"]
+    file["fields"] = 1
+
+
+def endless(file):
+    """More rows than any memory holds, as a flipped bit of a length makes them."""
+    del file["fields/bytes/offsets"]
+    file.create_dataset("fields/bytes/offsets", (1 << 59,), "i8", chunks=(1024,))
+
+
+@pytest.mark.parametrize("damage", [dangling, no_group, endless])
+def test_whatever_h5py_stumbles_over_is_damage(tmp_path, damage):
+    write(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        damage(file)
+    with pytest.raises(DamagedCacheError, match=r"a\.h5 is damaged: it is not a whole cache file"):
+        Reader(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), np._core._exceptions._ArrayMemoryError((5, 4), np.dtype("u1"))])
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    write(tmp_path / "a.h5")
+    with Reader(tmp_path / "a.h5") as reader:
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", fail)
+        for read in (lambda: reader["a"], lambda: reader.flat("bytes")):
+            with pytest.raises(MemoryError):
+                read()
+
+
 def test_verify_leaves_alone_what_a_job_is_writing(tmp_path):
     write(tmp_path / "00.h5")
     write(tmp_path / ".01.parts/000000.h5")
