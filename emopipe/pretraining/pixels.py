@@ -101,35 +101,50 @@ def prepare(stills: Stills, geometry: FaceInput, detect: Detector | None, path: 
         them are pictures; those that are none are left out of training, and said.
 
     Raises:
-        DamagedCacheError: The file, written by an earlier run, does not hold them.
+        DamagedCacheError: A file, written by an earlier run, does not hold them.
     """
     whole = path.with_suffix(".readable")  # written last, so that where it is, the pixels are whole
     if not (whole.is_file() and path.is_file()):
         found = _write(stills, geometry, detect, path)
         with replacing(whole) as unfinished:
             unfinished.write_bytes(found.tobytes())
-    readable = np.frombuffer(whole.read_bytes(), bool)
+    readable = _flags(whole, len(stills))
     if not readable.all():
         first = stills.table["key"][~readable].iloc[0]
         LOGGER.warning(f"{(~readable).sum()} of {len(readable)} stills are no pictures and left out, such as {first}")
-    return _mapped(path, len(readable)), readable
+    return _mapped(path, _shape(len(stills), geometry)), readable
 
 
-def _mapped(path: Path, expected: int) -> np.ndarray:
+def _shape(count: int, geometry: FaceInput) -> tuple[int, ...]:
+    side = held_side(geometry.size)
+    return (count, side, side) if geometry.channels == 1 else (count, side, side, 3)
+
+
+def _flags(path: Path, expected: int) -> np.ndarray:
+    """(n,) bool: what `prepare` wrote of the stills, a byte each."""
+    content = path.read_bytes()
+    if len(content) != expected or content.translate(None, b"\0\1"):
+        raise DamagedCacheError(path, f"it does not tell which of {expected} stills are pictures")
+    return np.frombuffer(content, bool)
+
+
+def _mapped(path: Path, expected: tuple[int, ...]) -> np.ndarray:
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # NumPy evaluates the header, where a flipped bit may mean anything
         raise DamagedCacheError(path, f"it holds no pixels: {error}") from error
-    if len(pixels) != expected:
-        raise DamagedCacheError(path, f"it holds {len(pixels)} stills, not {expected}")
+    if (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) != (expected, np.uint8, True):
+        raise DamagedCacheError(path, f"it holds {pixels.dtype} {pixels.shape}, not uint8 {expected}")
+    if path.stat().st_size != pixels.offset + pixels.nbytes:
+        raise DamagedCacheError(path, "its header and its pixels are of other lengths")
     return pixels
 
 
 def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: Path) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
-    side = held_side(geometry.size)
-    shape = (len(stills), side, side) if geometry.channels == 1 else (len(stills), side, side, 3)
-    pixels = _claimed(path, shape)
+    pixels = _claimed(path, _shape(len(stills), geometry))
     readable = np.zeros(len(stills), bool)
     search = Search(detect) if detect else None
     progress = Progress("reading stills", len(stills), unit="stills")

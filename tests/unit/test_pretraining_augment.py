@@ -510,6 +510,36 @@ def test_stills_whose_file_is_damaged_are_told_of_and_written_anew_once_it_is_aw
     assert np.array_equal(pixels.prepare(corpus, GEOMETRY, None, path)[0], expected)
 
 
+def test_no_flipped_bit_of_the_header_goes_unseen(tmp_path):
+    corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
+    pixels.prepare(corpus, GEOMETRY, None, path)
+    whole = path.read_bytes()
+    fine = 0
+    for place in range(128):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            try:
+                found = pixels.prepare(corpus, GEOMETRY, None, path)[0]
+            except DamagedCacheError:
+                continue
+            assert found.tobytes() == whole[128:]  # spaces that became another kind of them
+            fine += 1
+    assert fine < 128
+
+
+@pytest.mark.parametrize("content", [b"", b"\1", b"\1\1\1", b"\1\2"])
+def test_damaged_notes_of_which_stills_are_pictures_are_told_of(tmp_path, content):
+    corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
+    pixels.prepare(corpus, GEOMETRY, None, path)
+    path.with_suffix(".readable").write_bytes(content)
+    with pytest.raises(DamagedCacheError, match=r"a\.readable is damaged: it does not tell which of 2 stills are pict"):
+        pixels.prepare(corpus, GEOMETRY, None, path)
+    path.with_suffix(".readable").unlink()
+    assert pixels.prepare(corpus, GEOMETRY, None, path)[1].all()
+
+
 def test_several_files_of_pixels_are_one():
     parts = [np.full((n, 2, 2), 10 * number, np.uint8) + np.arange(n, dtype=np.uint8)[:, None, None]
              for number, n in enumerate((3, 0, 2))]  # fmt: skip

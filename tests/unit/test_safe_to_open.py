@@ -30,6 +30,7 @@ from emopipe.pretraining import journal, pixels
 from emopipe.progress import LOGGER
 from emopipe.report import figures, submission, writing
 from emopipe.store import Reader
+from tests.unit.test_pretraining_augment import GEOMETRY, picture, stills
 from tests.unit.test_pretraining_school import keep, school
 
 
@@ -106,7 +107,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path, harm):
     np.save(path, np.array([Malice(harm)], object), allow_pickle=True)
     path.with_suffix(".readable").write_bytes(b"\1")
     with pytest.raises(DamagedCacheError, match=r"holds no pixels: .*Python objects in dtype"):
-        pixels.prepare(None, None, None, path)
+        pixels.prepare(stills(picture()), GEOMETRY, None, path)
 
 
 def test_a_cache_file_that_is_a_pickle_is_refused(tmp_path, harm):
