@@ -1,5 +1,6 @@
 """The corpus as it stands on disk now: scanned whenever the workflow is planned."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,9 +9,9 @@ from emopipe import corpora, tables
 from emopipe.config import Config
 from emopipe.corpora import demo
 from emopipe.corpora.digests import UNREADABLE, content_digests
-from emopipe.errors import CorpusError
+from emopipe.errors import CacheError, CorpusError
 from emopipe.files import CACHES
-from emopipe.progress import Progress
+from emopipe.progress import LOGGER, Progress
 
 LEAST_IN_COMMON = 0.1
 """A corpus that shares a smaller part of its clips with the cache of its name is another corpus."""
@@ -64,22 +65,34 @@ class _Reading:
 
 
 def recorded(config: Config) -> pd.DataFrame | None:
-    """The clip table as the corpus stage wrote it; None where it has not run.
+    """The clip table as the corpus stage wrote it; None where it has not run, or the table is damaged.
 
     For jobs on a cluster's nodes, where Snakemake plans anew. The run that sent them has scanned the corpus; a scan by
     each of them would be one a job.
     """
-    path = clip_table(config)
-    return tables.read(path) if path.is_file() else None
+    return _remembered(clip_table(config))
+
+
+def _remembered(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
+    """The clip table, or these columns of it, where it is only a memory: the corpus itself tells what it has told."""
+    if not path.is_file():
+        return None
+    try:
+        return tables.read(path, columns)
+    except CacheError:
+        LOGGER.warning(
+            f"{path} is damaged, so the corpus alone tells which clips there are. Delete it, to make it anew."
+        )
+        return None
 
 
 def _refuse_another(config: Config, table: pd.DataFrame) -> None:
     cached_path = clip_table(config)
-    if not cached_path.is_file():
-        return
     # The demo is drawn anew when its drawing changes: its clips keep their names, not their content.
     key = "clip" if config.corpus.kind == "demo" else "digest"
-    cached, found = (set(clips[key]) - {UNREADABLE} for clips in (tables.read(cached_path, [key]), table))
+    if (remembered := _remembered(cached_path, [key])) is None:
+        return
+    cached, found = (set(clips[key]) - {UNREADABLE} for clips in (remembered, table))
     if len(cached & found) < LEAST_IN_COMMON * min(len(cached), len(found)):
         raise CorpusError(
             f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips "

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe.files import replacing
+from emopipe.errors import DamagedCacheError
+from emopipe.files import replacing, sha256, write_text
 
 # Names of files need not be UTF-8, which strings kept by pyarrow (where that happens to be installed) have to be.
 pd.set_option("mode.string_storage", "python")
+
+SUMS = "tables.sha256"
+"""Beside tables: their digests, as `sha256sum` writes and checks them. A table cut at the end of a line looks whole."""
 
 
 def of(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
@@ -30,13 +34,40 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table as it was written, or these columns of it; numbers come as strings."""
-    return pd.read_csv(
-        path,
-        dtype=str,
-        usecols=None if columns is None else list(columns),
-        keep_default_na=False,
-        na_filter=False,
-        encoding="utf-8",
-        encoding_errors="surrogateescape",
-    )
+    """The table as it was written, or these columns of it; numbers come as strings.
+
+    Raises:
+        DamagedCacheError: The file is no table, lacks a column, or is not the one that `seal` has seen.
+    """
+    if noted(path.parent).get(path.name, "") not in ("", sha256(path)):
+        raise DamagedCacheError(path, "it is not the table that was written")
+    try:
+        return pd.read_csv(
+            path,
+            dtype=str,
+            usecols=None if columns is None else list(columns),
+            keep_default_na=False,
+            na_filter=False,
+            encoding="utf-8",
+            encoding_errors="surrogateescape",
+        )
+    except ValueError as error:
+        raise DamagedCacheError(path, f"it is not the table that was written ({error})") from error
+
+
+def seal(paths: Iterable[Path]) -> None:
+    """Note digests of tables in a file beside them, in no job's output; `read` compares tables that have one."""
+    paths = list(paths)
+    for folder in {path.parent for path in paths}:
+        sums = {path.name: sha256(path) for path in paths if path.parent == folder}
+        write_text(folder / SUMS, "".join(f"{found}  {name}\n" for name, found in sorted(sums.items())))
+
+
+def noted(folder: Path) -> dict[str, str]:
+    """Name -> digest of the tables in a folder that `seal` has seen."""
+    try:
+        text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
+    parts = (line.partition("  ") for line in text.splitlines())
+    return {name: found for found, _, name in parts}

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from emopipe import tables
 from emopipe.backbones.origin import UNREADABLE, read_sealed
 from emopipe.errors import CacheError, DamagedCacheError
 from emopipe.files import is_temporary, set_aside
@@ -17,7 +18,7 @@ def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/d
     log_to(None)
     paths = _files(folder)
     if not paths:
-        said = f"There are no cache files (.h5, .safetensors) in {folder}: name a cache, such as cache/demo."
+        said = f"There are no cache files (.h5, .safetensors, .csv) in {folder}: name a cache, such as cache/demo."
         typer.echo(said, err=True)
         raise typer.Exit(1)
     progress = Progress("verifying", len(paths), unit="files")
@@ -33,8 +34,10 @@ def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/d
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files to read: all of the cache's format, and weights but for those of other programs."""
+    """The files to read: all of the cache's format; weights, but for those of other programs; tables of clips."""
     found = [*folder.rglob("*.h5"), *filter(_is_sealed, folder.rglob("*.safetensors"))]
+    for sums in folder.rglob(tables.SUMS):
+        found += filter(Path.is_file, map(sums.with_name, tables.noted(sums.parent)))
     # What a running job is about to rename is not whole yet, and its own.
     return sorted(path for path in found if not is_temporary(path))
 
@@ -73,6 +76,8 @@ def _read(path: Path) -> None:
             raise CacheError(f"{path} cannot be read ({error}): make it readable.") from error
         except UNREADABLE as error:
             raise DamagedCacheError(path, f"it holds no whole weights: {error}") from error
+    elif path.suffix == ".csv":
+        tables.read(path)
     else:
         with Reader(path) as reader:
             for _ in reader.rows():

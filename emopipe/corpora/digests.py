@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emopipe import tables
+from emopipe.errors import CacheError
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _read_index(path: Path) -> pd.DataFrame:
         return rows.astype(dict.fromkeys(STAMP, "int64")).drop_duplicates("path")
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, OverflowError, CacheError) as error:
         log.warning("The digest index %s is unreadable (%s), so every clip is read again.", path, error)
     return pd.DataFrame(columns=list(INDEX_COLUMNS))
 

@@ -10,7 +10,7 @@ from emopipe import sharding, tables
 
 
 def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Sequence[Path]) -> None:
-    """Write the clip table and its parts, and note in the cache how many they are.
+    """Write the clip table and its parts, and note in the cache how many they are and what they hold.
 
     Args:
         recipe: `Plan.corpus`.
@@ -21,4 +21,5 @@ def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Seq
     for part, path in zip(sharding.cut(table, recipe["shards"]), shards, strict=True):
         tables.write(part, path)
     tables.write(table, clips)
+    tables.seal([clips, *shards])
     sharding.record(clips.parent, recipe["shards"])
