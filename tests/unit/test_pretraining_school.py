@@ -568,10 +568,11 @@ def test_a_checkpoint_with_a_flipped_bit_is_not_taken_up(tmp_path, caplog, monke
     assert checkpoint.load(CPU)
     checkpoint.save({"model": network().state_dict()})
     assert path.read_bytes() == whole
-    for number, damaged in enumerate([b"", whole[:31], whole[:-1], whole + b"x", *flips(whole)], start=1):
+    for damaged in [b"", whole[:31], whole[:-1], whole + b"x", *flips(whole)]:
         path.write_bytes(damaged)
+        caplog.clear()
         assert checkpoint.load(CPU) is None
-        assert caplog.text.count("so training begins anew") == number
+        assert "so training begins anew" in caplog.text
 
 
 @pytest.mark.parametrize("failure", [KeyError, IndexError, TypeError, AttributeError, MemoryError])
