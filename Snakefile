@@ -28,7 +28,7 @@ wildcard_constraints:
 
 
 onstart:
-    resuming.begin(Path.cwd())
+    resuming.begin_workflow(Path.cwd(), workflow)
 
 
 onsuccess:

@@ -1,6 +1,7 @@
 """Resuming: not while a run is alive, and with the arguments of the run."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -49,6 +50,122 @@ def test_a_run_on_another_computer_is_refused_until_it_is_said_to_be_over(tmp_pa
     resuming.refuse_alive(tmp_path, elsewhere=True)
     resuming.end(tmp_path)
     resuming.refuse_alive(tmp_path)
+
+
+def noted(folder, **changes):
+    """A folder with a run's note, changed."""
+    (folder / ".snakemake").mkdir(exist_ok=True)
+    resuming.begin(folder)
+    note = json.loads((folder / resuming.NOTE).read_text()) | changes
+    (folder / resuming.NOTE).write_text(json.dumps(note))
+    return folder
+
+
+def test_the_noted_process_is_known_by_its_number_and_creation(tmp_path):
+    """Another user's process shows neither its folder nor that it is of Snakemake's."""
+    with subprocess.Popen(["sleep", "60"], cwd="/") as other:
+        created = psutil.Process(other.pid).create_time()
+        noted(tmp_path, pid=other.pid, created=created)
+        with pytest.raises(RunningError, match=rf"still alive in .*kill {other.pid}`"):
+            resuming.refuse_alive(tmp_path)
+        noted(tmp_path, pid=other.pid, created=created - 3600)  # the number was given out again
+        resuming.refuse_alive(tmp_path)
+        noted(tmp_path, pid=other.pid, created=created)
+        other.kill()
+        while psutil.Process(other.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        resuming.refuse_alive(tmp_path)
+
+
+def test_another_users_job_is_known_by_its_arguments(tmp_path, monkeypatch):
+    job = [sys.executable, "-c", "import time; time.sleep(60)", f"{tmp_path}/.snakemake/scripts/x.decode.py"]
+    with subprocess.Popen(job, cwd="/") as other:
+        while psutil.Process(other.pid).cmdline()[-1:] != job[-1:]:
+            time.sleep(0.01)
+        seen = psutil.process_iter
+
+        def without_folders(attributes):
+            for process in seen(attributes):
+                process.info["cwd"] = None
+                yield process
+
+        monkeypatch.setattr(resuming.psutil, "process_iter", without_folders)
+        with pytest.raises(RunningError, match=f"kill {other.pid}`"):
+            resuming.refuse_alive(tmp_path)
+        resuming.refuse_alive(tmp_path.parent)
+        other.kill()
+
+
+@pytest.fixture
+def squeue(tmp_path, monkeypatch):
+    """A stand-in for Slurm's, which says what is in a file, or fails where there is none; the file's path."""
+    commands, answer = tmp_path / "bin", tmp_path / "answer"
+    commands.mkdir()
+    (commands / "squeue").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexec cat {answer}\n')
+    (commands / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    return answer
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_jobs_that_slurm_still_has_are_named_and_refused(tmp_path, squeue, elsewhere):
+    folder = noted(tmp_path, executor="slurm", name="run-7")
+    squeue.write_text(f"11|run-7|/home\n12|run-7|/home\n12|run-7|/home\n13|other|{tmp_path}\n")
+    with pytest.raises(RunningError, match=r"Slurm still has jobs .*11, 12\. .*`scancel 11 12`"):
+        resuming.refuse_alive(folder, elsewhere=elsewhere)
+    assert (tmp_path / "asked").read_text().split()[-1] == f"--user={os.getuid()}"
+    squeue.write_text(f"13|other|{tmp_path}\n")
+    resuming.refuse_alive(folder)
+    squeue.write_text("")
+    resuming.refuse_alive(folder)
+
+
+def test_slurms_jobs_without_a_known_name_are_told_by_their_folder(tmp_path, squeue, monkeypatch):
+    folder = noted(tmp_path, executor="slurm", name="")
+    squeue.write_text(f"11|a|{tmp_path}\n12|b|/home\n13|c|\n")
+    with pytest.raises(RunningError, match="`scancel 11`"):
+        resuming.refuse_alive(folder)
+    monkeypatch.setenv("SLURM_JOB_ID", "11")  # `resume` itself is a job there
+    resuming.refuse_alive(folder)
+
+
+@pytest.mark.parametrize("executor", ["slurm", "kubernetes"])
+def test_a_cluster_that_cannot_be_asked_is_refused_until_its_jobs_are_said_to_be_over(tmp_path, squeue, executor):
+    folder = noted(tmp_path, executor=executor)  # squeue fails, as it has no answer
+    with pytest.raises(RunningError, match=rf"jobs to a cluster \({executor}\).*--elsewhere"):
+        resuming.refuse_alive(folder)
+    resuming.refuse_alive(folder, elsewhere=True)
+
+
+def test_where_there_is_no_squeue_slurm_cannot_be_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunningError, match="squeue does not answer here"):
+        resuming.refuse_alive(noted(tmp_path, executor="slurm"))
+
+
+def test_an_older_note_and_a_damaged_one_stop_nothing(tmp_path):
+    (tmp_path / ".snakemake").mkdir()
+    for text in (json.dumps({"host": "", "pid": os.getppid()}), "[]", "{"):
+        (tmp_path / resuming.NOTE).write_text(text)
+        resuming.refuse_alive(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("executor", "expected"), [("local", ("local", False)), ("slurm", ("slurm", True))], ids=["local", "slurm"]
+)
+def test_the_snakefile_notes_its_executor(tmp_path, executor, expected):
+    """By a workflow of one rule, whose hook reads the note; on Slurm it submits nothing, as its one rule is local."""
+    (tmp_path / "Snakefile").write_text(
+        "from pathlib import Path\nfrom emopipe import resuming\n"
+        "onstart:\n    resuming.begin_workflow(Path.cwd(), workflow)\n"
+        "rule all:\n    output: 'x'\n    localrule: True\n    shell: 'touch x'\n"
+    )
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--jobs", "1", "--executor", executor]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert not run.returncode, run.stdout + run.stderr
+    note = json.loads((tmp_path / resuming.NOTE).read_text())
+    assert (note["executor"], bool(note["name"])) == expected
+    assert note["name"] in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("locked", [False, True])
