@@ -20,6 +20,7 @@ from emopipe.pretraining.sources import SourceBlock
 from emopipe.pretraining.steps import SpeechStep, StillsStep, step_class
 from emopipe.progress import LOGGER
 from emopipe.provenance import digest, recipe_text
+from emopipe.unfinished import folder_for
 
 
 def run(
@@ -50,22 +51,24 @@ def run(
 
     Raises:
         ConfigError: The loss is no number any more, as the learning rate is too high.
+        CacheError: Another process is making these weights.
         CorpusError: A corpus is not as its kind expects, or has nothing to learn from.
         WeightsError: The weights to start from are missing or of another network.
     """
     where = devices.prepare(device, threads)
     made = digest(recipe)
     work = output.with_name(f"{output.name}.work")
-    with contextlib.closing(journal.Journal(events)) as log:
-        school = _school(recipe, paths, work / made[:16], start, where, threads)
-        school.tell = log.tell
-        school.run()
-    journal.write_history(school.history, history)
-    journal.draw(school.history, output.stem, curve)
-    metadata = {"recipe_digest": made, "recipe": recipe_text(recipe), "device": devices.name_of(where)}
-    save_classifier(school.model.cpu(), output, metadata, half=recipe["half"])
-    LOGGER.info(f"{output} is made")
-    shutil.rmtree(work)
+    with folder_for(output):  # for its lock: `work` is one process' alone
+        with contextlib.closing(journal.Journal(events)) as log:
+            school = _school(recipe, paths, work / made[:16], start, where, threads)
+            school.tell = log.tell
+            school.run()
+        journal.write_history(school.history, history)
+        journal.draw(school.history, output.stem, curve)
+        metadata = {"recipe_digest": made, "recipe": recipe_text(recipe), "device": devices.name_of(where)}
+        save_classifier(school.model.cpu(), output, metadata, half=recipe["half"])
+        LOGGER.info(f"{output} is made")
+        shutil.rmtree(work, ignore_errors=True)  # the weights are there, whatever is left of it
 
 
 def _school(

@@ -3,7 +3,9 @@
 import copy
 import json
 import os
+import shutil
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -23,7 +25,7 @@ from emopipe.backbones import weights as files_of_weights
 from emopipe.backbones.weights import HEAD
 from emopipe.checking import checked
 from emopipe.cli import app
-from emopipe.errors import ConfigError, CorpusError, EmopipeError, WeightsError
+from emopipe.errors import CacheError, ConfigError, CorpusError, EmopipeError, WeightsError
 from emopipe.labels import CLASSES
 from emopipe.plan import Plan
 from emopipe.pretraining import command, journal
@@ -33,6 +35,7 @@ from emopipe.pretraining.sources import SourceBlock, content
 from emopipe.pretraining.steps import SpeechStep, StillsStep, step_class
 from emopipe.provenance import digest
 from emopipe.stages import chain
+from emopipe.unfinished import folder_for
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
@@ -305,7 +308,7 @@ def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path
 
     monkeypatch.setattr(journal.Journal, "tell", cut_off)
     assert pretrain(tmp_path, data, face_recipe()).exit_code != 0
-    assert names(tmp_path) == ["net.step0.events", "net.step0.safetensors.work"]
+    assert names(tmp_path) == [".net.step0.parts", "net.step0.events", "net.step0.safetensors.work"]
     monkeypatch.undo()
     result = pretrain(tmp_path, data, face_recipe())
     assert result.exit_code == 0 and "training goes on after epoch 1, where it was cut off" in result.output
@@ -695,14 +698,47 @@ def test_an_untrainable_network_has_no_chain():
         configs.parse(changed(CONFIG, "backbones/plain", block))
 
 
-def test_the_stage_runs_a_plans_recipe(data, tmp_path, monkeypatch):
-    """As the rule's script does, without Snakemake."""
+@pytest.fixture
+def stage(data, tmp_path, monkeypatch):
+    """The stage as the rule's script runs it, without Snakemake: what it is called with."""
     monkeypatch.chdir(data)
     raw = changed(CONFIG, "backbones/plain/options", FACE)
     raw["backbones"]["plain"]["chain"] = [{"sources": ["a"], **FAST}]
     plan = Plan(configs.parse(raw), TABLE, SCRIPTS)
-    recipe = plan.chain("plain", 0)
     paths = {name: block.path for name, block in plan.config.sources.items()}
     out = [tmp_path / "out" / name for name in ("net.safetensors", "net.csv", "net.png", "events")]
-    chain.run(recipe, paths, *out, start=None, device="cpu", threads=1)
-    assert origin.made_by(out[0], recipe) and all(path.exists() for path in out)
+    return Stage(plan.chain("plain", 0), paths, out)
+
+
+@dataclass
+class Stage:
+    recipe: dict
+    paths: dict
+    out: list
+
+    def run(self, **keys):
+        chain.run(self.recipe, self.paths, *self.out, **{"start": None, "device": "cpu", "threads": 1} | keys)
+
+
+def test_the_stage_runs_a_plans_recipe(stage):
+    stage.run()
+    assert origin.made_by(stage.out[0], stage.recipe) and all(path.exists() for path in stage.out)
+
+
+def test_no_two_processes_make_one_file_of_weights(stage):
+    with folder_for(stage.out[0]), pytest.raises(CacheError, match=r"Another process is making .*net\.safetensors"):
+        stage.run()
+    assert not any(path.exists() for path in stage.out)
+    stage.run()
+
+
+def test_weights_that_are_made_are_made_whatever_becomes_of_the_work(stage, monkeypatch):
+    saved = chain.save_classifier
+
+    def and_clear(model, output, *about, **how):
+        saved(model, output, *about, **how)
+        shutil.rmtree(output.with_name(f"{output.name}.work"))
+
+    monkeypatch.setattr(chain, "save_classifier", and_clear)
+    stage.run()
+    assert names(stage.out[0].parent) == ["events", "net.csv", "net.png", "net.safetensors"]
