@@ -32,11 +32,11 @@ onstart:
 
 
 onsuccess:
-    resuming.end(Path.cwd())
+    finish()
 
 
 onerror:
-    resuming.end(Path.cwd())
+    finish()
 
 
 # The whole run: what `snakemake` makes where no target is named.

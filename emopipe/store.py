@@ -266,13 +266,13 @@ def stands_for(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
     return made_by(path, recipe) and _attributes(path).get("clips_digest") == clips
 
 
-def content_digest(path: Path) -> str:
+def content_digest(path: Path, made_by: str | None = None) -> str:
     """Digest of which clips a file holds, how they fared, and which data is theirs.
 
     Raises:
-        CacheError: The file is missing, damaged or of another schema.
+        CacheError: As `Reader`, of which `made_by` is.
     """
-    with Reader(path) as reader:
+    with Reader(path, made_by) as reader:
         return str(reader.attributes["index_digest"])
 
 

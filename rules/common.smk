@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from emopipe import resuming, scanning
+from emopipe import outliving, resuming, scanning
 from emopipe.backbones import origin
 from emopipe import config as configs
 from emopipe.config import modality
@@ -127,6 +127,12 @@ def pretrained_weights(wildcards):
 def clips_of(wildcards):
     """How many clips a job works on: its shard's, or all of the corpus."""
     return len(PLAN.shard_table(wildcards.shard) if "shard" in wildcards.keys() else PLAN.table)
+
+
+def finish():
+    """What a run that comes to its end, well or not, clears away: only where it is killed is this of use."""
+    resuming.end(Path.cwd())
+    outliving.forget(Path(CACHE, "weights"), Path(RESULTS, "models"))
 
 
 # Resources on clusters. The figures are several times what runs on two cores were measured to need; where they fall

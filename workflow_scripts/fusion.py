@@ -15,4 +15,5 @@ with job_log(snakemake.log[0]):
         {name: Path(path) for name, path in snakemake.output.items()},
         device=snakemake.config["job"]["device"],
         threads=snakemake.threads,
+        outlive=True,
     )

@@ -12,6 +12,7 @@ from emopipe import device as devices
 from emopipe.backbones import registry
 from emopipe.backbones.emotion import Classifier, has_classifier, load_head, save_classifier
 from emopipe.errors import WeightsError
+from emopipe.outliving import Legacy, content
 from emopipe.pretraining import journal
 from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.reading import lessons
@@ -34,6 +35,7 @@ def run(
     start: str | None,
     device: str,
     threads: int,
+    outlive: bool = False,
 ) -> None:
     """Train a backbone on the corpora of one step; a run that was cut off goes on after its last epoch.
 
@@ -58,7 +60,11 @@ def run(
     where = devices.prepare(device, threads)
     made = digest(recipe)
     work = output.with_name(f"{output.name}.work")
+    stamp = digest([recipe, content(start), devices.name_of(where)])
+    legacy = Legacy([output, history, curve], stamp) if outlive else None
     with folder_for(output):  # for its lock: `work` is one process' alone
+        if legacy and legacy.take_up():
+            return
         with contextlib.closing(journal.Journal(events)) as log:
             school = _school(recipe, paths, work / made[:16], start, where, threads)
             school.tell = log.tell
@@ -68,6 +74,8 @@ def run(
         metadata = {"recipe_digest": made, "recipe": recipe_text(recipe), "device": devices.name_of(where)}
         save_classifier(school.model.cpu(), output, metadata, half=recipe["half"])
         LOGGER.info(f"{output} is made")
+        if legacy:
+            legacy.leave()
         shutil.rmtree(work, ignore_errors=True)  # the weights are there, whatever is left of it
 
 

@@ -20,10 +20,14 @@ from emopipe.fusion.modelling import Outcome
 from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.fusion.protocol import KFOLD, Roles, roles
 from emopipe.labels import CLASSES
+from emopipe.outliving import Legacy, content
 from emopipe.progress import LOGGER, Progress
 from emopipe.provenance import digest, recipe_text
 from emopipe.store import content_digest
 from emopipe.unfinished import folder_for
+
+BESIDE = ("predictions", "oof", "seeds", "candidates")
+"""What is made beside the model."""
 
 
 def run(
@@ -34,6 +38,7 @@ def run(
     *,
     device: str,
     threads: int,
+    outlive: bool = False,
 ) -> None:
     """Train by the protocol, and predict the clips that it leaves out.
 
@@ -47,6 +52,8 @@ def run(
             candidate did.
         device: auto, cpu or cuda.
         threads: CPU threads.
+        outlive: Keep what was made for the job that a next run starts in its place (see `emopipe.outliving`), and take
+            up what such a job has left.
 
     Raises:
         CorpusError: There are no clips to learn from.
@@ -60,27 +67,31 @@ def run(
     usable = [s for s, plain in views.items() if plain[0].present.numpy()[parts.learn].any()]
     for name in set(views) - set(usable):
         LOGGER.warning(f"No clip to learn from has vectors of {name}: {outputs['predictions'].stem} does without.")
+    stamp = _stamp(recipe, clips, features, where)
+    legacy = Legacy([outputs["model"], *(outputs[name] for name in BESIDE)], stamp) if outlive else None
     with folder_for(outputs["model"]) as unfinished:
+        if legacy and legacy.take_up():
+            return
         if usable:
             data = _data(recipe, table, {stream: views[stream] for stream in usable}, where)
             left = _without(options, usable, data.modalities)
             networks = modelling.count(parts, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
-            learned_from = _content(table, features)
-            finished = Finished(unfinished, digest([recipe, devices.name_of(where), learned_from]))
-            outcome = modelling.model(data, table, parts, left, progress.advance, finished)
+            outcome = modelling.model(data, table, parts, left, progress.advance, Finished(unfinished, stamp))
             outcome.candidates["note"] = _note(recipe, usable, options, left)
             covered = data.present.cpu().numpy()
         else:
             outcome, covered = _nothing(parts, options), np.zeros(len(table), bool)
         _write(outcome, table, parts, covered, options, outputs)
         _save(outcome, outputs["model"], recipe, where)
+        if legacy:
+            legacy.leave()
 
 
-def _content(table: pd.DataFrame, features: Mapping[str, Path]) -> str:
-    """Digest of what the recipe does not hold: clips, labels and vectors, which change while it stays."""
-    rows = table[["clip", "label", "split", "subject"]].to_csv(index=False)
-    return digest([rows, {name: content_digest(path) for name, path in sorted(features.items())}])
+def _stamp(recipe: Mapping[str, Any], clips: Path, features: Mapping[str, Path], where: torch.device) -> str:
+    """Digest of all that the model depends on: clips and labels, and vectors too, change while the recipe stays."""
+    read = {name: content_digest(path, recipe["features"][name]) for name, path in sorted(features.items())}
+    return digest([recipe, content(clips), read, devices.name_of(where)])
 
 
 def _data(

@@ -16,9 +16,10 @@ from emopipe.backbones import learned, registry
 from emopipe.backbones.base import Spec
 from emopipe.backbones.emotion import has_classifier, load_head
 from emopipe.errors import CorpusError
-from emopipe.files import write_text
+from emopipe.files import sha256, write_text
 from emopipe.labels import CLASSES
 from emopipe.options import Options
+from emopipe.outliving import Legacy, content
 from emopipe.pretraining import axes
 from emopipe.pretraining.checkpoint import Checkpoint
 from emopipe.pretraining.fit import Classifier, Trained, fit
@@ -26,7 +27,7 @@ from emopipe.pretraining.options import PretrainOptions
 from emopipe.pretraining.samples import Samples
 from emopipe.progress import LOGGER, Progress
 from emopipe.provenance import digest, recipe_text
-from emopipe.store import Reader
+from emopipe.store import content_digest
 from emopipe.unfinished import folder_for
 
 MOST_VECTORS = 20_000
@@ -43,6 +44,7 @@ def run(
     start: str | None,
     device: str,
     threads: int,
+    outlive: bool = False,
 ) -> None:
     """Train one network on all training clips and one a fold without that fold.
 
@@ -55,41 +57,60 @@ def run(
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
+        outlive: Keep what was made for the job that a next run starts in its place (see `emopipe.outliving`), and take
+            up what such a job has left.
 
     Raises:
         CorpusError: No training clip has what the network reads.
-        CacheError: A shard is damaged, or made by something else than the recipe says.
+        CacheError: A shard is damaged, or made by something else than the recipe says, or another process is making
+            these weights.
     """
     where = devices.prepare(device, threads)
+    read = [content_digest(path, recipe["source"]) for path in shards]
+    stamp = digest([recipe, sha256(clips), read, content(start), devices.name_of(where)])
+    legacy = Legacy([output, history], stamp) if outlive else None
+    with folder_for(output) as unfinished:
+        if legacy and legacy.take_up():
+            return
+        job, fold_of = _job(recipe, clips, shards, output.stem, where, start, unfinished)
+        result, trained = _out_of_fold(job, fold_of, output.stem)
+        metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
+        learned.save(result, output, metadata)
+        write_text(history, _history(trained).to_csv(index=False))
+        if legacy:
+            legacy.leave()
+
+
+def _job(
+    recipe: Mapping[str, Any],
+    clips: Path,
+    shards: Sequence[Path],
+    name: str,
+    where: torch.device,
+    start: str | None,
+    unfinished: Path,
+) -> tuple["_Job", dict[str, int]]:
+    """The training with all that it needs, and the fold of each clip."""
     options = PretrainOptions.model_validate(recipe["pretrain"])
     backbone = registry.options_from(recipe, None)
     spec = registry.spec(recipe["kind"], backbone)
     train = tables.read(clips).query("split == 'train'")
     kind_of_samples = importlib.import_module(f"emopipe.pretraining.{spec.modality}")
-    for path in shards:
-        with Reader(path, recipe["source"]):
-            pass
     samples = kind_of_samples.read(shards, list(train["clip"]), spec, options)
     if len(samples.clips) < 2:
         what = "a face" if spec.modality == "face" else "sound"
         raise CorpusError(
-            f"{len(samples.clips)} of {len(train)} training clips have {what}: {output.stem} cannot be pretrained on "
+            f"{len(samples.clips)} of {len(train)} training clips have {what}: {name} cannot be pretrained on "
             "them; see the ledger's reasons, or use weights that are trained already."
         )
     train = train.set_index("clip", drop=False).loc[samples.clips]
-    fold_of = folds.assign(train, options.folds, options.seed)
-    with folder_for(output) as unfinished:
-        job = _Job(recipe, backbone, spec, options, samples, train, where, start, unfinished)
-        result, trained = _out_of_fold(job, train["clip"].map(fold_of).to_numpy(), fold_of, output.stem)
-        metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
-        learned.save(result, output, metadata)
-        write_text(history, _history(trained).to_csv(index=False))
+    job = _Job(recipe, backbone, spec, options, samples, train, where, start, unfinished)
+    return job, folds.assign(train, options.folds, options.seed)
 
 
-def _out_of_fold(
-    job: "_Job", fold: np.ndarray, fold_of: Mapping[str, int], name: str
-) -> tuple[learned.Learned, dict[str, Trained]]:
-    """The networks, the first on all clips, and how each one's training went; `fold` (clips,) are the clips' folds."""
+def _out_of_fold(job: "_Job", fold_of: dict[str, int], name: str) -> tuple[learned.Learned, dict[str, Trained]]:
+    """The networks, the first on all clips, and how each one's training went."""
+    fold = np.array([fold_of[clip] for clip in job.clips])  # (clips,)
     count = max(fold_of.values()) + 1
     progress = Progress(f"pretrain {name}", (count + 1) * job.options.epochs, unit="epochs")
     whole, trained = job.train("all", np.zeros(len(fold), bool), progress)
@@ -116,7 +137,7 @@ class _Job:
         start: str | None,
         unfinished: Path,
     ) -> None:
-        self.options = options
+        self.options, self.clips = options, samples.clips
         self._recipe, self._kind, self._backbone, self._spec = recipe, recipe["kind"], backbone, spec
         self._samples, self._where, self._start, self._unfinished = samples, where, start, unfinished
         self._targets = train["label"].map(CLASSES.index).to_numpy()

@@ -19,10 +19,11 @@ SHORT: list[tuple[str, kills.Victim]] = [
     ("faces", "snakemake"),
     ("features face", "group"),
     ("pretrain audio", "job"),
+    ("pretrain face", "snakemake"),
     ("fusion", "group"),
 ]
 VICTIMS: tuple[kills.Victim, ...] = ("job", "snakemake", "group")
-THOROUGHLY = ("decode", "features face", "pretrain face")
+THOROUGHLY = ("decode", "features face", "chain", "pretrain face", "fusion")
 LONG = [(name, victim) for name in kills.STAGES for victim in (VICTIMS if name in THOROUGHLY else VICTIMS[-1:])]
 
 

@@ -44,6 +44,8 @@ def _pretrain(backbone: str) -> Stage:
     return _stage("pretrain", weights, checkpoint=f"{CACHE}/weights/.{backbone}.parts/[!.]*.pt")
 
 
+GOES_ON = ("goes on after", "were trained before", "was made already")
+"""What training says that does not begin anew; the last, where its job outlived its Snakemake and came to its end."""
 STAGES = {
     "corpus": _stage("corpus", f"{CACHE}/clips.csv", also=(f"{CACHE}/shards",)),
     "decode": _shards("decode", "media/few", also=(f"{CACHE}/media/few/*.status.h5",)),
@@ -81,12 +83,7 @@ def killed(whole: Killable, name: str, victim: Victim, rng: random.Random) -> Ou
     said = run.finish(*stage.targets)
     lost, wrong = differing(whole, run, stage.targets)
     again = run.flushed_again()
-    # A job that outlives its Snakemake comes to its end, and leaves no checkpoint to go on from.
-    if (
-        stage.checkpoint
-        and victim != "snakemake"
-        and not any(word in said for word in ("goes on after", "were trained before"))
-    ):
+    if stage.checkpoint and not any(words in said for words in GOES_ON):
         wrong.append("training began anew")
     if again:
         wrong.append(f"{again} clips computed again though they had been flushed")

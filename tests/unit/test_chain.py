@@ -31,6 +31,7 @@ from emopipe.plan import Plan
 from emopipe.pretraining import command, journal
 from emopipe.pretraining.reading import lessons
 from emopipe.pretraining.recipe import step_recipe
+from emopipe.pretraining.schooling import School
 from emopipe.pretraining.sources import SourceBlock, content
 from emopipe.pretraining.steps import SpeechStep, StillsStep, step_class
 from emopipe.provenance import digest
@@ -742,3 +743,28 @@ def test_weights_that_are_made_are_made_whatever_becomes_of_the_work(stage, monk
     monkeypatch.setattr(chain, "save_classifier", and_clear)
     stage.run()
     assert names(stage.out[0].parent) == ["events", "net.csv", "net.png", "net.safetensors"]
+
+
+def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkeypatch):
+    """Snakemake deletes the outputs that it does not know to be whole."""
+    stage.run(outlive=True)
+    before = [path.read_bytes() for path in stage.out[:3]]
+
+    def deleted():
+        for path in stage.out[:3]:
+            path.unlink()
+
+    trained, run = [], School.run
+    monkeypatch.setattr(School, "run", lambda self: trained.append(run(self)))
+    deleted()
+    stage.run(outlive=True)
+    assert [path.read_bytes() for path in stage.out[:3]] == before and not trained
+    deleted()
+    stage.recipe["step"]["lr"] = 0.02
+    stage.run(outlive=True)
+    assert len(trained) == 1 and stage.out[0].read_bytes() != before[0]
+    deleted()
+    with pytest.raises(WeightsError):  # other weights to start from: nothing is taken up
+        stage.run(outlive=True, start="first/train/Happy/0.png")
+    stage.run()
+    assert len(trained) == 2

@@ -248,6 +248,40 @@ def test_training_that_is_cut_off_goes_on_and_comes_to_the_same(tmp_path, monkey
     assert not list(tmp_path.glob(".*"))
 
 
+def test_what_was_made_before_its_run_was_killed_is_not_made_again(tmp_path, monkeypatch):
+    """Snakemake deletes the outputs that it does not know to be whole."""
+    names = [f"c{i}" for i in range(6)]
+    rows = table(6, 0).assign(clip=names, path=names, split="train", digest="")
+    rows["label"] = [CLASSES[i % 2] for i in range(6)]
+    shard, files = tmp_path / "0.h5", (tmp_path / "w.safetensors", tmp_path / "h.csv")
+    torch.manual_seed(9)
+    options = registry.options_class("expression").model_validate(FACE["options"])
+    starts = [tmp_path / "start0.safetensors", tmp_path / "start1.safetensors"]
+    for start in starts:
+        save_classifier(Classifier(registry.build("expression", options), 6), start, {}, half=False)
+    trained, fit = [], pretrain.fit
+    monkeypatch.setattr(pretrain, "fit", lambda *given: trained.append(1) or fit(*given))
+
+    def trains(*, labels="", seed=0, start=starts[0], **changes):
+        """Whether a job trains, once its outputs are gone; the files that it makes are all there."""
+        rows.assign(label=[labels or label for label in rows["label"]]).to_csv(tmp_path / "clips.csv", index=False)
+        write_faces(shard, names, np.random.default_rng(seed))
+        for file in files:
+            file.unlink(missing_ok=True)
+        trained.clear()
+        run = {"start": str(start), "device": "cpu", "threads": 1, "outlive": True}
+        pretrain.run(FACE | changes, tmp_path / "clips.csv", [shard], *files, **run)
+        assert all(file.is_file() for file in files)
+        return bool(trained)
+
+    assert trains()
+    first = [file.read_bytes() for file in files]
+    assert not trains() and [file.read_bytes() for file in files] == first
+    for changes in ({"seed": 1}, {"start": starts[1]}, {"labels": CLASSES[3]}, {"code": "other"}):
+        assert trains(**changes) and not trains(**changes)
+    assert trains() and [file.read_bytes() for file in files] == first
+
+
 @pytest.mark.parametrize(("kind", "side"), [("resnet18", 512), ("ir50", 512)])
 def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, side):
     """Their own weights are not at hand: a file of the same keys and shapes stands for them."""

@@ -1,0 +1,105 @@
+"""What a job leaves where it outlives its run: the same job alone takes it up, once Snakemake deleted its outputs."""
+
+import functools
+import os
+
+import pytest
+
+from emopipe import outliving
+from emopipe.files import write_text
+from emopipe.fusion.options import FusionOptions, Protocol
+from emopipe.labels import CLASSES
+from emopipe.outliving import Legacy
+from emopipe.stages import fusion
+from tests.unit.test_fusion_protocol import FAST, corpus, run
+
+
+def made(folder, text="made"):
+    outputs = [folder / "models/one.safetensors", folder / "models/one.csv", folder / "predictions/one.csv"]
+    for number, path in enumerate(outputs):
+        write_text(path, f"{text} {number}")
+    return outputs
+
+
+def deleted(outputs):
+    for path in outputs:
+        path.unlink()
+    return outputs
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_outputs_that_snakemake_deletes_come_back(tmp_path, monkeypatch, links):
+    def refuse(*_):
+        raise OSError("no links here")
+
+    if not links:
+        monkeypatch.setattr(outliving.os, "link", refuse)
+    outputs = made(tmp_path)
+    os.utime(outputs[0], (0, 0))
+    Legacy(outputs, "a").leave()
+    deleted(outputs)
+    assert Legacy(outputs, "a").take_up()
+    assert [path.read_text() for path in outputs] == ["made 0", "made 1", "made 2"]
+    assert outputs[0].stat().st_mtime > 1e9  # made now, as Snakemake sees it
+    deleted(outputs)
+    assert Legacy(outputs, "a").take_up()  # should it be killed again
+
+
+def test_nothing_is_taken_up_that_something_else_made_or_that_is_not_whole(tmp_path):
+    outputs = made(tmp_path)
+    assert not Legacy(outputs, "a").take_up()
+    Legacy(outputs, "a").leave()
+    deleted(outputs)
+    assert not Legacy(outputs, "b").take_up()
+    assert not any(path.exists() for path in outputs)
+    (Legacy(outputs, "a").folder / "1.csv").unlink()
+    assert not Legacy(outputs, "a").take_up()
+    Legacy(made(tmp_path, "later"), "b").leave()
+    assert not Legacy(outputs, "a").take_up()
+    assert Legacy(deleted(outputs), "b").take_up() and outputs[0].read_text() == "later 0"
+
+
+def test_a_job_that_is_killed_while_it_leaves_them_leaves_nothing(tmp_path, monkeypatch):
+    outputs = made(tmp_path)
+    monkeypatch.setattr(outliving, "write_text", lambda *_: None)  # the stamp comes last
+    Legacy(outputs, "a").leave()
+    assert not Legacy(outputs, "a").take_up()
+
+
+def test_outputs_are_made_though_nothing_can_be_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outliving, "_twin", full)
+    Legacy(made(tmp_path), "a").leave()
+    assert not Legacy(made(tmp_path), "a").take_up()
+
+
+def test_a_run_that_ends_forgets_it(tmp_path):
+    outputs = made(tmp_path)
+    Legacy(outputs, "a").leave()
+    outliving.forget(tmp_path / "models", tmp_path / "nowhere")
+    assert not Legacy(outputs, "a").take_up()
+    assert not list(tmp_path.rglob(".*")) and all(path.exists() for path in outputs)
+
+
+def test_a_model_is_not_trained_again_for_the_same_labels_and_features(tmp_path, monkeypatch):
+    trained, model = [], fusion.modelling.model
+    monkeypatch.setattr(fusion.modelling, "model", lambda *given: trained.append(1) or model(*given))
+    monkeypatch.setattr(fusion, "run", functools.partial(fusion.run, outlive=True))
+    options, table = FusionOptions(**FAST), corpus()
+
+    def trains(table, seed=0, folds=3):
+        """Whether a job trains, once Snakemake has deleted its outputs; they are all there after it."""
+        for path in [*tmp_path.glob("*.csv"), *tmp_path.glob("*.safetensors")]:
+            path.unlink()
+        trained.clear()
+        run(tmp_path, table, options, Protocol(folds=folds), seed)
+        return bool(trained)
+
+    assert trains(table) and not trains(table)
+    swapped = table.assign(label=table["label"].replace({CLASSES[0]: CLASSES[1], CLASSES[1]: CLASSES[0]}))
+    for other in ({"seed": 1}, {"folds": 2}, {"table": swapped}):
+        keys = {"table": table} | other
+        assert trains(**keys) and not trains(**keys)
+    assert trains(table)
