@@ -8,10 +8,12 @@ from snakemake.utils import update_config
 
 from emopipe import outliving, resuming, scanning
 from emopipe.backbones import origin
+from emopipe.backbones import registry as backbones
 from emopipe import config as configs
 from emopipe.config import modality
 from emopipe.errors import EmopipeError
 from emopipe.plan import Plan
+from emopipe.pretraining import needs
 from emopipe.progress import log_to
 from emopipe.stages import attempts
 from emopipe.store import stands_for
@@ -136,19 +138,47 @@ def finish():
 
 
 # Resources on clusters. The figures are several times what runs on two cores were measured to need; where they fall
-# short, each further attempt gets as much again. On one machine they limit nothing.
+# short, each further attempt gets as much again, up to what ordinary partitions grant. On one machine they limit nothing.
+
+MOST_MEGABYTES = 250_000
+MOST_MINUTES = 2 * 24 * 60  # what does not end by then goes on in the next attempt, as checkpoints are kept
 
 
-def memory(base, *, per_clip=0, per_input=0):
-    """Megabytes: a base, and so many for each clip and for each megabyte of input."""
+def memory(base, *, per_clip=0, per_input=0, held=lambda wildcards: 0):
+    """Megabytes: a base, so many for each clip and for each megabyte of input, and what a job is known to hold."""
 
     def megabytes(wildcards, input, attempt):
-        held = per_input * input.size_mb if per_input else 0  # only here, since inputs may not be there yet
-        return attempt * math.ceil(base + per_clip * clips_of(wildcards) + held)
+        read = per_input * input.size_mb if per_input else 0  # only here, since inputs may not be there yet
+        needed = math.ceil(base + per_clip * clips_of(wildcards) + read + held(wildcards))
+        return min(attempt * needed, MOST_MEGABYTES)
 
     return megabytes
 
 
-def minutes(base, *, per_clip=0):
-    """Minutes: a base, and so many seconds for each clip."""
-    return lambda wildcards, attempt: attempt * math.ceil(base + per_clip * clips_of(wildcards) / 60)
+def minutes(base, *, per_clip=0, seconds=lambda wildcards: 0):
+    """Minutes: a base, so many seconds for each clip, and those that a job is known to take."""
+
+    def needed(wildcards, attempt):
+        known = per_clip * clips_of(wildcards) + seconds(wildcards)
+        return min(attempt * math.ceil(base + known / 60), MOST_MINUTES)
+
+    return needed
+
+
+def pretraining(wildcards):
+    """What the estimates of a backbone's pretraining go by: training clips, its spec and its clips' decoding."""
+    block = CONFIG.backbones[wildcards.backbone]
+    options = backbones.options_class(block.kind).model_validate(block.options)
+    preset = CONFIG.faces[block.faces].decode if modality(block) == "face" else block.decode
+    clips = int((PLAN.table["split"] == "train").sum())
+    return clips, backbones.spec(block.kind, options), CONFIG.decode[preset]
+
+
+def pretraining_holds(wildcards):
+    """Megabytes of samples, twice: they are gathered clip by clip."""
+    return 2 * needs.held_megabytes(*pretraining(wildcards))
+
+
+def pretraining_takes(wildcards):
+    """Seconds, at twenty samples a second."""
+    return needs.seen(*pretraining(wildcards), CONFIG.backbones[wildcards.backbone].pretrain) / 20

@@ -16,8 +16,8 @@ rule pretrain:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=memory(4000, per_input=10),
-        runtime=minutes(120, per_clip=10),
+        mem_mb=memory(4000, held=pretraining_holds),
+        runtime=minutes(120, seconds=pretraining_takes),
     params:
         recipe=lambda w: PLAN.pretrain(w.backbone),
     script:

@@ -74,7 +74,10 @@ def test_gpu_rules_ask_for_a_gpu_and_all_for_memory_and_time(workflow):
         assert int(said["runtime"]) >= 20
         assert said["mem_mb"] == "<TBD>" or int(said["mem_mb"]) >= 2000  # TBD: the input is not there yet
     # memory grows with the input that a stage holds, time with the clips
-    assert int(jobs["pretrain", "backbone=expression"]["mem_mb"]) == pytest.approx(4000 + 10 * INPUT_MB, abs=2)
+    # of two clips, whatever stands in the files that they are read from
+    assert int(jobs["pretrain", "backbone=expression"]["mem_mb"]) == pytest.approx(4000, abs=2)
+    assert int(jobs["pretrain", "backbone=logmel"]["mem_mb"]) == pytest.approx(4000, abs=2)
+    assert jobs["pretrain", "backbone=logmel"]["runtime"] == "121"  # two hours and 240 stretches of sound
     assert int(jobs["fusion", "model=face_expression"]["mem_mb"]) == pytest.approx(4000 + 4 * INPUT_MB, abs=2)
     assert jobs["fusion", "model=audio_logmel"]["mem_mb"] == "<TBD>"
     # one clip's own limit is met before the job's
@@ -88,3 +91,8 @@ def test_a_further_attempt_gets_more(workflow):
     for job, said in first.items():
         for name in ("mem_mb", "runtime"):
             assert third[job][name] == (said[name] if said[name] == "<TBD>" else str(3 * int(said[name]))), (job, name)
+
+
+def test_no_job_asks_for_more_than_a_cluster_grants(workflow):
+    for said in planned(workflow, "--attempt", "1000").values():
+        assert said["mem_mb"] in ("<TBD>", "250000") and said["runtime"] == "2880"
