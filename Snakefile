@@ -36,7 +36,7 @@ onsuccess:
 
 
 onerror:
-    finish()
+    finish_badly()
 
 
 # The whole run: what `snakemake` makes where no target is named.

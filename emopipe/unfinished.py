@@ -20,13 +20,28 @@ def folder_for(path: Path) -> Iterator[Path]:
     Raises:
         CacheError: Another process is making `path`.
     """
-    folder = path.parent / f".{path.stem}.parts"
+    folder = _folder(path)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / "lock", path):
         for orphan in [*temporaries(path), *folder.glob(".*.tmp.*")]:
             orphan.unlink(missing_ok=True)
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Files beside `path` that hold rows computed for it, in the order in which they were made."""
+    return sorted(part for part in _folder(path).glob("*.h5") if part.stem.isdigit())
+
+
+def next_part(path: Path) -> Path:
+    """Where the next of them goes."""
+    number = 1 + max((int(part.stem) for part in parts_of(path)), default=-1)
+    return _folder(path) / f"{number:06d}.h5"
+
+
+def _folder(path: Path) -> Path:
+    return path.parent / f".{path.stem}.parts"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from emopipe import outliving, resuming, scanning
+from emopipe import outliving, restored, resuming, scanning
 from emopipe.backbones import origin
 from emopipe.backbones import registry as backbones
 from emopipe import config as configs
@@ -135,6 +135,19 @@ def finish():
     """What a run that comes to its end, well or not, clears away: only where it is killed is this of use."""
     resuming.end(Path.cwd())
     outliving.forget(Path(CACHE, "weights"), Path(RESULTS, "models"))
+
+
+def finish_badly():
+    """The same where a job failed: what Snakemake has put back is not to be taken for what was to be made."""
+    finish()
+    features = [(f"features/{file}", PLAN.features(file)) for name in PLAN.backbones for file in PLAN.views(name)]
+    faces = [(f"faces/{preset}", PLAN.faces(preset)) for preset in CONFIG.faces]
+    media = [(f"media/{preset}", PLAN.decode(preset)) for preset in CONFIG.decode]
+    for shard in SHARDS:
+        for folder, recipe in media + faces + features:
+            restored.hand_over(Path(CACHE, folder, f"{shard}.h5"), recipe, PLAN.shard_digest(shard))
+        for folder, recipe in media:
+            restored.drop(Path(CACHE, folder, f"{shard}.status.h5"), recipe, PLAN.shard_digest(shard))
 
 
 # Resources on clusters. The figures are several times what runs on two cores were measured to need; where they fall

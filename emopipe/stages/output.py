@@ -16,7 +16,7 @@ from typing import Any
 from emopipe.errors import CacheError, DamagedCacheError
 from emopipe.progress import LOGGER
 from emopipe.store import PASSING, Field, Reader, Row, Writer, made_by
-from emopipe.unfinished import folder_for
+from emopipe.unfinished import folder_for, next_part, parts_of
 
 FLUSH_SECONDS = 10.0
 """A job that is killed loses this much work at most, and that on the clip at hand."""
@@ -63,17 +63,13 @@ class _Parts:
     """The computed rows of an unfinished output, in files of their own."""
 
     def __init__(
-        self, folder: Path, fields: Mapping[str, Field], about: Mapping[str, Any], noted: Mapping[str, str]
+        self, path: Path, fields: Mapping[str, Field], about: Mapping[str, Any], noted: Mapping[str, str]
     ) -> None:
-        self._folder, self._fields, self._about, self._noted = folder, fields, about, noted
+        self._path, self._fields, self._about, self._noted = path, fields, about, noted
         self._rows: list[Row] = []
         self._bytes, self._flushed = 0, time.monotonic()
-        self._number = 1 + max((int(path.stem) for path in self.paths()), default=-1)
-        if len(self.paths()) > MOST_PARTS:
-            self._join(self.paths())
-
-    def paths(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("*.h5") if path.stem.isdigit())
+        if len(paths := parts_of(path)) > MOST_PARTS:
+            self._join(paths)
 
     def add(self, row: Row) -> None:
         self._rows.append(row)
@@ -87,11 +83,10 @@ class _Parts:
         self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
 
     def _write(self, rows: Iterable[Row]) -> None:
-        with Writer(self._folder / f"{self._number:06d}.h5", self._fields, **self._about) as part:
+        with Writer(next_part(self._path), self._fields, **self._about) as part:
             for row in rows:
                 part.add(row)
             part.note(**self._noted)
-        self._number += 1
 
     def _join(self, paths: list[Path]) -> None:
         """Make one part of many, as all of them are open at once."""
@@ -123,8 +118,9 @@ def making(
     """
     about = {"stage": stage, "recipe": recipe}
     with contextlib.ExitStack() as stack:
-        parts = _Parts(stack.enter_context(folder_for(path)), fields, about, noted)
-        sources = [stack.enter_context(r) for p in [path, *parts.paths()] if (r := _usable(p, recipe, noted))]
+        stack.enter_context(folder_for(path))
+        parts = _Parts(path, fields, about, noted)
+        sources = [stack.enter_context(r) for p in [path, *parts_of(path)] if (r := _usable(p, recipe, noted))]
         with _kept_on_failure(parts), Writer(path, fields, **about) as writer:
             writer.note(**noted)
             output = Output(writer, parts, sources)

@@ -133,6 +133,26 @@ def cache_copied(whole: Killable) -> Outcome:
     return _outcome(fault, run, lost, wrong + differ)
 
 
+def fails_after_a_change(whole: Killable) -> Outcome:
+    """A job fails after its network changed; Snakemake puts back what the network before had made."""
+    fault = "a job of a changed network fails, in features"
+    run = copy_without(whole, "changed")
+    write_onnx_net(run.work / "net.onnx", seed=1)
+    in_the_way = [(run.work / path).with_name(f".{Path(path).stem}.parts") / "lock" for path in FEATURES]
+    for path in in_the_way:
+        path.mkdir(parents=True)
+    code, said = run.run("cache/small/features/given.h5")
+    wrong = [] if code and "Restored previous version" in said else ["no job failed and had its output put back"]
+    for path in in_the_way:
+        path.rmdir()
+    run.finish("cache/small/features/given.h5", resume=False)
+    other = copy_without(whole, "other_net", "cache/small/features/given*")
+    write_onnx_net(other.work / "net.onnx", seed=1)
+    other.finish("cache/small/features/given.h5")
+    lost, differ = differing(other, run, ("cache/small/features/given.h5", *FEATURES))
+    return _outcome(fault, run, lost, wrong + differ)
+
+
 def memory_of_the_device(_whole: Killable) -> Outcome:
     """A device whose memory holds 5 faces at once is asked to take 16: the batch is halved."""
     fault = "out of memory on the device, in features"
@@ -152,7 +172,13 @@ def memory_of_the_device(_whole: Killable) -> Outcome:
     return Outcome(fault, same and at_once == [16, 8, 4, 4, 4, 4], 0, 0, f"batches tried: {at_once}")
 
 
-SHORT: list[Callable[[Killable], Outcome]] = [clip_vanishes, cache_damaged, cache_copied, memory_of_the_device]
+SHORT: list[Callable[[Killable], Outcome]] = [
+    clip_vanishes,
+    cache_damaged,
+    cache_copied,
+    fails_after_a_change,
+    memory_of_the_device,
+]
 ALL = [disk_full, cache_forbidden, clip_unreadable, *SHORT]
 
 

@@ -36,8 +36,8 @@ EDITS = {
     "emopipe/stages/output.py": {
         "FLUSH_SECONDS = 10.0": "FLUSH_SECONDS = 0.0",
         "\nclass Output:": TELLING,
-        "self._parts.add(row)": 'told("computed", self._parts._folder, row); self._parts.add(row)',
-        "self._number += 1": 'self._number += 1; told("flushed", self._folder, *self._rows)',
+        "self._parts.add(row)": 'told("computed", self._parts._path, row); self._parts.add(row)',
+        "self._write(self._rows)": 'self._write(self._rows); told("flushed", self._path, *self._rows)',
     },
     "emopipe/pretraining/checkpoint.py": {
         "SAVE_SECONDS = 10.0": "SAVE_SECONDS = 0.0",
