@@ -204,7 +204,7 @@ class Reader:
         if made_by is not None and self.attributes.get("recipe_digest") != made_by:
             raise CacheError(
                 f"{self.path} was not made by what this run asks for: its options, code or weights were others, as in "
-                "a file that was copied from another run. Delete it and run again."
+                "a file that was copied from another run. Delete it, where it is still there, and run again."
             )
 
     def _column(self, name: str) -> list[str]:

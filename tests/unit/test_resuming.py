@@ -161,6 +161,7 @@ def test_the_snakefile_notes_its_executor(tmp_path, executor, expected):
         "rule all:\n    output: 'x'\n    localrule: True\n    shell: 'touch x'\n"
     )
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--jobs", "1", "--executor", executor]
+    command += ["--slurm-init-seconds-before-status-checks", "1"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert not run.returncode, run.stdout + run.stderr
     note = json.loads((tmp_path / resuming.NOTE).read_text())
