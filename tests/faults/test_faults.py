@@ -14,6 +14,6 @@ def whole(tmp_path_factory):
 
 def test_a_few_faults_are_survived(whole):
     found = list(outcomes(whole, short=True, seed=0))
-    assert len(found) == 10
+    assert len(found) == 11
     for outcome in found:
         assert outcome.survived and not outcome.lost, outcome
