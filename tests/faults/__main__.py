@@ -5,6 +5,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,15 +29,22 @@ THOROUGHLY = ("decode", "features face", "chain", "pretrain face", "fusion")
 LONG = [(name, victim) for name in kills.STAGES for victim in (VICTIMS if name in THOROUGHLY else VICTIMS[-1:])]
 
 
+AT_ONCE = 2
+"""Runs that go on at the same time: most of each is spent on one processor, as programs start."""
+
+
 def outcomes(whole: Killable, *, short: bool, seed: int) -> Iterator[Outcome]:
     """One after the other, what became of each fault."""
-    rng = random.Random(seed)
-    for name, victim in SHORT if short else LONG:
-        yield kills.killed(whole, name, victim, rng)
-    for fault in breakages.SHORT if short else breakages.ALL:
-        yield fault(whole)
+    faults = [partial(_killed, whole, *where, seed) for where in (SHORT if short else LONG)]
+    faults += [partial(fault, whole) for fault in (breakages.SHORT if short else breakages.ALL)]
     if not short:
-        yield kills.killed_again_and_again(whole, rng, times=6)
+        faults.insert(0, partial(kills.killed_again_and_again, whole, random.Random(seed), times=6))
+    with ThreadPoolExecutor(1 if short else AT_ONCE) as pool:
+        yield from pool.map(lambda fault: fault(), faults)
+
+
+def _killed(whole: Killable, name: str, victim: kills.Victim, seed: int) -> Outcome:
+    return kills.killed(whole, name, victim, random.Random(f"{name} {victim} {seed}"))
 
 
 def main(
