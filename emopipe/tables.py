@@ -39,7 +39,8 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     Raises:
         DamagedCacheError: The file is no table, lacks a column, or is not the one that `seal` has seen.
     """
-    if noted(path.parent).get(path.name, "") not in ("", sha256(path)):
+    expected = noted(path.parent).get(path.name)
+    if expected and expected != sha256(path):
         raise DamagedCacheError(path, "it is not the table that was written")
     try:
         return pd.read_csv(

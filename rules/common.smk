@@ -150,8 +150,9 @@ def finish_badly():
             restored.drop(Path(CACHE, folder, f"{shard}.status.h5"), recipe, PLAN.shard_digest(shard))
 
 
-# Resources on clusters. The figures are several times what runs on two cores were measured to need; where they fall
-# short, each further attempt gets as much again, up to what ordinary partitions grant. On one machine they limit nothing.
+# Resources on clusters. The figures are several times what runs on two cores were measured to need, but for those of
+# pretraining, which are worked out; where they fall short, each further attempt gets as much again, up to what ordinary
+# partitions are taken to grant. On one machine they limit nothing.
 
 MOST_MEGABYTES = 250_000
 MOST_MINUTES = 2 * 24 * 60  # what does not end by then goes on in the next attempt, as checkpoints are kept
@@ -193,5 +194,5 @@ def pretraining_holds(wildcards):
 
 
 def pretraining_takes(wildcards):
-    """Seconds, at twenty samples a second."""
+    """Seconds, at twenty samples a second, which is assumed and not measured: networks and devices differ widely."""
     return needs.seen(*pretraining(wildcards), CONFIG.backbones[wildcards.backbone].pretrain) / 20

@@ -43,6 +43,9 @@ class Checkpoint:
         """The state that was kept last, or None.
 
         A file that is damaged, or holds more than plain data, which could run code, is passed over and told of.
+
+        Raises:
+            OSError: The system does not let it be read just now: it may be whole, and training anew would replace it.
         """
         if not self._path.is_file():
             return None
@@ -50,6 +53,8 @@ class Checkpoint:
             state = torch.load(_read(self._path), map_location=device, weights_only=True)
             if not isinstance(state, dict):
                 raise ValueError(f"it holds a {type(state).__name__}")
+        except OSError:
+            raise
         except Exception as error:  # torch raises nearly anything, and training anew mends it all
             said = str(error).partition("\n")[0]
             LOGGER.warning(f"{self._path} is no checkpoint ({said}), so training begins anew.")

@@ -50,6 +50,8 @@ def run(
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
+        outlive: Keep what was made for the job that a next run starts in its place (see `emopipe.outliving`), and take
+            up what such a job has left; for runs that clear it away, which `emopipe pretrain` does not.
 
     Raises:
         ConfigError: The loss is no number any more, as the learning rate is too high.

@@ -27,14 +27,12 @@ SHORT: list[tuple[str, kills.Victim]] = [
 VICTIMS: tuple[kills.Victim, ...] = ("job", "snakemake", "group")
 THOROUGHLY = ("decode", "features face", "chain", "pretrain face", "fusion")
 LONG = [(name, victim) for name in kills.STAGES for victim in (VICTIMS if name in THOROUGHLY else VICTIMS[-1:])]
-
-
 AT_ONCE = 2
 """Runs that go on at the same time: most of each is spent on one processor, as programs start."""
 
 
 def outcomes(whole: Killable, *, short: bool, seed: int) -> Iterator[Outcome]:
-    """One after the other, what became of each fault."""
+    """What became of each fault, in their order."""
     faults = [partial(_killed, whole, *where, seed) for where in (SHORT if short else LONG)]
     faults += [partial(fault, whole) for fault in (breakages.SHORT if short else breakages.ALL)]
     if not short:

@@ -1,6 +1,7 @@
 """The school: averages, rates, draws; that it learns; and that a run which is cut off loses nothing."""
 
 import collections
+import errno
 import hashlib
 import io
 import os
@@ -573,6 +574,19 @@ def test_a_checkpoint_with_a_flipped_bit_is_not_taken_up(tmp_path, caplog, monke
         caplog.clear()
         assert checkpoint.load(CPU) is None
         assert "so training begins anew" in caplog.text
+
+
+def test_a_checkpoint_that_cannot_be_read_just_now_is_kept(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    path = tmp_path / "checkpoint.pt"
+    checkpoint = Checkpoint(path, "a recipe")
+    checkpoint.save({"epoch": 1})
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Too many open files"):
+        patch.setattr("builtins.open", fail)
+        checkpoint.load(CPU)
+    assert checkpoint.load(CPU)["epoch"] == 1
 
 
 @pytest.mark.parametrize("failure", [KeyError, IndexError, TypeError, AttributeError, MemoryError])
