@@ -28,7 +28,7 @@ wildcard_constraints:
 
 
 onstart:
-    resuming.begin_workflow(Path.cwd(), workflow)
+    resume.begin_workflow(Path.cwd(), workflow)
 
 
 onsuccess:

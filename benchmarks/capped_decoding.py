@@ -15,9 +15,9 @@ import numpy as np
 import typer
 
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
-from emopipe.decoding.clip import read_clip
-from emopipe.decoding.reader import ClipReader
-from emopipe.media import DecodeOptions, Media
+from emopipe.media.clip import read_clip
+from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.sandbox import ClipReader
 
 
 def main(

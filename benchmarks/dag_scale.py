@@ -27,15 +27,17 @@ import pandas as pd
 import typer
 import yaml
 
-from emopipe import config as configs
-from emopipe import corpora, scanning, sharding, tables
-from emopipe.config import Config
-from emopipe.labels import CLASSES
-from emopipe.plan import Plan
-from emopipe.provenance import digest
+from emopipe import corpora
+from emopipe.cache.store import Row, Writer
+from emopipe.core import tables
+from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
 from emopipe.report import ledger
 from emopipe.stages import corpus, features, merge
-from emopipe.store import Row, Writer
+from emopipe.workflow import config as configs
+from emopipe.workflow import scan, sharding
+from emopipe.workflow.config import Config
+from emopipe.workflow.plan import Plan
 
 REPOSITORY = Path(__file__).parents[1]
 CLIPS_A_SUBJECT = 20
@@ -184,7 +186,7 @@ def finish(work: Path) -> None:
             path.touch()
     with contextlib.chdir(work):
         config = configs.parse(yaml.safe_load(Path("scale.yaml").read_text()))
-        plan = Plan(config, scanning.scan(config), REPOSITORY / "workflow_scripts")
+        plan = Plan(config, scan.scan(config), REPOSITORY / "workflow_scripts")
         for shard in plan.shards:
             rows = statuses(plan.shard_table(shard))
             write(Path(f"cache/scale/media/few/{shard}.status.h5"), {}, rows, plan.decode("few"))
@@ -201,8 +203,8 @@ def functions(config: Config, work: Path) -> Iterator[tuple[str, float]]:
     with contextlib.chdir(work):
         table, seconds = clocked(lambda: corpora.scan(config.corpus.kind, root, options))
         yield "clip table, scan and check", seconds
-        scanning.scan(config)
-        table, seconds = clocked(lambda: scanning.scan(config))
+        scan.scan(config)
+        table, seconds = clocked(lambda: scan.scan(config))
         yield "the same with remembered digests", seconds
         shards = sharding.cut(table, sharding.automatic(len(table)))
         names = [f"{number:05d}" for number in range(len(shards))]

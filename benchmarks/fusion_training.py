@@ -20,13 +20,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
-from emopipe.features import Features
-from emopipe.fusion.batches import Data
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.data import Data
+from emopipe.fusion.features import Features
 from emopipe.fusion.model import FusionModel
-from emopipe.fusion.optimiser import one_cycle
+from emopipe.fusion.optimizer import one_cycle
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.training import Member, predict, train
-from emopipe.labels import CLASSES
 
 CLIPS, SEEDS = 773, 5
 STREAMS = {"expression": ("face", 64, 16, 16), "logmel": ("audio", 128, 2, 13), "spectrogram": ("audio", 64, 8, 65)}

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 import typer
 
-from emopipe import tables
-from emopipe.features import Features, load
-from emopipe.fusion.batches import Data
+from emopipe.core import tables
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.data import Data
+from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.training import Member, predict, train
-from emopipe.labels import CLASSES
-from emopipe.report.statistics import interval
+from emopipe.scoring.statistics import interval
 
 
 def main(

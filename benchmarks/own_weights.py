@@ -14,11 +14,11 @@ import pandas as pd
 import torch
 import typer
 
-from emopipe import device as devices
+from emopipe.core.labels import CLASSES
 from emopipe.evaluation import networks, samples, scoring
 from emopipe.faces import detectors
-from emopipe.labels import CLASSES
-from emopipe.report.statistics import interval
+from emopipe.runtime import device as devices
+from emopipe.scoring.statistics import interval
 
 ACTORS = ("13", "14", "15", "16")
 """RAVDESS' speakers that no speech network of ours has learned from."""

@@ -6,17 +6,15 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from emopipe import outliving, restored, resuming, scanning
-from emopipe.backbones import origin
 from emopipe.backbones import registry as backbones
-from emopipe import config as configs
-from emopipe.config import modality
-from emopipe.errors import EmopipeError
-from emopipe.plan import Plan
-from emopipe.pretraining import needs
-from emopipe.progress import log_to
-from emopipe.stages import attempts
-from emopipe.store import stands_for
+from emopipe.cache import metadata, preserved
+from emopipe.cache.store import stands_for
+from emopipe.core.errors import EmopipeError
+from emopipe.core.log import log_to
+from emopipe.workflow import after_failure, resume, retry, scan, training_needs
+from emopipe.workflow import config as configs
+from emopipe.workflow.config import modality
+from emopipe.workflow.plan import Plan
 
 
 def read_config():
@@ -31,8 +29,8 @@ def read_config():
 
 def read_clips():
     """The corpus as it is now; in a job on a cluster's node, as the run that sent the job has recorded it."""
-    found = scanning.recorded(CONFIG) if workflow.remote_exec else None
-    return scanning.scan(CONFIG) if found is None else found
+    found = scan.recorded(CONFIG) if workflow.remote_exec else None
+    return scan.scan(CONFIG) if found is None else found
 
 
 log_to(None)
@@ -45,7 +43,7 @@ except EmopipeError as error:
 
 # What scripts need beside their recipe; it is no param, because moving a corpus or changing the device reruns nothing.
 config["job"] = {
-    "root": str(scanning.clips_root(CONFIG)),
+    "root": str(scan.clips_root(CONFIG)),
     "device": CONFIG.device,
     "detectors": {name: block.options.get("weights") for name, block in CONFIG.faces.items()},
     "weights": {name: block.weights or block.options.get("weights") for name, block in CONFIG.backbones.items()},
@@ -53,9 +51,9 @@ config["job"] = {
     "on_failure": CONFIG.on_failure,
 }
 
-CACHE = scanning.cache_folder(CONFIG).as_posix()
+CACHE = scan.cache_folder(CONFIG).as_posix()
 RESULTS = f"results/{CONFIG.run}"
-CLIPS = scanning.clip_table(CONFIG).as_posix()
+CLIPS = scan.clip_table(CONFIG).as_posix()
 SHARDS = PLAN.shards
 
 
@@ -98,7 +96,7 @@ def decode_is_current(wildcards):
 
 def decode_attempt(wildcards):
     fates = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")
-    return attempts.attempt(fates, scanning.clips_root(CONFIG), PLAN.shard_paths(wildcards.shard))
+    return retry.attempt(fates, scan.clips_root(CONFIG), PLAN.shard_paths(wildcards.shard))
 
 
 def source_of(backbone):
@@ -110,7 +108,7 @@ def source_of(backbone):
 
 def pretrain_is_current(wildcards):
     weights = Path(f"{CACHE}/weights/{wildcards.backbone}.safetensors")
-    return origin.made_by(weights, PLAN.pretrain(wildcards.backbone))
+    return metadata.made_by(weights, PLAN.pretrain(wildcards.backbone))
 
 
 def chained_weights(backbone, steps=None):
@@ -133,8 +131,8 @@ def clips_of(wildcards):
 
 def finish():
     """What a run that comes to its end, well or not, clears away: only where it is killed is this of use."""
-    resuming.end(Path.cwd())
-    outliving.forget(Path(CACHE, "weights"), Path(RESULTS, "models"))
+    resume.end(Path.cwd())
+    preserved.forget(Path(CACHE, "weights"), Path(RESULTS, "models"))
 
 
 def finish_badly():
@@ -145,9 +143,9 @@ def finish_badly():
     media = [(f"media/{preset}", PLAN.decode(preset)) for preset in CONFIG.decode]
     for shard in SHARDS:
         for folder, recipe in media + faces + features:
-            restored.hand_over(Path(CACHE, folder, f"{shard}.h5"), recipe, PLAN.shard_digest(shard))
+            after_failure.hand_over(Path(CACHE, folder, f"{shard}.h5"), recipe, PLAN.shard_digest(shard))
         for folder, recipe in media:
-            restored.drop(Path(CACHE, folder, f"{shard}.status.h5"), recipe, PLAN.shard_digest(shard))
+            after_failure.drop(Path(CACHE, folder, f"{shard}.status.h5"), recipe, PLAN.shard_digest(shard))
 
 
 # Resources on clusters. The figures are several times what runs on two cores were measured to need, but for those of
@@ -190,9 +188,9 @@ def pretraining(wildcards):
 
 def pretraining_holds(wildcards):
     """Megabytes of samples, twice: they are gathered clip by clip."""
-    return 2 * needs.held_megabytes(*pretraining(wildcards))
+    return 2 * training_needs.held_megabytes(*pretraining(wildcards))
 
 
 def pretraining_takes(wildcards):
     """Seconds, at twenty samples a second, which is assumed and not measured: networks and devices differ widely."""
-    return needs.seen(*pretraining(wildcards), CONFIG.backbones[wildcards.backbone].pretrain) / 20
+    return training_needs.seen(*pretraining(wildcards), CONFIG.backbones[wildcards.backbone].pretrain) / 20

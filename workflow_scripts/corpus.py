@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from emopipe import scanning
-from emopipe.config import parse
 from emopipe.corpora import demo
-from emopipe.jobs import job_log
 from emopipe.stages import corpus
+from emopipe.workflow import scan
+from emopipe.workflow.config import parse
+from emopipe.workflow.job import job_log
 
 # The processes that draw the demo import this file again, as a module.
 if __name__ == "__main__":
@@ -14,6 +14,6 @@ if __name__ == "__main__":
         config = parse({key: value for key, value in snakemake.config.items() if key != "job"})
         if config.corpus.kind == "demo":
             options = demo.CorpusOptions.model_validate(config.corpus.options)
-            demo.draw(scanning.clips_root(config), options, snakemake.threads)
+            demo.draw(scan.clips_root(config), options, snakemake.threads)
         shards = [Path(path) for path in snakemake.output.shards]
-        corpus.run(snakemake.params.recipe, scanning.scan(config), Path(snakemake.output.clips), shards)
+        corpus.run(snakemake.params.recipe, scan.scan(config), Path(snakemake.output.clips), shards)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from emopipe.jobs import job_log
 from emopipe.stages import decode
+from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
     decode.run(

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from emopipe.jobs import job_log
 from emopipe.stages import report
-from emopipe.stems import by_stem
+from emopipe.workflow.job import by_stem, job_log
 
 with job_log(snakemake.log[0]):
     report.run(

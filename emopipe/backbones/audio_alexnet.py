@@ -14,8 +14,8 @@ from torch import nn
 
 from emopipe.backbones import imagenet
 from emopipe.backbones.base import AudioInput, Spec
-from emopipe.options import Number, Options
-from emopipe.spectra import LogMelOptions, SpectrogramOptions, frame_times
+from emopipe.core.options import Number, Options
+from emopipe.media.spectrogram import LogMelOptions, SpectrogramOptions, frame_times
 
 CHANNELS = (64, 192, 384, 256, 256)
 STRIDE = 32  # cells of the input from one patch to the next: 4 by the first convolution, 2 by each pooling

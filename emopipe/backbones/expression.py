@@ -18,7 +18,7 @@ from torch import nn
 
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.backbones.residual import Units, initialise, stage
-from emopipe.options import Number, Options
+from emopipe.core.options import Number, Options
 
 
 class BackboneOptions(Options):

@@ -18,11 +18,11 @@ import torch
 from pydantic import BaseModel, Field, ValidationError
 from torch import nn
 
-from emopipe import device as devices
-from emopipe.backbones import extras
+from emopipe.backbones import optional_packages
 from emopipe.backbones.base import Spec, WaveInput
-from emopipe.errors import ConfigError, WeightsError
-from emopipe.options import Options
+from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.options import Options
+from emopipe.runtime import device as devices
 
 CHUNK_SECONDS = 30.0
 """A longer clip goes through in pieces of this length, as attention's memory grows with its square."""
@@ -91,7 +91,7 @@ def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "H
     """
     net_files(options)
     folder = _folder(options.weights)
-    transformers = extras.load("transformers")
+    transformers = optional_packages.load("transformers")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
@@ -106,7 +106,7 @@ def net_files(options: BackboneOptions) -> list[Path]:
         WeightsError: The folder is missing or unfit, or transformers is not installed.
         ConfigError: The network has no such layer.
     """
-    extras.version("transformers")
+    optional_packages.version("transformers")
     folder = _folder(options.weights)
     _config(folder, options)
     _preprocessor(folder)

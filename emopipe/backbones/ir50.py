@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.options import Number, Options
+from emopipe.core.options import Number, Options
 
 DIM = 512
 UNITS = ((64, 3), (128, 4), (256, 14), (512, 3))  # (channels, residual units) of each stage

@@ -8,10 +8,10 @@ import onnxruntime
 from pydantic import Field, model_validator
 
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.errors import WeightsError
-from emopipe.onnx_files import files_of
-from emopipe.options import Number, Options
-from emopipe.sessions import device_of, open_session
+from emopipe.core.errors import WeightsError
+from emopipe.core.options import Number, Options
+from emopipe.runtime.onnx import device_of, open_session
+from emopipe.runtime.onnx_files import files_of
 
 
 class BackboneOptions(Options):

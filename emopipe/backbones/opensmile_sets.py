@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from emopipe.backbones import extras
+from emopipe.backbones import optional_packages
 from emopipe.backbones.base import Spec, WaveInput
-from emopipe.errors import WeightsError
-from emopipe.options import Number, Options
+from emopipe.core.errors import WeightsError
+from emopipe.core.options import Number, Options
 
 RATE = 16_000
 DIMS = {
@@ -90,7 +90,7 @@ def version(options: BackboneOptions) -> str:
     Raises:
         WeightsError: The package opensmile is not installed.
     """
-    return extras.version("opensmile")
+    return optional_packages.version("opensmile")
 
 
 class OpenSmile:
@@ -100,7 +100,7 @@ class OpenSmile:
 
     def __init__(self, options: BackboneOptions) -> None:
         """Set it up, and check that the set has as many numbers as are told of it."""
-        opensmile = extras.load("opensmile")
+        opensmile = optional_packages.load("opensmile")
         levels = opensmile.FeatureLevel
         self._options = options
         self._smile = opensmile.Smile(

@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from emopipe.backbones.base import Modality, Spec
-from emopipe.errors import ConfigError
-from emopipe.options import Options
+from emopipe.core.errors import ConfigError
+from emopipe.core.options import Options
 
 KINDS: dict[str, str] = {
     "ir50": "emopipe.backbones.ir50",
@@ -155,7 +155,7 @@ def load(kind: str, options: Options, module: Any, path: Path | str) -> None:
         ConfigError: There is no such kind.
         WeightsError: The file is missing, unreadable, holds more than tensors, or is of another network.
     """
-    from emopipe.backbones.weights import load_strict  # here, as planning a run has no other need of torch
+    from emopipe.cache.tensors import load_strict  # here, as planning a run has no other need of torch
 
     network = _module(kind)
     adapt = getattr(network, "adapt", None)

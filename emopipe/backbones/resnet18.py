@@ -10,7 +10,7 @@ from torch import nn
 
 from emopipe.backbones import imagenet
 from emopipe.backbones.base import Spec
-from emopipe.options import Options
+from emopipe.core.options import Options
 
 DIM = 512
 

@@ -15,8 +15,8 @@ from torch import nn
 
 from emopipe.backbones.base import AudioInput, Spec
 from emopipe.backbones.residual import Units, initialise, stage
-from emopipe.options import Number, Options
-from emopipe.spectra import LogMelOptions, SpectrogramOptions, frame_times
+from emopipe.core.options import Number, Options
+from emopipe.media.spectrogram import LogMelOptions, SpectrogramOptions, frame_times
 
 STRIDE = 16  # frames from one vector to the next: the stem and three stages halve them
 

@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from emopipe.backbones import extras
+from emopipe.backbones import optional_packages
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.errors import ConfigError
-from emopipe.options import Number, Options
+from emopipe.core.errors import ConfigError
+from emopipe.core.options import Number, Options
 
 
 class BackboneOptions(Options):
@@ -88,7 +88,7 @@ def version(options: BackboneOptions) -> str:
     Raises:
         WeightsError: timm is not installed.
     """
-    return extras.version("timm")
+    return optional_packages.version("timm")
 
 
 @lru_cache(maxsize=8)
@@ -121,7 +121,7 @@ def _create(timm: ModuleType, name: str, **options: int) -> nn.Module:
 
 def _timm(name: str) -> ModuleType:
     """timm, which has to have the network `name`."""
-    timm = extras.load("timm", "it reads torchvision, whose build has to be the one for the installed torch")
+    timm = optional_packages.load("timm", "it reads torchvision, whose build has to be the one for the installed torch")
     names = timm.list_models() + timm.list_pretrained()  # without tags, and with them
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)

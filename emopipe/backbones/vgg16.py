@@ -9,7 +9,7 @@ from torch import nn
 
 from emopipe.backbones import imagenet
 from emopipe.backbones.base import Spec
-from emopipe.options import Options
+from emopipe.core.options import Options
 
 DIM = 4096
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions) up to each pooling

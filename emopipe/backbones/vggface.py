@@ -12,7 +12,7 @@ import torch
 
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.backbones.vgg16 import BLOCKS, DIM, VGG16
-from emopipe.options import Options
+from emopipe.core.options import Options
 
 
 class BackboneOptions(Options):

@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.options import Options
 from emopipe.corpora.table import check
-from emopipe.errors import CorpusError
-from emopipe.options import Options
 
 # A module has `class CorpusOptions(Options)` and `scan(root, options) -> pd.DataFrame`.
 KINDS: dict[str, str] = {

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.options import Options
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import VIDEO, media_files
 from emopipe.corpora.table import from_rows
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
-from emopipe.options import Options
 
 # Folder of each split, and whether it must be there.
 FOLDERS: dict[str, tuple[str, bool]] = {

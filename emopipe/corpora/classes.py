@@ -4,8 +4,8 @@ from typing import Literal
 
 import pandas as pd
 
-from emopipe.errors import CorpusError
-from emopipe.labels import EXTENDED, canonical
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import EXTENDED, canonical
 
 Others = Literal["refuse", "exclude"]
 """What becomes of clips whose class is none of the seven but known, such as calm."""

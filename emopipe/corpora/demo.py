@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.fingerprint import code_fingerprint
+from emopipe.core.log import Progress
 from emopipe.corpora.table import from_rows
 from emopipe.demo.plan import ClipPlan, DemoOptions, plan
-from emopipe.errors import CorpusError
-from emopipe.progress import Progress
-from emopipe.provenance import code_fingerprint
 
 CorpusOptions = DemoOptions
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emopipe import tables
-from emopipe.errors import CacheError
+from emopipe.core import tables
+from emopipe.core.errors import CacheError
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import AUDIO, media_files
 from emopipe.corpora.names import parsed
 from emopipe.corpora.table import from_rows
-from emopipe.errors import CorpusError
 
 _NAME = re.compile(r"(?P<subject>\d\d)(?P<text>[ab]\d\d)(?P<label>[WLEAFTN])(?P<version>[a-z])")
 _BOREDOM = "boredom"

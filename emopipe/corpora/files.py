@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from emopipe.errors import CorpusError
+from emopipe.core.errors import CorpusError
 
 # fmt: off
 VIDEO: frozenset[str] = frozenset({

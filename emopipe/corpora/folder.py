@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
 from emopipe.corpora.classes import Others, is_class, with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.corpora.table import from_rows, refuse_duplicates
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
 
 
 def _has_subject_group(pattern: str) -> str:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
 
 
 def parsed(

@@ -6,13 +6,13 @@ from typing import Literal
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.corpora.names import parsed
 from emopipe.corpora.table import from_rows
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
 
 _NAME = re.compile(
     r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<label>0[1-8])-(?P<intensity>0[12])-(?P<statement>0[12])"

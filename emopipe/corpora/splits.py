@@ -16,10 +16,10 @@ from typing import Annotated, Literal, Self
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.hashing import stable_hash
+from emopipe.core.options import Number, Options
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
-from emopipe.hashing import stable_hash
-from emopipe.options import Number, Options
 
 # What folders and tables call the three splits, in lower case.
 SPLIT_NAMES: dict[str, str] = {

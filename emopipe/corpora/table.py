@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from emopipe import tables
+from emopipe.core import tables
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.corpora.ids import safe_id
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES
 
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
 SPLITS: tuple[str, ...] = ("train", "val", "test")

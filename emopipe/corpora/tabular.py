@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.table import from_rows
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon"}

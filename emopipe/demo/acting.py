@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emopipe.core.labels import CLASSES
 from emopipe.demo.plan import ClipPlan
-from emopipe.labels import CLASSES
 
 Mix = dict[str, float]
 """How much of each emotion is acted; what is missing to 1 is neutral."""

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from emopipe.labels import CLASSES
-from emopipe.options import Options
+from emopipe.core.labels import CLASSES
+from emopipe.core.options import Options
 
 Count = Annotated[int, Field(ge=1)]
 

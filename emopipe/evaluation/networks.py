@@ -12,17 +12,17 @@ from torch import nn
 
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
-from emopipe.backbones.emotion import Classifier, load_head
-from emopipe.backbones.layout import layout_of
-from emopipe.backbones.origin import read_metadata
-from emopipe.checking import checked
-from emopipe.errors import WeightsError
-from emopipe.labels import CLASSES, EXTENDED, canonical
-from emopipe.options import Options
+from emopipe.backbones.classifier import Classifier, load_head
+from emopipe.backbones.memory_format import layout_of
+from emopipe.cache.metadata import read_metadata
+from emopipe.core.errors import WeightsError
+from emopipe.core.labels import CLASSES, EXTENDED, canonical
+from emopipe.core.options import Options
+from emopipe.core.validation import checked
+from emopipe.weights.checksums import hold
 from emopipe.weights.entries import Entry, package_registry
 from emopipe.weights.naming import is_path, named, refuse_missing
-from emopipe.weights.places import path_of
-from emopipe.weights.sums import hold
+from emopipe.weights.paths import path_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def open_network(name: str, *, device: torch.device, threads: int) -> Network:
 
 
 def _own(path: Path, device: torch.device) -> Network:
-    """Weights with a classifier, as `emopipe.backbones.emotion` writes them; their recipe names the network."""
+    """Weights with a classifier, as `emopipe.backbones.classifier` writes them; their recipe names the network."""
     if not path.is_file():
         raise WeightsError(
             f"The weights {path} are not there: correct the path, or name what `emopipe weights list` has."

@@ -10,21 +10,21 @@ import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
-from emopipe.checking import checked
+from emopipe.core.errors import ConfigError, CorpusError
+from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER
+from emopipe.core.validation import checked
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
-from emopipe.decoding.reader import ClipReader
-from emopipe.errors import ConfigError, CorpusError
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
-from emopipe.labels import CLASSES
-from emopipe.media import DecodeOptions, decode_jpeg
-from emopipe.pretraining import pixels
-from emopipe.pretraining.augment import held_side
-from emopipe.progress import LOGGER
-from emopipe.sound import as_wave
-from emopipe.spectra import spectrum
+from emopipe.media.decoded import DecodeOptions, decode_jpeg
+from emopipe.media.sandbox import ClipReader
+from emopipe.media.spectrogram import spectrum
+from emopipe.media.wave import as_wave
 from emopipe.stills.archive import PICTURES
+from emopipe.training import sharded_images
+from emopipe.training.augment_image import held_side
 
 FRAMES = 16
 """Frames of a clip whose faces are looked at."""
@@ -121,14 +121,16 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
     whole = stills.read(corpus.kind, corpus.path, options)
     chosen = whole.rows(corpus.select(whole.table))
 
-    search = pixels.Search(detect) if detect else None
+    search = sharded_images.Search(detect) if detect else None
 
     def read() -> Iterator[Sample]:
         for key, subject, target in zip(chosen.table["key"], chosen.table["subject"], chosen.targets, strict=True):
             picture = chosen.picture(key)
             if not picture.size:
                 LOGGER.warning(f"{key} is no picture and is left out")
-            crops = _without_margin(pixels.cut(picture, spec.input, search)[None], spec) if picture.size else None
+            crops = (
+                _without_margin(sharded_images.cut(picture, spec.input, search)[None], spec) if picture.size else None
+            )
             yield Sample(int(target.argmax()), subject, _faces(crops, spec, flip))
         if search:
             search.tell()

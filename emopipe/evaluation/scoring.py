@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from emopipe.errors import CorpusError
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
+from emopipe.core.log import Progress
 from emopipe.evaluation.networks import Network
 from emopipe.evaluation.samples import Sample, Samples
-from emopipe.labels import CLASSES
-from emopipe.progress import Progress
-from emopipe.report.statistics import groups_of, interval
+from emopipe.scoring.statistics import groups_of, interval
 
 TOGETHER = 128
 """Faces that go through a network at once."""

@@ -7,13 +7,13 @@ import librosa
 import numpy as np
 
 from emopipe.backbones.base import AudioInput, WaveInput
-from emopipe.backbones.extractor import Extractor
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.store import OK, Reader, Row
 from emopipe.extraction import views
-from emopipe.media import AUDIO_RATE
-from emopipe.sound import read_wave
-from emopipe.spectra import spectrum
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import OK, Reader, Row
+from emopipe.extraction.extractor import Extractor
+from emopipe.media.decoded import AUDIO_RATE
+from emopipe.media.spectrogram import spectrum
+from emopipe.media.wave import read_wave
 
 
 def rows(

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from emopipe.backbones.extractor import Extractor
-from emopipe.errors import EmopipeError
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.store import OK, Reader, Row
+from emopipe.core.errors import EmopipeError
 from emopipe.extraction import views
+from emopipe.extraction.extractor import Extractor
 from emopipe.faces.crops import read_crops
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import OK, Reader, Row
 
 FACES_AT_ONCE = 1024
 """Faces that are held in memory together at the least, so that clips share batches."""

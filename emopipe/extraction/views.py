@@ -3,8 +3,8 @@
 import librosa
 import numpy as np
 
-from emopipe.hashing import stable_hash
-from emopipe.media import AUDIO_RATE
+from emopipe.core.hashing import stable_hash
+from emopipe.media.decoded import AUDIO_RATE
 
 SPEED = {"slow": 0.9, "fast": 1.1}
 """Played so many times as fast, pitch and all, as Kaldi's speed perturbation does."""

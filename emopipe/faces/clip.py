@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .alignment import canonical_crop
-from .detection import Detections
-from .tracking import Track, link, main_track
+from emopipe.faces.alignment import canonical_crop
+from emopipe.faces.detection import Detections
+from emopipe.faces.tracking import Track, link, main_track
 
 
 @dataclass(frozen=True, eq=False)

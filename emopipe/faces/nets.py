@@ -5,8 +5,8 @@ from pathlib import Path
 
 import onnx
 
-from ..errors import WeightsError
-from ..onnx_files import files_of
+from emopipe.core.errors import WeightsError
+from emopipe.runtime.onnx_files import files_of
 
 
 def weights_files(path: str, net: str, source: str) -> list[Path]:

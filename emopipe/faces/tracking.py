@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .detection import Detections
+from emopipe.faces.detection import Detections
 
 MOST_MISSED = 4
 """A face may be lost for this many sampled frames and be taken up again."""

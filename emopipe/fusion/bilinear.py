@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from emopipe.fusion.attention import masked_softmax
-from emopipe.fusion.noise import Dropout
+from emopipe.fusion.rng import Dropout
 
 
 class FactorizedBilinearPooling(nn.Module):

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import beta
 
-from emopipe.fusion.batches import Data
-from emopipe.fusion.member import Member
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.data import Data
 from emopipe.fusion.model import Mixing
-from emopipe.fusion.noise import key_of, uniform
-from emopipe.labels import CLASSES
+from emopipe.fusion.rng import key_of, uniform
+from emopipe.fusion.run import Member
 
 QUANTILES = 1024
 """Shares of mixup are drawn from so many quantiles of their Beta distribution."""

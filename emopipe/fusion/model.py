@@ -7,9 +7,9 @@ from torch import nn
 
 from emopipe.fusion import attention
 from emopipe.fusion.crossmodal import CrossModalAttention, Sequences
-from emopipe.fusion.joins import JOINS
-from emopipe.fusion.noise import bits, chance
+from emopipe.fusion.heads import JOINS
 from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.rng import bits, chance
 
 ATTENTIONS = {
     "mean": lambda dim, options: attention.MeanPooling(dim),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from emopipe.options import Number, Options
+from emopipe.core.options import Number, Options
 
 Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
 Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]

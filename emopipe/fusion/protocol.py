@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emopipe.errors import CorpusError
-from emopipe.folds import assign
+from emopipe.core.errors import CorpusError
+from emopipe.corpora.folds import assign
 from emopipe.fusion.options import EarlyStopping, Protocol
 
 KFOLD = "kfold"

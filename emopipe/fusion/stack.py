@@ -7,11 +7,11 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
-from emopipe.fusion.batches import Data, Statistics, Streams
-from emopipe.fusion.member import Member, State
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.data import Data, Statistics, Streams
 from emopipe.fusion.model import FusionModel, Mixing
-from emopipe.fusion.noise import key_of, mix
-from emopipe.labels import CLASSES
+from emopipe.fusion.rng import key_of, mix
+from emopipe.fusion.run import Member, State
 
 
 class Stack:

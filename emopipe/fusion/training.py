@@ -2,7 +2,7 @@
 
 Networks of one shape (the seeds of a model, its folds, its candidates) are stacked and trained as one batched program.
 What a network learns does not depend on which others are trained beside it: random numbers come from keys
-(`emopipe.fusion.noise`), and each has its own clips and its own state of the optimiser.
+(`emopipe.fusion.rng`), and each has its own clips and its own state of the optimiser.
 """
 
 import functools
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from emopipe.features import Features
-from emopipe.fusion.batches import MOST_VECTORS, Data, Order, padded
-from emopipe.fusion.finished import KEEP_NOTHING, Finished
+from emopipe.fusion.data import MOST_VECTORS, Data, Order, padded
+from emopipe.fusion.features import Features
 from emopipe.fusion.loss import Loss
-from emopipe.fusion.member import Member, Trained
-from emopipe.fusion.noise import key_of
-from emopipe.fusion.optimiser import StackedAdamW, one_cycle
+from emopipe.fusion.optimizer import StackedAdamW, one_cycle
 from emopipe.fusion.options import SEARCHED, FusionOptions
+from emopipe.fusion.rng import key_of
+from emopipe.fusion.run import Member, Trained
 from emopipe.fusion.stack import Stack
+from emopipe.fusion.trained_cache import KEEP_NOTHING, Finished
 
 TRAIN_BYTES, PREDICT_BYTES = 16 << 20, 256 << 20
 """Bytes of the vectors that one step of a batched program reads; more networks take turns."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from emopipe.fusion.noise import Dropout
+from emopipe.fusion.rng import Dropout
 
 PLACES = 16
 """Steps in which a vector's place in its clip is told."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from emopipe.report import statistics
 from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.results import Results
+from emopipe.scoring import statistics
 
 COLUMNS = [
     "model", "against", "split", "difference", "low", "high", "drawn", "mcnemar_p", "seeds_mean", "seeds_sd", "aim",

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from emopipe.files import replacing
+from emopipe.core.atomic import replacing
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe.store import Reader
+from emopipe.cache.store import Reader
 
 MISSING = "missing"
 """The status of a clip that a stage's files do not hold; it should never be seen."""

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from emopipe.options import Number, Options
+from emopipe.core.options import Number, Options
 
 BEST_MODALITY, BEST_SINGLE = "best_modality", "best_single"
 """Stand for the model of one modality, and for the model of any, that is best on the reported split."""

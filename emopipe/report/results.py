@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from emopipe.metrics import score
-from emopipe.predictions import PROBABILITIES
-from emopipe.report import paper, statistics
+from emopipe.report import paper
+from emopipe.scoring import statistics
+from emopipe.scoring.metrics import score
+from emopipe.scoring.predictions import PROBABILITIES
 
 COLUMNS = [
     "model", "split", "right", "n", "accuracy", "low", "high", "drawn", "uar", "macro_f1", "seeds", "seeds_mean",

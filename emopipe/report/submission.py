@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe.files import replacing
+from emopipe.core.atomic import replacing
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time stamp of every member, so that equal predictions give equal bytes."""

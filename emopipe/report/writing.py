@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe.report.statistics import BINS, RESAMPLES
+from emopipe.scoring.statistics import BINS, RESAMPLES
 
 _MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # what Markdown would read as more than text
 TITLES = {"results": "Results", "comparisons": "Differences between models", "ensembles": "Members of ensembles"}

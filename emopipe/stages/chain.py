@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 
-from emopipe import device as devices
 from emopipe.backbones import registry
-from emopipe.backbones.emotion import Classifier, has_classifier, load_head, save_classifier
-from emopipe.errors import WeightsError
-from emopipe.outliving import Legacy, content
-from emopipe.pretraining import journal
-from emopipe.pretraining.checkpoint import Checkpoint
-from emopipe.pretraining.reading import lessons
-from emopipe.pretraining.schooling import School
-from emopipe.pretraining.sources import SourceBlock
-from emopipe.pretraining.steps import SpeechStep, StillsStep, step_class
-from emopipe.progress import LOGGER
-from emopipe.provenance import digest, recipe_text
-from emopipe.unfinished import folder_for
+from emopipe.backbones.classifier import Classifier, has_classifier, load_head, save_classifier
+from emopipe.cache.partial import folder_for
+from emopipe.cache.preserved import Legacy, content
+from emopipe.core.errors import WeightsError
+from emopipe.core.fingerprint import digest, recipe_text
+from emopipe.core.log import LOGGER
+from emopipe.runtime import device as devices
+from emopipe.training.checkpoint import Checkpoint
+from emopipe.training.history import Journal, draw, write_history
+from emopipe.training.loading import lessons
+from emopipe.training.sources import SourceBlock
+from emopipe.training.step_options import SpeechStep, StillsStep, step_class
+from emopipe.training.trainer import School
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     Args:
         recipe: `Plan.chain`.
         paths: Where the step's corpora lie, by name.
-        output: The weights to make (see `emopipe.backbones.emotion`). Beside it a folder `<output>.work` holds stills
+        output: The weights to make (`emopipe.backbones.classifier`). Beside it, `<output>.work` holds stills
             and checkpoint until the weights are there.
         history: A CSV, one row an epoch.
         curve: A picture of it.
@@ -50,7 +50,7 @@ def run(
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        outlive: Keep what was made for the job that a next run starts in its place (see `emopipe.outliving`), and take
+        outlive: Keep what was made for the job that a next run starts in its place (`cache.preserved`), and take
             up what such a job has left; for runs that clear it away, which `emopipe pretrain` does not.
 
     Raises:
@@ -67,12 +67,12 @@ def run(
     with folder_for(output):  # for its lock: `work` is one process' alone
         if legacy and legacy.take_up():
             return
-        with contextlib.closing(journal.Journal(events)) as log:
+        with contextlib.closing(Journal(events)) as log:
             school = _school(recipe, paths, work / made[:16], start, where, threads)
             school.tell = log.tell
             school.run()
-        journal.write_history(school.history, history)
-        journal.draw(school.history, output.stem, curve)
+        write_history(school.history, history)
+        draw(school.history, output.stem, curve)
         metadata = {"recipe_digest": made, "recipe": recipe_text(recipe), "device": devices.name_of(where)}
         save_classifier(school.model.cpu(), output, metadata, half=recipe["half"])
         LOGGER.info(f"{output} is made")

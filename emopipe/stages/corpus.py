@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe import sharding, tables
+from emopipe.core import tables
+from emopipe.workflow import sharding
 
 
 def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Sequence[Path]) -> None:

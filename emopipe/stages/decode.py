@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emopipe import tables
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.incremental import making
+from emopipe.cache.store import Field, Row, Writer
+from emopipe.core import tables
+from emopipe.core.errors import MediaError
+from emopipe.core.log import Progress
 from emopipe.corpora import digests
-from emopipe.decoding.reader import ClipReader
-from emopipe.errors import MediaError
-from emopipe.media import DecodeOptions, Media
-from emopipe.progress import Progress
-from emopipe.stages.output import making
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import Field, Row, Writer
+from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.sandbox import ClipReader
 
 FIELDS = {
     "jpeg": Field("u1"),
@@ -47,7 +47,7 @@ def run(
         output: The file to make; clips that it already holds unchanged are taken over.
         fates: A file to make of the clips' statuses alone, which stays where `output` is temporary.
         on_failure: `keep_going` makes a clip whose file cannot be read a row, `stop` ends the job.
-        attempt: How often clips that could not be read were tried again (`emopipe.stages.attempts`).
+        attempt: How often clips that could not be read were tried again (`emopipe.workflow.retry`).
 
     Raises:
         MediaError: A clip's file cannot be read, and the run is to stop; or several, and no other was decoded.

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emopipe import ensembling, predictions
-from emopipe.ensembling import Votes
-from emopipe.errors import CacheError
-from emopipe.files import write_text
+from emopipe.core.atomic import write_text
+from emopipe.core.errors import CacheError
+from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
-from emopipe.labels import CLASSES
+from emopipe.scoring import ensembling, predictions
+from emopipe.scoring.ensembling import Votes
 
 COLUMNS = ["ensemble", "method", "member", "weight", "temperature", "oof_accuracy", "oof_loss"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.incremental import making
+from emopipe.cache.store import OK, Field, Reader, Row
+from emopipe.core.log import Progress
 from emopipe.faces import detectors
 from emopipe.faces.clip import ClipFaces, assemble
 from emopipe.faces.detection import Detections
-from emopipe.media import decode_jpeg, encode_jpeg
-from emopipe.progress import Progress
-from emopipe.stages.output import making
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import OK, Field, Reader, Row
+from emopipe.media.decoded import decode_jpeg, encode_jpeg
 
 FIELDS = {
     "crop": Field("u1"),

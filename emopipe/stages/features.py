@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emopipe import device as devices
 from emopipe import extraction
 from emopipe.backbones import registry
-from emopipe.backbones.extractor import Extractor
-from emopipe.files import sha256
-from emopipe.progress import Progress
-from emopipe.stages.output import making
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import Field, Reader
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.incremental import making
+from emopipe.cache.store import Field, Reader
+from emopipe.core.atomic import sha256
+from emopipe.core.log import Progress
+from emopipe.extraction.extractor import Extractor
+from emopipe.runtime import device as devices
 
 
 def fields(dim: int) -> dict[str, Field]:

@@ -8,23 +8,25 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emopipe import __version__, predictions, tables
-from emopipe import device as devices
-from emopipe.backbones.weights import save_state
-from emopipe.features import Features, load
-from emopipe.files import write_text
-from emopipe.fusion import modelling
-from emopipe.fusion.batches import Data
-from emopipe.fusion.finished import Finished
-from emopipe.fusion.modelling import Outcome
+from emopipe import __version__
+from emopipe.cache.partial import folder_for
+from emopipe.cache.preserved import Legacy, content
+from emopipe.cache.store import content_digest
+from emopipe.cache.tensors import save_state
+from emopipe.core import tables
+from emopipe.core.atomic import write_text
+from emopipe.core.fingerprint import digest, recipe_text
+from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER, Progress
+from emopipe.fusion import cross_validation
+from emopipe.fusion.cross_validation import Outcome
+from emopipe.fusion.data import Data
+from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.fusion.protocol import KFOLD, Roles, roles
-from emopipe.labels import CLASSES
-from emopipe.outliving import Legacy, content
-from emopipe.progress import LOGGER, Progress
-from emopipe.provenance import digest, recipe_text
-from emopipe.store import content_digest
-from emopipe.unfinished import folder_for
+from emopipe.fusion.trained_cache import Finished
+from emopipe.runtime import device as devices
+from emopipe.scoring import predictions
 
 BESIDE = ("predictions", "oof", "seeds", "candidates")
 """What is made beside the model."""
@@ -52,7 +54,7 @@ def run(
             candidate did.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        outlive: Keep what was made for the job that a next run starts in its place (see `emopipe.outliving`), and take
+        outlive: Keep what was made for the job that a next run starts in its place (`cache.preserved`), and take
             up what such a job has left.
 
     Raises:
@@ -75,9 +77,9 @@ def run(
         if usable:
             data = _data(recipe, table, {stream: views[stream] for stream in usable}, where)
             left = _without(options, usable, data.modalities)
-            networks = modelling.count(parts, options)
+            networks = cross_validation.count(parts, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
-            outcome = modelling.model(data, table, parts, left, progress.advance, Finished(unfinished, stamp))
+            outcome = cross_validation.model(data, table, parts, left, progress.advance, Finished(unfinished, stamp))
             outcome.candidates["note"] = _note(recipe, usable, options, left)
             covered = data.present.cpu().numpy()
         else:

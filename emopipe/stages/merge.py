@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emopipe.errors import CacheError, CoverageError
-from emopipe.store import OK, Reader, Row, Writer, clips_digest
+from emopipe.cache.store import OK, Reader, Row, Writer, clips_digest
+from emopipe.core.errors import CacheError, CoverageError
 
 SAME = ("dim", "modality", "input", "licence", "citation")
 """Attributes that all shards share."""

@@ -10,25 +10,25 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emopipe import device as devices
-from emopipe import folds, tables
-from emopipe.backbones import learned, registry
+from emopipe.backbones import crossfit, feature_alignment, registry
 from emopipe.backbones.base import Spec
-from emopipe.backbones.emotion import has_classifier, load_head
-from emopipe.errors import CorpusError
-from emopipe.files import sha256, write_text
-from emopipe.labels import CLASSES
-from emopipe.options import Options
-from emopipe.outliving import Legacy, content
-from emopipe.pretraining import axes
-from emopipe.pretraining.checkpoint import Checkpoint
-from emopipe.pretraining.fit import Classifier, Trained, fit
-from emopipe.pretraining.options import PretrainOptions
-from emopipe.pretraining.samples import Samples
-from emopipe.progress import LOGGER, Progress
-from emopipe.provenance import digest, recipe_text
-from emopipe.store import content_digest
-from emopipe.unfinished import folder_for
+from emopipe.backbones.classifier import has_classifier, load_head
+from emopipe.cache.partial import folder_for
+from emopipe.cache.preserved import Legacy, content
+from emopipe.cache.store import content_digest
+from emopipe.core import tables
+from emopipe.core.atomic import sha256, write_text
+from emopipe.core.errors import CorpusError
+from emopipe.core.fingerprint import digest, recipe_text
+from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER, Progress
+from emopipe.core.options import Options
+from emopipe.corpora import folds
+from emopipe.runtime import device as devices
+from emopipe.training.checkpoint import Checkpoint
+from emopipe.training.clip_trainer import Classifier, Trained, fit
+from emopipe.training.options import PretrainOptions
+from emopipe.training.samples import Samples
 
 MOST_VECTORS = 20_000
 """Vectors that a map between two networks' axes is fitted on; more would not change it."""
@@ -52,12 +52,12 @@ def run(
         recipe: `Plan.pretrain`.
         clips: The clip table.
         shards: All shards of the faces stage (face network) or of the decode stage (audio network).
-        output: The weights to make (see `emopipe.backbones.learned`).
+        output: The weights to make (see `emopipe.backbones.crossfit`).
         history: A CSV of losses and of each fold's accuracy on the clips that it left out.
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        outlive: Keep what was made for the job that a next run starts in its place (see `emopipe.outliving`), and take
+        outlive: Keep what was made for the job that a next run starts in its place (`cache.preserved`), and take
             up what such a job has left.
 
     Raises:
@@ -75,7 +75,7 @@ def run(
         job, fold_of = _job(recipe, clips, shards, output.stem, where, start, unfinished)
         result, trained = _out_of_fold(job, fold_of, output.stem)
         metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
-        learned.save(result, output, metadata)
+        crossfit.save(result, output, metadata)
         write_text(history, _history(trained).to_csv(index=False))
         if legacy:
             legacy.leave()
@@ -95,7 +95,7 @@ def _job(
     backbone = registry.options_from(recipe, None)
     spec = registry.spec(recipe["kind"], backbone)
     train = tables.read(clips).query("split == 'train'")
-    kind_of_samples = importlib.import_module(f"emopipe.pretraining.{spec.modality}")
+    kind_of_samples = importlib.import_module(f"emopipe.training.{spec.modality}_clips")
     samples = kind_of_samples.read(shards, list(train["clip"]), spec, options)
     if len(samples.clips) < 2:
         what = "a face" if spec.modality == "face" else "sound"
@@ -108,7 +108,7 @@ def _job(
     return job, folds.assign(train, options.folds, options.seed)
 
 
-def _out_of_fold(job: "_Job", fold_of: dict[str, int], name: str) -> tuple[learned.Learned, dict[str, Trained]]:
+def _out_of_fold(job: "_Job", fold_of: dict[str, int], name: str) -> tuple[crossfit.Learned, dict[str, Trained]]:
     """The networks, the first on all clips, and how each one's training went."""
     fold = np.array([fold_of[clip] for clip in job.clips])  # (clips,)
     count = max(fold_of.values()) + 1
@@ -118,8 +118,8 @@ def _out_of_fold(job: "_Job", fold_of: dict[str, int], name: str) -> tuple[learn
     for number in range(count):
         part, histories[f"fold{number}"] = job.train(f"fold{number}", fold == number, progress)
         maps.append(job.map_between(part, whole, fold != number))
-        states.append(learned.state_of(part))
-    return learned.Learned(learned.state_of(whole), states, maps, fold_of), histories
+        states.append(crossfit.state_of(part))
+    return crossfit.Learned(crossfit.state_of(whole), states, maps, fold_of), histories
 
 
 class _Job:
@@ -164,7 +164,7 @@ class _Job:
         rows = np.flatnonzero(shared[self._samples.clip])
         generator = np.random.default_rng(self.options.seed)
         rows = generator.permutation(rows)[:MOST_VECTORS]
-        return axes.fit_map(self._vectors(part, rows), self._vectors(whole, rows))
+        return feature_alignment.fit_map(self._vectors(part, rows), self._vectors(whole, rows))
 
     def _vectors(self, network: nn.Module, rows: np.ndarray) -> np.ndarray:
         blocks = []

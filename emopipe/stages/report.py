@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe import metrics, predictions, tables
-from emopipe.files import write_text
-from emopipe.progress import LOGGER
+from emopipe.core import tables
+from emopipe.core.atomic import write_text
+from emopipe.core.log import LOGGER
 from emopipe.report import comparisons, figures, ledger, results, submission, summary, writing
 from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
+from emopipe.scoring import metrics, predictions
 
 
 def run(

@@ -5,8 +5,8 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from emopipe.errors import CorpusError
-from emopipe.options import Options
+from emopipe.core.errors import CorpusError
+from emopipe.core.options import Options
 from emopipe.stills.base import Stills
 
 # A module has `class StillsOptions(BaseOptions)` and `read(path, options) -> Stills`.

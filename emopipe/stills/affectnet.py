@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.log import Progress
 from emopipe.corpora.splits import split_of
-from emopipe.errors import CorpusError
-from emopipe.progress import Progress
 from emopipe.stills import lists
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Stills

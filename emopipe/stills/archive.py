@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora.files import media_files
-from emopipe.errors import CorpusError
 
 # fmt: off
 PICTURES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES, EXTENDED, canonical
-from emopipe.options import Options
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES, EXTENDED, canonical
+from emopipe.core.options import Options
 
 Picture = Callable[[str], np.ndarray]
 """A still's key -> its picture (H, W, 3) uint8 BGR, or an empty array where the file is no picture."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from emopipe.errors import CorpusError
-from emopipe.options import Number
+from emopipe.core.errors import CorpusError
+from emopipe.core.options import Number
 from emopipe.stills import lists
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Stills

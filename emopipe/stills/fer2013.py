@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emopipe.errors import CorpusError
+from emopipe.core.errors import CorpusError
 from emopipe.stills import folder, lists
 from emopipe.stills.archive import Archive, no_picture
 from emopipe.stills.base import BaseOptions, Picture, Stills, labelled

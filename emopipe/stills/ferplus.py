@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.stills import fer2013, lists
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Picture, Stills, counts_as, none_left, table

@@ -4,9 +4,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora.splits import split_of
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Stills, labelled
 

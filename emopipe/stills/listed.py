@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.log import LOGGER
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
-from emopipe.progress import LOGGER
 from emopipe.stills.archive import Archive, no_picture
 from emopipe.stills.base import Stills, labelled
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora.wording import named
-from emopipe.errors import CorpusError
 from emopipe.stills.archive import Archive
 
 Row = tuple[int, list[str]]

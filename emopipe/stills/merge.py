@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from emopipe.errors import CorpusError
+from emopipe.core.errors import CorpusError
 from emopipe.stills.base import Stills
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from emopipe.errors import CorpusError
+from emopipe.core.errors import CorpusError
 from emopipe.stills import folder, lists
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Stills, labelled

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
-from emopipe.backbones.base import Colour, FaceInput
-from emopipe.errors import WeightsError
-from emopipe.options import Number, Options
-from emopipe.spectra import LogMelOptions, SpectrogramOptions
+from emopipe.core.errors import WeightsError
+from emopipe.core.options import Number, Options
+from emopipe.faces.crops import Colour, FaceInput
+from emopipe.media.spectrogram import LogMelOptions, SpectrogramOptions
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DETECTOR = "detector:"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pooch
 
-from emopipe.errors import WeightsError
-from emopipe.files import replacing, sha256
-from emopipe.weights import sums
+from emopipe.core.atomic import replacing, sha256
+from emopipe.core.errors import WeightsError
+from emopipe.weights import checksums
 from emopipe.weights.bar import Bar
 from emopipe.weights.entries import Entry, Registry
 from emopipe.weights.naming import how_to_get
-from emopipe.weights.places import VARIABLE, folder, path_of
+from emopipe.weights.paths import VARIABLE, folder, path_of
 
 TIMEOUT_SECONDS = 60  # without a word from the server
 CHUNK_BYTES = 1 << 20
@@ -93,21 +93,21 @@ def check(entry: Entry, registry: Registry) -> str:
     if not path.is_file():
         raise WeightsError(f"{entry.name}: {how_to_get(entry, registry)}.")
     found = sha256(path)
-    sums.refuse_other(path, found, registry)
+    checksums.refuse_other(path, found, registry)
     return _settle(entry, found)
 
 
 def _settle(entry: Entry, found: str) -> str:
     """Record a sum that is seen for the first time; say what is known of it now."""
-    if sums.known(entry) is None:
-        sums.record(entry, found)
-        return f"its sha256, {found}, is unknown to the registry and recorded in {folder() / sums.FILE}"
+    if checksums.known(entry) is None:
+        checksums.record(entry, found)
+        return f"its sha256, {found}, is unknown to the registry and recorded in {folder() / checksums.FILE}"
     return "its sha256 is right" if entry.sha256 else "its sha256 is what it was when first used"
 
 
 def _download(entry: Entry, downloads: Path, path: Path) -> Path:
     """What lies at the entry's url, checked where the registry knows its sum."""
-    expected = entry.archive.sha256 if entry.archive else sums.known(entry)
+    expected = entry.archive.sha256 if entry.archive else checksums.known(entry)
     with closing(Bar(entry.name)) as bar:
         downloader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_SECONDS, chunk_size=CHUNK_BYTES)
         try:
@@ -144,7 +144,7 @@ def _unpack(entry: Entry, archive: Path, target: Path) -> None:
 
 def _hold_to_sum(entry: Entry, unfinished: Path) -> str:
     """Refuse a file with another sum before it is put in place."""
-    found, expected = sha256(unfinished), sums.known(entry)
+    found, expected = sha256(unfinished), checksums.known(entry)
     if expected not in (None, found):
         raise WeightsError(
             f"What came for the weights {entry.name} is another file: its sha256 is {found}, expected {expected}; "

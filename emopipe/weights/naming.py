@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emopipe.errors import ConfigError, WeightsError
+from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.weights.entries import DETECTOR, Entry, Registry, package_registry
-from emopipe.weights.places import entry_at, path_of
+from emopipe.weights.paths import entry_at, path_of
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from emopipe.store import Reader
+from emopipe.cache.store import Reader
 from tests.workflow.conftest import copy_of_the_code, draw_folder_corpus, small_config, write_config, write_onnx_net
 
 TIMEOUT_SECONDS = 600
@@ -33,17 +33,19 @@ def told(what, folder, *rows):
 class Output:"""
 EDITS = {
     # Parts are flushed after every clip and checkpoints kept after every epoch: small runs have few.
-    "emopipe/stages/output.py": {
+    "emopipe/cache/incremental.py": {
         "FLUSH_SECONDS = 10.0": "FLUSH_SECONDS = 0.0",
         "\nclass Output:": TELLING,
         "self._parts.add(row)": 'told("computed", self._parts._path, row); self._parts.add(row)',
         "self._write(self._rows)": 'self._write(self._rows); told("flushed", self._path, *self._rows)',
     },
-    "emopipe/pretraining/checkpoint.py": {
+    "emopipe/training/checkpoint.py": {
         "SAVE_SECONDS = 10.0": "SAVE_SECONDS = 0.0",
         "self._saved = time.monotonic()\n\n    def load": "time.sleep(0.3)\n\n    def load",
     },
-    "emopipe/fusion/finished.py": {"        return trained\n": "        __import__('time').sleep(1); return trained\n"},
+    "emopipe/fusion/trained_cache.py": {
+        "        return trained\n": "        __import__('time').sleep(1); return trained\n"
+    },
 }
 """What is changed in the code of these runs: file -> text -> other text."""
 
@@ -72,7 +74,7 @@ class Killable:
         """Start Snakemake, or `emopipe resume`, in a process group of its own; `before` is a command to run it by."""
         python = [sys.executable, "-m", "snakemake"]
         if resume:
-            python = [sys.executable, "-c", "from emopipe.cli import app; app()", "resume"]
+            python = [sys.executable, "-c", "from emopipe.commands.main import app; app()", "resume"]
         where = ["--snakefile", str(self.code / "Snakefile"), "--directory", str(self.work)]
         command = [*before, *python, *where, *targets, "--configfile", self.config]
         return subprocess.Popen(

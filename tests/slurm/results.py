@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emopipe.labels import CLASSES
-from emopipe.store import Reader
+from emopipe.cache.store import Reader
+from emopipe.core.labels import CLASSES
 
 TOLERANCE = 1e-5
 

@@ -12,14 +12,15 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
-from emopipe.backbones import densenet121, learned, registry, vggface, weights
+from emopipe.backbones import crossfit, densenet121, registry, vggface
 from emopipe.backbones.base import FaceInput
-from emopipe.backbones.extractor import Extractor
-from emopipe.errors import ConfigError, WeightsError
-from emopipe.labels import CLASSES
-from emopipe.provenance import digest
+from emopipe.cache import tensors
+from emopipe.cache.store import Row, Writer
+from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
+from emopipe.extraction.extractor import Extractor
 from emopipe.stages import decode, pretrain
-from emopipe.store import Row, Writer
 
 torch.set_num_threads(1)
 
@@ -412,14 +413,14 @@ def test_wrapped_checkpoints_load(tmp_path, wrap):
     module, other = nn.Linear(2, 3), nn.Linear(2, 3)
     state = module.state_dict() | {"fc.weight": torch.zeros(7, 3)}
     torch.save(wrap(state), tmp_path / "net.pth")
-    weights.load_strict(other, tmp_path / "net.pth", head=("fc.",))
+    tensors.load_strict(other, tmp_path / "net.pth", head=("fc.",))
     assert same(other.state_dict(), module.state_dict())
 
 
 def test_a_safetensors_file_of_dataparallel_loads(tmp_path):
     module, other = nn.Linear(2, 3), nn.Linear(2, 3)
     save_file({f"module.{key}": tensor for key, tensor in module.state_dict().items()}, tmp_path / "net.safetensors")
-    weights.load_strict(other, tmp_path / "net.safetensors")
+    tensors.load_strict(other, tmp_path / "net.safetensors")
     assert same(other.state_dict(), module.state_dict())
 
 
@@ -438,7 +439,7 @@ def test_a_safetensors_file_of_dataparallel_loads(tmp_path):
 def test_what_is_no_state_dict_stays_refused(tmp_path, content, fault):
     torch.save(content, tmp_path / "net.pth")
     with pytest.raises(WeightsError, match=fault):
-        weights.load_strict(nn.Linear(2, 3), tmp_path / "net.pth")
+        tensors.load_strict(nn.Linear(2, 3), tmp_path / "net.pth")
 
 
 @pytest.mark.parametrize("module", [densenet121, vggface], ids=["densenet121", "vggface"])
@@ -493,7 +494,7 @@ def test_extraction_adapts_published_weights(tmp_path):
     picture = np.random.default_rng(0).random((1, 1, 200, 70), np.float32)
     with torch.no_grad():
         wanted = expected(torch.from_numpy(picture)).numpy()
-    np.testing.assert_allclose(extractor.embed(learned.ALL, picture), wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(extractor.embed(crossfit.ALL, picture), wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_pretraining_starts_from_published_weights(tmp_path):
@@ -512,7 +513,7 @@ def test_pretraining_starts_from_published_weights(tmp_path):
     recipe["source"] = digest({})
     files = [tmp_path / "clips.csv", [tmp_path / "0.h5"], tmp_path / "w.safetensors", tmp_path / "h.csv"]
     pretrain.run(recipe, *files, start=str(tmp_path / "alexnet.pth"), device="cpu", threads=1)
-    found = learned.load(tmp_path / "w.safetensors")
+    found = crossfit.load(tmp_path / "w.safetensors")
     for state in (found.everything, *found.folds):
         assert state.keys() == start.keys()
         assert all(torch.allclose(state[key], start[key], atol=1e-6) for key in start)

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
-from emopipe.backbones import origin, registry, weights
+from emopipe.backbones import registry
 from emopipe.backbones.base import AudioInput, FaceInput
-from emopipe.errors import ConfigError, DeviceError, WeightsError
+from emopipe.cache import metadata, tensors
+from emopipe.core.errors import ConfigError, DeviceError, WeightsError
 
 torch.set_num_threads(1)
 
@@ -61,7 +62,7 @@ def test_every_kind_is_there():
 def test_a_kind_imports_no_other_network():
     code = (
         "import sys; from emopipe.backbones import registry; registry.options_class('resnet18');"
-        "print(sorted(m for m in sys.modules if m in registry.KINDS.values() or m == 'emopipe.spectra'))"
+        "print(sorted(m for m in sys.modules if m in registry.KINDS.values() or m == 'emopipe.media.spectrogram'))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "['emopipe.backbones.resnet18']"
@@ -391,49 +392,49 @@ def linear():
 
 def test_weights_come_back(linear, tmp_path):
     path = tmp_path / "net.safetensors"
-    metadata = {"stage": "pretrain", "classes": "7", "corpus": "stills", "a": "ä"}
-    weights.save(linear, path, metadata)
+    about = {"stage": "pretrain", "classes": "7", "corpus": "stills", "a": "ä"}
+    tensors.save(linear, path, about)
     other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    weights.load_strict(other, path)
+    tensors.load_strict(other, path)
     assert all(
         torch.equal(a, b) for a, b in zip(linear.state_dict().values(), other.state_dict().values(), strict=True)
     )
-    assert origin.read_metadata(path) == metadata
+    assert metadata.read_metadata(path) == about
     first = path.read_bytes()
     for _ in range(5):
-        weights.save(linear, path, dict(reversed(metadata.items())))
+        tensors.save(linear, path, dict(reversed(about.items())))
         assert path.read_bytes() == first
     assert [file.name for file in tmp_path.iterdir()] == ["net.safetensors"]
 
 
 def test_channels_last_weights_are_written(tmp_path):
     module = network("expression", width=4).to(memory_format=torch.channels_last)
-    weights.save(module, tmp_path / "net.safetensors", {})
-    weights.load_strict(network("expression", width=4), tmp_path / "net.safetensors")
-    assert origin.read_metadata(tmp_path / "net.safetensors") == {}
+    tensors.save(module, tmp_path / "net.safetensors", {})
+    tensors.load_strict(network("expression", width=4), tmp_path / "net.safetensors")
+    assert metadata.read_metadata(tmp_path / "net.safetensors") == {}
 
 
 def test_another_programs_metadata_is_read(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"format": "pt"})
     save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors")
-    assert origin.read_metadata(tmp_path / "a.safetensors") == {"format": "pt"}
-    assert origin.read_metadata(tmp_path / "b.safetensors") == {}
+    assert metadata.read_metadata(tmp_path / "a.safetensors") == {"format": "pt"}
+    assert metadata.read_metadata(tmp_path / "b.safetensors") == {}
 
 
 def test_torch_files_load_without_counters_and_without_a_head(linear, tmp_path):
     state = {key: tensor + 1 for key, tensor in linear.state_dict().items() if "num_batches" not in key}
     torch.save({**state, "fc.weight": torch.zeros(7, 3)}, tmp_path / "net.pth")
-    weights.load_strict(linear, tmp_path / "net.pth", head=("fc.",))
+    tensors.load_strict(linear, tmp_path / "net.pth", head=("fc.",))
     assert torch.equal(linear[0].weight, state["0.weight"])
     with pytest.raises(WeightsError, match=r"fc\.weight is unexpected \(1 in all\)"):
-        weights.load_strict(linear, tmp_path / "net.pth")
+        tensors.load_strict(linear, tmp_path / "net.pth")
 
 
 def test_missing_weights_say_what_where_and_how(linear, tmp_path):
     with pytest.raises(WeightsError, match=r"none\.pth of Sequential are missing; put a .* there \(download .*correct"):
-        weights.load_strict(linear, tmp_path / "none.pth")
+        tensors.load_strict(linear, tmp_path / "none.pth")
     with pytest.raises(WeightsError, match=r"none\.safetensors cannot be read"):
-        origin.read_metadata(tmp_path / "none.safetensors")
+        metadata.read_metadata(tmp_path / "none.safetensors")
 
 
 def test_anothers_weights_name_the_first_of_each_fault(linear, tmp_path):
@@ -444,7 +445,7 @@ def test_anothers_weights_name_the_first_of_each_fault(linear, tmp_path):
     save_file(state, tmp_path / "net.safetensors")
     before = {key: tensor.clone() for key, tensor in linear.state_dict().items()}
     with pytest.raises(WeightsError) as caught:
-        weights.load_strict(linear, tmp_path / "net.safetensors")
+        tensors.load_strict(linear, tmp_path / "net.safetensors")
     assert (
         "net.safetensors are not of this Sequential: 0.weight is missing (2 in all); module.0.weight is "
         "unexpected (1 in all); 1.weight has the shape (4,) instead of (3,) (1 in all); use weights of this"
@@ -470,20 +471,20 @@ def test_a_malicious_pickle_does_not_run(linear, tmp_path, legacy):
     with pytest.raises(
         WeightsError, match="hold more than tensors and are not opened, as such a file can run any code"
     ):
-        weights.load_strict(linear, tmp_path / "net.pth")
+        tensors.load_strict(linear, tmp_path / "net.pth")
     assert not (tmp_path / "harm").exists()
 
 
 def test_a_whole_model_or_a_training_state_is_refused(linear, tmp_path):
     torch.save(linear, tmp_path / "model.pth")
     with pytest.raises(WeightsError, match=r"save the network's state_dict\(\) alone"):
-        weights.load_strict(linear, tmp_path / "model.pth")
+        tensors.load_strict(linear, tmp_path / "model.pth")
     torch.save({"epoch": 3, "net": linear.state_dict()}, tmp_path / "state.pth")
     with pytest.raises(WeightsError, match=r"no plain state dict: epoch is no named tensor; save"):
-        weights.load_strict(linear, tmp_path / "state.pth")
+        tensors.load_strict(linear, tmp_path / "state.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match=r"the whole file is no named tensor"):
-        weights.load_strict(linear, tmp_path / "list.pth")
+        tensors.load_strict(linear, tmp_path / "list.pth")
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pth"])
@@ -494,7 +495,7 @@ def test_a_cut_file_is_refused(linear, tmp_path, name, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole)) if kept == 0.9 else kept])
     with pytest.raises(WeightsError, match=r"cannot be read|are not opened"):
-        weights.load_strict(linear, path)
+        tensors.load_strict(linear, path)
 
 
 # --- onnx
@@ -599,7 +600,7 @@ def test_onnx_data_beside_the_network_is_read(tmp_path):
 
 
 def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
-    from emopipe.onnx_files import external
+    from emopipe.runtime.onnx_files import external
 
     hidden = TensorProto(name="deep", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     hidden.external_data.add(key="location", value="/etc/hostname")

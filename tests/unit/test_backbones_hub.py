@@ -17,15 +17,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emopipe import config as configs
-from emopipe.backbones import extras, hf_audio, registry
+from emopipe.backbones import hf_audio, optional_packages, registry
 from emopipe.backbones.base import FaceInput, WaveInput
-from emopipe.errors import ConfigError, WeightsError
-from emopipe.plan import Plan
-from emopipe.provenance import digest
-from emopipe.sound import read_wave
+from emopipe.cache.store import Reader, Row, Writer
+from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.fingerprint import digest
+from emopipe.media.wave import read_wave
 from emopipe.stages import decode, features
-from emopipe.store import Reader, Row, Writer
+from emopipe.workflow import config as configs
+from emopipe.workflow.plan import Plan
 
 RATE = 16_000
 REPOSITORY = Path(__file__).parents[2]
@@ -149,13 +149,13 @@ def test_a_package_that_cannot_be_imported_says_why(monkeypatch, error):
         raise error("operator torchvision::nms does not exist")
 
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9")
-    monkeypatch.setattr(extras.importlib, "import_module", broken)
+    monkeypatch.setattr(optional_packages.importlib, "import_module", broken)
     with pytest.raises(
         WeightsError, match=r"timm 9\.9 is installed, but .* \(operator torchvision::nms .*\); do this\."
     ):
-        extras.load("timm", "do this")
+        optional_packages.load("timm", "do this")
     with pytest.raises(WeightsError, match="reinstall it with `pip install --force-reinstall timm`"):
-        extras.load("timm")
+        optional_packages.load("timm")
 
 
 # --- transformers' speech networks

@@ -19,24 +19,26 @@ from safetensors.torch import load_file
 from tensorboardX.proto.event_pb2 import Event
 from typer.testing import CliRunner
 
-from emopipe import config as configs
-from emopipe.backbones import origin, registry
-from emopipe.backbones import weights as files_of_weights
-from emopipe.backbones.weights import HEAD
-from emopipe.checking import checked
-from emopipe.cli import app
-from emopipe.errors import CacheError, ConfigError, CorpusError, EmopipeError, WeightsError
-from emopipe.labels import CLASSES
-from emopipe.plan import Plan
-from emopipe.pretraining import command, journal
-from emopipe.pretraining.reading import lessons
-from emopipe.pretraining.recipe import step_recipe
-from emopipe.pretraining.schooling import School
-from emopipe.pretraining.sources import SourceBlock, content
-from emopipe.pretraining.steps import SpeechStep, StillsStep, step_class
-from emopipe.provenance import digest
+from emopipe.backbones import registry
+from emopipe.cache import metadata
+from emopipe.cache import tensors as files_of_weights
+from emopipe.cache.partial import folder_for
+from emopipe.cache.tensors import HEAD
+from emopipe.commands import pretrain as pretrain_command
+from emopipe.commands.main import app
+from emopipe.core.errors import CacheError, ConfigError, CorpusError, EmopipeError, WeightsError
+from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
+from emopipe.core.validation import checked
 from emopipe.stages import chain
-from emopipe.unfinished import folder_for
+from emopipe.training import history
+from emopipe.training.loading import lessons
+from emopipe.training.sources import SourceBlock, content
+from emopipe.training.step_options import SpeechStep, StillsStep, step_class
+from emopipe.training.trainer import School
+from emopipe.workflow import config as configs
+from emopipe.workflow.plan import Plan
+from emopipe.workflow.training_recipe import step_recipe
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
@@ -139,13 +141,13 @@ def test_all_that_is_promised_is_there_and_nothing_else(faces, voices):
 
 def test_the_metadata_says_what_made_it(faces):
     for name in ("net.step0", "net"):
-        metadata = origin.read_metadata(faces / f"{name}.safetensors")
-        recipe = json.loads(metadata["recipe"])
-        assert metadata["recipe_digest"] == digest(recipe) and metadata["device"] == "cpu"
-        assert json.loads(metadata["classes"]) == list(CLASSES)
+        about = metadata.read_metadata(faces / f"{name}.safetensors")
+        recipe = json.loads(about["recipe"])
+        assert about["recipe_digest"] == digest(recipe) and about["device"] == "cpu"
+        assert json.loads(about["classes"]) == list(CLASSES)
         assert (recipe["kind"], recipe["half"], recipe["options"]["width"]) == ("expression", True, 2)
-        assert str(faces) not in metadata["recipe"]
-    first = origin.read_metadata(faces / "net.step0.safetensors")["recipe_digest"]
+        assert str(faces) not in about["recipe"]
+    first = metadata.read_metadata(faces / "net.step0.safetensors")["recipe_digest"]
     assert recipe["start"] == first and set(recipe["sources"]) == {"b"}
 
 
@@ -218,7 +220,7 @@ def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
 
 
 def test_numbers_too_large_for_half_precision_are_kept_whole(tmp_path):
-    from emopipe.backbones.emotion import Classifier, save_classifier
+    from emopipe.backbones.classifier import Classifier, save_classifier
 
     network = registry.build("expression", registry.options_class("expression").model_validate(FACE))
     network.norm.running_var.fill_(1e6)
@@ -238,7 +240,7 @@ def test_audio_weights_extract(voices):
 def test_the_history_has_a_row_an_epoch(faces, voices):
     for folder, held in ((faces / "net.step0.csv", False), (voices / "net.csv", True)):
         table = pd.read_csv(folder)
-        assert list(table.columns) == journal.COLUMNS
+        assert list(table.columns) == history.COLUMNS
         assert table["epoch"].tolist() == [1, 2]
         assert table[["lr", "loss", "val_loss", "val_accuracy", "val_uar"]].notna().all(axis=None)
         assert table.filter(like="held_out").notna().all(axis=None) == held
@@ -300,14 +302,14 @@ def test_a_changed_last_step_leaves_the_first(faces, data, tmp_path):
 
 
 def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path, monkeypatch):
-    told = journal.Journal.tell
+    told = history.Journal.tell
 
     def cut_off(self, line):
         told(self, line)
         if line["epoch"] == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(journal.Journal, "tell", cut_off)
+    monkeypatch.setattr(history.Journal, "tell", cut_off)
     assert pretrain(tmp_path, data, face_recipe()).exit_code != 0
     assert names(tmp_path) == [".net.step0.parts", "net.step0.events", "net.step0.safetensors.work"]
     monkeypatch.undo()
@@ -474,7 +476,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_shipped_recipes_are_sound(path):
-    wanted = checked(command.WeightsRecipe, configs.read(path))
+    wanted = checked(pretrain_command.WeightsRecipe, configs.read(path))
     options = checked(registry.options_class(wanted.kind), wanted.options)
     for step in wanted.chain:
         checked(step_class(registry.modality(wanted.kind)), step)
@@ -723,7 +725,7 @@ class Stage:
 
 def test_the_stage_runs_a_plans_recipe(stage):
     stage.run()
-    assert origin.made_by(stage.out[0], stage.recipe) and all(path.exists() for path in stage.out)
+    assert metadata.made_by(stage.out[0], stage.recipe) and all(path.exists() for path in stage.out)
 
 
 def test_no_two_processes_make_one_file_of_weights(stage):

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from emopipe.cli import app
-from emopipe.config import Config
+from emopipe.commands.main import app
+from emopipe.workflow.config import Config
 from tests.unit.test_store import write
 
 REPOSITORY = Path(__file__).parents[2]

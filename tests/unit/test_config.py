@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emopipe import config as configs
-from emopipe.errors import ConfigError
+from emopipe.core.errors import ConfigError
+from emopipe.workflow import config as configs
 
 SOUND = yaml.safe_load("""
 run: x

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from emopipe import corpora
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_kinds_are_loaded_only_when_asked_for():
 
 
 def test_every_kind_is_told_in_the_config():
-    from emopipe.config import CorpusBlock  # here: adapters know nothing of configs
+    from emopipe.workflow.config import CorpusBlock  # here: adapters know nothing of configs
 
     told = CorpusBlock.model_fields["kind"].description
     assert set(re.findall(r"\w+", told.partition(":")[2])) - {"or"} == set(corpora.KINDS)

@@ -2,10 +2,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.corpora.splits import SplitOptions, assign, by_subject, split_of, stratified
 from emopipe.corpora.table import from_rows
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES
 
 
 def series(items):

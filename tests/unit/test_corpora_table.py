@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emopipe.core.errors import CorpusError
+from emopipe.core.hashing import bucket
+from emopipe.core.tables import read, write
 from emopipe.corpora.ids import LONGEST, safe_id
 from emopipe.corpora.table import COLUMNS, check, from_rows
-from emopipe.errors import CorpusError
-from emopipe.hashing import bucket
-from emopipe.tables import read, write
 
 
 def row(clip, split="train", label="Happy", **more):

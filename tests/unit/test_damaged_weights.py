@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from typer.testing import CliRunner
 
-from emopipe.backbones import learned, origin, weights
-from emopipe.backbones.emotion import Classifier, has_classifier, load_head, save_classifier
-from emopipe.cli import app
-from emopipe.errors import DamagedCacheError, WeightsError
-from emopipe.jobs import job_log
+from emopipe.backbones import crossfit
+from emopipe.backbones.classifier import Classifier, has_classifier, load_head, save_classifier
+from emopipe.cache import metadata, tensors
+from emopipe.commands.main import app
+from emopipe.core.errors import DamagedCacheError, WeightsError
+from emopipe.workflow.job import job_log
 from tests.unit.test_pretraining_school import flips
 
 WEIGHTS = Path("cache/demo/weights/net.safetensors")
@@ -31,10 +32,10 @@ def network(seed=0):
 
 
 def save_learned(path):
-    states = [learned.state_of(network(seed)) for seed in range(3)]
+    states = [crossfit.state_of(network(seed)) for seed in range(3)]
     axes = [np.ones((5, 4), np.float32) * number for number in range(2)]
     fold_of = {f"clip{number}": number % 2 for number in range(8)}
-    learned.save(learned.Learned(states[0], states[1:], axes, fold_of), path, {"recipe_digest": "x"})
+    crossfit.save(crossfit.Learned(states[0], states[1:], axes, fold_of), path, {"recipe_digest": "x"})
 
 
 def save_head(path):
@@ -51,8 +52,8 @@ def test_equal_weights_are_equal_bytes_and_come_back(save):
     whole = WEIGHTS.read_bytes()
     save(WEIGHTS)
     assert WEIGHTS.read_bytes() == whole
-    assert same(weights.read(WEIGHTS, sealed=True)[0], load_file(WEIGHTS))
-    assert origin.read_metadata(WEIGHTS).keys() <= {"recipe_digest", "fold_of", "classes"}
+    assert same(tensors.read(WEIGHTS, sealed=True)[0], load_file(WEIGHTS))
+    assert metadata.read_metadata(WEIGHTS).keys() <= {"recipe_digest", "fold_of", "classes"}
 
 
 def test_all_kinds_of_numbers_are_sealed():
@@ -63,9 +64,9 @@ def test_all_kinds_of_numbers_are_sealed():
         "nothing": torch.ones(0, 3),
         "channels last": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last),
     }
-    weights.save_state(state, WEIGHTS, {"ä": "\udcff"})
-    found, metadata = weights.read(WEIGHTS, sealed=True)
-    assert same(found, state) and metadata == {"ä": "\udcff"}
+    tensors.save_state(state, WEIGHTS, {"ä": "\udcff"})
+    found, about = tensors.read(WEIGHTS, sealed=True)
+    assert same(found, state) and about == {"ä": "\udcff"}
 
 
 def test_no_flipped_bit_in_what_was_learned_goes_unseen():
@@ -74,8 +75,8 @@ def test_no_flipped_bit_in_what_was_learned_goes_unseen():
     for damaged in [b"", whole[:100], whole[:-1], *flips(whole)]:
         WEIGHTS.write_bytes(damaged)
         with pytest.raises(DamagedCacheError, match=r"net\.safetensors is damaged: it holds no whole weights: "):
-            learned.load(WEIGHTS)
-        assert origin.made_by(WEIGHTS, {}) is False  # as planning asks
+            crossfit.load(WEIGHTS)
+        assert metadata.made_by(WEIGHTS, {}) is False  # as planning asks
 
 
 def test_no_flipped_number_of_a_chain_goes_unseen():
@@ -85,20 +86,20 @@ def test_no_flipped_number_of_a_chain_goes_unseen():
     for damaged in flips(whole[begin:]):
         WEIGHTS.write_bytes(whole[:begin] + damaged)
         with pytest.raises(DamagedCacheError, match="its content is not what was written"):
-            weights.load_strict(network().backbone, WEIGHTS)
+            tensors.load_strict(network().backbone, WEIGHTS)
         with pytest.raises(DamagedCacheError, match="its content is not what was written"):
             load_head(network(), WEIGHTS)
 
 
 def test_metadata_that_are_none_are_told():
     for text in ("[]", "{", "1"):
-        save_file({"a": torch.zeros(1)}, "a.safetensors", {origin.METADATA: text})
+        save_file({"a": torch.zeros(1)}, "a.safetensors", {metadata.METADATA: text})
         with pytest.raises(WeightsError, match="cannot be read"):
-            origin.read_metadata("a.safetensors")
-        assert origin.made_by(Path("a.safetensors"), {}) is False
+            metadata.read_metadata("a.safetensors")
+        assert metadata.made_by(Path("a.safetensors"), {}) is False
 
 
-@pytest.mark.parametrize("read", [learned.load, has_classifier])
+@pytest.mark.parametrize("read", [crossfit.load, has_classifier])
 def test_a_job_puts_the_caches_own_aside(read):
     save_learned(WEIGHTS)
     WEIGHTS.write_bytes(WEIGHTS.read_bytes()[:-100])
@@ -115,7 +116,7 @@ def test_a_users_own_stay_where_they_are():
     for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
         path.write_bytes(damaged)
         with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*fetch or make the file again"):
-            weights.load_strict(network().backbone, path)
+            tensors.load_strict(network().backbone, path)
     path.write_bytes(content[:100])
     with pytest.raises(WeightsError, match="cannot be read"):
         has_classifier(path)
@@ -124,12 +125,12 @@ def test_a_users_own_stay_where_they_are():
 
 
 def test_weights_of_other_programs_need_no_seal():
-    state = learned.state_of(network().backbone)
+    state = crossfit.state_of(network().backbone)
     save_file(state, "other.safetensors", {"format": "pt"})
-    weights.load_strict(network(1).backbone, "other.safetensors")
-    save_file({"axes0": torch.zeros(2, 1)}, "other.safetensors", {origin.METADATA: json.dumps({"fold_of": "{}"})})
+    tensors.load_strict(network(1).backbone, "other.safetensors")
+    save_file({"axes0": torch.zeros(2, 1)}, "other.safetensors", {metadata.METADATA: json.dumps({"fold_of": "{}"})})
     with pytest.raises(WeightsError, match="it carries no digest of its content"):
-        learned.load(Path("other.safetensors"))
+        crossfit.load(Path("other.safetensors"))
 
 
 def verify():
@@ -157,7 +158,7 @@ def test_verify_leaves_weights_that_may_not_be_read(monkeypatch):
         raise PermissionError("Permission denied")
 
     save_head(WEIGHTS)
-    monkeypatch.setattr(weights, "load_file", refuse)
+    monkeypatch.setattr(tensors, "load_file", refuse)
     found = verify()
     assert found.exit_code == 1 and "cannot be read (Permission denied): make it readable." in found.output
     assert [path.name for path in WEIGHTS.parent.iterdir()] == ["net.safetensors"]

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emopipe.decoding import files, protocol, reader
-from emopipe.decoding.clip import read_clip
-from emopipe.decoding.reader import ClipReader
-from emopipe.errors import MediaError
-from emopipe.media import DecodeOptions, Media
+from emopipe.core.errors import MediaError
+from emopipe.media import files, protocol, sandbox
+from emopipe.media.clip import read_clip
+from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.sandbox import ClipReader
 from tests.conftest import write_clip
 
 REPOSITORY = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_a_failing_disk_is_no_damaged_clip(tmp_path, monkeypatch):
 
 @pytest.fixture
 def unruly(monkeypatch):
-    monkeypatch.setattr(reader, "WORKER", "tests.unit.unruly_decoder")
+    monkeypatch.setattr(sandbox, "WORKER", "tests.unit.unruly_decoder")
 
 
 def pid(media):
@@ -113,7 +113,7 @@ def pid(media):
     ],
 )
 def test_a_clip_can_only_undo_itself(unruly, monkeypatch, name, reason):
-    monkeypatch.setattr(reader, "_LAST_WORDS_SECONDS", 0.2)
+    monkeypatch.setattr(sandbox, "_LAST_WORDS_SECONDS", 0.2)
     with ClipReader(options(clip_seconds=0.5, clip_memory_mb=64)) as read:
         before = read(Path("a"))
         lost = read(Path(name))
@@ -134,10 +134,10 @@ def test_time_in_which_the_job_itself_was_stopped_does_not_count(unruly):
     code = "\n".join(
         [
             "from pathlib import Path",
-            "from emopipe.decoding import reader",
-            "from emopipe.media import DecodeOptions",
-            "reader.WORKER = 'tests.unit.unruly_decoder'",
-            "with reader.ClipReader(DecodeOptions(policy='count', count=3, clip_seconds=3)) as read:",
+            "from emopipe.media import sandbox",
+            "from emopipe.media.decoded import DecodeOptions",
+            "sandbox.WORKER = 'tests.unit.unruly_decoder'",
+            "with sandbox.ClipReader(DecodeOptions(policy='count', count=3, clip_seconds=3)) as read:",
             "    print(read(Path('a')).reason, flush=True)",
             "    print(read(Path('nap')).reason)",
         ]
@@ -183,13 +183,13 @@ def test_it_cannot_write(unruly, tmp_path):
 
 
 def test_nothing_starts_for_no_clips(monkeypatch):
-    monkeypatch.setattr(reader, "WORKER", "emopipe.no_such_module")
+    monkeypatch.setattr(sandbox, "WORKER", "emopipe.no_such_module")
     with ClipReader(THREE):
         pass
 
 
 def test_a_process_that_does_not_start_is_no_clips_fault(monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr(reader, "WORKER", "emopipe.no_such_module")
+    monkeypatch.setattr(sandbox, "WORKER", "emopipe.no_such_module")
     with ClipReader(THREE) as read, pytest.raises(ChildProcessError, match="does not start; what it said stands above"):
         read(tmp_path / "a.mp4")
     assert "No module named emopipe.no_such_module" in capfd.readouterr().err
@@ -228,10 +228,10 @@ def test_it_ends_with_the_context(unruly):
 JOB = """
 import sys
 from pathlib import Path
-from emopipe.decoding import reader
-from emopipe.media import DecodeOptions
-reader.WORKER = "tests.unit.unruly_decoder"
-with reader.ClipReader(DecodeOptions(policy="all")) as read:
+from emopipe.media import sandbox
+from emopipe.media.decoded import DecodeOptions
+sandbox.WORKER = "tests.unit.unruly_decoder"
+with sandbox.ClipReader(DecodeOptions(policy="all")) as read:
     print(read(Path("a")).reason, flush=True)
     read(Path(sys.argv[1]))
     print("over", flush=True)

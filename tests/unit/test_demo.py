@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from emopipe.core.labels import CLASSES
 from emopipe.demo.acting import face_mix, voice_mix
 from emopipe.demo.expression import EMOTIONS, Units, with_speech
 from emopipe.demo.frames import draw_frames
@@ -18,7 +19,6 @@ from emopipe.demo.scene import FRAME_RATE
 from emopipe.demo.speech import EMOTIONS as PROSODIES
 from emopipe.demo.speech import SAMPLE_RATE, speak
 from emopipe.demo.video import draw_clip, mouth_opening
-from emopipe.labels import CLASSES
 
 CLIPS = {clip.clip: clip for clip in plan(DemoOptions())}
 MP4 = CLIPS["s04_neutral_3"]  # of this one x264 once wrote other bytes every time

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from emopipe import ensembling, predictions
-from emopipe.ensembling import Votes, average, fit, loss, temperature, tempered
-from emopipe.errors import CacheError
+from emopipe.core.errors import CacheError
+from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
-from emopipe.labels import CLASSES
+from emopipe.scoring import ensembling, predictions
+from emopipe.scoring.ensembling import Votes, average, fit, loss, temperature, tempered
 from emopipe.stages import ensemble
 
 K = len(CLASSES)

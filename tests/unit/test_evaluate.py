@@ -15,20 +15,21 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from emopipe.backbones import learned, registry, weights
+from emopipe.backbones import crossfit, registry
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.backbones.emotion import Classifier, save_classifier
-from emopipe.cli import app
-from emopipe.errors import CorpusError, WeightsError
+from emopipe.backbones.classifier import Classifier, save_classifier
+from emopipe.cache import tensors
+from emopipe.commands.main import app
+from emopipe.core.atomic import sha256
+from emopipe.core.errors import CorpusError, WeightsError
+from emopipe.core.labels import CLASSES
 from emopipe.evaluation import networks, samples, scoring
 from emopipe.evaluation.networks import onto_classes, open_network
 from emopipe.evaluation.samples import Corpus, Sample, Samples
 from emopipe.faces import detectors
 from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
-from emopipe.files import sha256
-from emopipe.labels import CLASSES
-from emopipe.spectra import LogMelOptions, spectrum
+from emopipe.media.spectrogram import LogMelOptions, spectrum
 from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
@@ -367,10 +368,10 @@ def test_own_weights_may_name_their_classes_in_another_order(photos, tmp_path):
     from safetensors.torch import load_file
 
     state = load_file(tmp_path / "net.safetensors")
-    state = {key: value.flip(0) if key.startswith(weights.HEAD) else value for key, value in state.items()}
+    state = {key: value.flip(0) if key.startswith(tensors.HEAD) else value for key, value in state.items()}
     recipe = {"kind": "expression", "options": FACE}
     metadata = {"recipe": json.dumps(recipe), "classes": json.dumps(list(reversed(CLASSES)))}
-    weights.save_state(state, tmp_path / "other.safetensors", metadata)
+    tensors.save_state(state, tmp_path / "other.safetensors", metadata)
     found = told(tmp_path / "other.safetensors", "--corpus", corpus)
     assert {**found, "per_second": 0} == {**wanted, "per_second": 0}
 
@@ -611,9 +612,9 @@ def test_networks_that_tell_no_classes_are_told(rigged, shades):
 def test_weights_without_a_classifier_are_told(shades, tmp_path):
     options = registry.options_class("expression").model_validate(FACE)
     network = registry.build("expression", options)
-    weights.save(network, tmp_path / "plain.safetensors", {"recipe": "{}"})
+    tensors.save(network, tmp_path / "plain.safetensors", {"recipe": "{}"})
     torch.save(network.state_dict(), tmp_path / "plain.pth")
-    learned.save(learned.Learned(learned.state_of(network), [], [], {}), tmp_path / "learned.safetensors", {})
+    crossfit.save(crossfit.Learned(crossfit.state_of(network), [], [], {}), tmp_path / "learned.safetensors", {})
     for name in ("plain.safetensors", "plain.pth", "learned.safetensors"):
         said = refused(tmp_path / name, "--corpus", f"folder:{shades}")
         assert said.startswith(f"{tmp_path / name} holds no classifier of this project's, so it cannot be evaluated:")
@@ -629,7 +630,7 @@ def test_own_weights_of_options_that_are_no_more_are_told(shades, tmp_path):
 
     recipe = {"kind": "expression", "options": FACE | {"depth": 3}}
     metadata = {"recipe": json.dumps(recipe), "classes": json.dumps(CLASSES)}
-    weights.save_state(load_file(tmp_path / "net.safetensors"), tmp_path / "old.safetensors", metadata)
+    tensors.save_state(load_file(tmp_path / "net.safetensors"), tmp_path / "old.safetensors", metadata)
     with pytest.raises(Exception, match="depth"):
         open_network(str(tmp_path / "old.safetensors"), device=CPU, threads=1)
     assert "Unknown key" in refused(tmp_path / "old.safetensors", "--corpus", f"folder:{shades}")
@@ -654,6 +655,8 @@ def test_a_path_is_told_from_a_name(tmp_path, monkeypatch, rigged):
 def test_looking_at_the_other_commands_loads_no_network():
     import subprocess
 
-    code = "import sys, emopipe.cli; print([name for name in ('torch', 'onnxruntime') if name in sys.modules])"
+    code = (
+        "import sys, emopipe.commands.main; print([name for name in ('torch', 'onnxruntime') if name in sys.modules])"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"

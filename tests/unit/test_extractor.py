@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from emopipe.backbones import registry
-from emopipe.backbones.extractor import Extractor
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.store import FAILED, OK, Reader
+from emopipe.core.log import LOGGER
 from emopipe.extraction import face
+from emopipe.extraction.extractor import Extractor
 from emopipe.faces.crops import read_crops
-from emopipe.progress import LOGGER
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import FAILED, OK, Reader
 from tests.unit.test_pretraining import write_faces
 
 BATCH = np.random.default_rng(0).normal(size=(13, 1, 32, 32)).astype(np.float32)

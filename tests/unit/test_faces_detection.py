@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from emopipe.errors import ConfigError, WeightsError
+from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.faces import detectors
 from emopipe.faces.detection import Framing, frame_for_net
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from emopipe.files import is_temporary, replacing, temporaries
+from emopipe.core.atomic import is_temporary, replacing, temporaries
 
 
 def left_behind(path):

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from emopipe.backbones.base import FaceInput
-from emopipe.pretraining import pixels
-from emopipe.sink import Sink
+from emopipe.cache.h5file import Sink
+from emopipe.cache.store import Reader
 from emopipe.stills.base import Stills
-from emopipe.store import Reader
+from emopipe.training import sharded_images
 
 LIMITED = """
 import resource, signal, sys
@@ -31,7 +31,7 @@ print("end")
 """
 """A process whose files may only grow to so many bytes."""
 CACHE = """
-    from emopipe.store import Field, Row, Writer
+    from emopipe.cache.store import Field, Row, Writer
     with Writer(Path(sys.argv[1]), {"x": Field("<f4", (1000,))}, stage="test", recipe={}) as writer:
         for number in range(100):
             writer.add(Row(f"{number}", "", "ok", "", {"x": np.ones((10, 1000), np.float32)}))
@@ -39,16 +39,16 @@ CACHE = """
 """4 MB in 100 clips."""
 ENDED = """
     import os
-    from emopipe import sink
+    from emopipe.cache import h5file
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
-    whole = sink.Sink.write
-    sink.Sink.write = lambda *given: os.kill(os.getpid(), signal.SIGTERM) or whole(*given)
+    whole = h5file.Sink.write
+    h5file.Sink.write = lambda *given: os.kill(os.getpid(), signal.SIGTERM) or whole(*given)
     """
 """A process that is asked to end whenever HDF5 writes."""
 CHECKPOINT = """
     import torch
-    from emopipe.pretraining.checkpoint import Checkpoint
+    from emopipe.training.checkpoint import Checkpoint
     Checkpoint(Path(sys.argv[1]), "").save({"model": torch.zeros(100_000)})
 """
 
@@ -114,9 +114,9 @@ def test_pixels_take_their_place_on_the_disk_before_they_are_mapped(tmp_path, mo
     table = pd.DataFrame({"key": ["a"]})
     stills = Stills(table, np.zeros((1, 7), np.float32), lambda _: np.zeros((48, 48, 3), np.uint8))
     geometry = FaceInput(112.0, 48, "gray", (127.5,), (127.5,))
-    assert len(pixels.prepare(stills, geometry, None, tmp_path / "fits.npy")[0]) == 1
+    assert len(sharded_images.prepare(stills, geometry, None, tmp_path / "fits.npy")[0]) == 1
     assert (tmp_path / "fits.npy").stat().st_blocks * 512 >= (tmp_path / "fits.npy").stat().st_size
     monkeypatch.setattr(os, "posix_fallocate", refuse)
     with pytest.raises(OSError, match="No space left"):
-        pixels.prepare(stills, geometry, None, tmp_path / "full.npy")
+        sharded_images.prepare(stills, geometry, None, tmp_path / "full.npy")
     assert not (tmp_path / "full.npy").exists()

@@ -6,7 +6,7 @@ from torch.autograd import gradcheck
 
 from emopipe.fusion.bilinear import AdaptiveBilinearPooling, FactorizedBilinearPooling
 from emopipe.fusion.crossmodal import CrossModalAttention
-from emopipe.fusion.joins import JOINS, Gated, Late
+from emopipe.fusion.heads import JOINS, Gated, Late
 from emopipe.fusion.model import FusionModel, HideModality
 from emopipe.fusion.options import FusionOptions
 

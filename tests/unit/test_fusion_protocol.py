@@ -5,17 +5,18 @@ import pandas as pd
 import pytest
 import torch
 
-from emopipe import predictions, tables
-from emopipe.errors import CorpusError
-from emopipe.features import Features, load
-from emopipe.fusion import finished, modelling
-from emopipe.fusion.batches import Data
+from emopipe.cache.store import Field, Row, Writer
+from emopipe.core import tables
+from emopipe.core.errors import CorpusError
+from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
+from emopipe.fusion import cross_validation, trained_cache
+from emopipe.fusion.data import Data
+from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
 from emopipe.fusion.protocol import KFOLD, roles, stopping
-from emopipe.labels import CLASSES
-from emopipe.provenance import digest
+from emopipe.scoring import predictions
 from emopipe.stages import fusion
-from emopipe.store import Field, Row, Writer
 
 FAST = {"hidden": 8, "epochs": 3, "lr": 1e-2, "batch": 16, "seeds": [0, 1]}
 
@@ -133,8 +134,8 @@ def test_networks_of_a_model_that_was_cut_off_serve_the_same_labels_and_vectors_
     if change == "labels":
         learned = table["split"] == "train"
         table.loc[learned, "label"] = list(np.roll(table["label"][learned], 1))
-    whole = finished.save_state
-    monkeypatch.setattr(finished, "save_state", lambda *given: trained.append(given[1]) or whole(*given))
+    whole = trained_cache.save_state
+    monkeypatch.setattr(trained_cache, "save_state", lambda *given: trained.append(given[1]) or whole(*given))
     run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3), seed=change == "vectors")
     assert bool(trained) == (change != "nothing")
 
@@ -231,4 +232,4 @@ def test_stopping_on_val_needs_val():
     stream = Features(torch.from_numpy(x), mask.cumsum(0) - mask, mask)
     data = Data.of({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
     with pytest.raises(CorpusError, match="no val clip has a label and vectors"):
-        modelling.model(data, table, roles(table, Protocol(folds=3)), options, lambda count: None)
+        cross_validation.model(data, table, roles(table, Protocol(folds=3)), options, lambda count: None)

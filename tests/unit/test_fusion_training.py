@@ -7,19 +7,19 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from emopipe.features import Features, concatenate
+from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER
 from emopipe.fusion import training
-from emopipe.fusion.batches import Data, Order
-from emopipe.fusion.finished import Finished
+from emopipe.fusion.data import Data, Order
+from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.loss import Loss
 from emopipe.fusion.model import FusionModel
-from emopipe.fusion.noise import Dropout, bits, key_of, uniform
-from emopipe.fusion.optimiser import StackedAdamW, one_cycle
+from emopipe.fusion.optimizer import StackedAdamW, one_cycle
 from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
+from emopipe.fusion.rng import Dropout, bits, key_of, uniform
 from emopipe.fusion.stack import Stack
+from emopipe.fusion.trained_cache import Finished
 from emopipe.fusion.training import Member, predict, train
-from emopipe.labels import CLASSES
-from emopipe.progress import LOGGER
 
 CPU = torch.device("cpu")
 MODALITIES = {"f": "face", "v": "audio"}

@@ -1,7 +1,7 @@
 import pytest
 
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES, EXTENDED, SYNONYMS, canonical
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES, EXTENDED, SYNONYMS, canonical
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from emopipe.decoding import audio
-from emopipe.decoding.clip import read_clip
-from emopipe.errors import MediaError
-from emopipe.media import AUDIO_RATE, DecodeOptions
+from emopipe.core.errors import MediaError
+from emopipe.media import audio
+from emopipe.media.clip import read_clip
+from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
 from tests.conftest import write_clip
 
 

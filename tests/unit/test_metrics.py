@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emopipe import metrics, predictions
-from emopipe.labels import CLASSES
+from emopipe.cache.store import Field, Row, Writer
+from emopipe.core.labels import CLASSES
 from emopipe.report import ledger, submission, summary
-from emopipe.store import Field, Row, Writer
+from emopipe.scoring import metrics, predictions
 
 
 def clips(labels, split="val"):

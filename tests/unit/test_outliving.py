@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from emopipe import outliving
-from emopipe.files import write_text
+from emopipe.cache import preserved
+from emopipe.cache.preserved import Legacy
+from emopipe.core.atomic import write_text
+from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import FusionOptions, Protocol
-from emopipe.labels import CLASSES
-from emopipe.outliving import Legacy
 from emopipe.stages import fusion
 from tests.unit.test_fusion_protocol import FAST, corpus, run
 
@@ -33,7 +33,7 @@ def test_outputs_that_snakemake_deletes_come_back(tmp_path, monkeypatch, links):
         raise OSError("no links here")
 
     if not links:
-        monkeypatch.setattr(outliving.os, "link", refuse)
+        monkeypatch.setattr(preserved.os, "link", refuse)
     outputs = made(tmp_path)
     os.utime(outputs[0], (0, 0))
     Legacy(outputs, "a").leave()
@@ -61,7 +61,7 @@ def test_nothing_is_taken_up_that_something_else_made_or_that_is_not_whole(tmp_p
 
 def test_a_job_that_is_killed_while_it_leaves_them_leaves_nothing(tmp_path, monkeypatch):
     outputs = made(tmp_path)
-    monkeypatch.setattr(outliving, "write_text", lambda *_: None)  # the stamp comes last
+    monkeypatch.setattr(preserved, "write_text", lambda *_: None)  # the stamp comes last
     Legacy(outputs, "a").leave()
     assert not Legacy(outputs, "a").take_up()
 
@@ -70,7 +70,7 @@ def test_outputs_are_made_though_nothing_can_be_left(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outliving, "_twin", full)
+    monkeypatch.setattr(preserved, "_twin", full)
     Legacy(made(tmp_path), "a").leave()
     assert not Legacy(made(tmp_path), "a").take_up()
 
@@ -78,14 +78,14 @@ def test_outputs_are_made_though_nothing_can_be_left(tmp_path, monkeypatch):
 def test_a_run_that_ends_forgets_it(tmp_path):
     outputs = made(tmp_path)
     Legacy(outputs, "a").leave()
-    outliving.forget(tmp_path / "models", tmp_path / "nowhere")
+    preserved.forget(tmp_path / "models", tmp_path / "nowhere")
     assert not Legacy(outputs, "a").take_up()
     assert not list(tmp_path.rglob(".*")) and all(path.exists() for path in outputs)
 
 
 def test_a_model_is_not_trained_again_for_the_same_labels_and_features(tmp_path, monkeypatch):
-    trained, model = [], fusion.modelling.model
-    monkeypatch.setattr(fusion.modelling, "model", lambda *given: trained.append(1) or model(*given))
+    trained, model = [], fusion.cross_validation.model
+    monkeypatch.setattr(fusion.cross_validation, "model", lambda *given: trained.append(1) or model(*given))
     monkeypatch.setattr(fusion, "run", functools.partial(fusion.run, outlive=True))
     options, table = FusionOptions(**FAST), corpus()
 

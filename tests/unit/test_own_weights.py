@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from emopipe.cli import app
+from emopipe.commands.main import app
 from emopipe.weights.entries import package_registry
 
 ACTORS = [word for actor in ("13", "14", "15", "16") for word in ("--subject", actor)]

@@ -6,16 +6,16 @@ import os
 import pandas as pd
 import pytest
 
-from emopipe import tables
-from emopipe.decoding import files
-from emopipe.errors import CacheError, CoverageError, MediaError, WeightsError
-from emopipe.files import set_aside
-from emopipe.jobs import job_log
-from emopipe.provenance import digest
+from emopipe.cache.failures import Tolerance
+from emopipe.cache.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer, clips_digest
+from emopipe.core import tables
+from emopipe.core.atomic import set_aside
+from emopipe.core.errors import CacheError, CoverageError, MediaError, WeightsError
+from emopipe.core.fingerprint import digest
+from emopipe.media import files
 from emopipe.stages import decode, merge
-from emopipe.stages.attempts import attempt
-from emopipe.stages.tolerance import Tolerance
-from emopipe.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer, clips_digest
+from emopipe.workflow.job import job_log
+from emopipe.workflow.retry import attempt
 from tests.conftest import write_clip
 
 RECIPE = {"stage": "decode", "options": {"policy": "count", "count": 2}}

@@ -7,23 +7,24 @@ import pandas as pd
 import pytest
 import torch
 
-from emopipe import folds
-from emopipe.backbones import learned, origin, registry
+from emopipe.backbones import crossfit, feature_alignment, registry
 from emopipe.backbones.base import AudioInput, FaceInput
-from emopipe.backbones.emotion import Classifier, save_classifier
-from emopipe.backbones.weights import save
+from emopipe.backbones.classifier import Classifier, save_classifier
+from emopipe.cache import metadata
+from emopipe.cache.store import Reader, Row, Writer
+from emopipe.cache.tensors import save
+from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
+from emopipe.corpora import folds
 from emopipe.faces.crops import read_crops
-from emopipe.labels import CLASSES
-from emopipe.media import encode_jpeg
-from emopipe.pretraining import axes, checkpoint
-from emopipe.pretraining.audio import Sounds
-from emopipe.pretraining.checkpoint import Checkpoint
-from emopipe.pretraining.face import Faces
-from emopipe.pretraining.fit import Trained
-from emopipe.provenance import digest
-from emopipe.spectra import LogMelOptions
+from emopipe.media.decoded import encode_jpeg
+from emopipe.media.spectrogram import LogMelOptions
 from emopipe.stages import decode, faces, features, pretrain
-from emopipe.store import Reader, Row, Writer
+from emopipe.training import checkpoint
+from emopipe.training.audio_clips import Sounds
+from emopipe.training.checkpoint import Checkpoint
+from emopipe.training.clip_trainer import Trained
+from emopipe.training.face_clips import Faces
 
 
 def table(n=42, subjects=6):
@@ -62,16 +63,16 @@ class TestAxes:
     def test_recovers_a_map(self):
         rng = np.random.default_rng(0)
         source, slope, offset = rng.normal(size=(500, 6)), rng.normal(size=(6, 6)), rng.normal(size=6)
-        found = axes.fit_map(source, source @ slope + offset)
+        found = feature_alignment.fit_map(source, source @ slope + offset)
         fresh = rng.normal(size=(100, 6)).astype("f4")
         expected = fresh @ slope + offset
-        error = np.abs(axes.apply_map(fresh, found) - expected).max()
+        error = np.abs(feature_alignment.apply_map(fresh, found) - expected).max()
         assert error < 0.1 * np.abs(expected).max()
         assert found.dtype == np.float32
 
     def test_few_vectors_in_many_dimensions(self):
         rng = np.random.default_rng(0)
-        found = axes.fit_map(rng.normal(size=(3, 20)), rng.normal(size=(3, 20)))
+        found = feature_alignment.fit_map(rng.normal(size=(3, 20)), rng.normal(size=(3, 20)))
         assert np.isfinite(found).all()
 
 
@@ -165,9 +166,9 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     weights, run = tmp_path / "w.safetensors", {"device": "cpu", "threads": 1}
     pretrain.run(recipe, tmp_path / "clips.csv", [tmp_path / "0.h5"], weights, tmp_path / "h.csv", start=None, **run)
 
-    assert origin.made_by(weights, recipe)
-    assert not origin.made_by(weights, recipe | {"stage": "other"})
-    result = learned.load(weights)
+    assert metadata.made_by(weights, recipe)
+    assert not metadata.made_by(weights, recipe | {"stage": "other"})
+    result = crossfit.load(weights)
     assert set(result.fold_of) == set(names[:10]) - {"c3"}  # c3 has neither face nor sound
     history = pd.read_csv(tmp_path / "h.csv")
     assert set(history["network"]) == {"all", "fold0", "fold1"}
@@ -180,7 +181,7 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
         assert shard.status["c3"] == ("no_face" if recipe is FACE else "no_audio")
         for clip in set(names) - {"c3"}:
             row = shard[clip]
-            assert row.arrays["fold"].tolist() == [result.fold_of.get(clip, learned.ALL)]
+            assert row.arrays["fold"].tolist() == [result.fold_of.get(clip, crossfit.ALL)]
             mask = row.arrays["mask"]
             assert np.isfinite(row.arrays["x"][mask]).all() and np.isnan(row.arrays["x"][~mask]).all()
             assert len(row.arrays["x"]) == len(row.arrays["time"]) == len(mask) > 0

@@ -10,19 +10,19 @@ import torch
 from pydantic import ValidationError
 
 from emopipe.backbones.base import AudioInput, FaceInput
-from emopipe.errors import DamagedCacheError
+from emopipe.core.errors import DamagedCacheError
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
-from emopipe.pretraining import pixels
-from emopipe.pretraining.augment import HELD_GREY, held_side, middle, vary
-from emopipe.pretraining.sounds import hide, vary_wave
-from emopipe.pretraining.speech import SpeechLessons
-from emopipe.pretraining.steps import SpeechStep
-from emopipe.pretraining.stills import StillLessons
-from emopipe.pretraining.variation import FaceAugmentation, SoundAugmentation
-from emopipe.spectra import RATE, LogMelOptions, spectrum
+from emopipe.media.spectrogram import RATE, LogMelOptions, spectrum
 from emopipe.stills.archive import no_picture
 from emopipe.stills.base import Stills
+from emopipe.training import sharded_images
+from emopipe.training.augment_audio import hide, vary_wave
+from emopipe.training.augment_image import HELD_GREY, held_side, middle, vary
+from emopipe.training.augment_options import FaceAugmentation, SoundAugmentation
+from emopipe.training.speech_dataset import SpeechLessons
+from emopipe.training.step_options import SpeechStep
+from emopipe.training.stills_dataset import StillLessons
 
 NOTHING = {key: 0 for key in FaceAugmentation.model_fields if key not in ("mirror", "erase_side")} | {"mirror": False}
 SILENT = {"speed": 0, "noise": 0, "bands": 0, "moments": 0}
@@ -416,7 +416,7 @@ def picture(height=48, width=48, seed=0):
 
 def test_a_still_that_is_used_as_it_is_fills_the_square():
     still = picture()
-    found = pixels.cut(still, GEOMETRY)
+    found = sharded_images.cut(still, GEOMETRY)
     assert found.shape == (SIDE, SIDE, 3) and found.dtype == np.uint8
     assert np.array_equal(found[MARGIN:-MARGIN, MARGIN:-MARGIN], still)
     assert (found[:MARGIN, MARGIN:-MARGIN] == still[:1]).all() and (
@@ -430,13 +430,13 @@ def test_the_middle_of_a_longer_still_is_taken(shape):
     top, left = (shape[0] - short) // 2, (shape[1] - short) // 2
     still = np.zeros((*shape, 3), np.uint8)
     still[top : top + short, left : left + short] = 200
-    assert (pixels.cut(still, GEOMETRY) == 200).all()
+    assert (sharded_images.cut(still, GEOMETRY) == 200).all()
 
 
 def test_a_still_with_a_face_is_cut_as_clips_faces_are():
     still = picture(300, 400)
     landmarks = (TEMPLATE - 55.5) * 1.7 + [190, 160]
-    found = pixels.cut(still, GEOMETRY, Finder(landmarks))
+    found = sharded_images.cut(still, GEOMETRY, Finder(landmarks))
     clips = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48, GEOMETRY.down)
     inner = found[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
     assert found.shape == (SIDE, SIDE, 3) and np.abs(inner - clips).max() <= 1
@@ -447,16 +447,16 @@ def test_a_still_with_a_face_is_cut_as_clips_faces_are():
 def test_the_largest_of_several_faces_is_taken():
     still = picture(300, 600)
     small, large = (TEMPLATE - 55.5) + [100, 150], (TEMPLATE - 55.5) * 1.5 + [400, 150]
-    both = pixels.cut(still, GEOMETRY, Finder(small, large))
-    assert np.array_equal(both, pixels.cut(still, GEOMETRY, Finder(large)))
-    assert not np.array_equal(both, pixels.cut(still, GEOMETRY, Finder(small)))
+    both = sharded_images.cut(still, GEOMETRY, Finder(small, large))
+    assert np.array_equal(both, sharded_images.cut(still, GEOMETRY, Finder(large)))
+    assert not np.array_equal(both, sharded_images.cut(still, GEOMETRY, Finder(small)))
 
 
 def test_without_a_face_the_still_is_used_as_it_is():
     still, finder = picture(48, 60), Finder()
-    assert np.array_equal(pixels.cut(still, GEOMETRY, finder), pixels.cut(still, GEOMETRY))
+    assert np.array_equal(sharded_images.cut(still, GEOMETRY, finder), sharded_images.cut(still, GEOMETRY))
     assert finder.shapes == [(192, 240, 3)]  # small stills are enlarged before faces are searched
-    pixels.cut(picture(300, 400), GEOMETRY, finder)
+    sharded_images.cut(picture(300, 400), GEOMETRY, finder)
     assert finder.shapes[1] == (300, 400, 3)
 
 
@@ -476,13 +476,13 @@ def test_stills_are_cut_once(tmp_path, colour, shape, caplog):
     bands = 1 if colour == "gray" else 3
     geometry = FaceInput(112.0, 48, colour, (127.5,) * bands, (127.5,) * bands)
     corpus = stills(picture(seed=1), None, picture(60, 48, seed=2))
-    found, readable = pixels.prepare(corpus, geometry, None, tmp_path / "a.npy")
+    found, readable = sharded_images.prepare(corpus, geometry, None, tmp_path / "a.npy")
     assert found.shape == (3, *shape) and found.dtype == np.uint8 and readable.tolist() == [True, False, True]
     for number in (0, 2):
-        cut = pixels.cut(corpus.picture(f"{number:02d}"), geometry)
+        cut = sharded_images.cut(corpus.picture(f"{number:02d}"), geometry)
         assert np.array_equal(found[number], geometry.colours(cut[None])[0])
     unreadable = Stills(corpus.table, corpus.targets, lambda key: pytest.fail("it was read again"))
-    again, known = pixels.prepare(unreadable, geometry, None, tmp_path / "a.npy")
+    again, known = sharded_images.prepare(unreadable, geometry, None, tmp_path / "a.npy")
     assert np.array_equal(again, found) and known.tolist() == readable.tolist()
 
 
@@ -494,25 +494,25 @@ def test_stills_that_were_cut_off_while_written_are_written_anew(tmp_path):
 
     corpus = stills(picture(), picture(seed=3))
     with pytest.raises(KeyboardInterrupt):
-        pixels.prepare(Stills(corpus.table, corpus.targets, fails), GEOMETRY, None, tmp_path / "a.npy")
-    found, readable = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
+        sharded_images.prepare(Stills(corpus.table, corpus.targets, fails), GEOMETRY, None, tmp_path / "a.npy")
+    found, readable = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
     assert readable.all() and found[1].any()
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-10], lambda content: content[:20], lambda _: b""])
 def test_stills_whose_file_is_damaged_are_told_of_and_written_anew_once_it_is_away(tmp_path, damage):
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
-    expected = pixels.prepare(corpus, GEOMETRY, None, path)[0].copy()
+    expected = sharded_images.prepare(corpus, GEOMETRY, None, path)[0].copy()
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DamagedCacheError, match=r"a\.npy is damaged: it holds no pixels"):
-        pixels.prepare(corpus, GEOMETRY, None, path)
+        sharded_images.prepare(corpus, GEOMETRY, None, path)
     path.unlink()
-    assert np.array_equal(pixels.prepare(corpus, GEOMETRY, None, path)[0], expected)
+    assert np.array_equal(sharded_images.prepare(corpus, GEOMETRY, None, path)[0], expected)
 
 
 def test_no_flipped_bit_of_the_header_goes_unseen(tmp_path):
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
-    pixels.prepare(corpus, GEOMETRY, None, path)
+    sharded_images.prepare(corpus, GEOMETRY, None, path)
     whole = path.read_bytes()
     fine = 0
     for place in range(128):
@@ -521,7 +521,7 @@ def test_no_flipped_bit_of_the_header_goes_unseen(tmp_path):
             flipped[place] ^= 1 << bit
             path.write_bytes(flipped)
             try:
-                found = pixels.prepare(corpus, GEOMETRY, None, path)[0]
+                found = sharded_images.prepare(corpus, GEOMETRY, None, path)[0]
             except DamagedCacheError:
                 continue
             assert found.tobytes() == whole[128:]  # spaces that became another kind of them
@@ -532,18 +532,18 @@ def test_no_flipped_bit_of_the_header_goes_unseen(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\1", b"\1\1\1", b"\1\2"])
 def test_damaged_notes_of_which_stills_are_pictures_are_told_of(tmp_path, content):
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
-    pixels.prepare(corpus, GEOMETRY, None, path)
+    sharded_images.prepare(corpus, GEOMETRY, None, path)
     path.with_suffix(".readable").write_bytes(content)
     with pytest.raises(DamagedCacheError, match=r"a\.readable is damaged: it does not tell which of 2 stills are pict"):
-        pixels.prepare(corpus, GEOMETRY, None, path)
+        sharded_images.prepare(corpus, GEOMETRY, None, path)
     path.with_suffix(".readable").unlink()
-    assert pixels.prepare(corpus, GEOMETRY, None, path)[1].all()
+    assert sharded_images.prepare(corpus, GEOMETRY, None, path)[1].all()
 
 
 def test_several_files_of_pixels_are_one():
     parts = [np.full((n, 2, 2), 10 * number, np.uint8) + np.arange(n, dtype=np.uint8)[:, None, None]
              for number, n in enumerate((3, 0, 2))]  # fmt: skip
-    held = pixels.Held(parts)
+    held = sharded_images.Held(parts)
     assert len(held) == 5
     assert held[np.array([4, 0, 3, 2, 0])][:, 0, 0].tolist() == [21, 0, 20, 2, 0]
 
@@ -554,9 +554,9 @@ def test_several_files_of_pixels_are_one():
 def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
     geometry = FaceInput(112.0, 48, colour, mean, std)
     corpus = stills(*(picture(seed=seed) for seed in range(5)))
-    cut, _ = pixels.prepare(corpus, geometry, None, tmp_path / "a.npy")
+    cut, _ = sharded_images.prepare(corpus, geometry, None, tmp_path / "a.npy")
     split, subject = corpus.table["split"].to_numpy(str), corpus.table["subject"].to_numpy(str)
-    lessons = StillLessons(pixels.Held([cut]), corpus.targets, split, subject, geometry, only())
+    lessons = StillLessons(sharded_images.Held([cut]), corpus.targets, split, subject, geometry, only())
     rows, cpu = np.array([3, 0, 4]), torch.device("cpu")
     wanted = torch.from_numpy(geometry.prepare(np.stack([corpus.picture(f"{row:02d}") for row in rows])))
     (look,) = lessons.plain(rows, cpu)
@@ -567,8 +567,8 @@ def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
 
 def test_faces_that_are_learned_from_may_be_smaller(tmp_path):
     corpus = stills(*(picture(seed=seed) for seed in range(3)))
-    cut, _ = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
-    given = (pixels.Held([cut]), corpus.targets, np.full(3, "train"), np.full(3, ""), GEOMETRY)
+    cut, _ = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
+    given = (sharded_images.Held([cut]), corpus.targets, np.full(3, "train"), np.full(3, ""), GEOMETRY)
     lessons, rows, cpu = StillLessons(*given, only(), side=40), np.arange(3), torch.device("cpu")
     small, (look,) = lessons.batch(rows, seeded(), cpu), lessons.plain(rows, cpu)
     assert small.shape[-1] == 40 and look.views[0].shape[-1] == GEOMETRY.size
@@ -577,10 +577,12 @@ def test_faces_that_are_learned_from_may_be_smaller(tmp_path):
 
 
 def test_lessons_come_in_parts_and_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("emopipe.pretraining.stills.AT_ONCE", 2)
+    monkeypatch.setattr("emopipe.training.stills_dataset.AT_ONCE", 2)
     corpus = stills(*(np.full((48, 48, 3), 10 * level, np.uint8) for level in range(5)))
-    cut, _ = pixels.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
-    lessons = StillLessons(pixels.Held([cut]), corpus.targets, np.full(5, "val"), np.full(5, ""), GEOMETRY, only())
+    cut, _ = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
+    lessons = StillLessons(
+        sharded_images.Held([cut]), corpus.targets, np.full(5, "val"), np.full(5, ""), GEOMETRY, only()
+    )
     looks = list(lessons.plain(np.array([4, 2, 0, 1, 3]), torch.device("cpu")))
     assert [len(look.views[0]) for look in looks] == [2, 2, 1]
     levels = torch.cat([look.views[0].mean((1, 2, 3)) for look in looks]) * 127.5 + 127.5

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from emopipe.backbones import registry
-from emopipe.media import DecodeOptions
-from emopipe.pretraining import needs
-from emopipe.pretraining.audio import Sounds
-from emopipe.pretraining.face import Faces
-from emopipe.pretraining.options import PretrainOptions
-from emopipe.spectra import RATE
+from emopipe.cache.store import Row, Writer
+from emopipe.media.decoded import DecodeOptions
+from emopipe.media.spectrogram import RATE
 from emopipe.stages import decode
-from emopipe.store import Row, Writer
+from emopipe.training.audio_clips import Sounds
+from emopipe.training.face_clips import Faces
+from emopipe.training.options import PretrainOptions
+from emopipe.workflow import training_needs
 from tests.unit.test_pretraining import FACE, write_faces
 
 SIXTEEN = DecodeOptions(policy="count", count=16)
@@ -32,33 +32,35 @@ def spec(kind, **options):
     ],
 )
 def test_frames_of_a_clip(preset, expected):
-    assert needs.frames(preset) == expected
+    assert training_needs.frames(preset) == expected
 
 
 def test_faces_take_what_is_foreseen(tmp_path):
     write_faces(tmp_path / "0.h5", ["a"], np.random.default_rng(0))  # three
     face = spec("expression", **FACE["options"])
     held = Faces([tmp_path / "0.h5"], ["a"], face.input)._pixels.nbytes
-    assert needs.held_megabytes(1, face, DecodeOptions(policy="count", count=3)) == held / 1e6
+    assert training_needs.held_megabytes(1, face, DecodeOptions(policy="count", count=3)) == held / 1e6
 
 
 @pytest.mark.parametrize("kind", ["logmel", "spectrogram"])
 def test_sound_takes_what_is_foreseen(tmp_path, kind):
     with Writer(tmp_path / "0.h5", decode.FIELDS, stage="decode", recipe={}) as writer:
-        wave = np.random.default_rng(0).integers(-9999, 9999, round(needs.CLIP_SECONDS * RATE)).astype(np.int16)
+        wave = (
+            np.random.default_rng(0).integers(-9999, 9999, round(training_needs.CLIP_SECONDS * RATE)).astype(np.int16)
+        )
         writer.add(Row("a", "d", "ok", "", {"audio": wave, "audio_start": np.zeros(1)}))
     voice = spec("audio_alexnet", spectrum={"kind": kind})
     (picture,) = Sounds([tmp_path / "0.h5"], ["a"], voice.input, 2.5)._pictures
-    assert needs.held_megabytes(1, voice, SIXTEEN) == pytest.approx(picture.nbytes / 1e6, rel=0.01)
+    assert training_needs.held_megabytes(1, voice, SIXTEEN) == pytest.approx(picture.nbytes / 1e6, rel=0.01)
 
 
 def test_what_is_seen_is_counted_anew_in_every_epoch_of_every_network():
     options = PretrainOptions(folds=3, epochs=5)
-    assert needs.seen(10, spec("expression"), SIXTEEN, options) == 10 * 16 * 5 * 4
-    assert needs.seen(10, spec("audio_alexnet", spectrum={"kind": "logmel"}), SIXTEEN, options) == 10 * 5 * 4
+    assert training_needs.seen(10, spec("expression"), SIXTEEN, options) == 10 * 16 * 5 * 4
+    assert training_needs.seen(10, spec("audio_alexnet", spectrum={"kind": "logmel"}), SIXTEEN, options) == 10 * 5 * 4
 
 
 def test_a_hundred_thousand_clips_fit_a_cluster():
     face, voice = spec("expression", size=112), spec("audio_alexnet", spectrum={"kind": "logmel"})
-    assert needs.held_megabytes(100_000, face, SIXTEEN) < 100_000
-    assert needs.held_megabytes(100_000, voice, SIXTEEN) < 30_000
+    assert training_needs.held_megabytes(100_000, face, SIXTEEN) < 100_000
+    assert training_needs.held_megabytes(100_000, voice, SIXTEEN) < 30_000

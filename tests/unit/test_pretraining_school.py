@@ -17,15 +17,15 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from emopipe.backbones.emotion import Classifier
-from emopipe.errors import ConfigError, CorpusError
-from emopipe.pretraining import descent, draws
-from emopipe.pretraining.average import Average
-from emopipe.pretraining.checkpoint import Checkpoint
-from emopipe.pretraining.lessons import Look
-from emopipe.pretraining.schooling import School, probabilities, scores
-from emopipe.pretraining.steps import StepOptions
-from emopipe.progress import LOGGER
+from emopipe.backbones.classifier import Classifier
+from emopipe.core.errors import ConfigError, CorpusError
+from emopipe.core.log import LOGGER
+from emopipe.training import optimizer, sampling
+from emopipe.training.checkpoint import Checkpoint
+from emopipe.training.dataset import Look
+from emopipe.training.ema import Average
+from emopipe.training.step_options import StepOptions
+from emopipe.training.trainer import School, probabilities, scores
 
 CPU = torch.device("cpu")
 CLASSES = 7
@@ -143,18 +143,18 @@ def test_the_average_is_apart_from_the_model():
 
 @pytest.mark.parametrize(("warm", "total"), [(0, 50), (10, 50), (2.5, 50), (0.4, 3), (0, 1)])
 def test_the_rate_rises_and_falls_to_nothing(warm, total):
-    rates = [descent.rate(step, warm, total) for step in range(total + 1)]
+    rates = [optimizer.rate(step, warm, total) for step in range(total + 1)]
     peak = int(np.argmax(rates))
     assert all(type(rate) is float and 0 <= rate <= 1 for rate in rates)  # NumPy's floats do not load again
     assert warm - 1 <= peak <= warm + 1 and (np.diff(rates[: peak + 1]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
     assert rates[-1] == pytest.approx(0, abs=1e-12) and rates[0] > 0
-    assert descent.rate(total + 5, warm, total) == pytest.approx(0, abs=1e-12)
+    assert optimizer.rate(total + 5, warm, total) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
     made = trained(tmp_path, lr=0.05, warmup=0.3, epochs=6)
     steps = 56 // 8
-    wanted = [0.05 * descent.rate(epoch * steps, 0.3 * 6 * steps, 6 * steps) for epoch in range(6)]
+    wanted = [0.05 * optimizer.rate(epoch * steps, 0.3 * 6 * steps, 6 * steps) for epoch in range(6)]
     assert [line["lr"] for line in made.history] == pytest.approx(wanted)
 
 
@@ -162,7 +162,7 @@ def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
 def test_scales_and_offsets_are_not_decayed(optimiser, kind):
     model = network()
     model.backbone[0].bias.requires_grad = False
-    made = descent.optimizer(model, options(optimiser=optimiser, lr=0.3, weight_decay=0.01))
+    made = optimizer.optimizer(model, options(optimiser=optimiser, lr=0.3, weight_decay=0.01))
     decayed, others = made.param_groups
     assert type(made) is kind and {group["lr"] for group in made.param_groups} == {0.3}
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0)
@@ -178,7 +178,7 @@ def test_mixup_mixes_samples_and_targets_alike():
     x = torch.arange(40.0).view(40, 1, 1, 1).expand(40, 1, 2, 2)
     shares = []
     for seed in range(100):
-        mixed, blended = draws.mixed(x, target, 0.4, seeded(seed))
+        mixed, blended = sampling.mixed(x, target, 0.4, seeded(seed))
         torch.testing.assert_close(blended.sum(1), torch.ones(40))
         assert mixed.shape == x.shape and blended.min() >= 0
         # Row r is s r + (1 - s) p(r): over the batch, whoever is mixed with whom, the sum stays.
@@ -201,9 +201,9 @@ def _after_share(seed):
 
 def test_mixup_may_mix_nothing():
     x, target = torch.randn(4, 1, 2, 2), torch.from_numpy(one_hot(np.arange(4)))
-    assert draws.mixed(x, target, 0, seeded()) == (x, target)
-    assert draws.mixed(x[:1], target[:1], 0.4, seeded())[0].equal(x[:1])
-    first, again = (draws.mixed(x, target, 0.4, seeded(3))[0] for _ in range(2))
+    assert sampling.mixed(x, target, 0, seeded()) == (x, target)
+    assert sampling.mixed(x[:1], target[:1], 0.4, seeded())[0].equal(x[:1])
+    first, again = (sampling.mixed(x, target, 0.4, seeded(3))[0] for _ in range(2))
     assert first.equal(again)
 
 
@@ -211,43 +211,43 @@ LABEL = np.repeat(np.arange(3), [900, 90, 10])
 
 
 def test_every_row_comes_once_where_classes_are_taken_as_they_come():
-    order = draws.order(one_hot(LABEL), 0, seeded())
+    order = sampling.order(one_hot(LABEL), 0, seeded())
     assert sorted(order) == list(range(1000)) and (order != np.arange(1000)).sum() > 900
 
 
 @pytest.mark.parametrize(("balance", "wanted"), [(1.0, [1 / 3] * 3), (0.5, np.sqrt([0.9, 0.09, 0.01]))])
 def test_rare_classes_come_more_often(balance, wanted):
-    drawn = np.concatenate([LABEL[draws.order(one_hot(LABEL), balance, seeded(seed))] for seed in range(20)])
+    drawn = np.concatenate([LABEL[sampling.order(one_hot(LABEL), balance, seeded(seed))] for seed in range(20)])
     assert len(drawn) == 20_000
     np.testing.assert_allclose(np.bincount(drawn) / len(drawn), wanted / np.sum(wanted), atol=0.012)
 
 
 def test_held_out_by_class():
     nobody = np.full(1000, "")
-    held = draws.held_out(one_hot(LABEL), nobody, 0.1, seed=0)
+    held = sampling.held_out(one_hot(LABEL), nobody, 0.1, seed=0)
     assert np.bincount(LABEL[held]).tolist() == [90, 9, 1]
-    assert np.bincount(LABEL[draws.held_out(one_hot(LABEL), nobody, 0.01, seed=0)]).tolist() == [9, 1, 1]
-    assert np.bincount(LABEL[draws.held_out(one_hot(LABEL), nobody, 0.99, seed=0)]).tolist() == [891, 89, 9]
-    assert np.array_equal(held, draws.held_out(one_hot(LABEL), nobody, 0.1, seed=0))
-    assert not np.array_equal(held, draws.held_out(one_hot(LABEL), nobody, 0.1, seed=1))
+    assert np.bincount(LABEL[sampling.held_out(one_hot(LABEL), nobody, 0.01, seed=0)]).tolist() == [9, 1, 1]
+    assert np.bincount(LABEL[sampling.held_out(one_hot(LABEL), nobody, 0.99, seed=0)]).tolist() == [891, 89, 9]
+    assert np.array_equal(held, sampling.held_out(one_hot(LABEL), nobody, 0.1, seed=0))
+    assert not np.array_equal(held, sampling.held_out(one_hot(LABEL), nobody, 0.1, seed=1))
 
 
 def test_held_out_by_speaker():
     speaker = np.array([f"s{n % 10}" for n in range(1000)])
-    held = draws.held_out(one_hot(LABEL), speaker, 0.2, seed=0)
+    held = sampling.held_out(one_hot(LABEL), speaker, 0.2, seed=0)
     assert len(set(speaker[held])) == 2 and not set(speaker[held]) & set(speaker[~held])
     assert held.sum() == 200
     for share, count in ((0.01, 1), (0.99, 9)):
-        assert len(set(speaker[draws.held_out(one_hot(LABEL), speaker, share, seed=0)])) == count
-    chosen = {tuple(sorted(set(speaker[draws.held_out(one_hot(LABEL), speaker, 0.2, seed)]))) for seed in range(10)}
+        assert len(set(speaker[sampling.held_out(one_hot(LABEL), speaker, share, seed=0)])) == count
+    chosen = {tuple(sorted(set(speaker[sampling.held_out(one_hot(LABEL), speaker, 0.2, seed)]))) for seed in range(10)}
     assert len(chosen) > 3
     partly = np.where(speaker == "s0", "", speaker)  # whoever is unknown may be anybody: by class
-    assert np.bincount(LABEL[draws.held_out(one_hot(LABEL), partly, 0.1, seed=0)]).tolist() == [90, 9, 1]
+    assert np.bincount(LABEL[sampling.held_out(one_hot(LABEL), partly, 0.1, seed=0)]).tolist() == [90, 9, 1]
 
 
 def test_nothing_can_be_held_out_of_one_sample_a_class():
     with pytest.raises(CorpusError, match=r"`stop` has nothing to watch: the 7 training samples are one a class"):
-        draws.held_out(one_hot(np.arange(7)), np.full(7, ""), 0.5, seed=0)
+        sampling.held_out(one_hot(np.arange(7)), np.full(7, ""), 0.5, seed=0)
 
 
 # --- what it learns
@@ -386,7 +386,7 @@ def test_the_best_epochs_weights_stay(tmp_path):
     assert set(made.history[0]) >= {"held_out_loss", "held_out_accuracy", "held_out_uar"}
     assert all(torch.equal(averages[best][key], tensor) for key, tensor in made.model.state_dict().items())
     train = np.flatnonzero(lessons.split == "train")
-    held = train[draws.held_out(lessons.targets[train], lessons.subject[train], 0.3, 0)]
+    held = train[sampling.held_out(lessons.targets[train], lessons.subject[train], 0.3, 0)]
     again = scores(probabilities(made.model, lessons, held, CPU), lessons.targets[held])
     assert again["loss"] == pytest.approx(losses[best])
 
@@ -411,7 +411,7 @@ def test_no_gradient_sees_what_is_held_out(tmp_path):
     lessons.batch = lambda rows, rng, device: seen.update(rows.tolist()) or varied(rows, rng, device)
     trained(tmp_path, lessons=lessons, epochs=3, stop={"hold_out": 0.25})
     train = np.flatnonzero(lessons.split == "train")
-    held = draws.held_out(lessons.targets[train], lessons.subject[train], 0.25, 0)
+    held = sampling.held_out(lessons.targets[train], lessons.subject[train], 0.25, 0)
     assert set(seen) == set(train[~held]) and set(seen.values()) == {3} and held.sum() == 14
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from emopipe import provenance
-from emopipe.provenance import code_fingerprint, digest, script_fingerprint
+from emopipe.core import fingerprint
+from emopipe.core.fingerprint import code_fingerprint, digest, script_fingerprint
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A little package that stands for emopipe: stage imports maths, relative imports and a registry of strings."""
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     files = {
         "__init__.py": "__version__ = '1'\n",
         "stage.py": "from emopipe import maths\nfrom emopipe.nets import registry\n\ndef run():\n    maths.f(1)\n",

@@ -12,12 +12,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from emopipe import checking
 from emopipe.backbones import registry as backbones
-from emopipe.cli import app
-from emopipe.config import Config
-from emopipe.labels import CLASSES
-from emopipe.pretraining.steps import step_class
+from emopipe.commands.main import app
+from emopipe.core import validation
+from emopipe.core.labels import CLASSES
+from emopipe.training.step_options import step_class
+from emopipe.workflow.config import Config
 
 REPOSITORY = Path(__file__).parents[2]
 SECTION = (REPOSITORY / "README.md").read_text().partition("### Pretraining on")[2].partition("### Weights")[0]
@@ -74,9 +74,9 @@ def test_the_block_of_the_config_is_accepted():
     lines = SECTION[SECTION.index("    sources:") :].splitlines()
     block = yaml.safe_load("\n".join(lines[: lines.index("")]))
     rest = {"run": "x", "corpus": {"name": "x", "kind": "demo"}, "decode": {"x": {"policy": "all"}}}
-    config = checking.checked(Config, {**rest, **block})
+    config = validation.checked(Config, {**rest, **block})
     for backbone in config.backbones.values():
         assert backbone.chain and backbone.pretrain and backbone.weights
         for step in backbone.chain:
-            made = checking.checked(step_class(backbones.modality(backbone.kind)), step)
+            made = validation.checked(step_class(backbones.modality(backbone.kind)), step)
             assert set(made.sources) <= set(config.sources)

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from emopipe import predictions
-from emopipe.labels import CLASSES
-from emopipe.report import comparisons, paper, results, statistics, writing
+from emopipe.core.labels import CLASSES
+from emopipe.report import comparisons, paper, results, writing
 from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
+from emopipe.scoring import predictions, statistics
 
 
 class TestStatistics:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from emopipe import restored
-from emopipe.stages.output import making
-from emopipe.store import OK, Field, Row, clips_digest
-from emopipe.unfinished import parts_of
+from emopipe.cache.incremental import making
+from emopipe.cache.partial import parts_of
+from emopipe.cache.store import OK, Field, Row, clips_digest
+from emopipe.workflow import after_failure
 
 RECIPE, OTHER = {"stage": "test"}, {"stage": "test", "options": "others"}
 CLIPS = {"a": "1", "b": "2", "c": "3"}
@@ -31,16 +31,16 @@ def digest_of(clips):
 def test_a_current_file_stays(tmp_path):
     path = tmp_path / "00.h5"
     run(path, "ab")
-    restored.hand_over(path, RECIPE, digest_of("ab"))
-    restored.drop(path, RECIPE, digest_of("ab"))
-    restored.hand_over(tmp_path / "missing.h5", RECIPE, "")
+    after_failure.hand_over(path, RECIPE, digest_of("ab"))
+    after_failure.drop(path, RECIPE, digest_of("ab"))
+    after_failure.hand_over(tmp_path / "missing.h5", RECIPE, "")
     assert [file.name for file in tmp_path.iterdir()] == ["00.h5"]
 
 
 def test_rows_of_the_clips_before_are_taken_over(tmp_path):
     path = tmp_path / "00.h5"
     run(path, "ab")
-    restored.hand_over(path, RECIPE, digest_of("abc"))
+    after_failure.hand_over(path, RECIPE, digest_of("abc"))
     assert not path.exists() and len(parts_of(path)) == 1
     assert run(path, "abc") == ["c"] and not parts_of(path)
 
@@ -48,10 +48,10 @@ def test_rows_of_the_clips_before_are_taken_over(tmp_path):
 def test_rows_of_the_recipe_before_are_kept_until_another_file_is_made(tmp_path):
     path = tmp_path / "00.h5"
     run(path, "ab")
-    restored.hand_over(path, OTHER, digest_of("ab"))
+    after_failure.hand_over(path, OTHER, digest_of("ab"))
     assert not path.exists()
     assert run(path, "ab") == []  # back to what was before
-    restored.hand_over(path, OTHER, digest_of("ab"))
+    after_failure.hand_over(path, OTHER, digest_of("ab"))
     assert run(path, "ab", OTHER) == ["a", "b"] and not parts_of(path)
 
 
@@ -59,5 +59,5 @@ def test_rows_of_the_recipe_before_are_kept_until_another_file_is_made(tmp_path)
 def test_a_table_of_statuses_is_dropped(tmp_path, recipe, clips):
     path = tmp_path / "00.status.h5"
     run(path, "ab")
-    restored.drop(path, recipe, digest_of(clips))
+    after_failure.drop(path, recipe, digest_of(clips))
     assert not path.exists()

@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from emopipe import resuming
-from emopipe.errors import RunningError
+from emopipe.core.errors import RunningError
+from emopipe.workflow import resume
 
 
 @pytest.fixture
@@ -28,36 +28,36 @@ def stand_in(tmp_path):
 
 def test_a_live_job_is_named_and_refused(tmp_path, stand_in):
     with pytest.raises(RunningError, match=rf"still alive in .*: process {stand_in.pid} .*kill {stand_in.pid}"):
-        resuming.refuse_alive(tmp_path)
+        resume.refuse_alive(tmp_path)
     stand_in.kill()
     stand_in.wait()
-    resuming.refuse_alive(tmp_path)
+    resume.refuse_alive(tmp_path)
 
 
 def test_a_job_in_another_folder_is_none_of_ours(tmp_path, stand_in):
     other = tmp_path / "other"
     other.mkdir()
-    resuming.refuse_alive(other)
+    resume.refuse_alive(other)
 
 
 def test_a_run_on_another_computer_is_refused_until_it_is_said_to_be_over(tmp_path):
     (tmp_path / ".snakemake").mkdir()
-    resuming.begin(tmp_path)
-    resuming.refuse_alive(tmp_path)  # begun here, and over
-    (tmp_path / resuming.NOTE).write_text(json.dumps({"host": "node7", "pid": 1}))
+    resume.begin(tmp_path)
+    resume.refuse_alive(tmp_path)  # begun here, and over
+    (tmp_path / resume.NOTE).write_text(json.dumps({"host": "node7", "pid": 1}))
     with pytest.raises(RunningError, match=r"started on node7.*--elsewhere"):
-        resuming.refuse_alive(tmp_path)
-    resuming.refuse_alive(tmp_path, elsewhere=True)
-    resuming.end(tmp_path)
-    resuming.refuse_alive(tmp_path)
+        resume.refuse_alive(tmp_path)
+    resume.refuse_alive(tmp_path, elsewhere=True)
+    resume.end(tmp_path)
+    resume.refuse_alive(tmp_path)
 
 
 def noted(folder, **changes):
     """A folder with a run's note, changed."""
     (folder / ".snakemake").mkdir(exist_ok=True)
-    resuming.begin(folder)
-    note = json.loads((folder / resuming.NOTE).read_text()) | changes
-    (folder / resuming.NOTE).write_text(json.dumps(note))
+    resume.begin(folder)
+    note = json.loads((folder / resume.NOTE).read_text()) | changes
+    (folder / resume.NOTE).write_text(json.dumps(note))
     return folder
 
 
@@ -67,14 +67,14 @@ def test_the_noted_process_is_known_by_its_number_and_creation(tmp_path):
         created = psutil.Process(other.pid).create_time()
         noted(tmp_path, pid=other.pid, created=created)
         with pytest.raises(RunningError, match=rf"still alive in .*kill {other.pid}`"):
-            resuming.refuse_alive(tmp_path)
+            resume.refuse_alive(tmp_path)
         noted(tmp_path, pid=other.pid, created=created - 3600)  # the number was given out again
-        resuming.refuse_alive(tmp_path)
+        resume.refuse_alive(tmp_path)
         noted(tmp_path, pid=other.pid, created=created)
         other.kill()
         while psutil.Process(other.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-        resuming.refuse_alive(tmp_path)
+        resume.refuse_alive(tmp_path)
 
 
 def test_another_users_job_is_known_by_its_arguments(tmp_path, monkeypatch):
@@ -89,10 +89,10 @@ def test_another_users_job_is_known_by_its_arguments(tmp_path, monkeypatch):
                 process.info["cwd"] = None
                 yield process
 
-        monkeypatch.setattr(resuming.psutil, "process_iter", without_folders)
+        monkeypatch.setattr(resume.psutil, "process_iter", without_folders)
         with pytest.raises(RunningError, match=f"kill {other.pid}`"):
-            resuming.refuse_alive(tmp_path)
-        resuming.refuse_alive(tmp_path.parent)
+            resume.refuse_alive(tmp_path)
+        resume.refuse_alive(tmp_path.parent)
         other.kill()
 
 
@@ -112,42 +112,42 @@ def test_jobs_that_slurm_still_has_are_named_and_refused(tmp_path, squeue, elsew
     folder = noted(tmp_path, executor="slurm", name="run-7")
     squeue.write_text(f"11|run-7|/home\n12|run-7|/home\n12|run-7|/home\n13|other|{tmp_path}\n")
     with pytest.raises(RunningError, match=r"Slurm still has jobs .*11, 12\. .*`scancel 11 12`"):
-        resuming.refuse_alive(folder, elsewhere=elsewhere)
+        resume.refuse_alive(folder, elsewhere=elsewhere)
     assert (tmp_path / "asked").read_text().split()[-1] == f"--user={os.getuid()}"
     squeue.write_text(f"13|other|{tmp_path}\n")
-    resuming.refuse_alive(folder)
+    resume.refuse_alive(folder)
     squeue.write_text("")
-    resuming.refuse_alive(folder)
+    resume.refuse_alive(folder)
 
 
 def test_slurms_jobs_without_a_known_name_are_told_by_their_folder(tmp_path, squeue, monkeypatch):
     folder = noted(tmp_path, executor="slurm", name="")
     squeue.write_text(f"11|a|{tmp_path}\n12|b|/home\n13|c|\n")
     with pytest.raises(RunningError, match="`scancel 11`"):
-        resuming.refuse_alive(folder)
+        resume.refuse_alive(folder)
     monkeypatch.setenv("SLURM_JOB_ID", "11")  # `resume` itself is a job there
-    resuming.refuse_alive(folder)
+    resume.refuse_alive(folder)
 
 
 @pytest.mark.parametrize("executor", ["slurm", "kubernetes"])
 def test_a_cluster_that_cannot_be_asked_is_refused_until_its_jobs_are_said_to_be_over(tmp_path, squeue, executor):
     folder = noted(tmp_path, executor=executor)  # squeue fails, as it has no answer
     with pytest.raises(RunningError, match=rf"jobs to a cluster \({executor}\).*--elsewhere"):
-        resuming.refuse_alive(folder)
-    resuming.refuse_alive(folder, elsewhere=True)
+        resume.refuse_alive(folder)
+    resume.refuse_alive(folder, elsewhere=True)
 
 
 def test_where_there_is_no_squeue_slurm_cannot_be_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunningError, match="squeue does not answer here"):
-        resuming.refuse_alive(noted(tmp_path, executor="slurm"))
+        resume.refuse_alive(noted(tmp_path, executor="slurm"))
 
 
 def test_an_older_note_and_a_damaged_one_stop_nothing(tmp_path):
     (tmp_path / ".snakemake").mkdir()
     for text in (json.dumps({"host": "", "pid": os.getppid()}), "[]", "{"):
-        (tmp_path / resuming.NOTE).write_text(text)
-        resuming.refuse_alive(tmp_path)
+        (tmp_path / resume.NOTE).write_text(text)
+        resume.refuse_alive(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -156,15 +156,15 @@ def test_an_older_note_and_a_damaged_one_stop_nothing(tmp_path):
 def test_the_snakefile_notes_its_executor(tmp_path, executor, expected):
     """By a workflow of one rule, whose hook reads the note; on Slurm it submits nothing, as its one rule is local."""
     (tmp_path / "Snakefile").write_text(
-        "from pathlib import Path\nfrom emopipe import resuming\n"
-        "onstart:\n    resuming.begin_workflow(Path.cwd(), workflow)\n"
+        "from pathlib import Path\nfrom emopipe.workflow import resume\n"
+        "onstart:\n    resume.begin_workflow(Path.cwd(), workflow)\n"
         "rule all:\n    output: 'x'\n    localrule: True\n    shell: 'touch x'\n"
     )
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--jobs", "1", "--executor", executor]
     command += ["--slurm-init-seconds-before-status-checks", "1"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert not run.returncode, run.stdout + run.stderr
-    note = json.loads((tmp_path / resuming.NOTE).read_text())
+    note = json.loads((tmp_path / resume.NOTE).read_text())
     assert (note["executor"], bool(note["name"])) == expected
     assert note["name"] in run.stdout + run.stderr
 
@@ -173,13 +173,13 @@ def test_the_snakefile_notes_its_executor(tmp_path, executor, expected):
 def test_it_unlocks_where_there_is_a_lock_and_runs_snakemake(tmp_path, monkeypatch, locked):
     from typer.testing import CliRunner
 
-    from emopipe.cli import app
+    from emopipe.commands.main import app
 
     (tmp_path / ".snakemake/locks").mkdir(parents=True)
     if locked:
         (tmp_path / ".snakemake/locks/0.input.lock").touch()
     called = []
-    monkeypatch.setattr(resuming.subprocess, "call", lambda command: called.append(command[2:]) or 0)
+    monkeypatch.setattr(resume.subprocess, "call", lambda command: called.append(command[2:]) or 0)
     arguments = ["--cores", "2", "--resources", "gpu=1", "-d", str(tmp_path), "--configfile", "configs/afew.yaml"]
     assert CliRunner().invoke(app, ["resume", *arguments]).exit_code == 0
     unlock = [["snakemake", *arguments, "--unlock"]] if locked else []

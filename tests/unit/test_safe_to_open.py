@@ -18,18 +18,18 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from typer.testing import CliRunner
 
-from emopipe import config as configs
 from emopipe import corpora
 from emopipe.backbones import registry
-from emopipe.cli import app
+from emopipe.cache.store import Reader
+from emopipe.commands.main import app
+from emopipe.core.errors import CacheError, ConfigError, CorpusError, DamagedCacheError, WeightsError
+from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER
 from emopipe.corpora.table import check, from_rows
-from emopipe.errors import CacheError, ConfigError, CorpusError, DamagedCacheError, WeightsError
 from emopipe.faces import detectors
-from emopipe.labels import CLASSES
-from emopipe.pretraining import journal, pixels
-from emopipe.progress import LOGGER
 from emopipe.report import figures, submission, writing
-from emopipe.store import Reader
+from emopipe.training import history, sharded_images
+from emopipe.workflow import config as configs
 from tests.unit.test_pretraining_augment import GEOMETRY, picture, stills
 from tests.unit.test_pretraining_school import keep, school
 
@@ -107,7 +107,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path, harm):
     np.save(path, np.array([Malice(harm)], object), allow_pickle=True)
     path.with_suffix(".readable").write_bytes(b"\1")
     with pytest.raises(DamagedCacheError, match=r"holds no pixels: .*Python objects in dtype"):
-        pixels.prepare(stills(picture()), GEOMETRY, None, path)
+        sharded_images.prepare(stills(picture()), GEOMETRY, None, path)
 
 
 def test_a_cache_file_that_is_a_pickle_is_refused(tmp_path, harm):
@@ -281,7 +281,7 @@ def test_pictures_show_names_as_they_are(tmp_path, title):
     counts = pd.DataFrame(np.eye(len(CLASSES), dtype=int), CLASSES, CLASSES)
     figures.confusion_matrix(counts, title, tmp_path / "confusion.png")
     figures.confusion_matrix(counts, "x", tmp_path / "other.png")
-    journal.draw([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
+    history.draw([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
     assert (tmp_path / "confusion.png").read_bytes() != (tmp_path / "other.png").read_bytes()
 
 

@@ -5,13 +5,14 @@ import subprocess
 import pytest
 from typer.testing import CliRunner
 
-from emopipe import config as configs
-from emopipe import scanning, tables
-from emopipe.cli import app
-from emopipe.errors import CorpusError, DamagedCacheError
-from emopipe.jobs import job_log
-from emopipe.progress import LOGGER
+from emopipe.commands.main import app
+from emopipe.core import tables
+from emopipe.core.errors import CorpusError, DamagedCacheError
+from emopipe.core.log import LOGGER
 from emopipe.stages import corpus
+from emopipe.workflow import config as configs
+from emopipe.workflow import scan
+from emopipe.workflow.job import job_log
 from tests.unit.test_sharding import CONFIG
 
 
@@ -28,17 +29,17 @@ def config(tmp_path, monkeypatch):
 
 
 def run_corpus_stage(config):
-    table = scanning.scan(config)
-    shards = [scanning.cache_folder(config) / f"shards/{number:02d}.csv" for number in range(2)]
-    corpus.run({"shards": 2}, table, scanning.clip_table(config), shards)
+    table = scan.scan(config)
+    shards = [scan.cache_folder(config) / f"shards/{number:02d}.csv" for number in range(2)]
+    corpus.run({"shards": 2}, table, scan.clip_table(config), shards)
     return table
 
 
 def test_what_the_corpus_stage_recorded_is_what_was_scanned(config):
-    assert scanning.recorded(config) is None
+    assert scan.recorded(config) is None
     table = run_corpus_stage(config)
-    assert scanning.recorded(config).equals(table)
-    assert scanning.recorded(config).dtypes.equals(table.dtypes)
+    assert scan.recorded(config).equals(table)
+    assert scan.recorded(config).dtypes.equals(table.dtypes)
 
 
 DAMAGES = {
@@ -54,28 +55,28 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_clip_table_does_not_stop_planning(config, caplog, monkeypatch, damage):
     monkeypatch.setattr(LOGGER, "propagate", True)
-    table, path = run_corpus_stage(config), scanning.clip_table(config)
+    table, path = run_corpus_stage(config), scan.clip_table(config)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    assert scanning.scan(config).equals(table)
+    assert scan.scan(config).equals(table)
     assert "clips.csv is damaged, so the corpus alone tells which clips there are. Delete it" in caplog.text
-    assert scanning.recorded(config) is None
+    assert scan.recorded(config) is None
     run_corpus_stage(config)
-    assert scanning.recorded(config).equals(table)
+    assert scan.recorded(config).equals(table)
 
 
 @pytest.mark.parametrize("damage", ["empty", "no digests", "open quote"])
 def test_a_damaged_clip_table_without_a_digest_does_not_stop_planning(config, damage):
-    table, path = run_corpus_stage(config), scanning.clip_table(config)
+    table, path = run_corpus_stage(config), scan.clip_table(config)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     path.with_name(tables.SUMS).unlink()
-    assert scanning.scan(config).equals(table)
+    assert scan.scan(config).equals(table)
 
 
 @pytest.mark.parametrize("name", ["clips.csv", "shards/00.csv", "shards/01.csv"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_job_puts_a_damaged_table_aside(config, name, damage):
     run_corpus_stage(config)
-    path = scanning.cache_folder(config) / name
+    path = scan.cache_folder(config) / name
     path.write_bytes(DAMAGES[damage](path.read_bytes().replace(b"Sad", b"Happy")))
     with pytest.raises(SystemExit), job_log("a.log"):
         tables.read(path)
@@ -86,7 +87,7 @@ def test_verify_reads_tables(config):
     run_corpus_stage(config)
     result = CliRunner().invoke(app, ["verify", "cache"])
     assert result.exit_code == 0 and "3 of 3 files are whole" in result.output  # not what the scan remembers
-    path = scanning.clip_table(config)
+    path = scan.clip_table(config)
     path.write_bytes(path.read_bytes()[:-1])
     result = CliRunner().invoke(app, ["verify", "cache"])
     assert result.exit_code == 1 and "clips.csv is damaged: it is not the table that was written" in result.output
@@ -94,7 +95,7 @@ def test_verify_reads_tables(config):
 
 
 def test_a_table_is_read_whatever_became_of_its_digest(config):
-    table, path = run_corpus_stage(config), scanning.clip_table(config)
+    table, path = run_corpus_stage(config), scan.clip_table(config)
     sums = path.with_name(tables.SUMS)
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", sums.name], cwd=path.parent, check=True)
     for text in (b"", b"\xff", b"\n\n", sums.read_bytes().replace(b"clips", b"clipt")):
@@ -105,12 +106,12 @@ def test_a_table_is_read_whatever_became_of_its_digest(config):
 
 
 def test_another_corpus_is_still_told(config):
-    path = scanning.clip_table(config)
+    path = scan.clip_table(config)
     run_corpus_stage(config)
-    other = scanning.scan(config).assign(digest="0" * 64)
+    other = scan.scan(config).assign(digest="0" * 64)
     tables.write(other, path)
     with pytest.raises(DamagedCacheError):
         tables.read(path)
     tables.seal([path])
     with pytest.raises(CorpusError, match="is the cache of another corpus"):
-        scanning.scan(config)
+        scan.scan(config)

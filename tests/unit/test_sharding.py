@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emopipe import config as configs
-from emopipe import sharding, tables
-from emopipe.errors import CacheError
-from emopipe.hashing import bucket
-from emopipe.plan import Plan
+from emopipe.core import tables
+from emopipe.core.errors import CacheError
+from emopipe.core.hashing import bucket
 from emopipe.stages import corpus
+from emopipe.workflow import config as configs
+from emopipe.workflow import sharding
+from emopipe.workflow.plan import Plan
 
 CONFIG = {
     "run": "x",

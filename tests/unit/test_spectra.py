@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from emopipe.errors import ConfigError
-from emopipe.spectra import (
+from emopipe.core.errors import ConfigError
+from emopipe.media.spectrogram import (
     RATE,
     LogMelOptions,
     SpectrogramOptions,

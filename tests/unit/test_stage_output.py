@@ -7,12 +7,12 @@ import signal
 import numpy as np
 import pytest
 
-from emopipe.errors import CacheError
-from emopipe.files import replacing
-from emopipe.jobs import job_log
-from emopipe.stages import output
-from emopipe.stages.output import making
-from emopipe.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer
+from emopipe.cache import incremental
+from emopipe.cache.incremental import making
+from emopipe.cache.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer
+from emopipe.core.atomic import replacing
+from emopipe.core.errors import CacheError
+from emopipe.workflow.job import job_log
 
 FIELDS = {"x": Field("f4", (2,))}
 RECIPE = {"stage": "test"}
@@ -53,7 +53,7 @@ def test_a_whole_file_is_taken_over_and_no_parts_stay(tmp_path):
 
 @pytest.mark.parametrize("flush_seconds", [0.0, 1000.0])
 def test_what_a_job_computed_before_it_broke_off_is_taken_over(tmp_path, monkeypatch, flush_seconds):
-    monkeypatch.setattr(output, "FLUSH_SECONDS", flush_seconds)
+    monkeypatch.setattr(incremental, "FLUSH_SECONDS", flush_seconds)
     undisturbed, path = tmp_path / "other/00.h5", tmp_path / "00.h5"
     run(undisturbed)
     with pytest.raises(RuntimeError, match="broken off"):
@@ -65,7 +65,7 @@ def test_what_a_job_computed_before_it_broke_off_is_taken_over(tmp_path, monkeyp
 
 
 def test_parts_are_flushed_when_they_are_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "FLUSH_BYTES", 2 * 24)
+    monkeypatch.setattr(incremental, "FLUSH_BYTES", 2 * 24)
     path = tmp_path / "00.h5"
     with making(path, FIELDS, stage="test", recipe=RECIPE) as made:
         for number, clip in enumerate(CLIPS, start=1):
@@ -129,8 +129,8 @@ def test_what_a_killed_process_was_about_to_rename_is_cleared_away(tmp_path):
 
 
 def test_many_parts_are_joined_before_they_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "FLUSH_SECONDS", 0.0)
-    monkeypatch.setattr(output, "MOST_PARTS", 2)
+    monkeypatch.setattr(incremental, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(incremental, "MOST_PARTS", 2)
     undisturbed, path = tmp_path / "other/00.h5", tmp_path / "00.h5"
     run(undisturbed)
     with pytest.raises(RuntimeError, match="broken off"):
@@ -156,7 +156,7 @@ def test_the_first_failure_is_told_where_parts_cannot_be_kept_either(tmp_path, m
         def add(self, row):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output, "Writer", Full)
+    monkeypatch.setattr(incremental, "Writer", Full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path / "00.h5")
 

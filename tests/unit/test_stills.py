@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from emopipe import stills
-from emopipe.errors import CorpusError
-from emopipe.labels import CLASSES
+from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.stills.archive import DEEPEST, Archive, decode
 from emopipe.stills.base import Stills
 from emopipe.stills.ferplus import EMOTIONS, NO_EMOTION, shares

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from emopipe import verifying
-from emopipe.cli import app
-from emopipe.errors import CacheError, DamagedCacheError
-from emopipe.files import replacing
-from emopipe.provenance import digest
-from emopipe.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
+from emopipe.cache.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
+from emopipe.commands import verify
+from emopipe.commands.main import app
+from emopipe.core.atomic import replacing
+from emopipe.core.errors import CacheError, DamagedCacheError
+from emopipe.core.fingerprint import digest
 
 FIELDS = {"x": Field("f4", (3,)), "bytes": Field("u1")}
 RECIPE = {"stage": "test", "lr": 0.1}
@@ -234,7 +234,7 @@ def test_verify_tells_nothing_of_parts_that_a_job_removes_meanwhile(tmp_path, mo
         path.unlink()
         return Reader(path)
 
-    monkeypatch.setattr(verifying, "Reader", vanish)
+    monkeypatch.setattr(verify, "Reader", vanish)
     result = CliRunner().invoke(app, ["verify", str(tmp_path)])
     assert result.exit_code == 0 and "is not there" not in result.output
 

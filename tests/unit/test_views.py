@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emopipe.extraction import views
-from emopipe.media import AUDIO_RATE
+from emopipe.media.decoded import AUDIO_RATE
 
 
 def tone(hertz=400.0, seconds=1.0):

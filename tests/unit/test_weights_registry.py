@@ -18,19 +18,20 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from emopipe import config as configs
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import AudioInput, FaceInput
-from emopipe.backbones.emotion import Classifier, load_head
-from emopipe.backbones.origin import read_metadata
-from emopipe.cli import app
-from emopipe.errors import ConfigError, WeightsError
+from emopipe.backbones.classifier import Classifier, load_head
+from emopipe.cache.metadata import read_metadata
+from emopipe.commands import weights
+from emopipe.commands.main import app
+from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.faces import detectors
-from emopipe.plan import Plan
-from emopipe.pretraining.steps import step_class
-from emopipe.weights import cli, fetching, naming, sums
+from emopipe.training.step_options import step_class
+from emopipe.weights import checksums, fetching, naming
 from emopipe.weights.entries import DETECTOR, Face, package_registry, read
-from emopipe.weights.places import entry_at, folder, path_of
+from emopipe.weights.paths import entry_at, folder, path_of
+from emopipe.workflow import config as configs
+from emopipe.workflow.plan import Plan
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = package_registry()
@@ -379,13 +380,13 @@ def test_a_file_brought_by_hand_is_recorded_when_first_used(write, place, tmp_pa
     registry = write(entry(sha256=None, note="Its sum is unknown."), entry(name="b", file="b.onnx"))
     place.mkdir()
     (place / "net.onnx").write_bytes(b"first")
-    sums.hold(place / "net.onnx", registry)
+    checksums.hold(place / "net.onnx", registry)
     assert yaml.safe_load((place / "sums.yaml").read_text()) == {"net.onnx": digest(b"first")}
     (place / "net.onnx").write_bytes(b"second")
     with pytest.raises(WeightsError, match=r"is not the file of the weights net: .* recorded when it was first used"):
-        sums.hold(place / "net.onnx", registry)
+        checksums.hold(place / "net.onnx", registry)
     (tmp_path / "mine.onnx").write_bytes(b"whatever")
-    sums.hold(tmp_path / "mine.onnx", registry)  # nobody's business but its owner's
+    checksums.hold(tmp_path / "mine.onnx", registry)  # nobody's business but its owner's
 
 
 def test_a_folder_that_cannot_be_written_hinders_no_use(write, place, monkeypatch):
@@ -396,8 +397,8 @@ def test_a_folder_that_cannot_be_written_hinders_no_use(write, place, monkeypatc
     def closed(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(sums, "write_text", closed)
-    sums.hold(place / "net.onnx", registry)
+    monkeypatch.setattr(checksums, "write_text", closed)
+    checksums.hold(place / "net.onnx", registry)
     assert not (place / "sums.yaml").exists()
 
 
@@ -407,7 +408,7 @@ def test_a_file_brought_by_hand_is_recorded_when_first_checked(write, place):
     (place / "sums.yaml").write_text(yaml.safe_dump({"a.onnx": "0" * 64}))
     (place / "net.onnx").write_bytes(b"mine")
     fetching.check(registry.entries["net"], registry)
-    assert sums.recorded() == {"a.onnx": "0" * 64, "net.onnx": digest(b"mine")}
+    assert checksums.recorded() == {"a.onnx": "0" * 64, "net.onnx": digest(b"mine")}
 
 
 @pytest.mark.parametrize("text", ["- a\n", "net.onnx: 12\n", "a: [\n"])
@@ -628,7 +629,7 @@ def known(write, monkeypatch):
 
     def use(*entries):
         registry = write(*entries)
-        monkeypatch.setattr(cli, "package_registry", lambda: registry)
+        monkeypatch.setattr(weights, "package_registry", lambda: registry)
         return registry
 
     return use
@@ -726,7 +727,7 @@ def test_the_readmes_commands_run(place, monkeypatch, server):
     assert {command.split()[0] for command in commands} == {"list", "show", "fetch", "verify"}
     near = {"url": server("net", b"net"), "sha256": digest(b"net"), "archive": None, "commit": None}
     local = {name: known.model_copy(update=near) for name, known in PACKAGE.entries.items()}
-    monkeypatch.setattr(cli, "package_registry", lambda: type(PACKAGE)(local, PACKAGE.files))
+    monkeypatch.setattr(weights, "package_registry", lambda: type(PACKAGE)(local, PACKAGE.files))
     for command in commands:
         result = run(*command.split())
         assert result.exit_code == 0, result.output

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from emopipe.decoding import worker
-from emopipe.media import Media
+from emopipe.media import worker
+from emopipe.media.decoded import Media
 
 served = []
 

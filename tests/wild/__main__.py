@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from emopipe.printable import printable
+from emopipe.core.text import printable
 from tests.wild.corpus import decoded, write_corpus
 from tests.wild.files import wild_files
 

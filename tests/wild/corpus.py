@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from emopipe import corpora, tables
+from emopipe import corpora
+from emopipe.cache.store import Reader
+from emopipe.core import tables
 from emopipe.corpora.digests import content_digests
 from emopipe.stages import corpus, decode
-from emopipe.store import Reader
 
 FOLDERS = ("train/Happy", "train/Sad", "val/Happy", "val/Sad")
 RECIPE = {"options": {"policy": "count", "count": 3, "clip_seconds": 60, "clip_memory_mb": 1024}}

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emopipe.decoding.reader import ClipReader
-from emopipe.media import DecodeOptions
+from emopipe.media.decoded import DecodeOptions
+from emopipe.media.sandbox import ClipReader
 from tests.wild.making import as_avi, beginning_of_flv, shortened, whole
 
 EXAMPLES = settings.default.max_examples if settings.get_current_profile_name() == "fuzz" else 60

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from emopipe.core.errors import CorpusError
 from emopipe.corpora.ids import safe_id
-from emopipe.errors import CorpusError
 from emopipe.stages import decode
 from tests.wild import __main__ as table
 from tests.wild.corpus import decoded, listing, scan, write_corpus

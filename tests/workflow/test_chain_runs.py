@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emopipe.backbones import origin
-from emopipe.labels import CLASSES
+from emopipe.cache import metadata
+from emopipe.core.labels import CLASSES
 from tests.conftest import write_clip
 from tests.workflow.conftest import Workflow, copy_of_the_code, write_config
 
@@ -80,7 +80,7 @@ def test_both_steps_ran(chained):
     for step in (0, 1):
         assert list((cache / f"logs/chain/face.{step}").glob("events.out.tfevents.*"))
         assert "14 samples to learn from, 0 to look at" in (cache / f"logs/chain/face.{step}.log").read_text()
-        assert origin.read_metadata(cache / f"weights/face.step{step}.safetensors")["device"] == "cpu"
+        assert metadata.read_metadata(cache / f"weights/face.step{step}.safetensors")["device"] == "cpu"
     assert steps(chained) == []
 
 

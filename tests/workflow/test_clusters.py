@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from emopipe.media import DecodeOptions
+from emopipe.media.decoded import DecodeOptions
 from tests.conftest import write_clip
 from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from emopipe.hashing import bucket
+from emopipe.core.hashing import bucket
 from tests.workflow.conftest import Workflow, small_config, write_config, write_onnx_net
 
 SHARDS = ["00", "01"]
@@ -63,11 +63,11 @@ def test_nothing_changed(finished):
 
 def test_comments_and_docstrings(finished):
     edits = [
-        ("emopipe/decoding/video.py", "# frames may grow in the middle", "# they may grow"),
+        ("emopipe/media/video.py", "# frames may grow in the middle", "# they may grow"),
         ("emopipe/faces/alignment.py", '"""From a face', '"""Out of a face'),
         ("emopipe/backbones/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
         ("emopipe/fusion/attention.py", '"""The mean of the vectors that are there."""', '"""Mean."""'),
-        ("emopipe/store.py", "# create_dataset, not assignment:", "# not assignment:"),
+        ("emopipe/cache/store.py", "# create_dataset, not assignment:", "# not assignment:"),
         ("workflow_scripts/decode.py", '"""Decode one shard\'s clips."""', '"""Decode."""\n# And a comment.'),
         ("emopipe/__init__.py", '__version__ = "0.1.0"', '__version__ = "0.2.0"'),
     ]
@@ -135,7 +135,7 @@ def test_code_that_no_stage_of_this_run_uses(finished):
 
 
 def test_the_spectra_concern_audio_alone(finished):
-    with edited(finished.code / "emopipe/spectra.py", "_DELTA_WIDTH = 9", "_DELTA_WIDTH = 7"):
+    with edited(finished.code / "emopipe/media/spectrogram.py", "_DELTA_WIDTH = 9", "_DELTA_WIDTH = 7"):
         expected = jobs("pretrain voice", *features("voice"), *fusion("audio_voice", "fused_two"), *ANSWER)
         assert planned(finished) == expected
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from emopipe.labels import CLASSES
-from emopipe.store import Reader
+from emopipe.cache.store import Reader
+from emopipe.core.labels import CLASSES
 from tests.conftest import write_clip
 from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code, write_config, write_onnx_net
 

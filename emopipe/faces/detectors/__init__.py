@@ -4,9 +4,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ...errors import ConfigError
-from ...options import Options
-from ..detection import Detector
+from emopipe.core.errors import ConfigError
+from emopipe.core.options import Options
+from emopipe.faces.detection import Detector
 
 KINDS: dict[str, str] = {
     "mtcnn": "emopipe.faces.detectors.mtcnn",

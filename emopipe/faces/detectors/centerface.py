@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from ...options import Number, Options
-from ...sessions import device_of, open_session
-from ..detection import Detections, frame_for_net
-from ..nets import free_size, packaged_file
+from emopipe.core.options import Number, Options
+from emopipe.faces.detection import Detections, frame_for_net
+from emopipe.faces.nets import free_size, packaged_file
+from emopipe.runtime.onnx import device_of, open_session
 
 OUTPUTS = ["537", "538", "539", "540"]  # heat map, size, centre's offset, landmarks
 STRIDE = 4

@@ -12,10 +12,10 @@ import numpy as np
 from onnxruntime import InferenceSession
 from pydantic import Field
 
-from ...options import Number, Options
-from ...sessions import device_of, open_session
-from ..detection import Detections, frame_for_net
-from ..nets import packaged_file
+from emopipe.core.options import Number, Options
+from emopipe.faces.detection import Detections, frame_for_net
+from emopipe.faces.nets import packaged_file
+from emopipe.runtime.onnx import device_of, open_session
 
 CELL, STRIDE = 12, 2  # the first net's field of view and step, in pixels of its scaled image
 PYRAMID_STEP = 0.709

@@ -11,11 +11,11 @@ import numpy as np
 from insightface.model_zoo.scrfd import SCRFD
 from pydantic import Field
 
-from ...errors import WeightsError
-from ...options import Number, Options
-from ...sessions import device_of, open_session
-from ..detection import Detections, frame_for_net
-from ..nets import weights_files
+from emopipe.core.errors import WeightsError
+from emopipe.core.options import Number, Options
+from emopipe.faces.detection import Detections, frame_for_net
+from emopipe.faces.nets import weights_files
+from emopipe.runtime.onnx import device_of, open_session
 
 SOURCE = (
     "https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_m.zip "

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from ...errors import WeightsError
-from ...options import Number, Options
-from ...sessions import device_of, open_session
-from ..detection import Detections, frame_for_net
-from ..nets import free_size, weights_files
+from emopipe.core.errors import WeightsError
+from emopipe.core.options import Number, Options
+from emopipe.faces.detection import Detections, frame_for_net
+from emopipe.faces.nets import free_size, weights_files
+from emopipe.runtime.onnx import device_of, open_session
 
 SOURCE = (
     "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet "

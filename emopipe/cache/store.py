@@ -1,0 +1,335 @@
+"""The cache's one file format: an HDF5 file of clips with a status each and ragged arrays beside.
+
+    /clips/id, digest, status, reason     one row a clip, failures too
+    /fields/<name>/data                   every clip's rows one after the other, (sum of n_i, ...)
+    /fields/<name>/offsets                (clips + 1,): clip i has rows offsets[i] to offsets[i + 1]
+    /fields/<name>/sums                   (clips, 16): a digest of each clip's rows, compared whenever they are read
+    attributes                            schema, stage, recipe (readable), recipe_digest, clips_digest, package,
+                                          index_digest (of all but the data), ...
+
+A file is written under a temporary name and renamed when it is whole. It holds no time stamps, so equal content
+means equal bytes.
+"""
+
+import contextlib
+import errno
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from emopipe import __version__
+from emopipe.cache.h5file import Sink, requests_wait
+from emopipe.core.atomic import replacing
+from emopipe.core.errors import CacheError, DamagedCacheError
+from emopipe.core.fingerprint import digest, recipe_text
+
+SCHEMA = 2
+CHUNK_BYTES = 1 << 18
+SUM_BYTES = 16
+OK = "ok"
+UNREADABLE = "unreadable"
+"""The clip's file could not be read, which may pass: the clip is tried again when it can be."""
+FAILED = "failed"
+"""A stage broke down on this clip alone: it is computed again whenever its job runs again."""
+PASSING = frozenset({UNREADABLE, FAILED})
+"""Statuses that are never taken over from an earlier run."""
+PASSING_REFUSALS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+"""What the system may say of a file that is whole."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One ragged array: numpy dtype and the shape of a row."""
+
+    dtype: str
+    row: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip of a file: what it was made from, how that went, and its arrays (rows first)."""
+
+    clip: str
+    digest: str
+    status: str
+    reason: str
+    arrays: Mapping[str, np.ndarray]
+
+
+def clips_digest(rows: list[tuple[str, str]]) -> str:
+    """Digest of which clips, with which content, stand in a file."""
+    return digest([list(row) for row in rows])
+
+
+class Writer:
+    """Writes one file, clip by clip, with bounded memory; use as a context manager.
+
+    Leaving the context without an exception makes the file appear; with one, nothing is left behind.
+    """
+
+    def __init__(self, path: Path, fields: Mapping[str, Field], *, stage: str, recipe: Mapping[str, Any]) -> None:
+        self._fields = dict(fields)
+        self._attributes: dict[str, Any] = {
+            "schema": SCHEMA,
+            "package": __version__,
+            "stage": stage,
+            "recipe": recipe_text(recipe),
+            "recipe_digest": digest(recipe),
+        }
+        self._rows: list[tuple[str, str, str, str]] = []
+        self._offsets: dict[str, list[int]] = {name: [0] for name in fields}
+        self._sums: dict[str, list[bytes]] = {name: [] for name in fields}
+        self._gathered: dict[str, list[np.ndarray]] = {name: [] for name in fields}
+        self._replacing = replacing(path)
+
+    def __enter__(self) -> Self:
+        self._sink = Sink(self._replacing.__enter__())
+        self._file = h5py.File(self._sink, "w", libver="latest")
+        self._file.create_group("fields")
+        self._data = {name: self._dataset(name, field) for name, field in self._fields.items()}
+        return self
+
+    def _dataset(self, name: str, field: Field) -> h5py.Dataset:
+        row_bytes = max(1, np.dtype(field.dtype).itemsize * int(np.prod(field.row, dtype=np.int64)))
+        return self._file.create_dataset(
+            f"fields/{name}/data",
+            shape=(0, *field.row),
+            maxshape=(None, *field.row),
+            chunks=(max(1, CHUNK_BYTES // row_bytes), *field.row),
+            dtype=field.dtype,
+        )
+
+    def add(self, row: Row) -> None:
+        """Append one clip. A field that the clip has nothing for gets no rows."""
+        unknown = set(row.arrays) - set(self._fields)
+        if unknown:
+            raise KeyError(f"clip {row.clip} brings {sorted(unknown)}, the file has {sorted(self._fields)}")
+        self._rows.append((row.clip, row.digest, row.status, row.reason))
+        for name, field in self._fields.items():
+            array = np.ascontiguousarray(row.arrays.get(name, np.empty((0, *field.row))), field.dtype)
+            if array.shape[1:] != field.row:
+                raise ValueError(f"clip {row.clip}: {name} has rows of {array.shape[1:]}, expected {field.row}")
+            self._offsets[name].append(self._offsets[name][-1] + len(array))
+            self._sums[name].append(_sum(array))
+            self._gathered[name].append(array)
+            if self._offsets[name][-1] - len(self._data[name]) >= self._data[name].chunks[0]:
+                self._write(name)
+
+    def _write(self, name: str) -> None:
+        """Append what is gathered of a field: a chunk at a time, as a small write costs as much as a large one."""
+        data, start = self._data[name], len(self._data[name])
+        with requests_wait():
+            data.resize(self._offsets[name][-1], axis=0)
+            data[start:] = np.concatenate(self._gathered[name])
+        self._gathered[name] = []
+        self._sink.check()
+
+    def note(self, **attributes: str | int | float) -> None:
+        """Write down something more of what made the file, such as the device."""
+        self._attributes.update(attributes)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with requests_wait(), self._sink, self._file:
+                if kind is None:
+                    self._finish()
+            if kind is None:
+                self._sink.check()
+        except BaseException as failure:
+            self._replacing.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._replacing.__exit__(kind, error, trace)
+
+    def _finish(self) -> None:
+        offsets = {name: np.asarray(ends, np.int64) for name, ends in self._offsets.items()}
+        sums = {name: _as_array(digests) for name, digests in self._sums.items()}
+        for name in self._fields:
+            if self._gathered[name]:
+                self._write(name)
+            self._file.create_dataset(f"fields/{name}/offsets", data=offsets[name])
+            self._file.create_dataset(f"fields/{name}/sums", data=sums[name])
+        columns = list(zip(*self._rows, strict=True)) if self._rows else [(), (), (), ()]
+        for name, column in zip(("id", "digest", "status", "reason"), columns, strict=True):
+            # create_dataset, not assignment: groups that an assignment makes on the way carry time stamps.
+            self._file.create_dataset(f"clips/{name}", data=np.array([text.encode() for text in column], np.bytes_))
+        self._attributes["clips_digest"] = clips_digest([row[:2] for row in self._rows])
+        self._attributes["index_digest"] = _index_digest(columns, offsets, sums)
+        for name, value in sorted(self._attributes.items()):
+            self._file.attrs[name] = value
+
+
+class Reader:
+    """Reads one file: by clip (`reader[clip]`), or a field whole (`reader.flat(name)`); what is read is verified.
+
+    Args:
+        path: The file.
+        made_by: The digest of the recipe that should have made it, where only that will do.
+
+    Raises:
+        DamagedCacheError: What the file holds is not what was written; so do its methods.
+        CacheError: The file is missing, not of this format or of another schema, or another recipe made it.
+    """
+
+    def __init__(self, path: Path, made_by: str | None = None) -> None:
+        self.path = path
+        with _told_of(path):
+            self._file = h5py.File(path, "r")
+            self.attributes: dict[str, Any] = dict(self._file.attrs)
+        self._refuse_another(made_by)
+        with _told_of(path):
+            columns = [self._column(name) for name in ("id", "digest", "status", "reason")]
+            groups = self._file["fields"].items()
+            self._data = {name: group["data"] for name, group in groups}
+            self._offsets = {name: group["offsets"][:] for name, group in groups}
+            self._sums = {name: group["sums"][:] for name, group in groups}
+        if self.attributes.get("index_digest") != _index_digest(columns, self._offsets, self._sums):
+            raise DamagedCacheError(path, "its table of clips is not the one that was written")
+        self.clips: list[str] = columns[0]
+        self.digest, self.status, self.reason = (dict(zip(self.clips, column, strict=True)) for column in columns[1:])
+        self._number = {clip: number for number, clip in enumerate(self.clips)}
+
+    def _refuse_another(self, made_by: str | None) -> None:
+        found = self.attributes.get("schema")
+        if found != SCHEMA:
+            raise CacheError(f"{self.path} has schema {found}, this version reads {SCHEMA}; delete it and run again.")
+        if made_by is not None and self.attributes.get("recipe_digest") != made_by:
+            raise CacheError(
+                f"{self.path} was not made by what this run asks for: its options, code or weights were others, as in "
+                "a file that was copied from another run. Delete it, where it is still there, and run again."
+            )
+
+    def _column(self, name: str) -> list[str]:
+        return [text.decode() for text in self._file[f"clips/{name}"][:]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __contains__(self, clip: str) -> bool:
+        return clip in self._number
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The fields and their rows' shapes."""
+        return {name: Field(data.dtype.str, data.shape[1:]) for name, data in self._data.items()}
+
+    def field(self, clip: str, name: str) -> np.ndarray:
+        """One clip's rows of one field."""
+        number = self._number[clip]
+        start, stop = self._offsets[name][number : number + 2]
+        with _told_of(self.path):
+            array = self._data[name][start:stop]
+        self._verify(clip, name, number, array)
+        return array
+
+    def __getitem__(self, clip: str) -> Row:
+        arrays = {name: self.field(clip, name) for name in self._offsets}
+        return Row(clip, self.digest[clip], self.status[clip], self.reason[clip], arrays)
+
+    def rows(self) -> Iterator[Row]:
+        """Every clip in the file's order."""
+        return (self[clip] for clip in self.clips)
+
+    def flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """A field whole: data (sum of n_i, ...) and offsets (clips + 1,)."""
+        offsets = self._offsets[name]
+        with _told_of(self.path):
+            data = self._data[name][:]
+        for clip, number in self._number.items():
+            self._verify(clip, name, number, data[offsets[number] : offsets[number + 1]])
+        return data, offsets
+
+    def _verify(self, clip: str, name: str, number: int, array: np.ndarray) -> None:
+        if _sum(array) != self._sums[name][number].tobytes():
+            raise DamagedCacheError(self.path, f"{name} of the clip {clip} is not what was written")
+
+
+def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
+    """Whether the file exists and was made by this recipe (for whichever clips)."""
+    found = _attributes(path)
+    return (found.get("schema"), found.get("recipe_digest")) == (SCHEMA, digest(recipe))
+
+
+def stands_for(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
+    """Whether the file was made by this recipe for exactly these clips (see `clips_digest`)."""
+    return made_by(path, recipe) and _attributes(path).get("clips_digest") == clips
+
+
+def content_digest(path: Path, made_by: str | None = None) -> str:
+    """Digest of which clips a file holds, how they fared, and which data is theirs.
+
+    Raises:
+        CacheError: As `Reader`, of which `made_by` is.
+    """
+    with Reader(path, made_by) as reader:
+        return str(reader.attributes["index_digest"])
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """A file's attributes; none where it is missing or damaged."""
+    try:
+        with _told_of(path), h5py.File(path, "r") as file:
+            return dict(file.attrs)
+    except CacheError:
+        return {}
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Whatever HDF5 stumbles over is a damaged file, told with its name."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CacheError(f"{path} is not there; run again, and it is made.") from error
+    except PermissionError as error:
+        raise CacheError(f"{path} cannot be read ({error.strerror}): make it readable.") from error
+    except OSError as error:
+        if error.errno in PASSING_REFUSALS:
+            raise
+        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+    except MemoryError as error:
+        if not _asks_for_more_than(path, error):
+            raise
+        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
+
+
+def _asks_for_more_than(path: Path, error: MemoryError) -> bool:
+    """Whether NumPy was to make an array that no file of this size holds, as nothing in it is compressed."""
+    if len(error.args) != 2:
+        return False
+    shape, dtype = error.args
+    return math.prod(shape) * np.dtype(dtype).itemsize > path.stat().st_size
+
+
+def _sum(array: np.ndarray) -> bytes:
+    """A digest of a clip's rows of one field."""
+    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=SUM_BYTES).digest()
+
+
+def _as_array(digests: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, SUM_BYTES)
+
+
+def _index_digest(
+    columns: Sequence[Sequence[str]], offsets: Mapping[str, np.ndarray], sums: Mapping[str, np.ndarray]
+) -> str:
+    """Digest of which clips stand in a file, how they fared, and which data is theirs."""
+    whole = hashlib.sha256(digest([list(column) for column in columns]).encode())
+    for name in sorted(offsets):
+        whole.update(name.encode())
+        whole.update(np.ascontiguousarray(offsets[name], np.int64))
+        whole.update(np.ascontiguousarray(sums[name]))
+    return whole.hexdigest()

@@ -1,0 +1,1 @@
+"""The command `emopipe`: one file a subcommand."""

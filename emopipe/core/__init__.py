@@ -1,0 +1,1 @@
+"""What every room stands on: errors, options, labels, hashes, tables, logging; it imports no other room."""

@@ -1,0 +1,74 @@
+"""Refusals of what a config says, one sentence a fault: the key, what was found, what would be right."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from emopipe.core.errors import ConfigError
+
+Block = TypeVar("Block", bound=BaseModel)
+
+
+def known(where: str, value: str, names: Iterable[str]) -> None:
+    """Refuse a value that is none of the names. Raises ConfigError."""
+    names = list(names)
+    if value not in names:
+        raise ConfigError(
+            f"{where} is {value!r}, which is not configured; known: {', '.join(names)}.{_near(value, names)}"
+        )
+
+
+def checked(model: type[Block], values: Mapping[str, Any], where: str = "") -> Block:
+    """A block of options out of keys and values.
+
+    Args:
+        model: What describes the block.
+        values: The block as it was read.
+        where: The block's own key, which leads its keys in messages.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value is not as it should be; one line a fault.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(fault, model, where) for fault in error.errors())) from None
+
+
+def _near(word: str, names: Iterable[str]) -> str:
+    match = difflib.get_close_matches(str(word), list(names), n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join(filter(None, (prefix, *path)))
+    if fault["type"] == "extra_forbidden":
+        names = list(_block(model, path[:-1]).model_fields)
+        return f"Unknown key {key} (value {fault['input']!r}); known here: {', '.join(names)}.{_near(path[-1], names)}"
+    if fault["type"] == "missing":
+        return f"The key {key} is missing; it must be set."
+    if fault["type"] == "value_error":
+        return f"{key or 'config'}: {fault['ctx']['error']}."
+    value = fault["input"]
+    hint = f" (for text, write '\"{value}\"')" if fault["type"] == "string_type" else ""
+    return f"{key} is {value!r} ({type(value).__name__}): {fault['msg'][0].lower()}{fault['msg'][1:]}{hint}."
+
+
+def _block(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """The model that describes the block at `path`; names of presets are passed over."""
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = _models_in(field.annotation) if field else []
+        model = inner[0] if inner else model
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]

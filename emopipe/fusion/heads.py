@@ -1,0 +1,123 @@
+"""Fusion across streams: from a vector (B, D_s) for each stream to the classes' logits (B, K).
+
+Every join is called as `forward(vectors, present)`: `vectors` maps stream to (B, D_s), with a learned vector where a
+clip lacks the stream; `present` maps stream to (B,) bool.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from emopipe.fusion.attention import masked_softmax
+from emopipe.fusion.bilinear import AdaptiveBilinearPooling, FactorizedBilinearPooling
+from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.rng import Dropout
+
+Vectors = Mapping[str, torch.Tensor]
+
+
+class Concatenation(nn.Module):
+    """All streams' vectors end to end, dropout, a linear layer."""
+
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
+        """`dims`: stream -> D_s."""
+        super().__init__()
+        self.dropout = Dropout(options.dropout)
+        self.classify = nn.Linear(sum(dims.values()), classes)
+
+    def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
+        """Logits (B, K)."""
+        return self.classify(self.dropout(torch.cat(list(vectors.values()), 1)))
+
+
+class Bilinear(nn.Module):
+    """Factorized bilinear pooling of sound and face; streams of one modality are first put end to end."""
+
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
+        """`dims`: stream -> D_s; `modalities`: stream -> face or audio."""
+        super().__init__()
+        self.modalities = modalities
+        sizes = [sum(dims[stream] for stream in dims if modalities[stream] == m) for m in ("audio", "face")]
+        self.adaptive = options.fusion == "adaptive_fbp"
+        kind = AdaptiveBilinearPooling if self.adaptive else FactorizedBilinearPooling
+        self.pooling = kind(*sizes, options.out, options.factor, options.dropout, signed_sqrt=options.signed_sqrt)
+        self.classify = nn.Linear(options.out * (3 if self.adaptive else 1), classes)
+        # Vectors of length one: logits need a scale to reach beyond near-uniform probabilities.
+        self.scale = nn.Parameter(torch.tensor(8.0))
+
+    def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
+        """Logits (B, K)."""
+        a, v = (torch.cat(self._of(modality, vectors), 1) for modality in ("audio", "face"))
+        there = [torch.stack(self._of(modality, present)).any(0) for modality in ("audio", "face")]
+        fused = self.pooling(a, v, torch.stack(there, 1)) if self.adaptive else self.pooling(a, v)
+        return self.classify(fused) * self.scale
+
+    def _of(self, modality: str, values: Vectors) -> list[torch.Tensor]:
+        return [value for stream, value in values.items() if self.modalities[stream] == modality]
+
+
+class Gated(nn.Module):
+    """Gated multimodal units, with the gates sharing one softmax over the streams that are there.
+
+        h_s = tanh(W_s x_s),  z = softmax_s(g_s^T [x_1 : ... : x_S]),  h = sum_s z_s h_s
+
+    after Arevalo et al. (arXiv 1702.01992), whose gate of two streams is the same softmax.
+    """
+
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
+        """`dims`: stream -> D_s."""
+        super().__init__()
+        self.project = nn.ModuleDict({stream: nn.Linear(dim, options.out) for stream, dim in dims.items()})
+        self.gate = nn.Linear(sum(dims.values()), len(dims))
+        self.dropout = Dropout(options.dropout)
+        self.classify = nn.Linear(options.out, classes)
+
+    def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
+        """Logits (B, K)."""
+        beside = torch.cat(list(vectors.values()), 1)  # (B, sum D_s)
+        there = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
+        gates = masked_softmax(self.gate(beside), there)  # (B, S)
+        hidden = torch.stack([torch.tanh(self.project[stream](x)) for stream, x in vectors.items()], 1)  # (B, S, out)
+        return self.classify(self.dropout((hidden * gates[..., None]).sum(1)))
+
+
+class Late(nn.Module):
+    """Score fusion: each stream classifies alone; probabilities are averaged over the streams that are there.
+
+    The streams' weights are learned, one a stream. What is given out are logarithms of probabilities, which are logits.
+    """
+
+    def __init__(
+        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+    ) -> None:
+        """`dims`: stream -> D_s."""
+        super().__init__()
+        self.classify = nn.ModuleDict({stream: nn.Linear(dim, classes) for stream, dim in dims.items()})
+        self.dropout = nn.ModuleDict({stream: Dropout(options.dropout) for stream in dims})
+        self.weight = nn.Parameter(torch.zeros(len(dims)))
+
+    def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
+        """Log probabilities (B, K)."""
+        scores = torch.stack([self.classify[s](self.dropout[s](x)).log_softmax(1) for s, x in vectors.items()], 1)
+        there = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
+        nothing = ~there.any(1, keepdim=True)
+        weights = masked_softmax(self.weight.expand_as(there), there | nothing)  # (B, S)
+        return torch.logsumexp(scores + weights.clamp_min(1e-12).log()[..., None], 1)
+
+
+JOINS = {
+    "concat": Concatenation,
+    "fbp": Bilinear,
+    "adaptive_fbp": Bilinear,
+    "gated": Gated,
+    "late": Late,
+    "crossmodal": Concatenation,
+}
+"""Fusion by name; `crossmodal` differs before the streams are pooled."""

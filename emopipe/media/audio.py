@@ -1,0 +1,65 @@
+"""The sound of a clip as 16 kHz mono, through PyAV; held are the resampled samples alone."""
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from emopipe.media import files
+from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
+
+
+def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, str]:
+    """The sound of an open file: samples (n,) int16, the first one's time, and what was wrong."""
+    most = int(options.max_audio_seconds * AUDIO_RATE)
+    with files.container(file) as container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None:
+            return np.empty(0, np.int16), 0.0, "there is no audio stream"
+        if stream.codec_context is None:
+            return np.empty(0, np.int16), 0.0, "nothing here decodes the audio stream's codec"
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE)
+        blocks: list[np.ndarray] = []
+        start, fault, taken = None, "", 0
+        for frame in _audio_frames(container, stream):
+            if isinstance(frame, str):
+                fault = frame
+                continue
+            if start is None and frame.time is not None:
+                start = frame.time - files.start(container)
+            frame.pts = None  # gaps and overlaps in the stamps are not filled or cut
+            new = [block.to_ndarray()[0] for block in resampler.resample(frame)]
+            blocks += new
+            taken += sum(map(len, new))
+            if taken >= most:
+                fault = f"only the first {options.max_audio_seconds:g} s of sound are used"
+                break
+        blocks += [block.to_ndarray()[0] for block in resampler.resample(None)] if blocks else []
+    samples = np.concatenate(blocks)[:most] if blocks else np.empty(0, np.int16)
+    if not samples.any():
+        return np.empty(0, np.int16), 0.0, fault or ("the sound is digital silence" if blocks else "no sound decodes")
+    return samples, start or 0.0, fault
+
+
+def _audio_frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | str]:
+    """Decoded frames; a damaged packet gives a sentence, and a second failure in demuxing ends it."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        except MemoryError:
+            raise
+        except av.FFmpegError as error:
+            yield f"damaged sound: {files.sentence(error)}"
+            return
+        try:
+            yield from packet.decode()
+        except av.EOFError:
+            return
+        except MemoryError:
+            raise
+        except av.FFmpegError as error:
+            yield f"damaged sound: {files.sentence(error)}"

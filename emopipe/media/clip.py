@@ -1,0 +1,62 @@
+"""One clip, decoded in this very process, which a hostile one can hang, bloat or crash."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from emopipe.media import files
+from emopipe.media.audio import read_audio
+from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.video import read_video
+
+Read = TypeVar("Read", bound=tuple)
+
+
+def read_clip(path: Path, options: DecodeOptions) -> Media:
+    """Decode one clip. What is wrong with its content is its status.
+
+    Clips that nobody vouches for are better read by `emopipe.media.sandbox.ClipReader`.
+
+    Raises:
+        MediaError: The file itself cannot be read (it vanished, its disk is away, permission is denied): that may
+            pass, so it is no property of the clip and nothing to cache.
+        MemoryError: There is not as much memory as the clip asks for.
+    """
+    with files.opened(path) as file:
+        media = _read(file, options)
+        if media.status == "undecodable" or "damaged" in media.reason:
+            files.refuse_failing_disk(file, path)
+    return media
+
+
+def _read(file: int, options: DecodeOptions) -> Media:
+    if not os.fstat(file).st_size:
+        return Media("undecodable", "the file is empty (0 bytes)")
+    jpegs, times, video_fault = _attempt(read_video, file, options, ([], np.empty(0)))
+    audio, audio_start, audio_fault = _attempt(read_audio, file, options, (np.empty(0, np.int16), 0.0))
+    if video_fault.startswith("truncated"):
+        return Media("undecodable", video_fault)
+    if not jpegs and not len(audio):
+        faults = dict.fromkeys((video_fault, audio_fault))  # each once: often it is the file itself
+        return Media("undecodable", f"neither frames nor sound: {'; '.join(faults)}")
+    if not jpegs:
+        return Media("no_video", video_fault, audio=audio, audio_start=audio_start)
+    if not len(audio):
+        return Media("no_audio", audio_fault, jpegs, times)
+    return Media("ok", "; ".join(filter(None, (video_fault, audio_fault))), jpegs, times, audio, audio_start)
+
+
+def _attempt(read: Callable[[int, DecodeOptions], Read], file: int, options: DecodeOptions, nothing: tuple) -> Read:
+    """Read a stream; a file can be broken in ways that no list of exceptions covers, and one stream may be whole."""
+    try:
+        return read(file, options)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+            raise MemoryError from error
+        return (*nothing, files.sentence(error))  # type: ignore[return-value]

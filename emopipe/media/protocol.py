@@ -1,0 +1,104 @@
+"""What passes between a job and the process that decodes for it: paths there, frames and sound back, nothing pickled.
+
+A request is the length of a path and its bytes. An answer is the length of its head, the head as JSON, and then what
+the head counts: times, the time of the first sample, samples, JPEGs, as they lie in memory.
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+
+import numpy as np
+from pydantic import Field
+
+from emopipe.core.options import Options
+from emopipe.media.decoded import Media
+
+READY = b"ready\n"
+"""What the process says before its first answer."""
+UNREADABLE = "unreadable"
+"""The status of an answer whose reason is that of a MediaError."""
+BLOATED = "bloated"
+"""The status of an answer that there was not enough memory."""
+
+_LENGTH = struct.Struct("<Q")
+_LONGEST_PATH = 1 << 16
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Head(Options):
+    """What an answer begins with."""
+
+    status: Literal["ok", "no_audio", "no_video", "undecodable", "unreadable", "bloated"]
+    reason: str
+    jpegs: list[_Count]
+    """Bytes of each."""
+    samples: _Count
+
+
+def send_path(stream: BinaryIO, path: Path) -> None:
+    """Ask for a clip."""
+    _send_counted(stream, os.fsencode(path))
+    stream.flush()
+
+
+def receive_path(stream: BinaryIO) -> Path | None:
+    """The next clip that is asked for; None where nobody asks any more."""
+    try:
+        return Path(os.fsdecode(_receive_counted(stream, _LONGEST_PATH)))
+    except EOFError:
+        return None
+
+
+def send_media(stream: BinaryIO, media: Media) -> None:
+    """Answer with a clip, or with a status that stands for none."""
+    sizes = [len(jpeg) for jpeg in media.jpegs]
+    head = _Head(status=media.status, reason=media.reason, jpegs=sizes, samples=len(media.audio))
+    _send_counted(stream, head.model_dump_json().encode())
+    for numbers in (np.asarray(media.times, "<f8"), np.array([media.audio_start], "<f8"), media.audio.astype("<i2")):
+        stream.write(numbers.tobytes())
+    for jpeg in media.jpegs:
+        stream.write(jpeg)
+    stream.flush()
+
+
+def receive_media(stream: BinaryIO, most_bytes: int) -> Media:
+    """The answer to the clip that was asked for; its sender is not trusted.
+
+    Raises:
+        EOFError: It ends too early.
+        ValueError: It is no answer, or is longer than `most_bytes`.
+    """
+    head = _Head.model_validate_json(_receive_counted(stream, most_bytes))
+    if sum(head.jpegs) + 2 * head.samples > most_bytes:
+        raise ValueError(f"an answer of more than {most_bytes} bytes")
+    times = _receive_numbers(stream, "<f8", len(head.jpegs))
+    (audio_start,) = _receive_numbers(stream, "<f8", 1)
+    audio = _receive_numbers(stream, "<i2", head.samples)
+    jpegs = [_receive(stream, size) for size in head.jpegs]
+    return Media(head.status, head.reason, jpegs, times, audio, float(audio_start))
+
+
+def _send_counted(stream: BinaryIO, data: bytes) -> None:
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+
+
+def _receive_counted(stream: BinaryIO, most: int) -> bytes:
+    (length,) = _LENGTH.unpack(_receive(stream, _LENGTH.size))
+    if length > most:
+        raise ValueError(f"a part of {length} bytes, where at most {most} were expected")
+    return _receive(stream, length)
+
+
+def _receive_numbers(stream: BinaryIO, dtype: str, count: int) -> np.ndarray:
+    return np.frombuffer(bytearray(_receive(stream, count * np.dtype(dtype).itemsize)), dtype)
+
+
+def _receive(stream: BinaryIO, length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError(f"{len(data)} of {length} bytes came")
+    return data

@@ -1,0 +1,178 @@
+"""Clips read through a process that may be lost, for jobs that may not."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from emopipe.core.errors import MediaError
+from emopipe.core.fingerprint import ROOT
+from emopipe.media import worker
+from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.protocol import BLOATED, READY, UNREADABLE, receive_media, send_path
+
+WORKER = worker.__name__
+"""The module that the process runs."""
+KILLED = "the decoder was killed (SIGKILL), as happens where the machine's memory runs out"
+
+_LAST_WORDS_SECONDS = 10  # a process that has closed its output is given so long to end
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding computes nothing that needs more
+
+
+class ClipReader:
+    """Reads clips as `read_clip` does, in another process, within `clip_seconds` and `clip_memory_mb` each.
+
+    To be used as a context manager: one process serves all clips, from the first that is read until the context is
+    left. Where a clip makes it hang, bloat or crash, that clip is undecodable and another process takes over. A fault
+    for which an earlier clip may be to blame, such as a crash, counts only if it happens in a fresh process again.
+
+    >>> with ClipReader(DecodeOptions(policy="count", count=3)) as read:  # doctest: +SKIP
+    ...     media = read(Path("clip.mp4"))
+    """
+
+    def __init__(self, options: DecodeOptions) -> None:
+        self._options = options
+        self._process: _Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def __call__(self, path: Path) -> Media:
+        """Decode one clip.
+
+        Raises:
+            MediaError: The file itself cannot be read, as for `read_clip`.
+            ChildProcessError: The process does not start.
+            RuntimeError: It was killed, twice, by somebody else.
+        """
+        media = self._read(path)
+        if media.status == UNREADABLE:
+            raise MediaError(media.reason)
+        return media
+
+    def _read(self, path: Path) -> Media:
+        is_fresh = self._process is None
+        self._process = self._process or _Process(self._options)
+        try:
+            return self._process.read(path)
+        except _LostError as lost:
+            self._stop()
+            if is_fresh and lost.is_machines:
+                raise RuntimeError(str(lost)) from None
+            if is_fresh or lost.is_sure:
+                return Media("undecodable", str(lost))
+        except BaseException:
+            self._stop()
+            raise
+        return self._read(path)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+
+class _LostError(Exception):
+    """The process can be asked for nothing more.
+
+    `is_sure` where the clip alone can be to blame, `is_machines` where the machine may be.
+    """
+
+    def __init__(self, reason: str, *, is_sure: bool = False, is_machines: bool = False) -> None:
+        super().__init__(reason)
+        self.is_sure, self.is_machines = is_sure, is_machines
+
+
+class _Watch(threading.Thread):
+    """Gives a process up after some seconds. Those in which this job was stopped itself, as by Ctrl-Z, do not count."""
+
+    TICK_SECONDS = 0.5
+
+    def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._left, self._give_up, self._is_over = seconds, give_up, threading.Event()
+        self.is_late = False
+
+    def run(self) -> None:
+        while self._left > 0:
+            begin = time.monotonic()
+            if self._is_over.wait(min(self.TICK_SECONDS, self._left)):
+                return
+            self._left -= min(time.monotonic() - begin, 2 * self.TICK_SECONDS)
+        self.is_late = True
+        self._give_up()
+
+    def end(self) -> None:
+        """The process has answered, or ended."""
+        self._is_over.set()
+        self.join()
+
+
+class _Process:
+    """One process that decodes."""
+
+    def __init__(self, options: DecodeOptions) -> None:
+        self._options = options
+        packages = filter(None, [str(ROOT.parent), os.environ.get("PYTHONPATH")])
+        self._popen = subprocess.Popen(
+            # -P: no module is imported from the folder that the job happens to run in.
+            [sys.executable, "-P", "-m", WORKER, options.model_dump_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), **_ONE_THREAD},
+        )
+        if self._popen.stdout.read(len(READY)) != READY:
+            self.stop()
+            raise ChildProcessError("The process that decodes clips does not start; what it said stands above.")
+
+    def read(self, path: Path) -> Media:
+        """What it makes of a clip. Raises _LostError where it does not come to that."""
+        watch = _Watch(self._options.clip_seconds, self._popen.kill)
+        watch.start()
+        try:
+            send_path(self._popen.stdin, path)
+            media = receive_media(self._popen.stdout, self._options.clip_memory_mb << 20)
+            reason = media.reason if media.status == BLOATED else ""
+        except (BrokenPipeError, EOFError):
+            reason = self._end()
+        except ValueError:
+            reason = "the decoder answered nonsense"
+        finally:
+            watch.end()
+        if watch.is_late:
+            raise _LostError(f"decoding took longer than {self._options.clip_seconds:g} s (clip_seconds)", is_sure=True)
+        if reason:
+            raise _LostError(reason, is_machines=reason == KILLED)
+        return media
+
+    def _end(self) -> str:
+        """How the process ended."""
+        try:
+            code = self._popen.wait(_LAST_WORDS_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "the decoder fell silent"
+        if code >= 0:
+            return f"the decoder ended by itself (exit code {code})"
+        if -code == signal.SIGKILL:
+            return KILLED
+        return f"the decoder crashed ({signal.Signals(-code).name})"
+
+    def stop(self) -> None:
+        """End it: it holds nothing that would have to be put away."""
+        self._popen.kill()
+        self._popen.wait()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()

@@ -1,0 +1,191 @@
+"""Sampled video frames out of any container and codec that ffmpeg reads, through PyAV.
+
+Frames are streamed: whatever the clip's length, one decoded frame is held at a time, and the kept ones as JPEG.
+"""
+
+import os
+from array import array
+from collections.abc import Iterator
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+
+from emopipe.media import files
+from emopipe.media.decoded import DecodeOptions, encode_jpeg
+
+TRUNCATED_BELOW = 0.75
+"""A video that delivers less than this share of the frames, or of the time, that its header tells was cut off."""
+TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
+"""How FLV and Matroska begin, whose headers count no frames but tell how long the clip is; others leave it to guess."""
+
+_NO_SIZE = f"their size is not told, or is more than {files.MOST_PIXELS // 10**6} megapixels"
+
+
+def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
+    """The sampled frames of an open file, their times (T,) and what was wrong."""
+    if fault := _cut_short(file):
+        return [], np.empty(0), fault
+    with files.container(file) as container:
+        stream = _video_stream(container)
+        if fault := _unfit(stream):
+            return [], np.empty(0), fault
+        origin, announced, aspect = files.start(container), stream.frames, float(stream.sample_aspect_ratio or 1)
+        has_size = stream.width * stream.height > 0
+        span, packets = _packet_times(container, stream)
+    if _are_few(packets, announced):
+        packets = _unedited_packets(file)
+    if _are_few(packets, announced):
+        return [], np.empty(0), f"truncated: {packets} of the {announced} frames that the header counts are there"
+    if not len(span):
+        return [], np.empty(0), "the video stream has no packets"
+    targets = _sample(span - origin, options)
+    with files.container(file) as container:
+        frames = _Frames(container, _video_stream(container), origin)
+        kept = [(time, _to_jpeg(frame, aspect, options)) for time, frame in _nearest(frames, targets)]
+    if not frames.count:
+        return [], np.empty(0), f"none of {len(span)} frames decodes; {frames.fault if has_size else _NO_SIZE}"
+    if frames.count < TRUNCATED_BELOW * len(span):
+        return [], np.empty(0), f"truncated: {frames.count} of {len(span)} frames decode"
+    return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
+
+
+def _video_stream(container: InputContainer) -> av.VideoStream | None:
+    """The first real video stream; cover art of an audio file is none."""
+    pictures = av.stream.Disposition.attached_pic
+    return next((s for s in container.streams.video if not s.disposition & pictures), None)
+
+
+def _unfit(stream: av.VideoStream | None) -> str:
+    """Why a video stream cannot be decoded at all; empty where it can."""
+    if stream is None:
+        return "there is no video stream"
+    if stream.codec_context is None:
+        return "nothing here decodes the video stream's codec"
+    return ""
+
+
+def _cut_short(file: int) -> str:
+    """What shows that a clip, sound and all, ends before its header says; empty where nothing does."""
+    if not os.pread(file, 4, 0).startswith(TELL_THEIR_LENGTH):
+        return ""
+    with files.container(file) as container:
+        length, end = (container.duration or 0) / av.time_base, 0.0
+        with files.until_damage():
+            for packet in container.demux():
+                stamp = _stamp(packet)
+                if stamp is not None:
+                    end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base) - files.start(container))
+    is_short = end < TRUNCATED_BELOW * length
+    return f"truncated: it ends at {end:.1f} s of the {length:.1f} s that the header tells" if is_short else ""
+
+
+def _packet_times(container: InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
+    """Presentation times (frames,) of the stream's packets, sorted, in seconds, and how many packets; no decoding.
+
+    Empty packets, by which AVI repeats a frame, have no time of their own and count as packets. A demuxing error ends
+    the list: what came before it may still decode.
+    """
+    times, packets = array("d"), 0
+    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    with files.until_damage():
+        for packet in container.demux(stream):
+            packets += packet.size > 0 or packet.dts is not None  # the demuxer's last packet is neither
+            if packet.size and not packet.is_discard:  # what an edit list hides may have to be decoded, but not shown
+                stamp = _stamp(packet)
+                times.append(len(times) / rate if stamp is None else float(stamp * packet.time_base))
+    return np.sort(np.array(times)), packets
+
+
+def _are_few(packets: int, announced: int) -> bool:
+    return packets + 1 < TRUNCATED_BELOW * announced  # ffmpeg's own AVIs announce one frame too many
+
+
+def _unedited_packets(file: int) -> int:
+    """How many packets the video has where an edit list, by which MP4s are trimmed, hides none of them."""
+    with files.container(file, ignore_editlist="1") as container:
+        return _packet_times(container, _video_stream(container))[1]
+
+
+def _stamp(packet: av.Packet) -> int | None:
+    return packet.pts if packet.pts is not None else packet.dts
+
+
+def _sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
+    """Times (T,) that the policy asks for, out of those that the frames have (frames,)."""
+    if options.policy == "all":
+        wanted = len(times)
+    elif options.policy == "count":
+        wanted = min(options.count, len(times))
+    else:
+        interval = np.median(np.diff(times)) if len(times) > 1 else 0.0
+        wanted = min(len(times), max(1, round((times[-1] - times[0] + interval) * options.fps)))
+    wanted = min(wanted, options.max_frames)
+    if wanted == len(times):
+        return times
+    parts = (np.arange(wanted) + 0.5) / wanted
+    return times[np.minimum((parts * len(times)).astype(int), len(times) - 1)]
+
+
+class _Frames:
+    """Iterates (seconds, frame) over a video stream, remembering how many came and how it ended."""
+
+    def __init__(self, container: InputContainer, stream: av.VideoStream, origin: float) -> None:
+        stream.thread_type = "NONE"  # jobs run side by side already, and one thread decodes reproducibly
+        stream.codec_context.options.update(max_pixels=str(files.MOST_PIXELS))  # frames may grow in the middle
+        self._container, self._stream, self._origin = container, stream, origin
+        self.count, self.fault = 0, ""
+
+    def __iter__(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        rate = float(self._stream.average_rate or self._stream.guessed_rate or 25)
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+                frames = packet.decode()
+            except (StopIteration, av.EOFError):
+                return
+            except MemoryError:
+                raise
+            except av.FFmpegError as error:  # of one packet; after one of the demuxer itself nothing comes any more
+                self.fault = self.fault or f"damaged video: {files.sentence(error)}"
+                continue
+            for frame in frames:
+                time = self.count / rate if frame.time is None else frame.time - self._origin
+                self.count += 1
+                yield time, frame
+
+
+def _nearest(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.VideoFrame]]:
+    """For each target time the frame nearest to it, each frame at most once."""
+    waiting = list(targets[::-1])
+    previous: tuple[float, av.VideoFrame] | None = None
+    previous_kept = False
+    for time, frame in frames:
+        keep_this = False
+        while waiting and time >= waiting[-1]:
+            target = waiting.pop()
+            if previous is not None and target - previous[0] < time - target:
+                if not previous_kept:
+                    yield previous
+                previous_kept = True
+            else:
+                keep_this = True
+        if keep_this:
+            yield time, frame
+        previous, previous_kept = (time, frame), keep_this
+    if waiting and previous is not None and not previous_kept:
+        yield previous
+
+
+def _to_jpeg(frame: av.VideoFrame, aspect: float, options: DecodeOptions) -> bytes:
+    """Upright, with square pixels (`aspect`: a stored pixel's width over its height), no larger than asked for."""
+    width = frame.width * aspect
+    scale = min(1.0, options.max_side / max(width, frame.height))
+    size = max(1, round(width * scale)), max(1, round(frame.height * scale))
+    image = frame.to_ndarray(format="bgr24")
+    if size != (frame.width, frame.height):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    turns = round(frame.rotation / 90) % 4
+    return encode_jpeg(np.rot90(image, turns) if turns else image, options.jpeg_quality)

@@ -1,0 +1,15 @@
+"""A clip's cached sound."""
+
+import numpy as np
+
+from emopipe.cache.store import Reader
+
+
+def read_wave(media: Reader, clip: str) -> np.ndarray:
+    """A clip's sound (samples,) float32 in [-1, 1] at 16 kHz; empty where it has none."""
+    return as_wave(media.field(clip, "audio"))
+
+
+def as_wave(samples: np.ndarray) -> np.ndarray:
+    """16-bit samples as float32 in [-1, 1]."""
+    return samples.astype(np.float32) / 32768

@@ -1,0 +1,78 @@
+"""The process that decodes a job's clips, so that the job outlives whatever they do.
+
+`python -m emopipe.media.worker OPTIONS` reads paths from standard input and answers on standard output (see
+`emopipe.media.protocol`) until the input ends. It can neither write files nor, on Linux, take more memory than the
+options allow or outlive the job.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+
+from emopipe.core.errors import MediaError
+from emopipe.media.clip import read_clip
+from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.protocol import BLOATED, READY, UNREADABLE, receive_path, send_media
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    options = DecodeOptions.model_validate_json(sys.argv[1])
+    cv2.setNumThreads(1)  # jobs run side by side already
+    requests, answers = _own_channels()
+    _stay_with_the_job()
+    _confine(options.clip_memory_mb)
+    answers.write(READY)
+    answers.flush()
+    while (path := receive_path(requests)) is not None:
+        send_media(answers, _answer(path, options))
+
+
+def _own_channels() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output, kept from all else in this process: libraries print, and ffmpeg may read."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):  # what went wrong before this line is still told in the terminal
+        os.dup2(nowhere, standard)
+    return requests, answers
+
+
+def _stay_with_the_job() -> None:
+    """End when the job ends, however it does, and not before: signals to a whole group are the job's to act on."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+def _confine(megabytes: int) -> None:
+    """No files, no core dumps, and only so much memory on top of what is in use now."""
+    for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(kind, (0, 0))
+    if sys.platform == "linux":
+        in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        most = in_use + (megabytes << 20)
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _answer(path: Path, options: DecodeOptions) -> Media:
+    try:
+        return read_clip(path, options)
+    except MediaError as error:
+        return Media(UNREADABLE, str(error))
+    except MemoryError:
+        return Media(BLOATED, f"decoding needs more than {options.clip_memory_mb} MB (clip_memory_mb)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where networks run: torch devices and onnxruntime sessions."""

@@ -1,0 +1,1 @@
+"""Predictions, their scores, how sure these are, and how predictions are combined."""
