@@ -1,6 +1,7 @@
 """The base of every block of options: unknown keys and wrong types are refused, never guessed at."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -9,6 +10,9 @@ class Options(BaseModel):
     """A block of the config: strict types, no unknown keys, immutable once read."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Old name of a key -> its new name. `core.validation.checked` reads old names for one release and reports them."""
 
 
 def _number(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Refusals of what a config says, one sentence a fault: the key, what was found, what would be right."""
+"""Checks of what a config says. Each fault is one sentence: the key, what was found, what was expected."""
 
 import difflib
 import types
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emopipe.core.errors import ConfigError
+from emopipe.core.log import LOGGER
 
 Block = TypeVar("Block", bound=BaseModel)
 
@@ -34,9 +35,42 @@ def checked(model: type[Block], values: Mapping[str, Any], where: str = "") -> B
         ConfigError: A key is unknown or missing, or a value is not as it should be; one line a fault.
     """
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(_with_new_names(model, values, where))
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(fault, model, where) for fault in error.errors())) from None
+
+
+def _with_new_names(model: type[BaseModel], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The block with the old names of its keys replaced, deep inside too; a warning gives each new name.
+
+    Raises:
+        ConfigError: A key stands there under its old and its new name.
+    """
+    renamed: Mapping[str, str] = getattr(model, "renamed", {})
+    block: dict[str, Any] = {}
+    for name, value in values.items():
+        key, new = ".".join(filter(None, (where, str(name)))), renamed.get(name, name)
+        if new != name:
+            if new in values:
+                raise ConfigError(f"{key} is the old name of {new}, and both are set. Remove {key}.")
+            LOGGER.warning(f"{key} is now called {new}. The old name works in this release only. Rename the key.")
+        field = model.model_fields.get(new)
+        block[new] = _inside(field.annotation, value, key) if field else value
+    return block
+
+
+def _inside(annotation: Any, value: Any, key: str) -> Any:
+    """A value with the old names replaced in the block, the list of blocks or the presets that it is."""
+    models = _models_in(annotation)
+    if len(models) != 1:
+        return value
+    if isinstance(value, list):
+        return [_inside(annotation, item, f"{key}.{number}") for number, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(annotation, types.GenericAlias) and typing.get_origin(annotation) is dict:
+        return {name: _inside(models[0], block, f"{key}.{name}") for name, block in value.items()}
+    return _with_new_names(models[0], value, key)
 
 
 def _near(word: str, names: Iterable[str]) -> str:

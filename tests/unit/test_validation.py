@@ -1,0 +1,68 @@
+"""Checks of a config's blocks: old names of keys are read for one release, with a sentence that gives the new one."""
+
+from typing import ClassVar
+
+import pytest
+from pydantic import Field
+
+from emopipe.core.errors import ConfigError
+from emopipe.core.log import LOGGER
+from emopipe.core.options import Options
+from emopipe.core.validation import checked
+
+
+class Inner(Options):
+    renamed: ClassVar = {"turn": "rotation"}
+    rotation: int = 0
+
+
+class Outer(Options):
+    renamed: ClassVar = {"chain": "schedule"}
+    schedule: list[Inner] = Field(default_factory=list)
+    presets: dict[str, Inner] = Field(default_factory=dict)
+    one: Inner | None = None
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    said = []
+    monkeypatch.setattr(LOGGER, "warning", said.append)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ({"chain": []}, {"schedule": []}, "backbones.a.chain is now called schedule."),
+        (
+            {"schedule": [{"turn": 3}]},
+            {"schedule": [{"rotation": 3}]},
+            "backbones.a.schedule.0.turn is now called rotation.",
+        ),
+        (
+            {"presets": {"x": {"turn": 3}}},
+            {"presets": {"x": {"rotation": 3}}},
+            "backbones.a.presets.x.turn is now called",
+        ),
+        ({"one": {"turn": 3}}, {"one": {"rotation": 3}}, "backbones.a.one.turn is now called rotation."),
+    ],
+)
+def test_old_names_are_read_and_reported(warnings, old, new, key):
+    assert checked(Outer, old, "backbones.a") == Outer.model_validate(new)
+    assert len(warnings) == 1 and warnings[0].startswith(key)
+
+
+def test_new_names_are_not_reported(warnings):
+    checked(Outer, {"schedule": [{"rotation": 1}], "presets": {"turn": {"rotation": 2}}, "one": None})
+    assert not warnings
+
+
+def test_both_names_are_refused():
+    with pytest.raises(ConfigError, match=r"one\.turn is the old name of rotation, and both are set"):
+        checked(Outer, {"one": {"turn": 1, "rotation": 2}})
+
+
+@pytest.mark.parametrize("wrong", [{"schedule": 3}, {"schedule": [3]}, {"presets": [1]}, {"one": "x"}])
+def test_ill_typed_blocks_are_still_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        checked(Outer, wrong)
