@@ -10,7 +10,7 @@ from emopipe.backbones import registry as backbones
 from emopipe.cache import metadata, preserved
 from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
-from emopipe.core.log import log_to
+from emopipe.core.log import LOGGER, log_to
 from emopipe.workflow import after_failure, resume, retry, scan, training_needs
 from emopipe.workflow import config as configs
 from emopipe.workflow.config import modality
@@ -40,6 +40,10 @@ try:
     PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    for sentence in PLAN.library_changes():
+        LOGGER.warning(sentence)
 
 # What scripts need beside their recipe; it is no param, because moving a corpus or changing the device reruns nothing.
 config["job"] = {

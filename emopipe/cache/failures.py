@@ -1,55 +1,61 @@
-"""What becomes of a clip that a stage breaks down on: a row that says so, or the end of the job."""
+"""What happens when a stage fails on a clip: the clip becomes a row that says so, or the job ends."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from emopipe.cache.store import FAILED, UNREADABLE, Row
+from emopipe.cache.status import FAILED, UNREADABLE, reason, text
+from emopipe.cache.store import Row
 from emopipe.core.errors import EmopipeError, MediaError
 from emopipe.core.log import LOGGER
-from emopipe.core.text import printable
+from emopipe.core.text import escape_text
 
 BROKEN_DEVICE = ("CUDA error", "CUDA failure")
-"""What torch and onnxruntime say of a device that can do nothing more for this process."""
+"""What torch and onnxruntime write into errors after which a device is of no use to this process."""
 
 
-class Tolerance:
+class FailurePolicy:
     """The config's `on_failure`, applied to the clips of one job."""
 
     def __init__(self, on_failure: str) -> None:
-        """`keep_going` or `stop`."""
+        """Take `keep_going` or `stop`."""
         self._keep_going = on_failure == "keep_going"
         self._tried = 0
         self._errors: list[Exception] = []
 
     def row(self, clip: str, digest: str, compute: Callable[[], Row]) -> Row:
-        """What `compute` gives; where it breaks down and the run is to keep going, a row with the reason.
+        """Return what `compute` returns. If it fails and the run keeps going, return a row with the reason.
 
-        Errors that are not the clip's own (weights, devices, damaged caches, what the system refuses) end the job.
+        Errors that are not the clip's own (weights, devices, damaged caches, refusals of the system) end the job.
         """
         self._tried += 1
         try:
             return compute()
         except MediaError as error:
-            return self._lost(error, Row(clip, digest, UNREADABLE, str(error), {}))
+            return self._failed(
+                error, Row(clip, digest, UNREADABLE, reason("unreadable", why=escape_text(error.why)), {})
+            )
         except (EmopipeError, OSError):
             raise
         except Exception as error:
             if any(sign in str(error) for sign in BROKEN_DEVICE):
                 raise
-            return self._lost(error, Row(clip, digest, FAILED, f"{type(error).__name__}: {error}", {}))
+            why = reason("failed", error=escape_text(f"{type(error).__name__}: {error}"))
+            return self._failed(error, Row(clip, digest, FAILED, why, {}))
 
-    def settle(self, taken: int) -> None:
-        """Call after the last clip, with how many were taken over from earlier runs.
+    def check(self, reused: int) -> None:
+        """Raise the first error if all of several clips failed: then the cause is not the clips.
 
-        Where all of several clips broke down, it is not the clips: the first error is raised.
+        Call this after the last clip.
+
+        Args:
+            reused: How many rows came from earlier runs.
         """
-        if len(self._errors) == self._tried > 1 and not taken:
+        if len(self._errors) == self._tried > 1 and not reused:
             raise self._errors[0]
 
-    def _lost(self, error: Exception, row: Row) -> Row:
+    def _failed(self, error: Exception, row: Row) -> Row:
         if not self._keep_going:
             raise error
-        row = replace(row, reason=printable(row.reason))
         self._errors.append(error)
-        LOGGER.warning(f"clip {row.clip}: {row.status}, {row.reason}")
-        return row
+        LOGGER.warning(f"clip {row.clip}: {row.status}. {text(row.reason)}")
+        return replace(row, arrays={})

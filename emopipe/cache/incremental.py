@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from emopipe.cache.partial import folder_for, next_part, parts_of
-from emopipe.cache.store import PASSING, Field, Reader, Row, Writer, made_by
+from emopipe.cache.status import TRANSIENT
+from emopipe.cache.store import Field, Reader, Row, Writer, made_by
 from emopipe.core.errors import CacheError, DamagedCacheError
 from emopipe.core.log import LOGGER
 
@@ -38,7 +39,7 @@ class Output:
     def earlier(self, clip: str, digest: str) -> Row | None:
         """The clip's row of an earlier run, or None where it has to be computed."""
         for source in self._sources:
-            is_usable = clip in source and source.digest[clip] == digest and source.status[clip] not in PASSING
+            is_usable = clip in source and source.digest[clip] == digest and source.status[clip] not in TRANSIENT
             if is_usable and (row := _whole(source, clip)):
                 return row
         return None

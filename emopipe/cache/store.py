@@ -33,13 +33,6 @@ from emopipe.core.fingerprint import digest, recipe_text
 SCHEMA = 2
 CHUNK_BYTES = 1 << 18
 SUM_BYTES = 16
-OK = "ok"
-UNREADABLE = "unreadable"
-"""The clip's file could not be read, which may pass: the clip is tried again when it can be."""
-FAILED = "failed"
-"""A stage broke down on this clip alone: it is computed again whenever its job runs again."""
-PASSING = frozenset({UNREADABLE, FAILED})
-"""Statuses that are never taken over from an earlier run."""
 PASSING_REFUSALS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 """What the system may say of a file that is whole."""
 
@@ -257,13 +250,13 @@ class Reader:
 
 def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
     """Whether the file exists and was made by this recipe (for whichever clips)."""
-    found = _attributes(path)
+    found = attributes(path)
     return (found.get("schema"), found.get("recipe_digest")) == (SCHEMA, digest(recipe))
 
 
 def stands_for(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
     """Whether the file was made by this recipe for exactly these clips (see `clips_digest`)."""
-    return made_by(path, recipe) and _attributes(path).get("clips_digest") == clips
+    return made_by(path, recipe) and attributes(path).get("clips_digest") == clips
 
 
 def content_digest(path: Path, made_by: str | None = None) -> str:
@@ -276,8 +269,8 @@ def content_digest(path: Path, made_by: str | None = None) -> str:
         return str(reader.attributes["index_digest"])
 
 
-def _attributes(path: Path) -> dict[str, Any]:
-    """A file's attributes; none where it is missing or damaged."""
+def attributes(path: Path) -> dict[str, Any]:
+    """Return a file's attributes; none if it is missing or damaged."""
     try:
         with _told_of(path), h5py.File(path, "r") as file:
             return dict(file.attrs)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from emopipe.core.text import escape_text
+
 
 class EmopipeError(Exception):
     """Something a user can mend; its text is the whole message that the user needs."""
@@ -16,7 +18,11 @@ class CorpusError(EmopipeError):
 
 
 class MediaError(EmopipeError):
-    """A clip's file cannot be read, for reasons that lie outside of it."""
+    """The system refuses to read a clip's file; this says nothing about the file's content, and may pass."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"The clip {escape_text(str(path))} cannot be read ({why}). Make it readable, then run again.")
+        self.why = why
 
 
 class WeightsError(EmopipeError):

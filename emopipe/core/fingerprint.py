@@ -1,125 +1,439 @@
-"""What made a file: digests of recipes and fingerprints of code that ignore comments and docstrings."""
+"""Fingerprints of code: a digest that changes when the code that makes a stage's numbers changes, and only then.
+
+A fingerprint starts at entry points, such as the function `run` of a stage, and follows every name that the code uses:
+functions, classes and constants, one by one, through all modules of this package and of plug-ins. What no entry point
+uses does not count, though it stands in the same file.
+
+These do not count either, as they change no number: comments, docstrings, type hints of functions, the messages of
+`raise`, `assert` and `warnings.warn`, lines sent to LOGGER, the names of modules (a moved file changes nothing), and
+the modules in UNCOUNTED. The digest is the same on all versions of Python.
+
+This module imports the standard library alone, so that a test can run it on other versions of Python.
+"""
 
 import ast
 import functools
 import hashlib
+import importlib.util
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 PACKAGE = "emopipe"
-UNCOUNTED = frozenset(
-    {
-        "emopipe",  # holds the version: a release that changes no stage reruns none
-        "emopipe.core.errors",  # messages, and lines of progress, change no result
-        "emopipe.workflow.job",
-        "emopipe.core.log",
-        "emopipe.backbones.registry",  # look-ups: the module that is looked up is named by itself
-        "emopipe.faces.detectors",
-    }
-)
 ROOT = Path(__file__).parents[1]
 
+UNCOUNTED = (
+    "emopipe",  # the version alone
+    "emopipe.cache",  # keeps what stages compute, bit by bit; its format has a number of its own, `store.SCHEMA`
+    "emopipe.core.atomic",
+    "emopipe.core.errors",
+    "emopipe.core.fingerprint",
+    "emopipe.core.log",
+    "emopipe.core.options",  # options are part of every recipe by their values
+    "emopipe.core.tables",
+    "emopipe.core.text",
+    "emopipe.core.validation",
+    "emopipe.workflow.job",
+    # Registries only look modules up. A recipe names the module that is looked up as an entry point of its own.
+    "emopipe.backbones.registry",
+    "emopipe.corpora",
+    "emopipe.extraction",
+    "emopipe.faces.detectors",
+    "emopipe.stills",
+)
+"""Modules that make no numbers. Of a package, its `__init__.py` is meant; of `emopipe.cache`, all that is in it."""
+UNCOUNTED_ROOMS = ("emopipe.cache",)
 
-def digest(value: Any) -> str:
-    """Hex digest of plain data (str, int, float, bool, None, lists and dicts), whatever the order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # names of files need not be UTF-8
+EFFECTS = "<effects>"
+"""Stands for the statements of a module that do something when it is imported, beside defining names."""
 
 
-def code_fingerprint(*modules: str) -> str:
-    """Digest of the code of `modules` and of all that they import from this package, directly or not.
+@dataclass
+class Closure:
+    """What entry points use, directly or not."""
 
-    Comments, docstrings, blank lines and formatting do not count, nor do the modules in UNCOUNTED. Modules that are
-    only named in strings (the registries of detectors and backbones) are not followed: name the one in use.
+    symbols: dict[str, list[str]] = field(default_factory=dict)
+    """Module -> the names in it that are used, sorted."""
+    imports: set[str] = field(default_factory=set)
+    """Modules of other packages that are used, by their first name, such as `cv2`."""
+    fingerprint: str = ""
+    """The digest of it all."""
+
+
+def code_fingerprint(*entries: str) -> str:
+    """Return the digest of the code that `entries` use.
+
+    Args:
+        entries: `module` for all of a module, or `module:name` for one name in it. Modules that are named in strings
+            (as registries do) are not followed: name the one in use as an entry.
     """
-    closure: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module not in closure:
-            closure.add(module)
-            waiting.extend(_imports(module))
-    return digest({module: _code_digest(_path(module)) for module in closure - UNCOUNTED})
+    return closure(*entries).fingerprint
 
 
 def script_fingerprint(path: Path) -> str:
-    """The same for one script: its own code and that of this package's modules that it imports."""
-    return digest([_code_digest(path), code_fingerprint(*_imports_of(_tree(path), package=""))])
+    """Return the digest of a script of the workflow and of all that it uses."""
+    return _Walk().closure([(_module_at(_stamp(path), ""), None)]).fingerprint
 
 
-def _path(module: str) -> Path:
-    parts = module.split(".")[1:]
-    as_module = ROOT.joinpath(*parts).with_suffix(".py") if parts else ROOT / "__init__.py"
-    return as_module if as_module.is_file() else ROOT.joinpath(*parts, "__init__.py")
+def script_closure(path: Path, *entries: str) -> Closure:
+    """Return what a script of the workflow uses, together with further entries (see `code_fingerprint`)."""
+    walk = _Walk()
+    return walk.closure([(_module_at(_stamp(path), ""), None), *map(walk.entry, entries)])
 
 
-def _exists(module: str) -> bool:
-    return module.split(".")[0] == PACKAGE and _path(module).is_file()
+def closure(*entries: str) -> Closure:
+    """Return what `entries` use; see `code_fingerprint`."""
+    walk = _Walk()
+    return walk.closure([walk.entry(entry) for entry in entries])
+
+
+class _Walk:
+    """One walk along names, from entry points to all that they use."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, _Module | None] = {}
+
+    def entry(self, entry: str) -> "tuple[_Module, str | None]":
+        """Return the module and the name that an entry stands for."""
+        name, _, symbol = entry.partition(":")
+        if (module := self._module(name)) is None:
+            raise ModuleNotFoundError(f"The module {name} was not found; its code cannot be fingerprinted.")
+        return module, symbol or None
+
+    def closure(self, waiting: "list[tuple[_Module, str | None]]") -> Closure:
+        """Follow all names from here, and digest what was met."""
+        # 1. nodes: (module, name) -> digest of its own code; edges: (user, name, what it stands for)
+        nodes: dict[tuple[str, str], str] = {}
+        links: list[tuple[tuple[str, str], str, tuple[str, str]]] = []
+        outside: set[tuple[str, str, str]] = set()
+        found = Closure()
+        while waiting:
+            module, symbol = waiting.pop()
+            names = [*module.names, EFFECTS] if symbol is None else [symbol, EFFECTS]
+            for name in names:
+                node = (module.name, name)
+                if node in nodes or not module.statements(name):
+                    continue
+                nodes[node] = module.digest(name)
+                for used, source, attributes in module.uses(name):
+                    if (target := self._resolve(source, attributes)) is not None:
+                        waiting.append(target)
+                        links.append((node, used, (target[0].name, target[1] or "")))
+                    elif not self._module(_first(source)):
+                        outside.add((nodes[node], used, source))
+                        found.imports.add(_first(source))
+        # 2. the digest: of codes and of who uses whom, whatever the modules are called
+        codes = sorted(set(nodes.values()))
+        edges = sorted({(nodes[user], used, nodes.get(target, "")) for user, used, target in links})
+        text = json.dumps([codes, edges, sorted(outside)])
+        for module_name, name in sorted(nodes):
+            if name != EFFECTS:
+                found.symbols.setdefault(module_name, []).append(name)
+        found.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        return found
+
+    def _resolve(self, source: str, attributes: list[str]) -> "tuple[_Module, str | None] | None":
+        """Return the module and name that `source.attributes` stands for; None if it makes no numbers."""
+        # 1. as far as the path names modules, it is a path of modules
+        path = [*source.split("."), *attributes]
+        known = [end for end in range(1, len(path) + 1) if self._module(".".join(path[:end]))]
+        if not known:
+            return None
+        module = self._module(".".join(path[: known[-1]]))
+        rest = path[known[-1] :]
+        # 2. what follows is a name in the last one, which that module may itself have imported
+        if _is_uncounted(module.name):
+            return None
+        if not rest or (rest[0] not in module.names and rest[0] not in module.bindings):
+            return module, None
+        if rest[0] in module.names:
+            return module, rest[0]
+        return self._resolve(module.bindings[rest[0]], rest[1:])
+
+    def _module(self, name: str) -> "_Module | None":
+        """Return a module of this package or of a plug-in; None for those of other packages."""
+        if name not in self._modules:
+            path = _path(name)
+            self._modules[name] = _module_at(_stamp(path), name) if path else None
+        return self._modules[name]
+
+
+class _Module:
+    """The top level of one source file: which statements define which name, and which names each of them uses."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        self.bindings: dict[str, str] = {}
+        """Imported name -> what it stands for, with dots."""
+        self.names: dict[str, list[ast.stmt]] = {}
+        """Defined name -> the statements that define it."""
+        self._effects: list[ast.stmt] = []
+        self._digests: dict[str, str] = {}
+        self._used: dict[str, list[tuple[str, str, list[str]]]] = {}
+        for statement in _Stripped().visit(ast.parse(path.read_text(encoding="utf-8"))).body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                self.bindings |= dict(self._imported(statement))
+            elif (defined := _defined(statement)) is not None:
+                for each in defined:
+                    self.names.setdefault(each, []).append(statement)
+            else:
+                self._effects.append(statement)
+
+    def statements(self, name: str) -> list[ast.stmt]:
+        """Return the statements that define a name, or those that do something at import."""
+        return self._effects if name == EFFECTS else self.names.get(name, [])
+
+    def digest(self, name: str) -> str:
+        """Return the digest of a name's own code."""
+        if name not in self._digests:
+            text = "\n".join(map(_text, self.statements(name)))
+            self._digests[name] = hashlib.sha256(text.encode()).hexdigest()
+        return self._digests[name]
+
+    def uses(self, name: str) -> list[tuple[str, str, list[str]]]:
+        """Return the names that a name's code uses: as written, what it stands for, and what is asked of that."""
+        if name not in self._used:
+            self._used[name] = list(self._find_uses(name))
+        return self._used[name]
+
+    def _find_uses(self, name: str) -> Iterator[tuple[str, str, list[str]]]:
+        bindings = dict(self.bindings)
+        for statement in self.statements(name):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    bindings |= dict(self._imported(node))
+        for statement in self.statements(name):
+            for chain in _chains(statement):
+                if chain[0] in bindings:
+                    yield chain[0], bindings[chain[0]], chain[1:]
+                elif chain[0] in self.names and chain[0] != name:
+                    yield chain[0], f"{self.name}.{chain[0]}", []
+
+    def _imported(self, statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+        """Return pairs of a name that an import binds and what it stands for."""
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                yield alias.asname or _first(alias.name), alias.name if alias.asname else _first(alias.name)
+            return
+        package = self._package.split(".")
+        above = package[: len(package) - statement.level + 1] if statement.level else []
+        source = ".".join([*above, *filter(None, [statement.module])])
+        for alias in statement.names:
+            yield alias.asname or alias.name, f"{source}.{alias.name}"
+
+
+class _Stripped(ast.NodeTransformer):
+    """Takes out of code what changes no number."""
+
+    def __init__(self) -> None:
+        self._inside = [False]
+        """Whether the statement at hand is inside of a function, outermost first."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Drop bare strings, that is docstrings, and silent statements from every block."""
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, name, None), list):
+                setattr(node, name, [each for each in block if not _is_silent(each)])
+        return super().generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Drop type hints."""
+        node.returns = None
+        arguments = node.args
+        for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
+            if each:
+                each.annotation = None
+        self._inside.append(True)
+        try:
+            return self.generic_visit(node)
+        finally:
+            self._inside.pop()
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Keep the types of fields: what checks options reads them."""
+        self._inside.append(False)
+        try:
+            return self.generic_visit(node)
+        finally:
+            self._inside.pop()
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        """Make `x: int = 1` in a function `x = 1`."""
+        if not self._inside[-1]:
+            return self.generic_visit(node)
+        return self.visit(ast.Assign(targets=[node.target], value=node.value)) if node.value else None
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """Keep which exception is raised, and codes in it; drop its sentence."""
+        if isinstance(node.exc, ast.Call):
+            node.exc.args = [each for each in node.exc.args if not _is_message(each)]
+            node.exc.keywords = [each for each in node.exc.keywords if not _is_message(each.value)]
+        return self.generic_visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        """Drop the message."""
+        node.msg = None
+        return self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """Join neighbouring texts and drop empty ones, which versions of Python split differently."""
+        joined: list[ast.expr] = []
+        for value in node.values:
+            if isinstance(value, ast.Constant) and not value.value:
+                continue
+            both = [value, joined[-1]] if joined else []
+            if both and all(isinstance(each, ast.Constant) for each in both):
+                joined[-1] = ast.Constant(joined[-1].value + value.value)  # type: ignore[attr-defined]
+            else:
+                joined.append(value)
+        node.values = joined
+        return self.generic_visit(node)
+
+
+def _text(node: Any) -> str:
+    """Return a syntax tree as text, without fields that are empty: newer versions of Python have more of them."""
+    if isinstance(node, ast.AST):
+        fields = [
+            f"{name}={_text(value)}"
+            for name in node._fields
+            if name not in ("kind", "type_comment", "ctx") and (value := getattr(node, name, None)) not in (None, [])
+        ]
+        if isinstance(node, ast.Constant) and node.value is None:
+            fields = ["value=None"]
+        return f"{type(node).__name__}({', '.join(fields)})"
+    if isinstance(node, list):  # what imports bind counts where it is used
+        return f"[{', '.join(_text(each) for each in node if not isinstance(each, ast.Import | ast.ImportFrom))}]"
+    return repr(node)
+
+
+def _is_message(value: ast.expr) -> bool:
+    """Whether an argument of an exception is a sentence: a text with blanks, a formatted text, or made by a call."""
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str) and " " in value.value
+    if isinstance(value, ast.BinOp):
+        return _is_message(value.left) or _is_message(value.right)
+    return isinstance(value, ast.JoinedStr | ast.Call)
+
+
+def _is_silent(statement: ast.AST) -> bool:
+    """Whether a statement is a docstring, a line for LOGGER or a warning: what no number depends on."""
+    if not isinstance(statement, ast.Expr):
+        return False
+    value = statement.value
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str)
+    function = value.func if isinstance(value, ast.Call) else None
+    if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
+        return False
+    return function.value.id == "LOGGER" or (function.value.id, function.attr) == ("warnings", "warn")
+
+
+def _defined(statement: ast.stmt) -> list[str] | None:
+    """Return the names that a statement defines, or None if it does something else too."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    if not isinstance(statement, ast.Assign | ast.AnnAssign):
+        return None
+    names: list[str] = []
+    for target in targets:
+        parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+        if not all(isinstance(part, ast.Name) for part in parts):
+            return None
+        names += [part.id for part in parts]
+    return names
+
+
+def _chains(statement: ast.stmt) -> list[list[str]]:
+    """Return the names that code uses, each with the attributes that are asked of it: `a.b.c` is [a, b, c]."""
+    chains: list[list[str]] = []
+
+    def visit(node: ast.AST) -> None:
+        chain, inner = [], node
+        while isinstance(inner, ast.Attribute):
+            chain.insert(0, inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            chains.append([inner.id, *chain])
+            return
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(statement)
+    return chains
+
+
+def _is_uncounted(module: str) -> bool:
+    return module in UNCOUNTED or module.startswith(tuple(f"{room}." for room in UNCOUNTED_ROOMS))
+
+
+def _first(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _path(module: str) -> Path | None:
+    """Return the source file of a module of this package or of a plug-in's; None for any other."""
+    first, *rest = module.split(".")
+    root = ROOT if first == PACKAGE else _plugin_root(first)
+    if root is None:
+        return None
+    if root.is_file():
+        return root if not rest else None
+    inside = root.joinpath(*rest)
+    as_module = inside.with_suffix(".py")
+    found = as_module if rest and as_module.is_file() else inside / "__init__.py"
+    return found if found.is_file() else None
+
+
+PLUGINS: set[str] = set()
+"""First names of the packages that plug-ins come from; `follow` adds to them."""
+
+
+def follow(module: str) -> None:
+    """Follow all modules of the package that a plug-in's module is part of, as if they were this package's."""
+    if _first(module) != PACKAGE:
+        PLUGINS.add(_first(module))
+
+
+def _plugin_root(first: str) -> Path | None:
+    """Return the folder of a plug-in's package, or its file; the package is not imported."""
+    if first not in PLUGINS:
+        return None
+    spec = sys.modules[first].__spec__ if first in sys.modules else importlib.util.find_spec(first)
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    return Path(folders[0]) if folders else Path(spec.origin) if spec.origin else None
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:
-    """What tells whether a file is still as it was when it was parsed."""
+    """Return what shows whether a file is still as it was when it was parsed."""
     stat = path.stat()
     return path, stat.st_mtime_ns, stat.st_size
 
 
-def _tree(path: Path) -> ast.Module:
-    return _tree_at(_stamp(path))
-
-
 @functools.cache
-def _tree_at(stamp: tuple[Path, int, int]) -> ast.Module:
-    return ast.parse(stamp[0].read_text(encoding="utf-8"))
+def _module_at(stamp: tuple[Path, int, int], name: str) -> _Module:
+    return _Module(stamp[0], name)
 
 
-def _imports(module: str) -> list[str]:
-    path = _path(module)
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return _imports_at(_stamp(path), package)
+def digest(value: Any) -> str:
+    """Return the hex digest of plain data (str, int, float, bool, None, lists and dicts); order of keys is ignored."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # names of files need not be UTF-8
 
 
-@functools.cache
-def _imports_at(stamp: tuple[Path, int, int], package: str) -> list[str]:
-    return _imports_of(_tree_at(stamp), package)
-
-
-def _imports_of(tree: ast.Module, package: str) -> list[str]:
-    """The modules of this package that a module imports, also inside functions; `package` anchors relative ones."""
-    names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            source = ".".join([*above, *filter(None, [node.module])])
-            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return [name for name in names if _exists(name)]
-
-
-def _code_digest(path: Path) -> str:
-    return _code_digest_at(_stamp(path))
-
-
-@functools.cache
-def _code_digest_at(stamp: tuple[Path, int, int]) -> str:
-    """Of the abstract syntax without bare strings: docstrings and attribute docstrings are for readers."""
-    tree = ast.parse(stamp[0].read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(body := getattr(node, "body", None), list):
-            node.body = [statement for statement in body if not _is_bare_string(statement)]  # type: ignore[attr-defined]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-def _is_bare_string(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def recipe_text(recipe: Mapping[str, Any]) -> str:
-    """A recipe as readable JSON, for the file that it made."""
+def recipe_text(recipe: Any) -> str:
+    """Return a recipe as readable JSON, for the file that it made."""
     return json.dumps(recipe, sort_keys=True, indent=1, ensure_ascii=False)
+
+
+def listed(found: Closure) -> Iterable[str]:
+    """Return a line a module: `module: name, name`."""
+    return (f"{module}: {', '.join(names)}" for module, names in found.symbols.items())

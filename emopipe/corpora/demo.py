@@ -22,7 +22,7 @@ def scan(root: Path, options: DemoOptions) -> pd.DataFrame:
     The test split is unlabelled, as a challenge's is. A clip's file name carries its digest, so that what is drawn
     differently is another file.
     """
-    rows, code = [], code_fingerprint("emopipe.demo.video")
+    rows, code = [], code_fingerprint("emopipe.demo.video:draw_clip")
     for clip in plan(options):
         digest = hashlib.sha256(f"{clip.digest()}/{code}".encode()).hexdigest()
         label = "" if clip.split == "test" else clip.label

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emopipe.cache.status import UNREADABLE  # also stands for the digest of a file that cannot be read
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = "unreadable"
-"""In place of the digest of a file that cannot be read."""
 STAMP: tuple[str, ...] = ("size", "mtime_ns", "ctime_ns")  # what tells that a file is unchanged
 INDEX_COLUMNS: tuple[str, ...] = ("path", *STAMP, "digest")
 

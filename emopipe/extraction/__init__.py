@@ -5,5 +5,5 @@ from types import ModuleType
 
 
 def of(modality: str) -> ModuleType:
-    """The module whose `rows(source, clips, network, batch, view, tolerance)` extracts this modality."""
+    """The module whose `rows(source, clips, network, batch, view, policy)` extracts this modality."""
     return importlib.import_module(f"emopipe.extraction.{modality}")

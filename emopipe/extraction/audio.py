@@ -7,8 +7,9 @@ import librosa
 import numpy as np
 
 from emopipe.backbones.base import AudioInput, WaveInput
-from emopipe.cache.failures import Tolerance
-from emopipe.cache.store import OK, Reader, Row
+from emopipe.cache.failures import FailurePolicy
+from emopipe.cache.status import OK
+from emopipe.cache.store import Reader, Row
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
 from emopipe.media.decoded import AUDIO_RATE
@@ -17,11 +18,11 @@ from emopipe.media.wave import read_wave
 
 
 def rows(
-    media: Reader, clips: Iterator[str], network: Extractor, _batch: int, view: str, tolerance: Tolerance
+    media: Reader, clips: Iterator[str], network: Extractor, _batch: int, view: str, policy: FailurePolicy
 ) -> Iterator[Row]:
     """Rows in the order of `clips`, of a view of them; an empty name is the plain one."""
     for clip in clips:
-        yield tolerance.row(clip, media.digest[clip], functools.partial(_row, media, clip, network, view))
+        yield policy.row(clip, media.digest[clip], functools.partial(_row, media, clip, network, view))
 
 
 def _row(media: Reader, clip: str, network: Extractor, view: str) -> Row:

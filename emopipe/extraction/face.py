@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from emopipe.cache.failures import Tolerance
-from emopipe.cache.store import OK, Reader, Row
+from emopipe.cache.failures import FailurePolicy
+from emopipe.cache.status import OK
+from emopipe.cache.store import Reader, Row
 from emopipe.core.errors import EmopipeError
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
@@ -17,7 +18,7 @@ FACES_AT_ONCE = 1024
 
 
 def rows(
-    faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str, tolerance: Tolerance
+    faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str, policy: FailurePolicy
 ) -> Iterator[Row]:
     """Rows in the order of `clips`, of a view of them; an empty name is the plain one."""
     for crops in _groups(faces, clips, network, view):
@@ -28,7 +29,7 @@ def rows(
         except Exception:  # one clip of the group breaks the network: which one shows when each goes alone
             vectors = {}
         for clip in crops:
-            yield tolerance.row(
+            yield policy.row(
                 clip, faces.digest[clip], functools.partial(_row, faces, clip, crops[clip], vectors, network, batch)
             )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emopipe.cache.status import reason
 from emopipe.faces.alignment import canonical_crop
 from emopipe.faces.detection import Detections
 from emopipe.faces.tracking import Track, link, main_track
@@ -42,7 +43,7 @@ class ClipFaces:
     @property
     def note(self) -> str:
         """What the ledger should say of the choice of face; empty where there was none to make."""
-        return f"{self.n_tracks} face tracks; the longest is used" if self.n_tracks > 1 else ""
+        return reason("several_faces", tracks=self.n_tracks) if self.n_tracks > 1 else ""
 
 
 def find_faces(

@@ -6,6 +6,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from emopipe.cache.status import reason
 from emopipe.media import files
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
 
@@ -16,9 +17,9 @@ def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, st
     with files.container(file) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:
-            return np.empty(0, np.int16), 0.0, "there is no audio stream"
+            return np.empty(0, np.int16), 0.0, reason("no_audio_stream")
         if stream.codec_context is None:
-            return np.empty(0, np.int16), 0.0, "nothing here decodes the audio stream's codec"
+            return np.empty(0, np.int16), 0.0, reason("no_audio_codec")
         resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE)
         blocks: list[np.ndarray] = []
         start, fault, taken = None, "", 0
@@ -33,17 +34,17 @@ def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, st
             blocks += new
             taken += sum(map(len, new))
             if taken >= most:
-                fault = f"only the first {options.max_audio_seconds:g} s of sound are used"
+                fault = reason("sound_limited", seconds=options.max_audio_seconds)
                 break
         blocks += [block.to_ndarray()[0] for block in resampler.resample(None)] if blocks else []
     samples = np.concatenate(blocks)[:most] if blocks else np.empty(0, np.int16)
     if not samples.any():
-        return np.empty(0, np.int16), 0.0, fault or ("the sound is digital silence" if blocks else "no sound decodes")
+        return np.empty(0, np.int16), 0.0, fault or reason("silent" if blocks else "no_sound_decodes")
     return samples, start or 0.0, fault
 
 
 def _audio_frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | str]:
-    """Decoded frames; a damaged packet gives a sentence, and a second failure in demuxing ends it."""
+    """Decoded frames; a damaged packet gives a reason, and a second failure in demuxing ends it."""
     packets = container.demux(stream)
     while True:
         try:
@@ -53,7 +54,7 @@ def _audio_frames(container: InputContainer, stream: av.AudioStream) -> Iterator
         except MemoryError:
             raise
         except av.FFmpegError as error:
-            yield f"damaged sound: {files.sentence(error)}"
+            yield reason("damaged_audio", error=files.describe(error))
             return
         try:
             yield from packet.decode()
@@ -62,4 +63,4 @@ def _audio_frames(container: InputContainer, stream: av.AudioStream) -> Iterator
         except MemoryError:
             raise
         except av.FFmpegError as error:
-            yield f"damaged sound: {files.sentence(error)}"
+            yield reason("damaged_audio", error=files.describe(error))

@@ -1,4 +1,4 @@
-"""One clip, decoded in this very process, which a hostile one can hang, bloat or crash."""
+"""Decodes one clip in this process. A hostile file can hang, bloat or crash it: see `emopipe.media.sandbox`."""
 
 import os
 from collections.abc import Callable
@@ -8,12 +8,16 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from emopipe.cache import status
 from emopipe.media import files
 from emopipe.media.audio import read_audio
 from emopipe.media.decoded import DecodeOptions, Media
 from emopipe.media.video import read_video
 
 Read = TypeVar("Read", bound=tuple)
+
+TRUNCATED = {"truncated_packets", "truncated_frames", "truncated_time"}
+DAMAGED = {"damaged_video", "damaged_audio"}
 
 
 def read_clip(path: Path, options: DecodeOptions) -> Media:
@@ -28,26 +32,25 @@ def read_clip(path: Path, options: DecodeOptions) -> Media:
     """
     with files.opened(path) as file:
         media = _read(file, options)
-        if media.status == "undecodable" or "damaged" in media.reason:
+        if media.status == status.UNDECODABLE or DAMAGED & {*status.codes(media.reason)}:
             files.refuse_failing_disk(file, path)
     return media
 
 
 def _read(file: int, options: DecodeOptions) -> Media:
     if not os.fstat(file).st_size:
-        return Media("undecodable", "the file is empty (0 bytes)")
+        return Media(status.UNDECODABLE, status.reason("empty_file"))
     jpegs, times, video_fault = _attempt(read_video, file, options, ([], np.empty(0)))
     audio, audio_start, audio_fault = _attempt(read_audio, file, options, (np.empty(0, np.int16), 0.0))
-    if video_fault.startswith("truncated"):
-        return Media("undecodable", video_fault)
+    if TRUNCATED & {*status.codes(video_fault)}:
+        return Media(status.UNDECODABLE, video_fault)
     if not jpegs and not len(audio):
-        faults = dict.fromkeys((video_fault, audio_fault))  # each once: often it is the file itself
-        return Media("undecodable", f"neither frames nor sound: {'; '.join(faults)}")
+        return Media(status.UNDECODABLE, status.join(status.reason("nothing_decodes"), video_fault, audio_fault))
     if not jpegs:
-        return Media("no_video", video_fault, audio=audio, audio_start=audio_start)
+        return Media(status.NO_VIDEO, video_fault, audio=audio, audio_start=audio_start)
     if not len(audio):
-        return Media("no_audio", audio_fault, jpegs, times)
-    return Media("ok", "; ".join(filter(None, (video_fault, audio_fault))), jpegs, times, audio, audio_start)
+        return Media(status.NO_AUDIO, audio_fault, jpegs, times)
+    return Media(status.OK, status.join(video_fault, audio_fault), jpegs, times, audio, audio_start)
 
 
 def _attempt(read: Callable[[int, DecodeOptions], Read], file: int, options: DecodeOptions, nothing: tuple) -> Read:
@@ -59,4 +62,4 @@ def _attempt(read: Callable[[int, DecodeOptions], Read], file: int, options: Dec
     except Exception as error:
         if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
             raise MemoryError from error
-        return (*nothing, files.sentence(error))  # type: ignore[return-value]
+        return (*nothing, status.reason("broken_stream", error=files.describe(error)))  # type: ignore[return-value]

@@ -11,7 +11,7 @@ import av
 from av.container import InputContainer
 
 from emopipe.core.errors import MediaError
-from emopipe.core.text import printable
+from emopipe.core.text import escape_text
 
 MOST_PIXELS = 8192 * 8192
 """A frame of more pixels is refused before memory is asked for it; 8K video has half as many."""
@@ -28,10 +28,10 @@ def opened(path: Path) -> Iterator[int]:
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise _unreadable(path, "it is no regular file")
+            raise MediaError(path, "it is not a regular file")
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        raise _unreadable(path, error.strerror) from error
+        raise MediaError(path, error.strerror or str(error)) from error
     try:
         yield file
     finally:
@@ -49,7 +49,7 @@ def refuse_failing_disk(file: int, path: Path) -> None:
         while os.read(file, 1 << 20):
             pass
     except OSError as error:
-        raise _unreadable(path, error.strerror) from error
+        raise MediaError(path, error.strerror or str(error)) from error
 
 
 def container(file: int, **options: str) -> InputContainer:
@@ -79,10 +79,6 @@ def start(opened: InputContainer) -> float:
     return (opened.start_time or 0) / av.time_base
 
 
-def sentence(error: Exception) -> str:
-    """What went wrong, in one line."""
-    return printable(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}")
-
-
-def _unreadable(path: Path, why: str | None) -> MediaError:
-    return MediaError(f"The clip {printable(str(path))} cannot be read ({why}): put it back, then run again.")
+def describe(error: Exception) -> str:
+    """Return the name and the text of an error in one line."""
+    return escape_text(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}")

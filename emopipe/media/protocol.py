@@ -17,8 +17,6 @@ from emopipe.media.decoded import Media
 
 READY = b"ready\n"
 """What the process says before its first answer."""
-UNREADABLE = "unreadable"
-"""The status of an answer whose reason is that of a MediaError."""
 BLOATED = "bloated"
 """The status of an answer that there was not enough memory."""
 

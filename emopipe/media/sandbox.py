@@ -12,15 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from emopipe.cache import status
 from emopipe.core.errors import MediaError
 from emopipe.core.fingerprint import ROOT
 from emopipe.media import worker
 from emopipe.media.decoded import DecodeOptions, Media
-from emopipe.media.protocol import BLOATED, READY, UNREADABLE, receive_media, send_path
+from emopipe.media.protocol import BLOATED, READY, receive_media, send_path
 
 WORKER = worker.__name__
 """The module that the process runs."""
-KILLED = "the decoder was killed (SIGKILL), as happens where the machine's memory runs out"
+KILLED = status.reason("decoder_killed")
 
 _LAST_WORDS_SECONDS = 10  # a process that has closed its output is given so long to end
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding computes nothing that needs more
@@ -58,8 +59,8 @@ class ClipReader:
             RuntimeError: It was killed, twice, by somebody else.
         """
         media = self._read(path)
-        if media.status == UNREADABLE:
-            raise MediaError(media.reason)
+        if media.status == status.UNREADABLE:
+            raise MediaError(path, media.reason)
         return media
 
     def _read(self, path: Path) -> Media:
@@ -70,9 +71,9 @@ class ClipReader:
         except _LostError as lost:
             self._stop()
             if is_fresh and lost.is_machines:
-                raise RuntimeError(str(lost)) from None
+                raise RuntimeError(status.text(str(lost))) from None
             if is_fresh or lost.is_sure:
-                return Media("undecodable", str(lost))
+                return Media(status.UNDECODABLE, str(lost))
         except BaseException:
             self._stop()
             raise
@@ -148,11 +149,11 @@ class _Process:
         except (BrokenPipeError, EOFError):
             reason = self._end()
         except ValueError:
-            reason = "the decoder answered nonsense"
+            reason = status.reason("decoder_nonsense")
         finally:
             watch.end()
         if watch.is_late:
-            raise _LostError(f"decoding took longer than {self._options.clip_seconds:g} s (clip_seconds)", is_sure=True)
+            raise _LostError(status.reason("too_much_time", seconds=self._options.clip_seconds), is_sure=True)
         if reason:
             raise _LostError(reason, is_machines=reason == KILLED)
         return media
@@ -162,12 +163,12 @@ class _Process:
         try:
             code = self._popen.wait(_LAST_WORDS_SECONDS)
         except subprocess.TimeoutExpired:
-            return "the decoder fell silent"
+            return status.reason("decoder_silent")
         if code >= 0:
-            return f"the decoder ended by itself (exit code {code})"
+            return status.reason("decoder_exited", exit_code=code)
         if -code == signal.SIGKILL:
             return KILLED
-        return f"the decoder crashed ({signal.Signals(-code).name})"
+        return status.reason("decoder_crashed", signal=signal.Signals(-code).name)
 
     def stop(self) -> None:
         """End it: it holds nothing that would have to be put away."""

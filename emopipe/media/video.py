@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from av.container import InputContainer
 
+from emopipe.cache.status import join, reason
 from emopipe.media import files
 from emopipe.media.decoded import DecodeOptions, encode_jpeg
 
@@ -19,8 +20,6 @@ TRUNCATED_BELOW = 0.75
 """A video that delivers less than this share of the frames, or of the time, that its header tells was cut off."""
 TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
 """How FLV and Matroska begin, whose headers count no frames but tell how long the clip is; others leave it to guess."""
-
-_NO_SIZE = f"their size is not told, or is more than {files.MOST_PIXELS // 10**6} megapixels"
 
 
 def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
@@ -37,17 +36,18 @@ def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarr
     if _are_few(packets, announced):
         packets = _unedited_packets(file)
     if _are_few(packets, announced):
-        return [], np.empty(0), f"truncated: {packets} of the {announced} frames that the header counts are there"
+        return [], np.empty(0), reason("truncated_packets", packets=packets, announced=announced)
     if not len(span):
-        return [], np.empty(0), "the video stream has no packets"
+        return [], np.empty(0), reason("no_video_packets")
     targets = _sample(span - origin, options)
     with files.container(file) as container:
         frames = _Frames(container, _video_stream(container), origin)
         kept = [(time, _to_jpeg(frame, aspect, options)) for time, frame in _nearest(frames, targets)]
     if not frames.count:
-        return [], np.empty(0), f"none of {len(span)} frames decodes; {frames.fault if has_size else _NO_SIZE}"
+        why = frames.fault if has_size else reason("no_frame_size", megapixels=files.MOST_PIXELS // 10**6)
+        return [], np.empty(0), join(reason("no_frame_decodes", frames=len(span)), why)
     if frames.count < TRUNCATED_BELOW * len(span):
-        return [], np.empty(0), f"truncated: {frames.count} of {len(span)} frames decode"
+        return [], np.empty(0), reason("truncated_frames", decoded=frames.count, frames=len(span))
     return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
 
 
@@ -60,9 +60,9 @@ def _video_stream(container: InputContainer) -> av.VideoStream | None:
 def _unfit(stream: av.VideoStream | None) -> str:
     """Why a video stream cannot be decoded at all; empty where it can."""
     if stream is None:
-        return "there is no video stream"
+        return reason("no_video_stream")
     if stream.codec_context is None:
-        return "nothing here decodes the video stream's codec"
+        return reason("no_video_codec")
     return ""
 
 
@@ -78,7 +78,7 @@ def _cut_short(file: int) -> str:
                 if stamp is not None:
                     end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base) - files.start(container))
     is_short = end < TRUNCATED_BELOW * length
-    return f"truncated: it ends at {end:.1f} s of the {length:.1f} s that the header tells" if is_short else ""
+    return reason("truncated_time", end=round(end, 1), length=round(length, 1)) if is_short else ""
 
 
 def _packet_times(container: InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
@@ -149,7 +149,7 @@ class _Frames:
             except MemoryError:
                 raise
             except av.FFmpegError as error:  # of one packet; after one of the demuxer itself nothing comes any more
-                self.fault = self.fault or f"damaged video: {files.sentence(error)}"
+                self.fault = self.fault or reason("damaged_video", error=files.describe(error))
                 continue
             for frame in frames:
                 time = self.count / rate if frame.time is None else frame.time - self._origin

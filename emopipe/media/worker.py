@@ -15,10 +15,11 @@ from typing import BinaryIO
 
 import cv2
 
+from emopipe.cache.status import UNREADABLE, reason
 from emopipe.core.errors import MediaError
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import DecodeOptions, Media
-from emopipe.media.protocol import BLOATED, READY, UNREADABLE, receive_path, send_media
+from emopipe.media.protocol import BLOATED, READY, receive_path, send_media
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
@@ -69,9 +70,9 @@ def _answer(path: Path, options: DecodeOptions) -> Media:
     try:
         return read_clip(path, options)
     except MediaError as error:
-        return Media(UNREADABLE, str(error))
+        return Media(UNREADABLE, error.why)
     except MemoryError:
-        return Media(BLOATED, f"decoding needs more than {options.clip_memory_mb} MB (clip_memory_mb)")
+        return Media(BLOATED, reason("too_much_memory", megabytes=options.clip_memory_mb))
 
 
 if __name__ == "__main__":

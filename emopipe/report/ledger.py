@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from emopipe.cache.status import MISSING, reason, text
 from emopipe.cache.store import Reader
-
-MISSING = "missing"
-"""The status of a clip that a stage's files do not hold; it should never be seen."""
 
 
 def build(table: pd.DataFrame, stages: Mapping[str, Iterable[Path]]) -> pd.DataFrame:
@@ -35,14 +33,15 @@ def _stage(clips: pd.DataFrame, stage: str, paths: Iterable[Path]) -> pd.DataFra
     for path in paths:
         with Reader(path) as reader:
             found |= {clip: (reader.status[clip], reader.reason[clip]) for clip in reader.clips}
-    absent = MISSING, "the stage's files do not hold this clip"
+    absent = MISSING, reason("missing")
     fates = [found.get(clip, absent) for clip in clips["clip"]]
+    texts = {why: text(why) for why in {why for _, why in fates}}  # each once: most are the same
     return pd.DataFrame(
         {
             "clip": clips["clip"],
             "split": clips["split"],
             "stage": stage,
             "status": [status for status, _ in fates],
-            "reason": [reason for _, reason in fates],
+            "reason": [texts[why] for _, why in fates],
         }
     )

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emopipe.cache.failures import Tolerance
+from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import making
+from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core import tables
 from emopipe.core.errors import MediaError
 from emopipe.core.log import Progress
-from emopipe.corpora import digests
 from emopipe.media.decoded import DecodeOptions, Media
 from emopipe.media.sandbox import ClipReader
 
@@ -54,7 +54,7 @@ def run(
     """
     table = tables.read(shard)
     options = DecodeOptions.model_validate(recipe["options"])
-    tolerance = Tolerance(on_failure)
+    policy = FailurePolicy(on_failure)
     progress = Progress(f"decode {output.stem}", len(table))
     with (
         making(output, FIELDS, stage="decode", recipe=recipe) as media,
@@ -65,17 +65,17 @@ def run(
             if row := media.earlier(clip.clip, clip.digest):
                 media.take(row)
             else:
-                row = tolerance.row(clip.clip, clip.digest, functools.partial(_row, clip, root, read))
+                row = policy.row(clip.clip, clip.digest, functools.partial(_row, clip, root, read))
                 media.add(row)
             statuses.add(replace(row, arrays={}))
             progress.advance()
-        tolerance.settle(media.taken)
+        policy.check(media.taken)
         statuses.note(attempt=attempt)
 
 
 def _row(clip: pd.Series, root: Path, read: ClipReader) -> Row:
-    if clip.digest == digests.UNREADABLE:
-        raise MediaError(f"The clip {root / clip.path} could not be read when the corpus was looked through.")
+    if clip.digest == UNREADABLE:
+        raise MediaError(root / clip.path, "it could not be read when the corpus was scanned")
     media = read(root / clip.path)
     return Row(clip.clip, clip.digest, media.status, media.reason, _arrays(media))
 

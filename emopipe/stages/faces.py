@@ -10,9 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emopipe.cache.failures import Tolerance
+from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import making
-from emopipe.cache.store import OK, Field, Reader, Row
+from emopipe.cache.status import NO_FACE, OK, reason
+from emopipe.cache.store import Field, Reader, Row
 from emopipe.core.log import Progress
 from emopipe.faces import detectors
 from emopipe.faces.clip import ClipFaces, assemble
@@ -63,7 +64,7 @@ def run(
         CacheError: `media` is damaged, or made by something else than the recipe says.
     """
     cv2.setNumThreads(1)  # frames are spread over threads already
-    tolerance = Tolerance(on_failure)
+    policy = FailurePolicy(on_failure)
     with (
         Reader(media, recipe["media"]) as clips,
         ThreadPoolExecutor(threads) as pool,
@@ -76,9 +77,9 @@ def run(
                 faces.take(row)
             else:
                 find = functools.partial(_row, clips, clip, detect, pool, recipe["jpeg_quality"])
-                faces.add(tolerance.row(clip, clips.digest[clip], find))
+                faces.add(policy.row(clip, clips.digest[clip], find))
             progress.advance()
-        tolerance.settle(faces.taken)
+        policy.check(faces.taken)
         faces.note(device=detect.device or faces.attributes.get("device", ""))
 
 
@@ -114,16 +115,14 @@ class _Frames(Sequence[np.ndarray]):
 
 
 def _row(clips: Reader, clip: str, detect: _PerThread, pool: Executor, quality: int) -> Row:
-    status, reason, digest = clips.status[clip], clips.reason[clip], clips.digest[clip]
+    digest = clips.digest[clip]
     sizes, times = clips.field(clip, "jpeg_size"), clips.field(clip, "time")
     if not len(sizes):
-        return Row(clip, digest, status, reason, {})
+        return Row(clip, digest, clips.status[clip], clips.reason[clip], {})
     jpegs = np.split(clips.field(clip, "jpeg"), np.cumsum(sizes)[:-1])
     faces = assemble(_Frames(jpegs), times, list(pool.map(detect, jpegs)))
     if not faces.mask.any():
-        return Row(
-            clip, digest, "no_face", f"no face in {len(jpegs)} sampled frames", {"mask": faces.mask, "time": times}
-        )
+        return Row(clip, digest, NO_FACE, reason("no_face", frames=len(jpegs)), {"mask": faces.mask, "time": times})
     return Row(clip, digest, OK, faces.note, _arrays(faces, times, quality))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from emopipe import extraction
 from emopipe.backbones import registry
-from emopipe.cache.failures import Tolerance
+from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import making
 from emopipe.cache.store import Field, Reader
 from emopipe.core.atomic import sha256
@@ -60,14 +60,14 @@ def run(
     )
     spec = network.spec
     made_by = {"device": network.device, "learned_sha256": sha256(pretrained) if pretrained else ""}
-    tolerance = Tolerance(on_failure)
+    policy = FailurePolicy(on_failure)
     with (
         Reader(source, recipe["source"]) as clips,
         making(output, fields(spec.dim), stage="features", recipe=recipe, **made_by) as vectors,
     ):
         kept = {clip: row for clip in clips.clips if (row := vectors.earlier(clip, clips.digest[clip]))}
         new = (clip for clip in clips.clips if clip not in kept)
-        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], tolerance)
+        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], policy)
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
             if clip in kept:
@@ -75,7 +75,7 @@ def run(
             else:
                 vectors.add(next(made))
             progress.advance()
-        tolerance.settle(vectors.taken)
+        policy.check(vectors.taken)
         vectors.note(
             dim=spec.dim,
             modality=spec.modality,

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emopipe.cache.store import OK, Reader, Row, Writer, clips_digest
+from emopipe.cache.status import OK, text
+from emopipe.cache.store import Reader, Row, Writer, clips_digest
 from emopipe.core.errors import CacheError, CoverageError
 
 SAME = ("dim", "modality", "input", "licence", "citation")
@@ -63,7 +64,7 @@ def _refuse_other_clips(held: list[tuple[str, str]], clips: str, output: Path) -
 
 def _refuse_thin(lacking: list[Row], total: int, least: float, output: Path) -> None:
     if total - len(lacking) < least * total - ROUNDING:
-        named = "\n".join(f"  {row.clip}: {row.status}, {row.reason}" for row in lacking[:MOST_NAMED])
+        named = "\n".join(f"  {row.clip}: {row.status}, {text(row.reason)}" for row in lacking[:MOST_NAMED])
         more = f"\n  and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
         raise CoverageError(
             f"{total - len(lacking)} of {total} clips have features of {output.stem}, fewer than the share of "

@@ -121,6 +121,9 @@ class Config(Options):
     min_coverage: Number = Field(default=0.0, ge=0, le=1)
     """The share of clips that every backbone must have features of. Where there are fewer, the run stops before it
     trains models, with the list of the clips that lack them; 0 never stops."""
+    library_changes: Literal["recompute", "keep"] = "recompute"
+    """What happens to files that another version of a library made (PyAV, OpenCV, torch, ...; major.minor). recompute
+    makes them again, and all that was made from them. keep keeps them. Either way the run logs what differs."""
     decode: dict[Name, DecodeOptions] = Field(min_length=1)
     """Presets of frame sampling."""
     faces: dict[Name, FacesBlock] = Field(default_factory=dict)

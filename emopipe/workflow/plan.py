@@ -5,20 +5,21 @@ the recipes upstream. Device, threads and paths are no part of it: they change n
 """
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from emopipe import corpora
 from emopipe.backbones import registry as backbones
+from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import WeightsError
-from emopipe.core.fingerprint import code_fingerprint, digest, script_fingerprint
-from emopipe.corpora.digests import UNREADABLE
+from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
+from emopipe.core.libraries import major_minor, versions
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD
@@ -27,6 +28,7 @@ from emopipe.weights.checksums import settle
 from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
+from emopipe.workflow.library_changes import changes, recorded, sentence
 from emopipe.workflow.training_recipe import step_recipe
 
 Recipe = dict[str, Any]
@@ -39,6 +41,8 @@ class Plan:
     config: Config
     table: pd.DataFrame
     scripts: Path
+    _library_changes: dict[str, str] = field(default_factory=dict, init=False)
+    """Files that other versions of libraries made -> a sentence on them; filled as recipes are asked for."""
 
     # -- which clips -------------------------------------------------------------------------------------------
 
@@ -88,6 +92,13 @@ class Plan:
             self.faces(preset)
         for backbone in self.backbones:
             self.features(backbone)
+
+    def library_changes(self) -> list[str]:
+        """Return a sentence for each file or folder of the cache that other versions of libraries made."""
+        self.check_weights()
+        for model in self.models:
+            self.fusion(model)
+        return list(self._library_changes.values())
 
     @cached_property
     def missing_backbones(self) -> dict[str, str]:
@@ -152,13 +163,14 @@ class Plan:
         """The clip table itself; for the demo, the drawing too."""
         rows = digest(self.table.to_csv(index=False))
         drawing = self.config.corpus.options if self.config.corpus.kind == "demo" else {}
-        code = code_fingerprint("emopipe.stages.corpus", corpora.KINDS[self.config.corpus.kind])
+        code = closure("emopipe.stages.corpus:run").fingerprint
         return {"stage": "corpus", "rows": rows, "shards": self.shard_count, "drawing": drawing, "code": code}
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def decode(self, preset: str) -> Recipe:
         """Frames and sound of clips."""
-        return self._recipe("decode", options=self.config.decode[preset].model_dump())
+        made = f"media/{preset}"
+        return self._recipe("decode", made=made, options=self.config.decode[preset].model_dump())
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def faces(self, preset: str) -> Recipe:
@@ -169,6 +181,7 @@ class Plan:
         return self._recipe(
             "faces",
             detectors.KINDS[block.detector],
+            made=f"faces/{preset}",
             detector=block.detector,
             jpeg_quality=block.jpeg_quality,
             options=options.model_dump(exclude={"weights"}),
@@ -191,7 +204,9 @@ class Plan:
             start=digest(self.chain(name, step - 1)) if step else given,
             half=False,
         )
-        return {**recipe, "code": digest([recipe["code"], script_fingerprint(self.scripts / "chain.py")])}
+        libraries = self._libraries(recipe["libraries"], f"weights/{name}.step{step}.safetensors")
+        code = digest([recipe["code"], script_fingerprint(self.scripts / "chain.py")])
+        return {**recipe, "libraries": libraries, "code": code}
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def pretrain(self, name: str) -> Recipe:
@@ -202,6 +217,7 @@ class Plan:
             "pretrain",
             backbones.module_name(block.kind),
             f"emopipe.training.{modality(block)}_clips",
+            made=f"weights/{name}.safetensors",
             pretrain=block.pretrain.model_dump(),
             train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
             **self._network(name, block),
@@ -215,12 +231,13 @@ class Plan:
         learned = digest(self.pretrain(name)) if block.pretrain else ""
         network = self._network(name, block)
         modules = backbones.module_name(block.kind), f"emopipe.extraction.{modality(block)}"
-        return self._recipe("features", *modules, batch=block.batch, view=view, learned=learned, **network)
+        made = f"features/{file}"
+        return self._recipe("features", *modules, made=made, batch=block.batch, view=view, learned=learned, **network)
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def merge(self, name: str) -> Recipe:
         """All shards' features in one file."""
-        return self._recipe("merge", features=digest(self.features(name)))
+        return self._recipe("merge", made=f"features/{name}.h5", features=digest(self.features(name)))
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def fusion(self, model: str) -> Recipe:
@@ -230,7 +247,8 @@ class Plan:
         options = block.model_dump(include=set(FusionOptions.model_fields))
         features = {name: digest(self.merge(name)) for name in self.inputs(model)}
         protocol = self.config.protocol.model_dump()
-        return self._recipe("fusion", streams=streams, options=options, features=features, protocol=protocol)
+        made = Path(f"results/{self.config.run}/models/{model}.safetensors").absolute()
+        return self._recipe("fusion", made=made, streams=streams, options=options, features=features, protocol=protocol)
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def ensemble(self) -> Recipe:
@@ -296,22 +314,42 @@ class Plan:
         files = [_present(given, f"backbones.{name}.weights")] if given else []
         refuse_missing(block.options.get("weights", ""), f"backbones.{name}.options.weights")
         files += backbones.net_files(block.kind, options)
-        version = backbones.version(block.kind, options)
+        library, _, version = backbones.version(block.kind, options).partition(" ")
         face = modality(block) == "face"
         return {
             "kind": block.kind,
             "options": options.model_dump(exclude={"weights"}),
             "weights": [_sha256(path) for path in files],
             "source": digest(self.faces(block.faces) if face else self.decode(block.decode)),
-            **({"version": version} if version else {}),
+            **({"libraries": {library: major_minor(version)}} if library else {}),
             **({"chain": chained} if chained else {}),
         }
 
-    def _recipe(self, stage: str, *modules: str, **parts: Any) -> Recipe:
-        return {"stage": stage, "schema": SCHEMA, "code": self._code(stage, *modules), **parts}
+    def _recipe(
+        self, stage: str, *modules: str, made: str | Path = "", libraries: Mapping[str, str] | None = None, **parts: Any
+    ) -> Recipe:
+        """Return a recipe out of its parts, with the fingerprint of code and the libraries that the stage uses.
 
-    def _code(self, stage: str, *modules: str) -> str:
-        return digest([script_fingerprint(self.scripts / f"{stage}.py"), code_fingerprint(*modules)])
+        Args:
+            stage: Its name, which is its script's.
+            modules: Modules that the stage looks up by name.
+            made: What the recipe makes, below the corpus' cache: its libraries are compared with the installed ones.
+            libraries: Versions of libraries beside those that the code imports.
+            parts: The rest of the recipe.
+        """
+        used = script_closure(self.scripts / f"{stage}.py", *modules)
+        installed = {**versions(used.imports), **(libraries or {})}
+        kept = self._libraries(installed, made) if made else installed
+        return {"stage": stage, "schema": SCHEMA, "code": used.fingerprint, "libraries": kept, **parts}
+
+    def _libraries(self, installed: Mapping[str, str], made: str | Path) -> dict[str, str]:
+        """Return the versions that a recipe names: the installed ones, or those that made the file and are kept."""
+        path = scan.cache_folder(self.config) / made
+        was = changes(recorded(path), installed)
+        keeps = self.config.library_changes == "keep"
+        if was:
+            self._library_changes[str(made)] = sentence(str(path), was, installed, keeps=keeps)
+        return {**installed, **(was if keeps else {})}
 
 
 def _content(table: pd.DataFrame) -> str:

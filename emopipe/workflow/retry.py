@@ -7,7 +7,8 @@ again, only while a clip that was unreadable can be read now.
 from collections.abc import Mapping
 from pathlib import Path
 
-from emopipe.cache.store import UNREADABLE, Reader
+from emopipe.cache.status import UNREADABLE
+from emopipe.cache.store import Reader
 from emopipe.core.errors import CacheError, MediaError
 from emopipe.media import files
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from emopipe import corpora
+from emopipe.cache.status import UNREADABLE
 from emopipe.core import tables
 from emopipe.core.atomic import CACHES
 from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.log import LOGGER, Progress
 from emopipe.corpora import demo
-from emopipe.corpora.digests import UNREADABLE, content_digests
+from emopipe.corpora.digests import content_digests
 from emopipe.workflow.config import Config
 
 LEAST_IN_COMMON = 0.1

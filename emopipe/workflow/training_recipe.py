@@ -9,7 +9,8 @@ from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Modality, Spec
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError
-from emopipe.core.fingerprint import code_fingerprint
+from emopipe.core.fingerprint import closure
+from emopipe.core.libraries import major_minor, versions
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
 from emopipe.faces import detectors
@@ -57,7 +58,8 @@ def step_recipe(
         known(f"{where}.sources", name, sources)
         check_source(name, sources[name], modality)
     named = {name: sources[name] for name in options_of_step.sources}
-    version = backbones.version(kind, options)
+    used = closure("emopipe.stages.chain:run", backbones.module_name(kind), *_modules(named, modality))
+    library, _, version = backbones.version(kind, options).partition(" ")
     return {
         "stage": "chain",
         "kind": kind,
@@ -66,8 +68,8 @@ def step_recipe(
         "sources": {name: _source(name, block, modality, root) for name, block in named.items()},
         "start": start,
         "half": half,
-        "code": code_fingerprint("emopipe.stages.chain", backbones.module_name(kind), *_modules(named, modality)),
-        **({"version": version} if version else {}),
+        "code": used.fingerprint,
+        "libraries": {**versions(used.imports), **({library: major_minor(version)} if library else {})},
     }
 
 

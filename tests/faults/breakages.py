@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from emopipe.backbones import registry
-from emopipe.cache.store import UNREADABLE, Reader
+from emopipe.cache.status import UNREADABLE
+from emopipe.cache.store import Reader
 from emopipe.extraction.extractor import Extractor
 from tests.faults.runs import Killable, Outcome, copy_without, differing, wait_for
 from tests.workflow.conftest import write_onnx_net

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from emopipe.backbones import registry
-from emopipe.cache.failures import Tolerance
-from emopipe.cache.store import FAILED, OK, Reader
+from emopipe.cache.failures import FailurePolicy
+from emopipe.cache.status import FAILED, OK
+from emopipe.cache.store import Reader
 from emopipe.core.log import LOGGER
 from emopipe.extraction import face
 from emopipe.extraction.extractor import Extractor
@@ -71,7 +72,7 @@ def test_one_clip_that_breaks_the_network_costs_no_other(tmp_path):
                 raise ValueError("odd face")
 
         network._whole.register_forward_pre_hook(hook)
-        rows = list(face.rows(faces, iter(names), network, 64, "", Tolerance("keep_going")))
+        rows = list(face.rows(faces, iter(names), network, 64, "", FailurePolicy("keep_going")))
     assert [row.status for row in rows] == [OK, FAILED, OK]
     assert "odd face" in rows[1].reason and not rows[1].arrays
     assert np.isfinite(rows[2].arrays["x"][rows[2].arrays["mask"]]).all()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emopipe.cache.status import reason
 from emopipe.faces.alignment import TEMPLATE, canonical_crop
 from emopipe.faces.clip import assemble, find_faces
 from emopipe.faces.detection import Detections
@@ -39,7 +40,7 @@ def test_the_main_face_has_values_and_crops_only_where_it_was_found():
     np.testing.assert_array_equal(faces.all_track, [0, 1, 0, 0])
     np.testing.assert_array_equal(faces.all_box[1], detections[2].box[0])
     assert faces.n_tracks == 2
-    assert faces.note == "2 face tracks; the longest is used"
+    assert faces.note == reason("several_faces", tracks=2)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from emopipe.cache.status import codes
 from emopipe.core.errors import MediaError
 from emopipe.media import audio
 from emopipe.media.clip import read_clip
@@ -74,7 +75,7 @@ def test_sound_is_16_khz_mono(tmp_path, rate, layout):
 def test_one_modality(tmp_path):
     silent = read_clip(write_clip(tmp_path / "a.avi", audio=None), count(3))
     assert (silent.status, len(silent.jpegs), len(silent.audio)) == ("no_audio", 3, 0)
-    assert "no audio stream" in silent.reason
+    assert codes(silent.reason) == ["no_audio_stream"]
     blind = read_clip(write_clip(tmp_path / "b.mp4", video=None, audio="aac"), count(3))
     assert (blind.status, len(blind.jpegs)) == ("no_video", 0)
     assert len(blind.audio) > 8000

@@ -2,12 +2,14 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from emopipe.cache.failures import Tolerance
-from emopipe.cache.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer, clips_digest
+from emopipe.cache.failures import FailurePolicy
+from emopipe.cache.status import FAILED, OK, UNREADABLE, text
+from emopipe.cache.store import Field, Reader, Row, Writer, clips_digest
 from emopipe.core import tables
 from emopipe.core.atomic import set_aside
 from emopipe.core.errors import CacheError, CoverageError, MediaError, WeightsError
@@ -32,46 +34,46 @@ def fails(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(MediaError("its disk is away"), UNREADABLE), (ValueError("odd"), FAILED)]
+    ("error", "status"), [(MediaError(Path("a.mp4"), "its disk is away"), UNREADABLE), (ValueError("odd"), FAILED)]
 )
 def test_keep_going_makes_a_failure_a_row(error, status):
-    tolerance = Tolerance("keep_going")
-    assert tolerance.row("a", "1", lambda: Row("a", "1", OK, "", {})).status == OK
-    row = tolerance.row("b", "2", fails(error))
+    policy = FailurePolicy("keep_going")
+    assert policy.row("a", "1", lambda: Row("a", "1", OK, "", {})).status == OK
+    row = policy.row("b", "2", fails(error))
     assert (row.clip, row.digest, row.status, row.arrays) == ("b", "2", status, {})
-    assert str(error) in row.reason
-    tolerance.settle(0)
+    assert (error.why if status == UNREADABLE else str(error)) in text(row.reason)
+    policy.check(0)
 
 
 def test_what_the_system_refuses_is_no_clips_fault():
     for error in (OSError(12, "Cannot allocate memory"), RuntimeError("CUDA error: an illegal memory access")):
         with pytest.raises(type(error), match=str(error.args[-1])):
-            Tolerance("keep_going").row("a", "1", fails(error))
+            FailurePolicy("keep_going").row("a", "1", fails(error))
 
 
 def test_reasons_can_be_written_whatever_a_file_is_called():
-    for error in (MediaError("odd\udcff.mp4 cannot be read"), ValueError("odd\udcff\nname")):
-        Tolerance("keep_going").row("a", "1", fails(error)).reason.encode()
+    for error in (MediaError(Path("odd\udcff.mp4"), "odd\udcff"), ValueError("odd\udcff\nname")):
+        FailurePolicy("keep_going").row("a", "1", fails(error)).reason.encode()
 
 
 def test_stop_ends_the_job():
     with pytest.raises(ValueError, match="odd"):
-        Tolerance("stop").row("a", "1", fails(ValueError("odd")))
+        FailurePolicy("stop").row("a", "1", fails(ValueError("odd")))
 
 
 def test_errors_that_are_not_the_clips_always_end_the_job():
     with pytest.raises(WeightsError):
-        Tolerance("keep_going").row("a", "1", fails(WeightsError("missing")))
+        FailurePolicy("keep_going").row("a", "1", fails(WeightsError("missing")))
 
 
 def test_where_all_of_several_clips_fail_it_is_not_the_clips():
-    tolerance = Tolerance("keep_going")
-    tolerance.row("a", "1", fails(ValueError("first")))
-    tolerance.settle(0)  # one clip alone may be the fault
-    tolerance.row("b", "2", fails(ValueError("second")))
+    policy = FailurePolicy("keep_going")
+    policy.row("a", "1", fails(ValueError("first")))
+    policy.check(0)  # one clip alone may be the fault
+    policy.row("b", "2", fails(ValueError("second")))
     with pytest.raises(ValueError, match="first"):
-        tolerance.settle(0)
-    tolerance.settle(taken=1)  # others went well, in an earlier run
+        policy.check(0)
+    policy.check(reused=1)  # others went well, in an earlier run
 
 
 # --- clips that cannot be read

@@ -4,7 +4,8 @@ import pytest
 
 from emopipe.cache.incremental import making
 from emopipe.cache.partial import parts_of
-from emopipe.cache.store import OK, Field, Row, clips_digest
+from emopipe.cache.status import OK
+from emopipe.cache.store import Field, Row, clips_digest
 from emopipe.workflow import after_failure
 
 RECIPE, OTHER = {"stage": "test"}, {"stage": "test", "options": "others"}

@@ -9,7 +9,8 @@ import pytest
 
 from emopipe.cache import incremental
 from emopipe.cache.incremental import making
-from emopipe.cache.store import FAILED, OK, UNREADABLE, Field, Reader, Row, Writer
+from emopipe.cache.status import FAILED, OK, UNREADABLE
+from emopipe.cache.store import Field, Reader, Row, Writer
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import CacheError
 from emopipe.workflow.job import job_log

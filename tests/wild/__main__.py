@@ -4,7 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from emopipe.core.text import printable
+from emopipe.cache.status import text
+from emopipe.core.text import escape_text
 from tests.wild.corpus import decoded, write_corpus
 from tests.wild.files import wild_files
 
@@ -15,8 +16,8 @@ def markdown(written, rows):
     for path, file in written.items():
         row = rows[path]
         frames, seconds = len(row.arrays["jpeg_size"]), len(row.arrays["audio"]) / 16_000
-        cells = [file.name, file.what, row.status, str(frames), f"{seconds:.1f}", row.reason]
-        escaped = [printable(cell).replace("|", "\\|").replace("<", "&lt;") for cell in cells]
+        cells = [file.name, file.what, row.status, str(frames), f"{seconds:.1f}", text(row.reason)]
+        escaped = [escape_text(cell).replace("|", "\\|").replace("<", "&lt;") for cell in cells]
         lines.append(f"| {' | '.join(escaped)} |")
     return "\n".join(lines)
 

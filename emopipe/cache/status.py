@@ -1,0 +1,127 @@
+"""How a clip fared in a stage: a status word, and reasons as codes whose texts stand here and nowhere else.
+
+Cache files hold reasons as codes with values, such as `[["no_face", {"frames": 12}]]`. Whoever shows a reason to a
+person calls `text`. So a change of wording changes no cache file, and nothing is computed again.
+"""
+
+import json
+from typing import Any
+
+OK = "ok"
+NO_FACE = "no_face"
+NO_AUDIO = "no_audio"
+NO_VIDEO = "no_video"
+UNDECODABLE = "undecodable"
+"""Neither frames nor sound can be had from the file, or too little of them."""
+UNREADABLE = "unreadable"
+"""The system refuses to read the clip's file. This may pass: the clip is tried again once its file can be read."""
+FAILED = "failed"
+"""A stage failed on this clip alone. The clip is computed again whenever its job runs again."""
+MISSING = "missing"
+"""A stage's files do not hold the clip; this is never expected."""
+
+TRANSIENT = frozenset({UNREADABLE, FAILED})
+"""Statuses of rows that no later run reuses."""
+
+TEXTS: dict[str, str] = {
+    # the file as a whole
+    "empty_file": "The file is empty (0 bytes).",
+    "nothing_decodes": "Neither frames nor sound can be decoded.",
+    "unreadable": "The file cannot be read: {why}.",
+    "broken_stream": "The file is broken: {error}.",
+    # frames
+    "no_video_stream": "The file has no video stream.",
+    "no_video_codec": "No decoder is installed for the codec of the video stream.",
+    "no_video_packets": "The video stream has no packets.",
+    "no_frame_decodes": "None of {frames} frames can be decoded.",
+    "no_frame_size": "The size of the frames is unknown, or is more than {megapixels} megapixels.",
+    "damaged_video": "The video is damaged: {error}.",
+    "truncated_packets": "The video is truncated: it has {packets} of the {announced} frames that its header states.",
+    "truncated_frames": "The video is truncated: {decoded} of {frames} frames can be decoded.",
+    "truncated_time": "The file is truncated: it ends at {end:.1f} s of the {length:.1f} s that its header states.",
+    # sound
+    "no_audio_stream": "The file has no audio stream.",
+    "no_audio_codec": "No decoder is installed for the codec of the audio stream.",
+    "no_sound_decodes": "No sound can be decoded.",
+    "silent": "The sound is digital silence.",
+    "damaged_audio": "The sound is damaged: {error}.",
+    "sound_limited": "Only the first {seconds:g} s of the sound are used (max_audio_seconds).",
+    # the process that decodes
+    "too_much_memory": "Decoding needs more than {megabytes} MB (clip_memory_mb).",
+    "too_much_time": "Decoding takes more than {seconds:g} s (clip_seconds).",
+    "decoder_killed": "The decoder was killed (SIGKILL); perhaps the machine ran out of memory.",
+    "decoder_crashed": "The decoder crashed ({signal}).",
+    "decoder_exited": "The decoder exited with code {exit_code}.",
+    "decoder_silent": "The decoder stopped answering.",
+    "decoder_nonsense": "The decoder gave an answer that makes no sense.",
+    # faces
+    "no_face": "No face was found in {frames} sampled frames.",
+    "several_faces": "{tracks} faces were tracked; the most prominent one is used.",
+    # any stage
+    "failed": "The stage failed on this clip: {error}.",
+    "missing": "The files of the stage do not hold this clip.",
+}
+"""Code of a reason -> its sentence, with the reason's values in braces."""
+
+
+def reason(code: str, /, **values: str | int | float) -> str:
+    """Return a reason as cache files hold it.
+
+    Raises:
+        KeyError: The code has no text.
+
+    >>> reason("no_face", frames=12)
+    '[["no_face", {"frames": 12}]]'
+    """
+    if code not in TEXTS:
+        raise KeyError(f"The reason {code!r} has no text; add it to TEXTS in emopipe/cache/status.py.")
+    return json.dumps([[code, values]])
+
+
+def join(*reasons: str) -> str:
+    """Return several reasons as one, each once; empty ones are omitted.
+
+    >>> text(join(reason("no_audio_stream"), "", reason("no_audio_stream"), reason("empty_file")))
+    'The file has no audio stream. The file is empty (0 bytes).'
+    """
+    parts: list[Any] = []
+    for each in filter(None, reasons):
+        parts += [part for part in json.loads(each) if part not in parts]
+    return json.dumps(parts) if parts else ""
+
+
+def codes(reason: str) -> list[str]:
+    """Return the codes of a reason; none of a sentence, which older files hold.
+
+    >>> codes(reason("no_face", frames=12)), codes("any sentence")
+    (['no_face'], [])
+    """
+    return [code for code, _ in _parts(reason) or []]
+
+
+def text(reason: str) -> str:
+    """Return the sentences of a reason; a reason that is a sentence already, as older files hold it, stays as it is.
+
+    >>> text('[["no_face", {"frames": 12}]]')
+    'No face was found in 12 sampled frames.'
+    >>> text('[["of_a_plugin", {"x": 1}]]')
+    'of_a_plugin (x: 1)'
+    """
+    parts = _parts(reason)
+    return reason if parts is None else " ".join(_sentence(code, values) for code, values in parts)
+
+
+def _parts(reason: str) -> list[tuple[str, dict[str, Any]]] | None:
+    """Return the codes and values of a reason; None of a sentence."""
+    try:
+        parts = json.loads(reason)
+        return [(str(code), dict(values)) for code, values in parts]
+    except (ValueError, TypeError):
+        return None
+
+
+def _sentence(code: str, values: dict[str, Any]) -> str:
+    try:
+        return TEXTS[code].format(**values)
+    except (KeyError, IndexError, ValueError):  # another version, or a plug-in, wrote it
+        return code + (f" ({', '.join(f'{name}: {value}' for name, value in values.items())})" if values else "")
