@@ -15,6 +15,8 @@ import contextlib
 import errno
 import hashlib
 import math
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,6 +248,38 @@ class Reader:
     def _verify(self, clip: str, name: str, number: int, array: np.ndarray) -> None:
         if _sum(array) != self._sums[name][number].tobytes():
             raise DamagedCacheError(self.path, f"{name} of the clip {clip} is not what was written")
+
+
+def relabel(
+    path: Path, recipe: Mapping[str, Any], *, digests: Mapping[str, str] | None = None, **attributes: str
+) -> None:
+    """Rewrite what made a file, and never its data; the file's times stay as they are.
+
+    Args:
+        path: The file.
+        recipe: The recipe that it gets.
+        digests: Clip -> the digest of its content, for clips whose digest is computed in another way now.
+        attributes: Other attributes that change.
+
+    Raises:
+        CacheError: As `Reader`.
+    """
+    with Reader(path) as reader:
+        found = {clip: (digests or {}).get(clip, digest) for clip, digest in reader.digest.items()}
+        columns = [reader.clips, [*found.values()], [*reader.status.values()], [*reader.reason.values()]]
+        index = _index_digest(columns, reader._offsets, reader._sums)
+    times = path.stat()
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+        with h5py.File(temporary, "r+", libver="latest") as file:
+            if digests:
+                del file["clips/digest"]
+                file.create_dataset("clips/digest", data=np.array([text.encode() for text in columns[1]], np.bytes_))
+            for name, value in attributes.items():
+                file.attrs[name] = value
+            file.attrs["recipe"], file.attrs["recipe_digest"] = recipe_text(recipe), digest(recipe)
+            file.attrs["clips_digest"], file.attrs["index_digest"] = clips_digest([*found.items()]), index
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:

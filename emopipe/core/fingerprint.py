@@ -5,8 +5,8 @@ functions, classes and constants, one by one, through all modules of this packag
 uses does not count, though it stands in the same file.
 
 These do not count either, as they change no number: comments, docstrings, type hints of functions, the messages of
-`raise`, `assert` and `warnings.warn`, lines sent to LOGGER, the names of modules (a moved file changes nothing), and
-the modules in UNCOUNTED. The digest is the same on all versions of Python.
+`raise`, `assert` and `warnings.warn`, lines sent to LOGGER and names of progress lines, the names of modules (a moved
+file changes nothing), and the modules in UNCOUNTED. The digest is the same on all versions of Python.
 
 This module imports the standard library alone, so that a test can run it on other versions of Python.
 """
@@ -274,6 +274,12 @@ class _Stripped(ast.NodeTransformer):
         if isinstance(node.exc, ast.Call):
             node.exc.args = [each for each in node.exc.args if not _is_message(each)]
             node.exc.keywords = [each for each in node.exc.keywords if not _is_message(each.value)]
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Drop what a progress line is called."""
+        if isinstance(node.func, ast.Name) and node.func.id == "Progress":
+            node.args = [each for each in node.args if not _is_message(each)]
         return self.generic_visit(node)
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:

@@ -35,13 +35,21 @@ def checked(model: type[Block], values: Mapping[str, Any], where: str = "") -> B
         ConfigError: A key is unknown or missing, or a value is not as it should be; one line a fault.
     """
     try:
-        return model.model_validate(_with_new_names(model, values, where))
+        return model.model_validate(with_new_names(model, values, where))
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(fault, model, where) for fault in error.errors())) from None
 
 
-def _with_new_names(model: type[BaseModel], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The block with the old names of its keys replaced, deep inside too; a warning gives each new name.
+def with_new_names(
+    model: type[BaseModel], values: Mapping[str, Any], where: str, *, is_silent: bool = False
+) -> dict[str, Any]:
+    """Return a block with the old names of its keys replaced, deep inside too; a warning gives each new name.
+
+    Args:
+        model: What describes the block.
+        values: The block.
+        where: The block's own key, which leads its keys in messages.
+        is_silent: Whether there are no warnings.
 
     Raises:
         ConfigError: A key stands there under its old and its new name.
@@ -53,24 +61,25 @@ def _with_new_names(model: type[BaseModel], values: Mapping[str, Any], where: st
         if new != name:
             if new in values:
                 raise ConfigError(f"{key} is the old name of {new}, and both are set. Remove {key}.")
-            LOGGER.warning(f"{key} is now called {new}. The old name works in this release only. Rename the key.")
+            if not is_silent:
+                LOGGER.warning(f"{key} is now called {new}. The old name works in this release only. Rename the key.")
         field = model.model_fields.get(new)
-        block[new] = _inside(field.annotation, value, key) if field else value
+        block[new] = _inside(field.annotation, value, key, is_silent) if field else value
     return block
 
 
-def _inside(annotation: Any, value: Any, key: str) -> Any:
+def _inside(annotation: Any, value: Any, key: str, is_silent: bool) -> Any:
     """A value with the old names replaced in the block, the list of blocks or the presets that it is."""
     models = _models_in(annotation)
     if len(models) != 1:
         return value
     if isinstance(value, list):
-        return [_inside(annotation, item, f"{key}.{number}") for number, item in enumerate(value)]
+        return [_inside(annotation, item, f"{key}.{number}", is_silent) for number, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     if isinstance(annotation, types.GenericAlias) and typing.get_origin(annotation) is dict:
-        return {name: _inside(models[0], block, f"{key}.{name}") for name, block in value.items()}
-    return _with_new_names(models[0], value, key)
+        return {name: _inside(models[0], block, f"{key}.{name}", is_silent) for name, block in value.items()}
+    return with_new_names(models[0], value, key, is_silent=is_silent)
 
 
 def _near(word: str, names: Iterable[str]) -> str:
