@@ -22,10 +22,7 @@ def test_no_import_runs_up(files):
 
 
 def test_every_module_has_a_room(files):
-    assert {room(path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")) for path in files} <= {
-        "",
-        *LAYERS,
-    }
+    assert {room(module_of(path)) for path in files} <= {"", *LAYERS}
     assert [path for path in files if path.count("/") == 1] == ["emopipe/__init__.py"]
     for name in LAYERS:
         folder = REPOSITORY / "emopipe" / name
