@@ -136,7 +136,7 @@ def clips_of(wildcards):
 def finish():
     """What a run that comes to its end, well or not, clears away: only where it is killed is this of use."""
     resume.end(Path.cwd())
-    preserved.forget(Path(CACHE, "weights"), Path(RESULTS, "models"))
+    preserved.clear(Path(CACHE, "weights"), Path(RESULTS, "models"))
 
 
 def finish_badly():

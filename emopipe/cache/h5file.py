@@ -1,9 +1,9 @@
-"""A file for HDF5 to write to that keeps refusals of the system, such as a full disk, to itself until it is asked.
+"""A file for HDF5 to write to that defers errors of the system, such as a full disk, until it is asked for them.
 
-Where a write fails, HDF5 leaves its own objects in a state that crashes the process (a segmentation fault when the file
-is closed or the process ends: https://github.com/h5py/h5py/issues/914). So it is never told: after a refusal the file
-takes everything and keeps nothing, and `check` raises what the system said. For the same reason requests to
-end wait while HDF5 writes (`requests_wait`).
+If a write fails, HDF5 leaves its own objects in a state that crashes the process: a segmentation fault when the file is
+closed or the process ends (https://github.com/h5py/h5py/issues/914). So HDF5 never learns of it: after an error the
+file accepts everything and stores nothing, and `check` raises the error. For the same reason, signals that end the
+process wait while HDF5 writes (`defer_signals`).
 """
 
 import contextlib
@@ -14,66 +14,66 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class Sink(io.FileIO):
-    """A new file, for h5py's driver of Python file objects."""
+class ErrorDeferringFile(io.FileIO):
+    """A new file for h5py's driver of Python file objects."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is made, or emptied."""
+        """Create the file at `path`, or empty it."""
         super().__init__(path, "w+")
-        self._refusal: OSError | None = None
+        self._error: OSError | None = None
 
     def check(self) -> None:
-        """Raise what the system refused.
+        """Raise the first error of the system, if there was one.
 
         Raises:
             OSError: Something that was written since the file was opened is not in it.
         """
-        if self._refusal:
-            raise self._refusal
+        if self._error:
+            raise self._error
 
     def write(self, content: memoryview) -> int:
-        """Write all of it; its length in bytes."""
+        """Write all of it. Return its length in bytes."""
         left = memoryview(content).cast("B")
         length = len(left)
         try:
-            while left and not self._refusal:
+            while left and not self._error:
                 left = left[super().write(left) :]
         except OSError as error:
-            self._refusal = error
+            self._error = error
         return length
 
     def truncate(self, size: int | None = None) -> int:
-        """Cut or lengthen the file; its new size in bytes."""
+        """Cut or lengthen the file. Return its new size in bytes."""
         try:
             return super().truncate(size)
         except OSError as error:
-            self._refusal = self._refusal or error
+            self._error = self._error or error
             return self.tell() if size is None else size
 
     def close(self) -> None:
-        """Close the file, which some file systems refuse as they write only then."""
+        """Close the file. Some file systems write, and fail, only now."""
         try:
             super().close()
         except OSError as error:
-            self._refusal = self._refusal or error
+            self._error = self._error or error
 
 
 @contextlib.contextmanager
-def requests_wait() -> Iterator[None]:
-    """Within the context no signal raises an exception, which HDF5 would stumble over; what came is raised after it.
+def defer_signals() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM, since an exception inside HDF5 would break it, and raise them after the context.
 
-    Python handles signals in its main thread alone: in others there is nothing to do.
+    Python handles signals in its main thread alone, so in other threads there is nothing to do.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
-    requests = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda got, _frame: came.append(got)) for number in requests]
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda got, _frame: came.append(got)) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(requests, before, strict=True):
+        for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler or signal.SIG_DFL)
         for number in came:
             signal.raise_signal(number)

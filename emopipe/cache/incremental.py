@@ -1,9 +1,9 @@
-"""A stage's file in the making: what earlier runs computed is taken over, and what this one computes is not lost.
+"""A stage's output, made clip by clip: rows of earlier runs are reused, and rows of a job that is cut off are kept.
 
-Rows that a job computes are flushed every few seconds as parts, small files of the store's own format in a hidden
-folder beside the output. A job that is killed, runs out of time or fails leaves them there; the next one takes them
-over, computes the rest and removes them. So does an earlier whole output, where the same recipe made it: only clips
-that are new or changed are computed.
+A job writes the rows that it computes every few seconds to partial files: small files of the store's own format in a
+hidden folder beside the output. If the job is killed, runs out of time or fails, they stay there. The next job reuses
+them, computes the rest and removes them. It also reuses an earlier whole output that the same recipe made, so that only
+new and changed clips are computed.
 """
 
 import contextlib
@@ -13,31 +13,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from emopipe.cache.partial import folder_for, next_part, parts_of
+from emopipe.cache.partial import next_part, partial_folder, parts_of
 from emopipe.cache.status import TRANSIENT
 from emopipe.cache.store import Field, Reader, Row, Writer, made_by
 from emopipe.core.errors import CacheError, DamagedCacheError
 from emopipe.core.log import LOGGER
 
 FLUSH_SECONDS = 10.0
-"""A job that is killed loses this much work at most, and that on the clip at hand."""
+"""A killed job loses at most this much work, and the work on its current clip."""
 MOST_PARTS = 100
-"""More are made one: systems limit how many files a process has open."""
+"""More partial files are joined into one: systems limit how many files a process may open."""
 FLUSH_BYTES = 64 << 20
-"""Rows of this size are flushed at once, so that memory stays bounded."""
+"""Rows that together are this large are written immediately, so that memory stays bounded."""
 
 
 class Output:
-    """The output of one job; made by `making`."""
+    """The output of one job; `making` makes it."""
 
     def __init__(self, writer: Writer, parts: "_Parts", sources: list[Reader]) -> None:
         self._writer, self._parts, self._sources = writer, parts, sources
         self.attributes = sources[0].attributes if sources else {}
-        """What made the rows that may be taken over."""
+        """Attributes of the file whose rows are reused; empty if there is none."""
         self.taken, self.computed = 0, 0
 
     def earlier(self, clip: str, digest: str) -> Row | None:
-        """The clip's row of an earlier run, or None where it has to be computed."""
+        """Return the clip's row of an earlier run, or None if it has to be computed."""
         for source in self._sources:
             is_usable = clip in source and source.digest[clip] == digest and source.status[clip] not in TRANSIENT
             if is_usable and (row := _whole(source, clip)):
@@ -56,12 +56,12 @@ class Output:
         self.computed += 1
 
     def note(self, **attributes: str | int | float) -> None:
-        """Write down something more of what made the file, such as the device."""
+        """Record what else made the file, such as the device."""
         self._writer.note(**attributes)
 
 
 class _Parts:
-    """The computed rows of an unfinished output, in files of their own."""
+    """The computed rows of an unfinished output, in partial files."""
 
     def __init__(
         self, path: Path, fields: Mapping[str, Field], about: Mapping[str, Any], noted: Mapping[str, str]
@@ -90,7 +90,7 @@ class _Parts:
             part.note(**self._noted)
 
     def _join(self, paths: list[Path]) -> None:
-        """Make one part of many, as all of them are open at once."""
+        """Join many partial files into one."""
         self._write(itertools.chain.from_iterable(map(self._rows_of, paths)))
         for path in paths:
             path.unlink()
@@ -105,33 +105,33 @@ class _Parts:
 def making(
     path: Path, fields: Mapping[str, Field], *, stage: str, recipe: Mapping[str, Any], **noted: str
 ) -> Iterator[Output]:
-    """Make the file at `path`; it appears whole when the context is left without an exception.
+    """Make the file at `path`; it appears, whole, when the context ends without an exception.
 
     Args:
         path: The file to make.
-        fields: What it holds of a clip.
+        fields: What it holds of each clip.
         stage: Its stage.
-        recipe: What makes it: rows that another recipe made are not taken over.
-        noted: What else made it, such as the device, and has to be the same for rows to be taken over.
+        recipe: What makes it. Rows that another recipe made are not reused.
+        noted: What else makes it, such as the device. Rows are reused only if this is the same.
 
     Raises:
-        CacheError: Another process is making the same file.
+        CacheError: Another process makes the same file.
     """
     about = {"stage": stage, "recipe": recipe}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(folder_for(path))
+        stack.enter_context(partial_folder(path))
         parts = _Parts(path, fields, about, noted)
         sources = [stack.enter_context(r) for p in [path, *parts_of(path)] if (r := _usable(p, recipe, noted))]
         with _kept_on_failure(parts), Writer(path, fields, **about) as writer:
             writer.note(**noted)
             output = Output(writer, parts, sources)
             yield output
-        LOGGER.info(f"{path}: {output.computed} clips computed, {output.taken} taken over")
+        LOGGER.info(f"{path}: {output.computed} clips computed, {output.taken} reused")
 
 
 @contextlib.contextmanager
 def _kept_on_failure(parts: _Parts) -> Iterator[None]:
-    """Flush what was computed, whatever ends the job; where even that fails, the first failure is the one to tell."""
+    """Write what was computed, whatever ends the job. If this fails too, the first error is the one that is raised."""
     try:
         yield
     except BaseException:
@@ -141,7 +141,7 @@ def _kept_on_failure(parts: _Parts) -> Iterator[None]:
 
 
 def _whole(source: Reader, clip: str) -> Row | None:
-    """A clip's row, if it is what was written."""
+    """Return a clip's row, or None if it is damaged."""
     try:
         return source[clip]
     except DamagedCacheError as error:
@@ -150,13 +150,13 @@ def _whole(source: Reader, clip: str) -> Row | None:
 
 
 def _usable(path: Path, recipe: Mapping[str, Any], noted: Mapping[str, str]) -> Reader | None:
-    """The file, if it is whole and the same recipe made it, with the same to note."""
+    """Open a file if it is whole and the same recipe, device and so on made it; else return None."""
     if not made_by(path, recipe):
         return None
     try:
         reader = Reader(path)
     except CacheError as error:
-        LOGGER.warning(f"{error} Nothing is taken over from it.")
+        LOGGER.warning(f"{error} None of its rows are reused.")
         return None
     if any(reader.attributes.get(name) != value for name, value in noted.items()):
         reader.__exit__()

@@ -1,9 +1,8 @@
-"""What a job leaves to its successor where it outlives the run that started it.
+"""Preserved outputs: the second copy `.NAME.made` of what a long job made, for the case that its run was killed.
 
-Snakemake that is killed cannot take a job's outputs as made; the next one deletes them and starts the job again. So a
-job that takes hours keeps its outputs a second time, in a hidden folder beside, until the run comes to its end. To let
-Snakemake keep outputs itself (`update`) would not do: after a job that fails it puts the old ones back, and then takes
-them for what the failed job was to make.
+If Snakemake is killed, it cannot record that a job's outputs are made. The next Snakemake then deletes them and starts
+the job again. So a job that takes hours keeps its outputs a second time, in a hidden folder beside them, until the run
+ends. Snakemake's own `update` would not do: after a failed job it restores the old outputs and takes them for new ones.
 """
 
 import os
@@ -19,63 +18,63 @@ SUFFIX = ".made"
 
 
 @dataclass(frozen=True)
-class Legacy:
+class PreservedOutputs:
     """The second copy of a job's outputs."""
 
     outputs: Sequence[Path]
-    """All that the job makes; beside the first one lies the hidden folder."""
+    """All that the job makes; the hidden folder lies beside the first one."""
     stamp: str
-    """A digest of all that the outputs depend on: those of another one are not taken up."""
+    """A digest of all that the outputs depend on: a copy with another stamp is not restored."""
 
     @property
     def folder(self) -> Path:
         """The hidden folder."""
         return self.outputs[0].with_name(f".{self.outputs[0].stem}{SUFFIX}")
 
-    def leave(self) -> None:
-        """Keep the outputs, which costs no space where the file system has links."""
+    def save(self) -> None:
+        """Keep the outputs a second time, by hard links if the file system has them."""
         try:
             shutil.rmtree(self.folder, ignore_errors=True)
             for output, twin in self._pairs():
-                _twin(output, twin)
-            write_text(self.folder / "stamp", self.stamp)  # last: where it is, the others are whole
+                _link(output, twin)
+            write_text(self.folder / "stamp", self.stamp)  # last: if it exists, the others are whole
         except OSError as error:  # the outputs themselves are made
-            LOGGER.warning(f"{self.folder} cannot be written ({error}): should this run be killed, its job runs again.")
+            LOGGER.warning(f"{self.folder} cannot be written ({error}). If this run is killed, its job runs again.")
 
-    def take_up(self) -> bool:
-        """Put the outputs in their places, as if they were made now; whether they were there, of this very stamp."""
+    def restore(self) -> bool:
+        """Put the outputs in their places as if just made. Return whether there was a copy with this stamp."""
         try:
             if (self.folder / "stamp").read_text(encoding="utf-8") != self.stamp:
                 return False
             for output, twin in self._pairs():
-                _twin(twin, output)
-                os.utime(output)  # Snakemake wants it to be later than the inputs
+                _link(twin, output)
+                os.utime(output)  # Snakemake expects it to be newer than the inputs
         except (OSError, ValueError):
             return False
         LOGGER.info(
-            f"{self.outputs[0]} was made already, by a job that outlived its run. To have it made anew, delete it and "
-            f"{self.folder}."
+            f"{self.outputs[0]} was made by a job that outlived its run, and is reused. To compute it again, delete it "
+            f"and {self.folder}."
         )
         return True
 
     def _pairs(self) -> list[tuple[Path, Path]]:
-        """Each output, and where it is kept."""
+        """Return each output with its second copy."""
         return [(path, self.folder / f"{number}{path.suffix}") for number, path in enumerate(self.outputs)]
 
 
 def content(path: str | Path | None) -> str:
-    """A file's part in a stamp; empty where there is none."""
+    """Return a file's part in a stamp; "" if there is no file."""
     return sha256(Path(path)) if path and Path(path).is_file() else ""
 
 
-def forget(*folders: Path) -> None:
-    """Remove what jobs left in these folders: their run has come to its end, and knows what they made."""
+def clear(*folders: Path) -> None:
+    """Remove all preserved outputs in these folders: their run has ended and has recorded what was made."""
     for folder in folders:
         for kept in folder.glob(f".*{SUFFIX}"):
             shutil.rmtree(kept, ignore_errors=True)
 
 
-def _twin(path: Path, other: Path) -> None:
+def _link(path: Path, other: Path) -> None:
     with replacing(other) as unfinished:
         try:
             os.link(path, unfinished)

@@ -1,14 +1,14 @@
-"""The cache's one file format: an HDF5 file of clips with a status each and ragged arrays beside.
+"""The cache's file format: an HDF5 file of clips, with a status and ragged arrays for each.
 
-    /clips/id, digest, status, reason     one row a clip, failures too
+    /clips/id, digest, status, reason     one row for each clip, failed ones too; reasons are codes (status.py)
     /fields/<name>/data                   every clip's rows one after the other, (sum of n_i, ...)
     /fields/<name>/offsets                (clips + 1,): clip i has rows offsets[i] to offsets[i + 1]
-    /fields/<name>/sums                   (clips, 16): a digest of each clip's rows, compared whenever they are read
+    /fields/<name>/sums                   (clips, 16): a digest of each clip's rows, compared at each reading
     attributes                            schema, stage, recipe (readable), recipe_digest, clips_digest, package,
                                           index_digest (of all but the data), ...
 
-A file is written under a temporary name and renamed when it is whole. It holds no time stamps, so equal content
-means equal bytes.
+A file is written under a temporary name and renamed when it is whole. It holds no time stamps, so equal content gives
+equal bytes. Code of this room is not part of recipes: whoever changes what is stored raises SCHEMA.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 from emopipe import __version__
-from emopipe.cache.h5file import Sink, requests_wait
+from emopipe.cache.h5file import ErrorDeferringFile, defer_signals
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import CacheError, DamagedCacheError
 from emopipe.core.fingerprint import digest, recipe_text
@@ -36,7 +36,7 @@ SCHEMA = 2
 CHUNK_BYTES = 1 << 18
 SUM_BYTES = 16
 PASSING_REFUSALS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
-"""What the system may say of a file that is whole."""
+"""Errors that the system may give for a file that is whole."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Row:
-    """One clip of a file: what it was made from, how that went, and its arrays (rows first)."""
+    """One clip of a file: the digest of its content, its status and reason, and its arrays (rows first)."""
 
     clip: str
     digest: str
@@ -59,14 +59,14 @@ class Row:
 
 
 def clips_digest(rows: list[tuple[str, str]]) -> str:
-    """Digest of which clips, with which content, stand in a file."""
+    """Return the digest of pairs of a clip and the digest of its content."""
     return digest([list(row) for row in rows])
 
 
 class Writer:
-    """Writes one file, clip by clip, with bounded memory; use as a context manager.
+    """Writes one file, clip by clip, with bounded memory; a context manager.
 
-    Leaving the context without an exception makes the file appear; with one, nothing is left behind.
+    The file appears if the context ends without an exception. Otherwise nothing remains.
     """
 
     def __init__(self, path: Path, fields: Mapping[str, Field], *, stage: str, recipe: Mapping[str, Any]) -> None:
@@ -85,8 +85,8 @@ class Writer:
         self._replacing = replacing(path)
 
     def __enter__(self) -> Self:
-        self._sink = Sink(self._replacing.__enter__())
-        self._file = h5py.File(self._sink, "w", libver="latest")
+        self._output = ErrorDeferringFile(self._replacing.__enter__())
+        self._file = h5py.File(self._output, "w", libver="latest")
         self._file.create_group("fields")
         self._data = {name: self._dataset(name, field) for name, field in self._fields.items()}
         return self
@@ -102,7 +102,7 @@ class Writer:
         )
 
     def add(self, row: Row) -> None:
-        """Append one clip. A field that the clip has nothing for gets no rows."""
+        """Append one clip. A field that is not among its arrays gets no rows."""
         unknown = set(row.arrays) - set(self._fields)
         if unknown:
             raise KeyError(f"clip {row.clip} brings {sorted(unknown)}, the file has {sorted(self._fields)}")
@@ -118,27 +118,27 @@ class Writer:
                 self._write(name)
 
     def _write(self, name: str) -> None:
-        """Append what is gathered of a field: a chunk at a time, as a small write costs as much as a large one."""
+        """Append the gathered rows of a field, a chunk at a time: a small write costs as much as a large one."""
         data, start = self._data[name], len(self._data[name])
-        with requests_wait():
+        with defer_signals():
             data.resize(self._offsets[name][-1], axis=0)
             data[start:] = np.concatenate(self._gathered[name])
         self._gathered[name] = []
-        self._sink.check()
+        self._output.check()
 
     def note(self, **attributes: str | int | float) -> None:
-        """Write down something more of what made the file, such as the device."""
+        """Record what else made the file, such as the device."""
         self._attributes.update(attributes)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with requests_wait(), self._sink, self._file:
+            with defer_signals(), self._output, self._file:
                 if kind is None:
                     self._finish()
             if kind is None:
-                self._sink.check()
+                self._output.check()
         except BaseException as failure:
             self._replacing.__exit__(type(failure), failure, failure.__traceback__)
             raise
@@ -163,31 +163,31 @@ class Writer:
 
 
 class Reader:
-    """Reads one file: by clip (`reader[clip]`), or a field whole (`reader.flat(name)`); what is read is verified.
+    """Reads one file, by clip (`reader[clip]`) or a whole field (`reader.flat(name)`), and verifies what it reads.
 
     Args:
         path: The file.
-        made_by: The digest of the recipe that should have made it, where only that will do.
+        made_by: The digest of the recipe that must have made it; None accepts any.
 
     Raises:
-        DamagedCacheError: What the file holds is not what was written; so do its methods.
-        CacheError: The file is missing, not of this format or of another schema, or another recipe made it.
+        DamagedCacheError: The file does not hold what was written; its methods raise it, too.
+        CacheError: The file is missing or of another schema, or another recipe made it.
     """
 
     def __init__(self, path: Path, made_by: str | None = None) -> None:
         self.path = path
-        with _told_of(path):
+        with _named_errors(path):
             self._file = h5py.File(path, "r")
             self.attributes: dict[str, Any] = dict(self._file.attrs)
         self._refuse_another(made_by)
-        with _told_of(path):
+        with _named_errors(path):
             columns = [self._column(name) for name in ("id", "digest", "status", "reason")]
             groups = self._file["fields"].items()
             self._data = {name: group["data"] for name, group in groups}
             self._offsets = {name: group["offsets"][:] for name, group in groups}
             self._sums = {name: group["sums"][:] for name, group in groups}
         if self.attributes.get("index_digest") != _index_digest(columns, self._offsets, self._sums):
-            raise DamagedCacheError(path, "its table of clips is not the one that was written")
+            raise DamagedCacheError(path, "its table of clips is not what was written")
         self.clips: list[str] = columns[0]
         self.digest, self.status, self.reason = (dict(zip(self.clips, column, strict=True)) for column in columns[1:])
         self._number = {clip: number for number, clip in enumerate(self.clips)}
@@ -195,11 +195,13 @@ class Reader:
     def _refuse_another(self, made_by: str | None) -> None:
         found = self.attributes.get("schema")
         if found != SCHEMA:
-            raise CacheError(f"{self.path} has schema {found}, this version reads {SCHEMA}; delete it and run again.")
+            raise CacheError(
+                f"{self.path} has schema {found}; this version reads schema {SCHEMA}. Delete the file and run again."
+            )
         if made_by is not None and self.attributes.get("recipe_digest") != made_by:
             raise CacheError(
-                f"{self.path} was not made by what this run asks for: its options, code or weights were others, as in "
-                "a file that was copied from another run. Delete it, where it is still there, and run again."
+                f"{self.path} was not made by what this run asks for: other options, code or weights made it, as if it "
+                "had been copied from another run. If it still exists, delete it. Then run again."
             )
 
     def _column(self, name: str) -> list[str]:
@@ -216,14 +218,14 @@ class Reader:
 
     @property
     def fields(self) -> dict[str, Field]:
-        """The fields and their rows' shapes."""
+        """The fields, with the types and shapes of their rows."""
         return {name: Field(data.dtype.str, data.shape[1:]) for name, data in self._data.items()}
 
     def field(self, clip: str, name: str) -> np.ndarray:
-        """One clip's rows of one field."""
+        """Return one clip's rows of one field."""
         number = self._number[clip]
         start, stop = self._offsets[name][number : number + 2]
-        with _told_of(self.path):
+        with _named_errors(self.path):
             array = self._data[name][start:stop]
         self._verify(clip, name, number, array)
         return array
@@ -233,13 +235,13 @@ class Reader:
         return Row(clip, self.digest[clip], self.status[clip], self.reason[clip], arrays)
 
     def rows(self) -> Iterator[Row]:
-        """Every clip in the file's order."""
+        """Yield every clip in the file's order."""
         return (self[clip] for clip in self.clips)
 
     def flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """A field whole: data (sum of n_i, ...) and offsets (clips + 1,)."""
+        """Return a whole field: data (sum of n_i, ...) and offsets (clips + 1,)."""
         offsets = self._offsets[name]
-        with _told_of(self.path):
+        with _named_errors(self.path):
             data = self._data[name][:]
         for clip, number in self._number.items():
             self._verify(clip, name, number, data[offsets[number] : offsets[number + 1]])
@@ -283,21 +285,21 @@ def relabel(
 
 
 def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
-    """Whether the file exists and was made by this recipe (for whichever clips)."""
+    """Return whether the file exists and this recipe made it, for any clips."""
     found = attributes(path)
     return (found.get("schema"), found.get("recipe_digest")) == (SCHEMA, digest(recipe))
 
 
 def stands_for(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
-    """Whether the file was made by this recipe for exactly these clips (see `clips_digest`)."""
+    """Return whether this recipe made the file for exactly these clips (see `clips_digest`)."""
     return made_by(path, recipe) and attributes(path).get("clips_digest") == clips
 
 
 def content_digest(path: Path, made_by: str | None = None) -> str:
-    """Digest of which clips a file holds, how they fared, and which data is theirs.
+    """Return the digest of a file's clips, their statuses and their data.
 
     Raises:
-        CacheError: As `Reader`, of which `made_by` is.
+        CacheError: As `Reader` does.
     """
     with Reader(path, made_by) as reader:
         return str(reader.attributes["index_digest"])
@@ -306,21 +308,21 @@ def content_digest(path: Path, made_by: str | None = None) -> str:
 def attributes(path: Path) -> dict[str, Any]:
     """Return a file's attributes; none if it is missing or damaged."""
     try:
-        with _told_of(path), h5py.File(path, "r") as file:
+        with _named_errors(path), h5py.File(path, "r") as file:
             return dict(file.attrs)
     except CacheError:
         return {}
 
 
 @contextlib.contextmanager
-def _told_of(path: Path) -> Iterator[None]:
-    """Whatever HDF5 stumbles over is a damaged file, told with its name."""
+def _named_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of HDF5 into errors that name the file."""
     try:
         yield
     except FileNotFoundError as error:
-        raise CacheError(f"{path} is not there; run again, and it is made.") from error
+        raise CacheError(f"{path} does not exist. Run again to make it.") from error
     except PermissionError as error:
-        raise CacheError(f"{path} cannot be read ({error.strerror}): make it readable.") from error
+        raise CacheError(f"{path} cannot be read ({error.strerror}). Make it readable, then run again.") from error
     except OSError as error:
         if error.errno in PASSING_REFUSALS:
             raise
@@ -334,7 +336,7 @@ def _told_of(path: Path) -> Iterator[None]:
 
 
 def _asks_for_more_than(path: Path, error: MemoryError) -> bool:
-    """Whether NumPy was to make an array that no file of this size holds, as nothing in it is compressed."""
+    """Return whether NumPy was asked for an array larger than the file, in which nothing is compressed."""
     if len(error.args) != 2:
         return False
     shape, dtype = error.args
@@ -342,7 +344,7 @@ def _asks_for_more_than(path: Path, error: MemoryError) -> bool:
 
 
 def _sum(array: np.ndarray) -> bytes:
-    """A digest of a clip's rows of one field."""
+    """Return the digest of a clip's rows of one field."""
     return hashlib.blake2b(np.ascontiguousarray(array), digest_size=SUM_BYTES).digest()
 
 
@@ -353,7 +355,7 @@ def _as_array(digests: list[bytes]) -> np.ndarray:
 def _index_digest(
     columns: Sequence[Sequence[str]], offsets: Mapping[str, np.ndarray], sums: Mapping[str, np.ndarray]
 ) -> str:
-    """Digest of which clips stand in a file, how they fared, and which data is theirs."""
+    """Return the digest of a file's clips, their statuses and their data."""
     whole = hashlib.sha256(digest([list(column) for column in columns]).encode())
     for name in sorted(offsets):
         whole.update(name.encode())

@@ -1,6 +1,6 @@
-"""Weights on disk: safetensors are written; they and torch's state dicts are read, if they fit exactly.
+"""Weights on disk: writes safetensors, and reads them and torch's state dicts if every key and shape matches.
 
-What is written carries a seal: a digest of metadata and tensors, compared whenever the file is read.
+Written files carry a seal: a digest of metadata and tensors, compared at each reading.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from emopipe.core.fingerprint import digest
 
 State = dict[str, torch.Tensor]
 Adapt = Callable[[State], State]
-"""A published state dict -> the same tensors by the network's own keys and shapes; its own pass unchanged."""
+"""Published state dict -> the same tensors under the network's own keys and shapes. Its own keys pass unchanged."""
 
 HEAD = "emotion_head."
-"""Before the keys of the classifier that emotion pretraining puts on a network; features have no use for it."""
+"""Prefix of the keys of the classifier that emotion pretraining adds to a network; extraction ignores it."""
 
 _WRAPPERS = ("state_dict", "model")  # under which training scripts keep the network beside what else they keep
 _PARALLEL = "module."  # before every key of a network that was saved inside DataParallel
@@ -33,25 +33,24 @@ _COUNTER = "num_batches_tracked"  # old torch files lack it, and no network here
 
 
 def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), adapt: Adapt | None = None) -> None:
-    """Load a state dict into a network; every key and shape has to match.
+    """Load a state dict into a network; every key and shape must match.
 
     Args:
         module: The network, changed in place.
         path: A .safetensors file, or a torch file: a state dict, or one under `state_dict` or `model`, where what
-            lies beside it is left out. A `module.` before every key is taken off.
-        head: Prefixes of keys that are left out, as published weights carry a classifier (`Spec.head`).
-        adapt: What makes the keys and shapes that are left the network's own, where they are published otherwise.
+            is beside it is ignored. A `module.` before every key is removed.
+        head: Prefixes of keys to ignore: the classifier of published weights (`Spec.head`).
+        adapt: Converts published keys and shapes to the network's own.
 
     Raises:
-        WeightsError: The file is missing, unreadable, holds more than tensors, or is of another network.
-        DamagedCacheError: It is unreadable and the workflow's own, in the cache.
+        WeightsError: The file is missing or unreadable, holds more than tensors, or belongs to another network.
+        DamagedCacheError: A file in the cache is unreadable.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(
-            f"The weights {path} of {type(module).__name__} are missing; put a .safetensors or .pth state "
-            "dict of that network there (download it from its authors, or let the pretrain stage write "
-            "one), or correct `weights`."
+            f"The weights {path} of {type(module).__name__} do not exist. Put a .safetensors or .pth state dict of "
+            "that network there (from its authors, or made by the pretrain stage), or correct `weights`."
         )
     state = read(path)[0] if path.suffix == ".safetensors" else _read_torch(path)
     if all(key.startswith(_PARALLEL) for key in state):
@@ -65,17 +64,17 @@ def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), a
 
 
 def save(module: nn.Module, path: Path | str, metadata: Mapping[str, str]) -> None:
-    """Write a network's state dict as safetensors; see `save_state`."""
+    """Write a network's state dict as safetensors (see `save_state`)."""
     save_state(module.state_dict(), path, metadata)
 
 
 def save_state(state: Mapping[str, torch.Tensor], path: Path | str, metadata: Mapping[str, str]) -> None:
-    """Write tensors as safetensors; the file appears whole or not at all, equal content as equal bytes.
+    """Write tensors as safetensors. The file appears whole or not at all; equal content gives equal bytes.
 
     Args:
         state: Key -> tensor.
-        path: Where to; a file there is replaced.
-        metadata: What made it, as `read_metadata` gives it back.
+        path: The file; an existing one is replaced.
+        metadata: What made it; `read_metadata` reads it.
     """
     on_cpu = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     sealed = {**metadata, SEAL: _seal(on_cpu, metadata)}
@@ -84,15 +83,15 @@ def save_state(state: Mapping[str, torch.Tensor], path: Path | str, metadata: Ma
 
 
 def read(path: Path | str, *, sealed: bool = False) -> tuple[State, dict[str, str]]:
-    """Tensors and metadata of a safetensors file, compared with its seal.
+    """Return the tensors and metadata of a safetensors file, compared with its seal.
 
     Args:
         path: The file.
-        sealed: It has to carry a seal; that of another program need not.
+        sealed: Whether the file must carry a seal. Files of other programs have none.
 
     Raises:
-        WeightsError: They cannot be read, or are not what was written.
-        DamagedCacheError: The same, of a file in the cache.
+        WeightsError: The file cannot be read, or does not hold what was written.
+        DamagedCacheError: The same, for a file in the cache.
     """
     try:
         return read_whole(path, sealed=sealed)
@@ -101,7 +100,7 @@ def read(path: Path | str, *, sealed: bool = False) -> tuple[State, dict[str, st
 
 
 def read_whole(path: Path | str, *, sealed: bool) -> tuple[State, dict[str, str]]:
-    """The same, whose faults (UNREADABLE) are raised as they come."""
+    """Do the same as `read`, but raise errors (UNREADABLE) as they come."""
     tensors, (metadata, seal) = load_file(path), read_sealed(path)
     if sealed and not seal:
         raise ValueError("it carries no digest of its content")
@@ -111,7 +110,7 @@ def read_whole(path: Path | str, *, sealed: bool) -> tuple[State, dict[str, str]
 
 
 def _seal(tensors: State, metadata: Mapping[str, str]) -> str:
-    """Digest of what a file holds, whatever the order of keys."""
+    """Return the digest of a file's content; the order of keys does not matter."""
     whole = hashlib.sha256(digest(dict(metadata)).encode())
     for key in sorted(tensors):
         tensor = tensors[key]
@@ -121,13 +120,13 @@ def _seal(tensors: State, metadata: Mapping[str, str]) -> str:
 
 
 def _read_torch(path: Path) -> State:
-    """A torch file, without running what it may hold: weights_only refuses all but plain data."""
+    """Read a torch file without running what it may hold: weights_only refuses everything but plain data."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"The weights {path} hold more than tensors and are not opened, as such a file can run any "
-            "code; save the network's state_dict() alone, best as .safetensors."
+            f"The weights {path} hold more than tensors. Such a file can run any code, so it is not opened. Save the "
+            "network's state_dict() alone, best as .safetensors."
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise WeightsError(unreadable(path, error)) from error
@@ -136,25 +135,25 @@ def _read_torch(path: Path) -> State:
     strays = [key for key, value in entries if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
     if strays:
         raise WeightsError(
-            f"The weights {path} are no plain state dict: {strays[0]} is no named tensor; save the network's "
+            f"The weights {path} are not a plain state dict: {strays[0]} is not a named tensor. Save the network's "
             "state_dict() alone, best as .safetensors."
         )
     return dict(state)
 
 
 def _unwrapped(content: Any) -> Any:
-    """The state dict in what a training script saved, or the content itself."""
+    """Return the state dict inside what a training script saved, or else the content itself."""
     inner = [content[key] for key in _WRAPPERS if key in content] if isinstance(content, Mapping) else []
     return next((part for part in inner if isinstance(part, Mapping)), content)
 
 
 def _adapted(state: State, adapt: Adapt, path: Path) -> State:
-    """The state dict by the network's keys, of which two may not become one."""
+    """Return the state dict under the network's keys. Two keys must not become one."""
     adapted = adapt(state)
     if len(adapted) < len(state):
         raise WeightsError(
-            f"The weights {path} hold {len(state)} tensors for {len(adapted)} places of the network, some of them "
-            "under two spellings; use a file that keeps to one."
+            f"The weights {path} hold {len(state)} tensors for {len(adapted)} keys of the network: some keys occur in "
+            "two spellings. Use a file with one spelling."
         )
     return adapted
 
@@ -176,6 +175,6 @@ def _refuse_other(module: nn.Module, state: State, path: Path) -> None:
         faults.append(f"{key} has the shape {shapes} ({len(reshaped)} in all)")
     if faults:
         raise WeightsError(
-            f"The weights {path} are not of this {type(module).__name__}: {'; '.join(faults)}; use weights "
-            "of this network with these options."
+            f"The weights {path} do not belong to this {type(module).__name__}: {'; '.join(faults)}. Use weights of "
+            "this network with these options."
         )

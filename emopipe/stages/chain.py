@@ -10,8 +10,8 @@ import torch
 
 from emopipe.backbones import registry
 from emopipe.backbones.classifier import Classifier, has_classifier, load_head, save_classifier
-from emopipe.cache.partial import folder_for
-from emopipe.cache.preserved import Legacy, content
+from emopipe.cache.partial import partial_folder
+from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.log import LOGGER
@@ -63,9 +63,9 @@ def run(
     made = digest(recipe)
     work = output.with_name(f"{output.name}.work")
     stamp = digest([recipe, content(start), devices.name_of(where)])
-    legacy = Legacy([output, history, curve], stamp) if outlive else None
-    with folder_for(output):  # for its lock: `work` is one process' alone
-        if legacy and legacy.take_up():
+    preserved = PreservedOutputs([output, history, curve], stamp) if outlive else None
+    with partial_folder(output):  # for its lock: `work` is one process' alone
+        if preserved and preserved.restore():
             return
         with contextlib.closing(Journal(events)) as log:
             school = _school(recipe, paths, work / made[:16], start, where, threads)
@@ -76,8 +76,8 @@ def run(
         metadata = {"recipe_digest": made, "recipe": recipe_text(recipe), "device": devices.name_of(where)}
         save_classifier(school.model.cpu(), output, metadata, half=recipe["half"])
         LOGGER.info(f"{output} is made")
-        if legacy:
-            legacy.leave()
+        if preserved:
+            preserved.save()
         shutil.rmtree(work, ignore_errors=True)  # the weights are there, whatever is left of it
 
 

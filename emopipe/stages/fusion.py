@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from emopipe import __version__
-from emopipe.cache.partial import folder_for
-from emopipe.cache.preserved import Legacy, content
+from emopipe.cache.partial import partial_folder
+from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.cache.store import content_digest
 from emopipe.cache.tensors import save_state
 from emopipe.core import tables
@@ -70,9 +70,9 @@ def run(
     for name in set(views) - set(usable):
         LOGGER.warning(f"No clip to learn from has vectors of {name}: {outputs['predictions'].stem} does without.")
     stamp = _stamp(recipe, clips, features, where)
-    legacy = Legacy([outputs["model"], *(outputs[name] for name in BESIDE)], stamp) if outlive else None
-    with folder_for(outputs["model"]) as unfinished:
-        if legacy and legacy.take_up():
+    preserved = PreservedOutputs([outputs["model"], *(outputs[name] for name in BESIDE)], stamp) if outlive else None
+    with partial_folder(outputs["model"]) as unfinished:
+        if preserved and preserved.restore():
             return
         if usable:
             data = _data(recipe, table, {stream: views[stream] for stream in usable}, where)
@@ -86,8 +86,8 @@ def run(
             outcome, covered = _nothing(parts, options), np.zeros(len(table), bool)
         _write(outcome, table, parts, covered, options, outputs)
         _save(outcome, outputs["model"], recipe, where)
-        if legacy:
-            legacy.leave()
+        if preserved:
+            preserved.save()
 
 
 def _stamp(recipe: Mapping[str, Any], clips: Path, features: Mapping[str, Path], where: torch.device) -> str:

@@ -13,8 +13,8 @@ from torch import nn
 from emopipe.backbones import crossfit, feature_alignment, registry
 from emopipe.backbones.base import Spec
 from emopipe.backbones.classifier import has_classifier, load_head
-from emopipe.cache.partial import folder_for
-from emopipe.cache.preserved import Legacy, content
+from emopipe.cache.partial import partial_folder
+from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.cache.store import content_digest
 from emopipe.core import tables
 from emopipe.core.atomic import sha256, write_text
@@ -68,17 +68,17 @@ def run(
     where = devices.prepare(device, threads)
     read = [content_digest(path, recipe["source"]) for path in shards]
     stamp = digest([recipe, sha256(clips), read, content(start), devices.name_of(where)])
-    legacy = Legacy([output, history], stamp) if outlive else None
-    with folder_for(output) as unfinished:
-        if legacy and legacy.take_up():
+    preserved = PreservedOutputs([output, history], stamp) if outlive else None
+    with partial_folder(output) as unfinished:
+        if preserved and preserved.restore():
             return
         job, fold_of = _job(recipe, clips, shards, output.stem, where, start, unfinished)
         result, trained = _out_of_fold(job, fold_of, output.stem)
         metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
         crossfit.save(result, output, metadata)
         write_text(history, _history(trained).to_csv(index=False))
-        if legacy:
-            legacy.leave()
+        if preserved:
+            preserved.save()
 
 
 def _job(

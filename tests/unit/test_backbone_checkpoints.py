@@ -332,7 +332,7 @@ def test_vggface_in_two_spellings_at_once_is_refused(tmp_path):
     state = torch.load(tmp_path / "vggface.pth", weights_only=True)
     state["conv1_1.weight"] = state["conv_1_1.weight"]
     torch.save(state, tmp_path / "vggface.pth")
-    with pytest.raises(WeightsError, match=r"hold 31 tensors for 30 places .* under two spellings; use a file that"):
+    with pytest.raises(WeightsError, match=r"hold 31 tensors for 30 keys .* in two spellings. Use a file with"):
         load("vggface", outline("vggface"), tmp_path / "vggface.pth")
 
 
@@ -427,12 +427,12 @@ def test_a_safetensors_file_of_dataparallel_loads(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ({"state_dict": {"weight": torch.zeros(3, 2), "lr": 0.1}}, "lr is no named tensor; save the network's"),
-        ({"state_dict": "none"}, "state_dict is no named tensor"),
-        ({"epoch": 3, "net": {}}, "epoch is no named tensor"),
-        ({0: torch.zeros(3)}, "0 is no named tensor"),
-        ({"model": nn.Linear(2, 3)}, "hold more than tensors and are not opened"),
-        ({"model": {}, "arguments": SimpleNamespace(lr=0.1)}, "hold more than tensors and are not opened"),
+        ({"state_dict": {"weight": torch.zeros(3, 2), "lr": 0.1}}, "lr is not a named tensor. Save the network's"),
+        ({"state_dict": "none"}, "state_dict is not a named tensor"),
+        ({"epoch": 3, "net": {}}, "epoch is not a named tensor"),
+        ({0: torch.zeros(3)}, "0 is not a named tensor"),
+        ({"model": nn.Linear(2, 3)}, "hold more than tensors"),
+        ({"model": {}, "arguments": SimpleNamespace(lr=0.1)}, "hold more than tensors"),
         ({"model": {}}, r"weight is missing \(2 in all\)"),
     ],
 )
@@ -465,7 +465,7 @@ def test_weights_of_another_network_are_named_after_they_are_adapted(tmp_path, k
         load(kind, module, tmp_path / "net.pth")
     said = str(caught.value)
     assert f"{missing[0]} is missing ({len(missing)} in all); stray.bias is unexpected (1 in all)" in said
-    assert f"{ours} has the shape (5,) instead of {tuple(module.state_dict()[ours].shape)} (1 in all); use" in said
+    assert f"{ours} has the shape (5,) instead of {tuple(module.state_dict()[ours].shape)} (1 in all). Use" in said
 
 
 def test_a_file_for_no_kind_is_refused(tmp_path):

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from emopipe.backbones import registry
 from emopipe.cache import metadata
 from emopipe.cache import tensors as files_of_weights
-from emopipe.cache.partial import folder_for
+from emopipe.cache.partial import partial_folder
 from emopipe.cache.tensors import HEAD
 from emopipe.commands import pretrain as pretrain_command
 from emopipe.commands.main import app
@@ -729,7 +729,7 @@ def test_the_stage_runs_a_plans_recipe(stage):
 
 
 def test_no_two_processes_make_one_file_of_weights(stage):
-    with folder_for(stage.out[0]), pytest.raises(CacheError, match=r"Another process is making .*net\.safetensors"):
+    with partial_folder(stage.out[0]), pytest.raises(CacheError, match=r"Another process is making .*net\.safetensors"):
         stage.run()
     assert not any(path.exists() for path in stage.out)
     stage.run()

@@ -74,7 +74,7 @@ def test_no_flipped_bit_in_what_was_learned_goes_unseen():
     whole = WEIGHTS.read_bytes()
     for damaged in [b"", whole[:100], whole[:-1], *flips(whole)]:
         WEIGHTS.write_bytes(damaged)
-        with pytest.raises(DamagedCacheError, match=r"net\.safetensors is damaged: it holds no whole weights: "):
+        with pytest.raises(DamagedCacheError, match=r"net\.safetensors is damaged: it does not hold whole weights: "):
             crossfit.load(WEIGHTS)
         assert metadata.made_by(WEIGHTS, {}) is False  # as planning asks
 
@@ -115,7 +115,7 @@ def test_a_users_own_stay_where_they_are():
     content = path.read_bytes()
     for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
         path.write_bytes(damaged)
-        with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*fetch or make the file again"):
+        with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*Fetch it or make it again"):
             tensors.load_strict(network().backbone, path)
     path.write_bytes(content[:100])
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -148,7 +148,7 @@ def test_verify_reads_weights(damage):
     WEIGHTS.write_bytes(damage(WEIGHTS.read_bytes()))
     found = verify()
     assert found.exit_code == 1 and "1 of 2 files are whole" in found.output
-    assert "net.safetensors is damaged: it holds no whole weights: " in found.output
+    assert "net.safetensors is damaged: it does not hold whole weights: " in found.output
     left = {"net.safetensors.damaged", "net.step0.safetensors", "other.safetensors", ".net.123.tmp.safetensors"}
     assert {path.name for path in WEIGHTS.parent.iterdir()} == left
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from emopipe.backbones.base import FaceInput
-from emopipe.cache.h5file import Sink
+from emopipe.cache.h5file import ErrorDeferringFile
 from emopipe.cache.store import Reader
 from emopipe.stills.base import Stills
 from emopipe.training import sharded_images
@@ -42,8 +42,8 @@ ENDED = """
     from emopipe.cache import h5file
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
-    whole = h5file.Sink.write
-    h5file.Sink.write = lambda *given: os.kill(os.getpid(), signal.SIGTERM) or whole(*given)
+    whole = h5file.ErrorDeferringFile.write
+    h5file.ErrorDeferringFile.write = lambda *given: os.kill(os.getpid(), signal.SIGTERM) or whole(*given)
     """
 """A process that is asked to end whenever HDF5 writes."""
 CHECKPOINT = """
@@ -72,7 +72,7 @@ def write(target):
 def test_it_holds_what_was_written_in_the_same_bytes_each_time(tmp_path):
     paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
     for path in paths:
-        with Sink(path) as sink:
+        with ErrorDeferringFile(path) as sink:
             write(sink)
             sink.check()
     assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -113,7 +113,7 @@ def test_no_two_processes_make_one_file(tmp_path):
     parts(path).mkdir()
     with open(parts(path) / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(CacheError, match=r"Another process is making .*00\.h5 just now"):
+        with pytest.raises(CacheError, match=r"Another process is making .*00\.h5 at this moment"):
             run(path)
     assert run(path) == list(CLIPS)
 

@@ -173,7 +173,7 @@ def test_a_file_that_the_system_cannot_open_just_now_is_not_called_damaged(tmp_p
 
 
 def test_a_missing_file_is_not_called_damaged(tmp_path):
-    with pytest.raises(CacheError, match="is not there") as found:
+    with pytest.raises(CacheError, match="does not exist") as found:
         Reader(tmp_path / "a.h5")
     assert not isinstance(found.value, DamagedCacheError)
 
@@ -236,7 +236,7 @@ def test_verify_tells_nothing_of_parts_that_a_job_removes_meanwhile(tmp_path, mo
 
     monkeypatch.setattr(verify, "Reader", vanish)
     result = CliRunner().invoke(app, ["verify", str(tmp_path)])
-    assert result.exit_code == 0 and "is not there" not in result.output
+    assert result.exit_code == 0 and "does not exist" not in result.output
 
 
 def test_verify_puts_damaged_parts_aside(tmp_path):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from emopipe.cache import preserved
-from emopipe.cache.preserved import Legacy
+from emopipe.cache.preserved import PreservedOutputs
 from emopipe.core.atomic import write_text
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import FusionOptions, Protocol
@@ -36,50 +36,50 @@ def test_outputs_that_snakemake_deletes_come_back(tmp_path, monkeypatch, links):
         monkeypatch.setattr(preserved.os, "link", refuse)
     outputs = made(tmp_path)
     os.utime(outputs[0], (0, 0))
-    Legacy(outputs, "a").leave()
+    PreservedOutputs(outputs, "a").save()
     deleted(outputs)
-    assert Legacy(outputs, "a").take_up()
+    assert PreservedOutputs(outputs, "a").restore()
     assert [path.read_text() for path in outputs] == ["made 0", "made 1", "made 2"]
     assert outputs[0].stat().st_mtime > 1e9  # made now, as Snakemake sees it
     deleted(outputs)
-    assert Legacy(outputs, "a").take_up()  # should it be killed again
+    assert PreservedOutputs(outputs, "a").restore()  # should it be killed again
 
 
 def test_nothing_is_taken_up_that_something_else_made_or_that_is_not_whole(tmp_path):
     outputs = made(tmp_path)
-    assert not Legacy(outputs, "a").take_up()
-    Legacy(outputs, "a").leave()
+    assert not PreservedOutputs(outputs, "a").restore()
+    PreservedOutputs(outputs, "a").save()
     deleted(outputs)
-    assert not Legacy(outputs, "b").take_up()
+    assert not PreservedOutputs(outputs, "b").restore()
     assert not any(path.exists() for path in outputs)
-    (Legacy(outputs, "a").folder / "1.csv").unlink()
-    assert not Legacy(outputs, "a").take_up()
-    Legacy(made(tmp_path, "later"), "b").leave()
-    assert not Legacy(outputs, "a").take_up()
-    assert Legacy(deleted(outputs), "b").take_up() and outputs[0].read_text() == "later 0"
+    (PreservedOutputs(outputs, "a").folder / "1.csv").unlink()
+    assert not PreservedOutputs(outputs, "a").restore()
+    PreservedOutputs(made(tmp_path, "later"), "b").save()
+    assert not PreservedOutputs(outputs, "a").restore()
+    assert PreservedOutputs(deleted(outputs), "b").restore() and outputs[0].read_text() == "later 0"
 
 
 def test_a_job_that_is_killed_while_it_leaves_them_leaves_nothing(tmp_path, monkeypatch):
     outputs = made(tmp_path)
     monkeypatch.setattr(preserved, "write_text", lambda *_: None)  # the stamp comes last
-    Legacy(outputs, "a").leave()
-    assert not Legacy(outputs, "a").take_up()
+    PreservedOutputs(outputs, "a").save()
+    assert not PreservedOutputs(outputs, "a").restore()
 
 
 def test_outputs_are_made_though_nothing_can_be_left(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(preserved, "_twin", full)
-    Legacy(made(tmp_path), "a").leave()
-    assert not Legacy(made(tmp_path), "a").take_up()
+    monkeypatch.setattr(preserved, "_link", full)
+    PreservedOutputs(made(tmp_path), "a").save()
+    assert not PreservedOutputs(made(tmp_path), "a").restore()
 
 
 def test_a_run_that_ends_forgets_it(tmp_path):
     outputs = made(tmp_path)
-    Legacy(outputs, "a").leave()
-    preserved.forget(tmp_path / "models", tmp_path / "nowhere")
-    assert not Legacy(outputs, "a").take_up()
+    PreservedOutputs(outputs, "a").save()
+    preserved.clear(tmp_path / "models", tmp_path / "nowhere")
+    assert not PreservedOutputs(outputs, "a").restore()
     assert not list(tmp_path.rglob(".*")) and all(path.exists() for path in outputs)
 
 
