@@ -1,1 +1,1 @@
-"""Frames and sound out of video files, which may be broken or hostile: each clip in a process that can be lost."""
+"""Frames and sound from files that may be broken or hostile; a separate process decodes each clip."""

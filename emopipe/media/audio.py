@@ -1,4 +1,4 @@
-"""The sound of a clip as 16 kHz mono, through PyAV; held are the resampled samples alone."""
+"""Reads the sound of a clip as 16 kHz mono, by PyAV; only the resampled samples are kept in memory."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
 
 
 def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, str]:
-    """The sound of an open file: samples (n,) int16, the first one's time, and what was wrong."""
+    """Return the sound of an open file: samples (n,) int16, the time of the first one, and a reason or ""."""
     most = int(options.max_audio_seconds * AUDIO_RATE)
     with files.container(file) as container:
         stream = next(iter(container.streams.audio), None)
@@ -44,7 +44,7 @@ def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, st
 
 
 def _audio_frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | str]:
-    """Decoded frames; a damaged packet gives a reason, and a second failure in demuxing ends it."""
+    """Yield decoded frames, and a reason for each damaged packet; an error of the demuxer ends them."""
     packets = container.demux(stream)
     while True:
         try:

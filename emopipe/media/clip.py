@@ -21,14 +21,14 @@ DAMAGED = {"damaged_video", "damaged_audio"}
 
 
 def read_clip(path: Path, options: DecodeOptions) -> Media:
-    """Decode one clip. What is wrong with its content is its status.
+    """Decode one clip. Faults of its content become its status and reason.
 
-    Clips that nobody vouches for are better read by `emopipe.media.sandbox.ClipReader`.
+    Use `emopipe.media.sandbox.ClipReader` for clips that you do not trust.
 
     Raises:
-        MediaError: The file itself cannot be read (it vanished, its disk is away, permission is denied): that may
-            pass, so it is no property of the clip and nothing to cache.
-        MemoryError: There is not as much memory as the clip asks for.
+        MediaError: The system refuses to read the file (it vanished, its disk is offline, permission is denied). This
+            may pass, so it is not a property of the clip and is never cached.
+        MemoryError: The clip needs more memory than there is.
     """
     with files.opened(path) as file:
         media = _read(file, options)
@@ -54,7 +54,7 @@ def _read(file: int, options: DecodeOptions) -> Media:
 
 
 def _attempt(read: Callable[[int, DecodeOptions], Read], file: int, options: DecodeOptions, nothing: tuple) -> Read:
-    """Read a stream; a file can be broken in ways that no list of exceptions covers, and one stream may be whole."""
+    """Read one stream. A broken file can raise any exception; the other stream may still be whole."""
     try:
         return read(file, options)
     except MemoryError:

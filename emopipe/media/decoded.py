@@ -1,6 +1,6 @@
-"""What decoding gives: sampled frames as JPEG, and 16 kHz mono sound; and the options that say how.
+"""What decoding gives (sampled frames as JPEG, 16 kHz mono sound) and its options.
 
-Times are seconds since the container's start, for both streams, so that sound and picture share one clock.
+Times are in seconds since the start of the container, for both streams: sound and frames share one clock.
 """
 
 from dataclasses import dataclass, field
@@ -13,34 +13,35 @@ from pydantic import Field, model_validator
 from emopipe.core.options import Number, Options
 
 AUDIO_RATE = 16_000
-"""Hz; the rate of the companions' spectrograms (`paper.md`)."""
+"""Hz. The spectrograms of the paper's companions (arXiv 1806.01506) have this rate."""
 
 
 class DecodeOptions(Options):
-    """How a clip's frames are sampled and kept."""
+    """How frames and sound of a clip are sampled and stored."""
 
     policy: Literal["all", "count", "fps"]
-    """`all` frames, `count` frames a clip at the middles of equal parts, or `fps` frames a second."""
+    """Which frames are sampled: `all`, `count` frames of each clip (at the middles of equal parts), or `fps` frames per
+    second."""
     count: int | None = Field(default=None, ge=1)
-    """Frames a clip, for `policy: count`; a clip with fewer gives all it has."""
+    """Frames of each clip, for `policy: count`. A clip with fewer frames gives all of them."""
     fps: Number | None = Field(default=None, gt=0)
-    """Frames a second, for `policy: fps`; never more than the clip has."""
+    """Frames per second, for `policy: fps`; never more than the clip has."""
     max_frames: int = Field(default=2000, ge=1)
-    """No clip gives more frames than this: longer ones are sampled evenly."""
+    """The most frames that a clip gives. Longer clips are sampled evenly."""
     max_side: int = Field(default=1280, ge=16, le=65_500)
-    """Frames are scaled down so that their longer side is at most this many pixels."""
+    """The longest side of a stored frame, in pixels. Larger frames are scaled down."""
     jpeg_quality: int = Field(default=92, ge=1, le=100)
-    """Quality at which sampled frames are kept."""
+    """JPEG quality of stored frames, 1 to 100."""
     max_audio_seconds: Number = Field(default=600.0, gt=0)
-    """Sound beyond this is left out (and said in the clip's reason)."""
+    """The longest sound that is kept, in seconds. The ledger reports clips whose sound is longer."""
     clip_seconds: Number = Field(default=900.0, gt=0)
-    """A clip whose decoding takes longer than this is undecodable."""
+    """The longest time that decoding a clip may take, in seconds. A clip that needs more is undecodable."""
     clip_memory_mb: int = Field(default=4096, ge=64)
-    """A clip whose decoding needs more memory than this is undecodable (enforced on Linux)."""
+    """The most memory that decoding a clip may need, in MB. A clip that needs more is undecodable (on Linux)."""
 
     @model_validator(mode="after")
     def _one_policy(self) -> Self:
-        """The policy's own key is set, the other's is not: it would be read by nothing."""
+        """Refuse a key that the policy does not use, and a policy without its key."""
         for key in ("count", "fps"):
             given = getattr(self, key) is not None
             if given and self.policy != key:
@@ -52,30 +53,30 @@ class DecodeOptions(Options):
 
 @dataclass(frozen=True)
 class Media:
-    """One decoded clip. `status` is ok, no_audio, no_video or undecodable, `reason` says why."""
+    """One decoded clip. `status` is ok, no_audio, no_video or undecodable; `reason` holds codes (`cache.status`)."""
 
     status: str
     reason: str = ""
     jpegs: list[bytes] = field(default_factory=list)
-    """T sampled frames, upright, square pixels."""
+    """T sampled frames as JPEG, upright, with square pixels."""
     times: np.ndarray = field(default_factory=lambda: np.empty(0))
     """(T,) seconds."""
     audio: np.ndarray = field(default_factory=lambda: np.empty(0, np.int16))
     """(samples,) 16-bit mono at AUDIO_RATE."""
     audio_start: float = 0.0
-    """Seconds at which the first sample sounds."""
+    """Time of the first sample, in seconds."""
 
 
 def decode_jpegs(jpegs: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-    """Images (H, W, 3) uint8 BGR out of their bytes end to end (sum of sizes,) and their sizes (T,)."""
+    """Return images (H, W, 3) uint8 BGR from their concatenated bytes (sum of sizes,) and their sizes (T,)."""
     return [decode_jpeg(jpeg) for jpeg in np.split(jpegs, np.cumsum(sizes)[:-1])] if len(sizes) else []
 
 
 def decode_jpeg(jpeg: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3) uint8 BGR out of its bytes (n,) uint8."""
+    """Return an image (H, W, 3) uint8 BGR from its bytes (n,) uint8."""
     return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """An image (H, W, 3) uint8 BGR as JPEG."""
+    """Return an image (H, W, 3) uint8 BGR as JPEG bytes."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -1,4 +1,4 @@
-"""Files of clips, opened so that neither their names nor what is in them can reach anything else."""
+"""Opens files of clips such that neither their names nor their content can reach other files or hosts."""
 
 import contextlib
 import logging
@@ -14,14 +14,14 @@ from emopipe.core.errors import MediaError
 from emopipe.core.text import escape_text
 
 MOST_PIXELS = 8192 * 8192
-"""A frame of more pixels is refused before memory is asked for it; 8K video has half as many."""
+"""Frames with more pixels are refused before memory is allocated; 8K video has half as many."""
 
-logging.getLogger("libav").setLevel(logging.CRITICAL)  # a damaged clip speaks through its status, not the terminal
+logging.getLogger("libav").setLevel(logging.CRITICAL)  # damage is reported by the clip's status, not in the terminal
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """The descriptor of a file that is one: opening a pipe may wait for ever, and devices have no end.
+    """Open a regular file and return its descriptor. Pipes (opening may wait forever) and devices are refused.
 
     Raises:
         MediaError: The file cannot be read.
@@ -39,7 +39,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def refuse_failing_disk(file: int, path: Path) -> None:
-    """Read the file again: what looks like a damaged clip may be a failing disk, which ffmpeg does not tell apart.
+    """Read the whole file again: a failing disk looks like a damaged clip to ffmpeg.
 
     Raises:
         MediaError: The file cannot be read.
@@ -53,10 +53,10 @@ def refuse_failing_disk(file: int, path: Path) -> None:
 
 
 def container(file: int, **options: str) -> InputContainer:
-    """A container out of an open file and of nothing else; `options` are the demuxer's.
+    """Open a container from an open file alone; `options` are the demuxer's.
 
-    ffmpeg is given the descriptor in place of a name, and no other protocol: names such as "concat:x" mean nothing to
-    it, and playlists, which any file may turn out to be, cannot have it read another file or ask another host.
+    ffmpeg gets the descriptor instead of a name, and no other protocol. So names such as "concat:x" have no meaning,
+    and a file that turns out to be a playlist cannot make ffmpeg read another file or connect to a host.
     """
     os.lseek(file, 0, os.SEEK_SET)
     confined = {"fd": str(file), "protocol_whitelist": "fd", "max_pixels": str(MOST_PIXELS)}
@@ -65,7 +65,7 @@ def container(file: int, **options: str) -> InputContainer:
 
 @contextlib.contextmanager
 def until_damage() -> Iterator[None]:
-    """Where ffmpeg fails, it is the end of what can be read; for want of memory it is no end but an error."""
+    """End quietly where ffmpeg fails: the rest cannot be read. Lack of memory is still an error."""
     try:
         yield
     except MemoryError:
@@ -75,7 +75,7 @@ def until_damage() -> Iterator[None]:
 
 
 def start(opened: InputContainer) -> float:
-    """When the container's clock begins, in seconds: the origin of all times."""
+    """Return the container's start time in seconds, the origin of all times."""
     return (opened.start_time or 0) / av.time_base
 
 

@@ -1,7 +1,7 @@
-"""What passes between a job and the process that decodes for it: paths there, frames and sound back, nothing pickled.
+"""The protocol between a job and its decoding process: paths go there, frames and sound come back, nothing is pickled.
 
-A request is the length of a path and its bytes. An answer is the length of its head, the head as JSON, and then what
-the head counts: times, the time of the first sample, samples, JPEGs, as they lie in memory.
+A request is the length of a path, then its bytes. An answer is the length of its head, the head as JSON, and then the
+arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs.
 """
 
 import os
@@ -16,9 +16,9 @@ from emopipe.core.options import Options
 from emopipe.media.decoded import Media
 
 READY = b"ready\n"
-"""What the process says before its first answer."""
+"""What the process sends before its first answer."""
 BLOATED = "bloated"
-"""The status of an answer that there was not enough memory."""
+"""The status of an answer that says: there was not enough memory."""
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST_PATH = 1 << 16
@@ -27,23 +27,23 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class _Head(Options):
-    """What an answer begins with."""
+    """The head of an answer."""
 
     status: Literal["ok", "no_audio", "no_video", "undecodable", "unreadable", "bloated"]
     reason: str
     jpegs: list[_Count]
-    """Bytes of each."""
+    """Length of each JPEG in bytes."""
     samples: _Count
 
 
 def send_path(stream: BinaryIO, path: Path) -> None:
-    """Ask for a clip."""
+    """Send the path of a clip."""
     _send_counted(stream, os.fsencode(path))
     stream.flush()
 
 
 def receive_path(stream: BinaryIO) -> Path | None:
-    """The next clip that is asked for; None where nobody asks any more."""
+    """Return the path of the next clip; None if the input has ended."""
     try:
         return Path(os.fsdecode(_receive_counted(stream, _LONGEST_PATH)))
     except EOFError:
@@ -51,7 +51,7 @@ def receive_path(stream: BinaryIO) -> Path | None:
 
 
 def send_media(stream: BinaryIO, media: Media) -> None:
-    """Answer with a clip, or with a status that stands for none."""
+    """Send a decoded clip, or a status alone."""
     sizes = [len(jpeg) for jpeg in media.jpegs]
     head = _Head(status=media.status, reason=media.reason, jpegs=sizes, samples=len(media.audio))
     _send_counted(stream, head.model_dump_json().encode())
@@ -63,11 +63,11 @@ def send_media(stream: BinaryIO, media: Media) -> None:
 
 
 def receive_media(stream: BinaryIO, most_bytes: int) -> Media:
-    """The answer to the clip that was asked for; its sender is not trusted.
+    """Return the answer to a request; its sender is not trusted.
 
     Raises:
         EOFError: It ends too early.
-        ValueError: It is no answer, or is longer than `most_bytes`.
+        ValueError: It is not an answer, or is longer than `most_bytes`.
     """
     head = _Head.model_validate_json(_receive_counted(stream, most_bytes))
     if sum(head.jpegs) + 2 * head.samples > most_bytes:

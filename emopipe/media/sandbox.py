@@ -1,4 +1,4 @@
-"""Clips read through a process that may be lost, for jobs that may not."""
+"""Reads clips in a separate process, so that a hostile file cannot harm the job."""
 
 import contextlib
 import os
@@ -20,19 +20,19 @@ from emopipe.media.decoded import DecodeOptions, Media
 from emopipe.media.protocol import BLOATED, READY, receive_media, send_path
 
 WORKER = worker.__name__
-"""The module that the process runs."""
+"""The module that the decoding process runs."""
 KILLED = status.reason("decoder_killed")
 
-_LAST_WORDS_SECONDS = 10  # a process that has closed its output is given so long to end
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding computes nothing that needs more
+_LAST_WORDS_SECONDS = 10  # time that a process gets to end after it closed its output
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding needs no more
 
 
 class ClipReader:
-    """Reads clips as `read_clip` does, in another process, within `clip_seconds` and `clip_memory_mb` each.
+    """Reads clips as `read_clip` does, in another process, each within `clip_seconds` and `clip_memory_mb`.
 
-    To be used as a context manager: one process serves all clips, from the first that is read until the context is
-    left. Where a clip makes it hang, bloat or crash, that clip is undecodable and another process takes over. A fault
-    for which an earlier clip may be to blame, such as a crash, counts only if it happens in a fresh process again.
+    Use it as a context manager: one process serves all clips until the context ends. If a clip makes the process hang,
+    bloat or crash, that clip is undecodable and a new process continues. An earlier clip may have caused a crash, so a
+    crash counts only if it happens again in a new process.
 
     >>> with ClipReader(DecodeOptions(policy="count", count=3)) as read:  # doctest: +SKIP
     ...     media = read(Path("clip.mp4"))
@@ -54,9 +54,9 @@ class ClipReader:
         """Decode one clip.
 
         Raises:
-            MediaError: The file itself cannot be read, as for `read_clip`.
-            ChildProcessError: The process does not start.
-            RuntimeError: It was killed, twice, by somebody else.
+            MediaError: The system refuses to read the file, as in `read_clip`.
+            ChildProcessError: The decoding process does not start.
+            RuntimeError: Something else killed the process twice.
         """
         media = self._read(path)
         if media.status == status.UNREADABLE:
@@ -86,10 +86,7 @@ class ClipReader:
 
 
 class _LostError(Exception):
-    """The process can be asked for nothing more.
-
-    `is_sure` where the clip alone can be to blame, `is_machines` where the machine may be.
-    """
+    """The process is lost. `is_sure`: only the clip can be the cause; `is_machines`: the machine may be."""
 
     def __init__(self, reason: str, *, is_sure: bool = False, is_machines: bool = False) -> None:
         super().__init__(reason)
@@ -97,7 +94,7 @@ class _LostError(Exception):
 
 
 class _Watch(threading.Thread):
-    """Gives a process up after some seconds. Those in which this job was stopped itself, as by Ctrl-Z, do not count."""
+    """Gives up a process after some seconds; time in which this job itself was stopped (Ctrl-Z) does not count."""
 
     TICK_SECONDS = 0.5
 
@@ -116,13 +113,13 @@ class _Watch(threading.Thread):
         self._give_up()
 
     def end(self) -> None:
-        """The process has answered, or ended."""
+        """End the watch: the process has answered, or ended."""
         self._is_over.set()
         self.join()
 
 
 class _Process:
-    """One process that decodes."""
+    """One decoding process."""
 
     def __init__(self, options: DecodeOptions) -> None:
         self._options = options
@@ -136,10 +133,10 @@ class _Process:
         )
         if self._popen.stdout.read(len(READY)) != READY:
             self.stop()
-            raise ChildProcessError("The process that decodes clips does not start; what it said stands above.")
+            raise ChildProcessError("The process that decodes clips does not start. Its own message is above.")
 
     def read(self, path: Path) -> Media:
-        """What it makes of a clip. Raises _LostError where it does not come to that."""
+        """Return the decoded clip. Raises _LostError if the process is lost."""
         watch = _Watch(self._options.clip_seconds, self._popen.kill)
         watch.start()
         try:
@@ -159,7 +156,7 @@ class _Process:
         return media
 
     def _end(self) -> str:
-        """How the process ended."""
+        """Return the reason that says how the process ended."""
         try:
             code = self._popen.wait(_LAST_WORDS_SECONDS)
         except subprocess.TimeoutExpired:
@@ -171,7 +168,7 @@ class _Process:
         return status.reason("decoder_crashed", signal=signal.Signals(-code).name)
 
     def stop(self) -> None:
-        """End it: it holds nothing that would have to be put away."""
+        """Kill the process; it holds nothing that must be saved."""
         self._popen.kill()
         self._popen.wait()
         for pipe in (self._popen.stdin, self._popen.stdout):

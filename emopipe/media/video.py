@@ -1,6 +1,6 @@
-"""Sampled video frames out of any container and codec that ffmpeg reads, through PyAV.
+"""Samples video frames from any container and codec that ffmpeg reads, by PyAV.
 
-Frames are streamed: whatever the clip's length, one decoded frame is held at a time, and the kept ones as JPEG.
+Frames are streamed: for a clip of any length, one decoded frame is in memory at a time, and sampled ones as JPEG.
 """
 
 import os
@@ -17,13 +17,13 @@ from emopipe.media import files
 from emopipe.media.decoded import DecodeOptions, encode_jpeg
 
 TRUNCATED_BELOW = 0.75
-"""A video that delivers less than this share of the frames, or of the time, that its header tells was cut off."""
+"""A video is truncated if it has less than this share of the frames, or of the time, that its header states."""
 TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
-"""How FLV and Matroska begin, whose headers count no frames but tell how long the clip is; others leave it to guess."""
+"""First bytes of FLV and Matroska files: their headers state the duration, not the number of frames."""
 
 
 def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
-    """The sampled frames of an open file, their times (T,) and what was wrong."""
+    """Return the sampled frames of an open file as JPEG, their times (T,) in seconds, and a reason or ""."""
     if fault := _cut_short(file):
         return [], np.empty(0), fault
     with files.container(file) as container:
@@ -52,13 +52,13 @@ def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarr
 
 
 def _video_stream(container: InputContainer) -> av.VideoStream | None:
-    """The first real video stream; cover art of an audio file is none."""
+    """Return the first video stream that is not the cover picture of an audio file."""
     pictures = av.stream.Disposition.attached_pic
     return next((s for s in container.streams.video if not s.disposition & pictures), None)
 
 
 def _unfit(stream: av.VideoStream | None) -> str:
-    """Why a video stream cannot be decoded at all; empty where it can."""
+    """Return the reason why a video stream cannot be decoded; "" if it can."""
     if stream is None:
         return reason("no_video_stream")
     if stream.codec_context is None:
@@ -67,7 +67,7 @@ def _unfit(stream: av.VideoStream | None) -> str:
 
 
 def _cut_short(file: int) -> str:
-    """What shows that a clip, sound and all, ends before its header says; empty where nothing does."""
+    """Return the reason if a file ends before the duration that its header states; else ""."""
     if not os.pread(file, 4, 0).startswith(TELL_THEIR_LENGTH):
         return ""
     with files.container(file) as container:
@@ -82,17 +82,17 @@ def _cut_short(file: int) -> str:
 
 
 def _packet_times(container: InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
-    """Presentation times (frames,) of the stream's packets, sorted, in seconds, and how many packets; no decoding.
+    """Return the sorted presentation times (frames,) of the stream's packets in seconds, and the number of packets.
 
-    Empty packets, by which AVI repeats a frame, have no time of their own and count as packets. A demuxing error ends
-    the list: what came before it may still decode.
+    Nothing is decoded. Empty packets, by which AVI repeats a frame, have no time of their own but are counted. A
+    demuxing error ends the list: what comes before it may still decode.
     """
     times, packets = array("d"), 0
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     with files.until_damage():
         for packet in container.demux(stream):
             packets += packet.size > 0 or packet.dts is not None  # the demuxer's last packet is neither
-            if packet.size and not packet.is_discard:  # what an edit list hides may have to be decoded, but not shown
+            if packet.size and not packet.is_discard:  # packets hidden by an edit list are decoded, but not shown
                 stamp = _stamp(packet)
                 times.append(len(times) / rate if stamp is None else float(stamp * packet.time_base))
     return np.sort(np.array(times)), packets
@@ -103,7 +103,7 @@ def _are_few(packets: int, announced: int) -> bool:
 
 
 def _unedited_packets(file: int) -> int:
-    """How many packets the video has where an edit list, by which MP4s are trimmed, hides none of them."""
+    """Return the number of packets when the edit list, which trims MP4 files, is ignored."""
     with files.container(file, ignore_editlist="1") as container:
         return _packet_times(container, _video_stream(container))[1]
 
@@ -113,7 +113,7 @@ def _stamp(packet: av.Packet) -> int | None:
 
 
 def _sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
-    """Times (T,) that the policy asks for, out of those that the frames have (frames,)."""
+    """Return the times (T,) that the policy asks for, chosen from the times of the frames (frames,)."""
     if options.policy == "all":
         wanted = len(times)
     elif options.policy == "count":
@@ -129,7 +129,7 @@ def _sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
 
 
 class _Frames:
-    """Iterates (seconds, frame) over a video stream, remembering how many came and how it ended."""
+    """Iterates over (seconds, frame) of a video stream; counts the frames and keeps the first fault."""
 
     def __init__(self, container: InputContainer, stream: av.VideoStream, origin: float) -> None:
         stream.thread_type = "NONE"  # jobs run side by side already, and one thread decodes reproducibly
@@ -148,7 +148,7 @@ class _Frames:
                 return
             except MemoryError:
                 raise
-            except av.FFmpegError as error:  # of one packet; after one of the demuxer itself nothing comes any more
+            except av.FFmpegError as error:  # of one packet; after an error of the demuxer there are no more
                 self.fault = self.fault or reason("damaged_video", error=files.describe(error))
                 continue
             for frame in frames:
@@ -158,7 +158,7 @@ class _Frames:
 
 
 def _nearest(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.VideoFrame]]:
-    """For each target time the frame nearest to it, each frame at most once."""
+    """Yield the frame nearest to each target time, each frame at most once."""
     waiting = list(targets[::-1])
     previous: tuple[float, av.VideoFrame] | None = None
     previous_kept = False
@@ -180,7 +180,7 @@ def _nearest(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.V
 
 
 def _to_jpeg(frame: av.VideoFrame, aspect: float, options: DecodeOptions) -> bytes:
-    """Upright, with square pixels (`aspect`: a stored pixel's width over its height), no larger than asked for."""
+    """Return a frame as JPEG, upright, with square pixels; `aspect` is the width of a stored pixel over its height."""
     width = frame.width * aspect
     scale = min(1.0, options.max_side / max(width, frame.height))
     size = max(1, round(width * scale)), max(1, round(frame.height * scale))

@@ -1,4 +1,4 @@
-"""A clip's cached sound."""
+"""Reads a clip's cached sound."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from emopipe.cache.store import Reader
 
 
 def read_wave(media: Reader, clip: str) -> np.ndarray:
-    """A clip's sound (samples,) float32 in [-1, 1] at 16 kHz; empty where it has none."""
+    """Return a clip's sound (samples,) float32 in [-1, 1] at 16 kHz; empty if it has none."""
     return as_wave(media.field(clip, "audio"))
 
 
 def as_wave(samples: np.ndarray) -> np.ndarray:
-    """16-bit samples as float32 in [-1, 1]."""
+    """Return 16-bit samples as float32 in [-1, 1]."""
     return samples.astype(np.float32) / 32768

@@ -1,8 +1,8 @@
-"""The process that decodes a job's clips, so that the job outlives whatever they do.
+"""The process that decodes a job's clips, so that no clip can end the job.
 
 `python -m emopipe.media.worker OPTIONS` reads paths from standard input and answers on standard output (see
-`emopipe.media.protocol`) until the input ends. It can neither write files nor, on Linux, take more memory than the
-options allow or outlive the job.
+`emopipe.media.protocol`) until the input ends. It cannot write files. On Linux it can neither use more memory than the
+options allow nor outlive the job.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Answer requests until the input ends."""
     options = DecodeOptions.model_validate_json(sys.argv[1])
     cv2.setNumThreads(1)  # jobs run side by side already
     requests, answers = _own_channels()
@@ -38,16 +38,16 @@ def main() -> None:
 
 
 def _own_channels() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output, kept from all else in this process: libraries print, and ffmpeg may read."""
+    """Return private copies of standard input and output: libraries print to them, and ffmpeg may read."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # what went wrong before this line is still told in the terminal
+    for standard in (0, 1, 2):  # errors before this line still reach the terminal
         os.dup2(nowhere, standard)
     return requests, answers
 
 
 def _stay_with_the_job() -> None:
-    """End when the job ends, however it does, and not before: signals to a whole group are the job's to act on."""
+    """End when the job ends, and not before: the job itself handles signals that are sent to the group."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -55,7 +55,7 @@ def _stay_with_the_job() -> None:
 
 
 def _confine(megabytes: int) -> None:
-    """No files, no core dumps, and only so much memory on top of what is in use now."""
+    """Allow no files, no core dumps, and so many more megabytes of memory than are in use now."""
     for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(kind, (0, 0))
     if sys.platform == "linux":

@@ -193,7 +193,7 @@ def test_nothing_starts_for_no_clips(monkeypatch):
 
 def test_a_process_that_does_not_start_is_no_clips_fault(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(sandbox, "WORKER", "emopipe.no_such_module")
-    with ClipReader(THREE) as read, pytest.raises(ChildProcessError, match="does not start; what it said stands above"):
+    with ClipReader(THREE) as read, pytest.raises(ChildProcessError, match=r"does not start. Its own message is above"):
         read(tmp_path / "a.mp4")
     assert "No module named emopipe.no_such_module" in capfd.readouterr().err
 
