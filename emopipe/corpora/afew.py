@@ -6,10 +6,10 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.options import Options
+from emopipe.core.text import abbreviate
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import VIDEO, media_files
 from emopipe.corpora.table import from_rows
-from emopipe.corpora.wording import named
 
 # Folder of each split, and whether it must be there.
 FOLDERS: dict[str, tuple[str, bool]] = {
@@ -51,7 +51,7 @@ def _folder(root: Path, name: str, required: bool) -> Path | None:
             return path
     if not required:
         return None
-    found = f"holds the folders {named([path.name for path in folders])}" if folders else "holds no folder"
+    found = f"holds the folders {abbreviate([path.name for path in folders])}" if folders else "holds no folder"
     raise CorpusError(
         f"The corpus folder {root} {found}, but AFEW's {name} was expected in it: set corpus_root to the "
         f"folder that holds {name}."

@@ -8,11 +8,11 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import Others, is_class, with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.corpora.table import from_rows, refuse_duplicates
-from emopipe.corpora.wording import named
 
 
 def _has_subject_group(pattern: str) -> str:
@@ -68,8 +68,8 @@ def _has_splits(root: Path, tops: set[str]) -> bool:
     others = [top for top in sorted(tops) if not splits.split_of(top)]
     if of_splits and others:
         raise CorpusError(
-            f"The corpus folder {root} holds splits ({named(of_splits)}) beside other folders with media "
-            f"({named(others)}): have either <split>/<class>/<file> or <class>/<file>, not both."
+            f"The corpus folder {root} holds splits ({abbreviate(of_splits)}) beside other folders with media "
+            f"({abbreviate(others)}): have either <split>/<class>/<file> or <class>/<file>, not both."
         )
     return bool(of_splits)
 
@@ -101,7 +101,7 @@ def _refuse_classless(table: pd.DataFrame, root: Path, has_splits: bool) -> None
     stray = table.loc[(table["label"] == "") & (table["split"] != "test"), "path"].tolist()
     if stray:
         raise CorpusError(
-            f"The files {named(stray)} in {root} are in no class's folder, where "
+            f"The files {abbreviate(stray)} in {root} are in no class's folder, where "
             f"{'<split>/' if has_splits else ''}<class>/<file> was expected: move them there."
         )
 
@@ -111,7 +111,7 @@ def _subjects(files: list[Path], pattern: str) -> list[str]:
     bare = [str(file) for file, subject in zip(files, found, strict=True) if not subject]
     if bare:
         raise CorpusError(
-            f"The names of the files {named(bare)} have no subject as subject_pattern {pattern!r} looks for "
+            f"The names of the files {abbreviate(bare)} have no subject as subject_pattern {pattern!r} looks for "
             "it: correct the pattern or rename the files."
         )
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from emopipe.core.errors import CorpusError
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 
 
 def parsed(
@@ -25,7 +25,7 @@ def parsed(
     misnamed = [str(file.relative_to(root)) for file, match in matches.items() if match is None]
     if misnamed:
         raise CorpusError(
-            f"The files {named(misnamed)} in {root} are not named as {corpus} names its files, such as "
+            f"The files {abbreviate(misnamed)} in {root} are not named as {corpus} names its files, such as "
             f"{example}: rename them or take them out."
         )
     return [

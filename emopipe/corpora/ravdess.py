@@ -7,12 +7,12 @@ from typing import Literal
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.corpora.names import parsed
 from emopipe.corpora.table import from_rows
-from emopipe.corpora.wording import named
 
 _NAME = re.compile(
     r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<label>0[1-8])-(?P<intensity>0[12])-(?P<statement>0[12])"
@@ -62,8 +62,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         raise CorpusError(
             f"None of the {len(every)} recordings in {root} has a wanted class, modality: {options.modality} "
             f"and channel: {options.channel}, where the corpus has the modalities "
-            f"{named(every['modality'].unique().tolist())} and the channels "
-            f"{named(every['channel'].unique().tolist())}: change these options."
+            f"{abbreviate(every['modality'].unique().tolist())} and the channels "
+            f"{abbreviate(every['channel'].unique().tolist())}: change these options."
         )
     table = with_labels(table.replace({"label": {"calm": "neutral"}})).drop(columns="modality")
     is_auto = options.split == "auto"

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from emopipe.core.errors import CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.options import Number, Options
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 
 # What folders and tables call the three splits, in lower case.
 SPLIT_NAMES: dict[str, str] = {
@@ -56,7 +56,7 @@ class SplitOptions(Options):
     def _consistent(self) -> Self:
         both = set(self.val_subjects) & set(self.test_subjects)
         if both:
-            raise ValueError(f"the subjects {named(sorted(both))} are in both val_subjects and test_subjects")
+            raise ValueError(f"the subjects {abbreviate(sorted(both))} are in both val_subjects and test_subjects")
         if self.lists_subjects and self.split not in ("auto", "subject"):
             raise ValueError(f"val_subjects and test_subjects need split: subject, not split: {self.split}")
         return self
@@ -132,8 +132,8 @@ def by_subject(
     absent = sorted({*val, *test} - set(present))
     if absent:
         raise CorpusError(
-            f"The subjects {named(absent)} of val_subjects or test_subjects have no clips; the corpus has "
-            f"{named(present, shown=8)}: correct the lists, with quotes around names that begin with 0."
+            f"The subjects {abbreviate(absent)} of val_subjects or test_subjects have no clips; the corpus has "
+            f"{abbreviate(present, limit=8)}: correct the lists, with quotes around names that begin with 0."
         )
     free = [subject for subject in present if subject not in test]
     held_out = set(val) or set(first_by_hash(free, fraction, seed))

@@ -12,8 +12,8 @@ import pandas as pd
 from emopipe.core import tables
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
+from emopipe.core.text import abbreviate
 from emopipe.corpora.ids import safe_id
-from emopipe.corpora.wording import named
 
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
 SPLITS: tuple[str, ...] = ("train", "val", "test")
@@ -45,7 +45,7 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True) -> pd
     """
     absent = [column for column in COLUMNS if column not in table]
     if absent:
-        raise CorpusError(f"The clip table of {root} lacks the columns {named(absent)}: add them.")
+        raise CorpusError(f"The clip table of {root} lacks the columns {abbreviate(absent)}: add them.")
     if table.empty:
         raise CorpusError(f"No clips were found in {root}: check corpus_root and the corpus kind.")
     table = _with_safe_ids(_in_order(table.astype(str))).sort_values("clip", kind="stable", ignore_index=True)
@@ -63,7 +63,7 @@ def refuse_duplicates(table: pd.DataFrame, *, remedy: str) -> None:
         repeated = table[table[column].duplicated(keep=False)]
         if not repeated.empty:
             first = repeated[column].iloc[0]
-            where = named(repeated.loc[repeated[column] == first, other].tolist())
+            where = abbreviate(repeated.loc[repeated[column] == first, other].tolist())
             more = repeated[column].nunique() - 1
             raise CorpusError(
                 f"The {column} {first!r} stands for several rows ({other}: {where})"
@@ -103,7 +103,7 @@ def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
     missing = [p for p in paths if not _is_there(root / p)]
     if missing:
         raise CorpusError(
-            f"The files {named(missing)} are not in the corpus folder {root}: put them there, check the "
+            f"The files {abbreviate(missing)} are not in the corpus folder {root}: put them there, check the "
             "spelling of their paths, or take their rows out."
         )
 
@@ -130,7 +130,7 @@ def _refuse_bad_splits_and_labels(table: pd.DataFrame) -> None:
     bare = table[(table["label"] == "") & (table["split"] != "test")]
     if not bare.empty:
         raise CorpusError(
-            f"The clips {named(bare['clip'].tolist())} of the splits train and val have no label, and only "
+            f"The clips {abbreviate(bare['clip'].tolist())} of the splits train and val have no label, and only "
             "test may be unlabelled: label them or take them out."
         )
 

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.table import from_rows
-from emopipe.corpora.wording import named
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon"}
@@ -59,7 +59,7 @@ def _read(file: Path) -> list[list[str]]:
     ragged = [line for line, row in numbered if len(row) != len(header)]
     if ragged:
         raise CorpusError(
-            f"The table {file} has {len(header)} columns, but not so its lines {named(ragged)}: put cells "
+            f"The table {file} has {len(header)} columns, but not so its lines {abbreviate(ragged)}: put cells "
             "that hold the separator in double quotes."
         )
     _refuse_bad_header(header, file)
@@ -97,12 +97,12 @@ def _refuse_bad_header(header: list[str], file: Path) -> None:
     if absent:
         raise CorpusError(
             f"The table {file} lacks the column {' and the column '.join(absent)}, and found were "
-            f"{named(header, shown=8) or 'none'}: its first line must name path, label and, optionally, "
+            f"{abbreviate(header, limit=8) or 'none'}: its first line must name path, label and, optionally, "
             "clip, split, subject."
         )
     bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest")})
     if bad:
         raise CorpusError(
-            f"The table {file} has the column {named([repr(name) for name in bad])}, but names must be "
+            f"The table {file} has the column {abbreviate([repr(name) for name in bad])}, but names must be "
             "unique, not empty, and not digest, which emopipe fills itself: rename it."
         )

@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora.splits import split_of
-from emopipe.corpora.wording import named
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Stills, labelled
 
@@ -44,7 +44,7 @@ def rows_of(archive: Archive) -> pd.DataFrame:
     if stray or len(depths) > 1:
         odd = stray or [key for key, parts in zip(keys, inner, strict=True) if len(parts) != max(depths)]
         raise CorpusError(
-            f"The pictures {named(odd)} in {archive.path} do not lie as the others do, where all were expected in "
+            f"The pictures {abbreviate(odd)} in {archive.path} do not lie as the others do, where all were expected in "
             "<class>/<picture> or all in <split>/<class>/<picture>: move them there."
         )
     splits = [parts[0] if len(parts) == 2 else "" for parts in inner]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.log import LOGGER
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 from emopipe.stills.archive import Archive, no_picture
 from emopipe.stills.base import Stills, labelled
 
@@ -49,8 +49,8 @@ class Listed:
         missing = [file for file in dict.fromkeys(self.files.values()) if not self.archive.has(file)]
         if missing:
             raise CorpusError(
-                f"The pictures {named(missing)} are not in {self.archive.path}, though the corpus lists them: put them "
-                "there, or take them out of the list."
+                f"The pictures {abbreviate(missing)} are not in {self.archive.path}, though the corpus lists them: put "
+                "them there, or take them out of the list."
             )
 
 
@@ -110,7 +110,7 @@ def once(rows: pd.DataFrame, where: str) -> pd.DataFrame:
     contradict = rows["key"].duplicated(keep=False)
     if contradict.any():
         keys = rows.loc[contradict, "key"].unique().tolist()
-        LOGGER.warning(f"{where} says different things of the stills {named(keys)}, which are therefore left out.")
+        LOGGER.warning(f"{where} says different things of the stills {abbreviate(keys)}, which are therefore left out.")
     return rows[~contradict]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 from emopipe.stills.archive import Archive
 
 Row = tuple[int, list[str]]
@@ -36,8 +36,8 @@ def by_commas(archive: Archive, key: str, columns: Sequence[str], *, bare: Seque
     absent = [column for column in columns if column.casefold() not in header]
     if absent:
         raise CorpusError(
-            f"{where} lacks the columns {named(absent, shown=12)}, and found were {named(header, shown=12) or 'none'}: "
-            "check the path."
+            f"{where} lacks the columns {abbreviate(absent, limit=12)}, and found were "
+            f"{abbreviate(header, limit=12) or 'none'}: check the path."
         )
     return _table(rows, len(header), [header.index(column.casefold()) for column in columns], columns, where)
 
@@ -123,7 +123,7 @@ def _table(rows: Iterable[Row], width: int, places: Sequence[int], columns: Sequ
             ragged.append(line)
     if ragged:
         raise CorpusError(
-            f"{where} should have {width} cells in every line, but not so its lines {named(ragged)}: check the path, "
-            "or fetch it again."
+            f"{where} should have {width} cells in every line, but not so its lines {abbreviate(ragged)}: check the "
+            "path, or fetch it again."
         )
     return pd.DataFrame(kept, columns=list(columns), index=lines, dtype=str)
