@@ -9,8 +9,9 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES, EXTENDED, canonical
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
+from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
 
 Picture = Callable[[str], np.ndarray]
 """A still's key -> its picture (H, W, 3) uint8 BGR, or an empty array where the file is no picture."""
@@ -18,9 +19,9 @@ Picture = Callable[[str], np.ndarray]
 
 def _one_of_the_seven(name: str) -> str:
     try:
-        return canonical(name) if name else ""
+        return canonical_label(name) if name else ""
     except CorpusError as error:
-        raise ValueError(f"{error} Give an empty text to leave a class out.") from error
+        raise ValueError(f"{error} Give an empty text to omit a class") from error
 
 
 class BaseOptions(Options):
@@ -110,8 +111,11 @@ def counts_as(
             f"`labels` says what {min(absent)!r} counts as, but {where} has the classes "
             f"{', '.join(sorted(names)) or '(none)'}: correct the name or take it out."
         )
-    out = dict.fromkeys([*EXTENDED, *(name.casefold() for name in beside)], "") | folded
-    return {name: out[key] if (key := name.strip().casefold()) in out else canonical(name, of=where) for name in names}
+    out = dict.fromkeys([*OTHER_CLASSES, *(name.casefold() for name in beside)], "") | folded
+    return {
+        name: out[key] if (key := name.strip().casefold()) in out else canonical_label(name, owner=where)
+        for name in names
+    }
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def test_afew_empty_folder(root):
 
 def test_afew_unknown_class_is_named_with_how_many_more(root):
     touch(root, *AFEW, "Train_AFEW/Angri/1.avi", "Train_AFEW/Angri/2.avi", "Val_AFEW/Contempt/3.avi")
-    message = r"'Angri' of the clip Train_AFEW/Angri/1.avi \(and 2 more clips .*did you mean Angry\?$"
+    message = r"'Angri' of the clip Train_AFEW/Angri/1.avi \(and 2 more clips .*Did you mean Angry\?$"
     with pytest.raises(CorpusError, match=message):
         scan("afew", root)
 
@@ -407,14 +407,14 @@ def test_folder_below_folders_that_all_share(root):
 
 def test_folder_of_other_classes(root):
     touch(root, "happy/1.mp4", "Calm/2.mp4", "sad/3.mp4")
-    with pytest.raises(CorpusError, match=r"'Calm' .* is none of the seven"):
+    with pytest.raises(CorpusError, match=r"'Calm' .* is not one of the seven"):
         scan("folder", root)
     assert scan("folder", root, others="exclude")["label"].tolist() == ["Happy", "Sad"]
 
 
 def test_folder_unknown_class(root):
     touch(root, "train/hapy/1.mp4", "val/happy/2.mp4")
-    with pytest.raises(CorpusError, match=r"'hapy' of the clip train/hapy/1\.mp4 .*did you mean Happy\?"):
+    with pytest.raises(CorpusError, match=r"'hapy' of the clip train/hapy/1\.mp4 .*Did you mean Happy\?"):
         scan("folder", root)
 
 

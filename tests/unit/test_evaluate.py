@@ -539,7 +539,7 @@ def test_speech_of_one_name_in_several_classes_and_of_other_classes(tmp_path):
     said = refused(
         tmp_path / "net.safetensors", "--corpus", f"folder:{tmp_path / 'corpus'}", "--option", "others=refuse"
     )
-    assert "is none of the seven" in said
+    assert "is not one of the seven" in said
 
 
 def test_options_of_the_corpus(tmp_path, shades, rigged):

@@ -225,7 +225,7 @@ def test_rows_are_chosen_by_mask_or_number():
 
 def test_labels_say_what_classes_count_as(packed):
     path = packed({f"{name}/1.png": png() for name in ("Happiness", "Contempt", "sleepy", "sad")})
-    with pytest.raises(CorpusError, match=r"The class 'sleepy' of .* is unknown \(expected one of Angry"):
+    with pytest.raises(CorpusError, match=r"The class 'sleepy' of .* is unknown\. Expected one of Angry"):
         read("folder", path)
     assert labels(read("folder", path, labels={"sleepy": ""})) == ["Happy", "Sad"]
     found = read("folder", path, labels={"SLEEPY": "neutral", "contempt": "Disgust", "sad": ""})
@@ -235,7 +235,7 @@ def test_labels_say_what_classes_count_as(packed):
 
 def test_labels_that_cannot_be_meant_are_refused(packed):
     path = packed({"happy/1.png": png(), "contempt/2.png": png()})
-    with pytest.raises(ValidationError, match=r"'hapy' is unknown .*did you mean Happy\? Give an empty text"):
+    with pytest.raises(ValidationError, match=r"'hapy' is unknown\. .*Did you mean Happy\? Give an empty text"):
         read("folder", path, labels={"contempt": "hapy"})
     with pytest.raises(CorpusError, match=r"says what 'contemt' counts as, but .* has the classes contempt, happy: c"):
         read("folder", path, labels={"contemt": "Disgust"})
