@@ -149,7 +149,7 @@ def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: P
     search = Search(detect) if detect else None
     progress = Progress("reading stills", len(stills), unit="stills")
     for number, key in enumerate(stills.table["key"]):
-        picture = stills.picture(key)
+        picture = stills.read_image(key)
         if picture.size:
             pixels[number] = geometry.colours(cut(picture, geometry, search)[None])[0]
             readable[number] = True
