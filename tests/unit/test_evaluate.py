@@ -588,9 +588,7 @@ def test_unknown_kinds_and_places_are_told(rigged, tmp_path, voices):
     assert refused("shade", "--corpus", f"folder:{tmp_path}/nowhere").endswith(
         "nowhere does not exist: correct the path in --corpus."
     )
-    assert f"were found in {tmp_path}, where <class>/<picture> was" in refused(
-        "shade", "--corpus", f"fer2013:{tmp_path}"
-    )
+    assert f"were found in {tmp_path}. Expected <class>/<image>" in refused("shade", "--corpus", f"fer2013:{tmp_path}")
     own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
     said = refused(tmp_path / "net.safetensors", "--corpus", f"fer2013:{voices}")
     assert said.startswith("--corpus is of kind 'fer2013', but an audio network hears one of afew, cremad, demo, emodb")
