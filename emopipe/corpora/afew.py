@@ -1,4 +1,4 @@
-"""AFEW as EmotiW distributes it: Train_AFEW/<Class>/, Val_AFEW/<Class>/, unlabelled Test_vid_Distribute/."""
+"""AFEW as EmotiW distributes it: Train_AFEW/<Class>/, Val_AFEW/<Class>/, and Test_vid_Distribute/ without labels."""
 
 from pathlib import Path
 
@@ -6,30 +6,30 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.options import Options
+from emopipe.core.text import abbreviate
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import VIDEO, media_files
 from emopipe.corpora.table import from_rows
-from emopipe.corpora.wording import named
 
-# Folder of each split, and whether it must be there.
 FOLDERS: dict[str, tuple[str, bool]] = {
     "train": ("Train_AFEW", True),
     "val": ("Val_AFEW", True),
     "test": ("Test_vid_Distribute", False),
 }
+"""Split -> its folder, and whether this folder is required."""
 
 
 class CorpusOptions(Options):
-    """AFEW needs no options: its folders say everything."""
+    """AFEW has no options: its folders define the splits and the classes."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """The clip table; the id is the file's stem with its zeros, and the class the folder that the file is in.
+    """Return the clip table; the clip id is the file's stem with its zeros, the class is the file's folder.
 
-    Empty files are kept: they are clips, and decoding them says what is wrong.
+    Empty files are kept. The decode stage reports them as unreadable clips.
 
     Raises:
-        CorpusError: the train or val folder is missing or has no clips, or a folder with clips is no class.
+        CorpusError: The train or val folder is missing or has no clips, or a folder with clips is not a class.
     """
     rows: list[dict[str, str]] = []
     for split, (name, required) in FOLDERS.items():
@@ -37,31 +37,30 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         files = media_files(folder, VIDEO) if folder is not None else []
         if required and not files:
             raise CorpusError(
-                f"The folder {folder} has no video files, where {name}/<Class>/<id>.avi was expected: "
-                "unpack the clips there."
+                f"The folder {folder} has no video files. Expected {name}/<Class>/<id>.avi. Unpack the clips there."
             )
-        rows += [_row(root, file, split) for file in files]
+        rows += [
+            {
+                "clip": file.stem,
+                "path": file.relative_to(root).as_posix(),
+                "split": split,
+                "label": file.parent.name if split != "test" else "",
+            }
+            for file in files
+        ]
     return with_labels(from_rows(rows))
 
 
 def _folder(root: Path, name: str, required: bool) -> Path | None:
+    """Return the folder with this name in any case; None where an optional one does not exist."""
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     for path in folders:
         if path.name.casefold() == name.casefold():
             return path
     if not required:
         return None
-    found = f"holds the folders {named([path.name for path in folders])}" if folders else "holds no folder"
+    found = f"has the folders {abbreviate([path.name for path in folders])}" if folders else "has no folders"
     raise CorpusError(
-        f"The corpus folder {root} {found}, but AFEW's {name} was expected in it: set corpus_root to the "
-        f"folder that holds {name}."
+        f"The corpus folder {root} {found}. Expected AFEW's folder {name} in it. Set corpus_root to the folder that "
+        f"contains {name}."
     )
-
-
-def _row(root: Path, file: Path, split: str) -> dict[str, str]:
-    return {
-        "clip": file.stem,
-        "path": file.relative_to(root).as_posix(),
-        "split": split,
-        "label": file.parent.name if split != "test" else "",
-    }

@@ -1,4 +1,4 @@
-"""The embedded demo corpus: drawn and spoken by this package, so that any machine has real video files to run on."""
+"""The demo corpus: video files that this package draws and speaks, so that the pipeline can run on any machine."""
 
 import hashlib
 import multiprocessing
@@ -17,10 +17,10 @@ CorpusOptions = DemoOptions
 
 
 def scan(root: Path, options: DemoOptions) -> pd.DataFrame:
-    """The clip table, digests included, whether or not the clips are drawn already; `root` plays no part.
+    """Return the clip table with digests, whether or not the clips have been drawn; `root` is not used.
 
-    The test split is unlabelled, as a challenge's is. A clip's file name carries its digest, so that what is drawn
-    differently is another file.
+    The test split has no labels, as in a challenge. The file name of a clip contains its digest, so that a clip that
+    is drawn differently has another file.
     """
     rows, code = [], code_fingerprint("emopipe.demo.video:draw_clip")
     for clip in plan(options):
@@ -41,7 +41,12 @@ def scan(root: Path, options: DemoOptions) -> pd.DataFrame:
 
 
 def draw(root: Path, options: DemoOptions, workers: int) -> None:
-    """Draw the clips that are not there yet into the folder `root`, and remove those that belong to no plan.
+    """Draw the missing clips into the folder `root`, and remove all other files from it.
+
+    Args:
+        root: The folder; it is created if necessary.
+        options: Which clips to draw.
+        workers: The number of processes.
 
     Raises:
         CorpusError: The speech synthesizer, which is in the extra `demo`, is not installed.
@@ -50,8 +55,8 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
         import parselmouth  # noqa: F401
     except ImportError as error:
         raise CorpusError(
-            "The demo corpus speaks through praat-parselmouth, which is not installed: run `make setup`, or "
-            "`pip install --no-deps praat-parselmouth`."
+            "The demo corpus needs the package praat-parselmouth for its speech, but it is not installed. Run `make "
+            "setup`, or `pip install --no-deps praat-parselmouth`."
         ) from error
     root.mkdir(parents=True, exist_ok=True)
     table = scan(root, options)
@@ -60,7 +65,7 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
         (root / stray).unlink()
     missing = [(clip, root / paths[clip.clip]) for clip in plan(options) if not (root / paths[clip.clip]).is_file()]
     progress = Progress("drawing the demo corpus", len(missing))
-    # Spawned, not forked: this process has loaded libraries whose threads a fork would not carry over.
+    # Spawned, not forked: this process has loaded libraries whose threads do not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for _ in pool.map(_draw_one, missing, chunksize=4):
             progress.advance()

@@ -1,4 +1,4 @@
-"""EMO-DB (Burkhardt et al., Interspeech 2005), read off its file names: speaker, text, emotion, version."""
+"""EMO-DB (Burkhardt et al., Interspeech 2005). Its file names give speaker, text, emotion and version."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,12 @@ from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import AUDIO, media_files
-from emopipe.corpora.names import parsed
+from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
 _NAME = re.compile(r"(?P<subject>\d\d)(?P<text>[ab]\d\d)(?P<label>[WLEAFTN])(?P<version>[a-z])")
 _BOREDOM = "boredom"
-# Wut, Langeweile, Ekel, Angst, Freude, Trauer; there is no surprise.
+# Wut, Langeweile, Ekel, Angst, Freude, Trauer. There is no surprise.
 _EMOTIONS: dict[str, str] = {
     "W": "anger",
     "L": _BOREDOM,
@@ -31,16 +31,18 @@ class CorpusOptions(splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """The clip table of the recordings at any depth below root, with text and version; boredom is left out.
+    """Return the clip table of the recordings at any depth below root, with text and version; boredom is omitted.
 
     Raises:
-        CorpusError: there is no recording, one is not named as EMO-DB names its files, or all are of boredom.
+        CorpusError: There is no recording, a file name does not follow EMO-DB's scheme, or all recordings are of
+            boredom.
     """
-    every = from_rows(parsed(root, media_files(root, AUDIO), _NAME, "EMO-DB", "03a01Fa")).replace({"label": _EMOTIONS})
-    table = every[every["label"] != _BOREDOM]
+    rows = parse_names(root, media_files(root, AUDIO), _NAME, "EMO-DB", "03a01Fa")
+    recordings = from_rows(rows).replace({"label": _EMOTIONS})
+    table = recordings[recordings["label"] != _BOREDOM]
     if table.empty:
         raise CorpusError(
-            f"All {len(every)} recordings in {root} are of boredom, which is none of the seven classes: check "
+            f"All {len(recordings)} recordings in {root} are of boredom, which is not one of the seven classes. Check "
             "corpus_root."
         )
     return splits.assign(with_labels(table), options)

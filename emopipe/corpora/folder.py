@@ -1,4 +1,4 @@
-"""Any corpus whose folders are its classes: <split>/<class>/<file> or <class>/<file>."""
+"""Any corpus whose folders name its classes: <split>/<class>/<file> or <class>/<file>."""
 
 import re
 from pathlib import Path
@@ -8,74 +8,76 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import Others, is_class, with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.corpora.table import from_rows, refuse_duplicates
-from emopipe.corpora.wording import named
 
 
 def _has_subject_group(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groupindex
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
+        raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
     if pattern and "subject" not in groups:
-        raise ValueError(f"{pattern!r} has no group named subject, such as (?P<subject>[^_]+)")
+        raise ValueError(f"{pattern!r} has no group named subject. Add one, such as (?P<subject>[^_]+)")
     return pattern
 
 
 class CorpusOptions(splits.SplitOptions):
-    """What file names say, and how clips are split where the folders do not say."""
+    """How clips are named, and how they are split if the folders do not name the splits."""
 
     clip_id: Literal["stem", "path"] = "stem"
-    """What a clip is called: its file's stem, or its path without extension, joined by two underscores."""
+    """What a clip's id is: its file's stem, or its path without extension, with two underscores for each slash."""
     subject_pattern: Annotated[str, AfterValidator(_has_subject_group)] = ""
-    """A regular expression, searched in the file's stem, whose group `subject` is the subject; or empty."""
+    """A regular expression that is searched in the file's stem; its group `subject` is the subject. Empty: subjects
+    are unknown."""
     others: Others = "refuse"
-    """exclude leaves out clips of classes that are known but none of the seven, such as calm; refuse says so."""
+    """What happens to clips of known classes that are not one of the seven, such as calm: exclude omits them, refuse
+    stops with an error."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """The clip table; a clip's class is the first folder below root or below its split's folder.
+    """Return the clip table; a clip's class is the first folder below root or below its split's folder.
 
-    Folders above those, which all files share, are passed over.
-    Clips straight in the folder of the test split are unlabelled. Where the folders name no val split, it is
-    drawn from train.
+    Outer folders that all files share are ignored. Clips directly in the folder of the test split are unlabelled.
+    Where the folders have no val split, it is drawn from train.
 
     Raises:
-        CorpusError: no media, folders that mix splits and classes, an unknown class, a clip outside of a
-            class folder, a stem without a subject, or a repeated id.
+        CorpusError: There are no media files, splits and classes are mixed, a class is unknown, a clip is outside of
+            a class folder, a stem has no subject, or an id is repeated.
     """
-    inner = [file.relative_to(root) for file in media_files(root, VIDEO | AUDIO)]
-    if not inner:
+    # 1. The files, and how many outer folders they share.
+    files = [file.relative_to(root) for file in media_files(root, VIDEO | AUDIO)]
+    if not files:
         raise CorpusError(
-            f"No video or audio files were found in {root}, where <class>/<file> or <split>/<class>/<file> "
-            "was expected: check corpus_root."
+            f"No video or audio files were found in {root}. Expected <class>/<file> or <split>/<class>/<file>. Check "
+            "corpus_root."
         )
-    shared = _shared([file.parts[:-1] for file in inner])
-    has_splits = _has_splits(root, {file.parts[shared] for file in inner if len(file.parts) > shared + 1})
-    table = from_rows(_row(file, has_splits, options.clip_id, shared) for file in inner)
-    _refuse_classless(table, root, has_splits)
-    refuse_duplicates(table, remedy="set clip_id: path in the corpus options")
+    shared = _shared_folders([file.parts[:-1] for file in files])
+    has_splits = _has_splits(root, {file.parts[shared] for file in files if len(file.parts) > shared + 1})
+    # 2. Their rows.
+    table = from_rows(_row(file, has_splits, options.clip_id, shared) for file in files)
+    stray = table.loc[(table["label"] == "") & (table["split"] != "test"), "path"].tolist()
+    if stray:
+        raise CorpusError(
+            f"The files {abbreviate(stray)} in {root} are not in a class folder. Expected "
+            f"{'<split>/' if has_splits else ''}<class>/<file>. Move the files there."
+        )
+    refuse_duplicates(table, remedy="Set clip_id: path in the corpus options")
     if options.subject_pattern:
-        table = table.assign(subject=_subjects(inner, options.subject_pattern))
-    return _split(with_labels(table, options.others), options)
+        table = table.assign(subject=_subjects(files, options.subject_pattern))
+    # 3. Their classes and splits.
+    table = with_labels(table, options.others)
+    in_train = table["split"] == "train"
+    if (table["split"] == "val").any() or not in_train.any():
+        return table
+    return pd.concat([table[~in_train], splits.assign(table[in_train], options)])
 
 
-def _has_splits(root: Path, tops: set[str]) -> bool:
-    of_splits = [top for top in sorted(tops) if splits.split_of(top)]
-    others = [top for top in sorted(tops) if not splits.split_of(top)]
-    if of_splits and others:
-        raise CorpusError(
-            f"The corpus folder {root} holds splits ({named(of_splits)}) beside other folders with media "
-            f"({named(others)}): have either <split>/<class>/<file> or <class>/<file>, not both."
-        )
-    return bool(of_splits)
-
-
-def _shared(folders: list[tuple[str, ...]]) -> int:
-    """How many leading folders all files share that name neither a split nor a class."""
+def _shared_folders(folders: list[tuple[str, ...]]) -> int:
+    """Return how many leading folders all files share that name neither a split nor a class."""
     shared = 0
     while all(len(parts) > shared + 1 for parts in folders):
         names = {parts[shared] for parts in folders}
@@ -85,40 +87,37 @@ def _shared(folders: list[tuple[str, ...]]) -> int:
     return shared
 
 
+def _has_splits(root: Path, tops: set[str]) -> bool:
+    """Return whether the top folders are splits; they must be all splits or all classes."""
+    of_splits = [top for top in sorted(tops) if splits.split_of(top)]
+    others = [top for top in sorted(tops) if not splits.split_of(top)]
+    if of_splits and others:
+        raise CorpusError(
+            f"The corpus folder {root} has folders of splits ({abbreviate(of_splits)}) and other folders with media "
+            f"files ({abbreviate(others)}). Expected either <split>/<class>/<file> or <class>/<file>, not both. Move "
+            "the files."
+        )
+    return bool(of_splits)
+
+
 def _row(file: Path, has_splits: bool, clip_id: str, shared: int) -> dict[str, str]:
     folders = file.parts[shared:-1]
-    split = splits.split_of(folders[0]) if has_splits and folders else "train"
     classes = folders[1:] if has_splits else folders
     return {
         "clip": file.stem if clip_id == "stem" else "__".join(file.with_suffix("").parts),
         "path": file.as_posix(),
-        "split": split,
+        "split": splits.split_of(folders[0]) if has_splits and folders else "train",
         "label": classes[0] if classes else "",
     }
 
 
-def _refuse_classless(table: pd.DataFrame, root: Path, has_splits: bool) -> None:
-    stray = table.loc[(table["label"] == "") & (table["split"] != "test"), "path"].tolist()
-    if stray:
-        raise CorpusError(
-            f"The files {named(stray)} in {root} are in no class's folder, where "
-            f"{'<split>/' if has_splits else ''}<class>/<file> was expected: move them there."
-        )
-
-
 def _subjects(files: list[Path], pattern: str) -> list[str]:
+    """Return the subject in the stem of each file."""
     found = [match["subject"] if (match := re.search(pattern, file.stem)) else "" for file in files]
-    bare = [str(file) for file, subject in zip(files, found, strict=True) if not subject]
-    if bare:
+    without = [str(file) for file, subject in zip(files, found, strict=True) if not subject]
+    if without:
         raise CorpusError(
-            f"The names of the files {named(bare)} have no subject as subject_pattern {pattern!r} looks for "
-            "it: correct the pattern or rename the files."
+            f"The names of the files {abbreviate(without)} have no subject that matches subject_pattern {pattern!r}. "
+            "Correct the pattern or rename the files."
         )
     return found
-
-
-def _split(table: pd.DataFrame, options: CorpusOptions) -> pd.DataFrame:
-    learn = table["split"] == "train"
-    if (table["split"] == "val").any() or not learn.any():
-        return table
-    return pd.concat([table[~learn], splits.assign(table[learn], options)])

@@ -1,4 +1,4 @@
-"""Which clips are left out together: folds by subject, or stratified by class."""
+"""Folds of training clips for cross-validation: by subject, or stratified by class."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,28 @@ from emopipe.core.hashing import stable_hash
 
 
 def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:
-    """Clip id -> fold (0 to folds - 1) of the training clips.
+    """Return the fold (0 to folds - 1) of each training clip.
 
-    Where there are at least as many subjects as folds, a subject's clips share a fold; else every class is dealt
-    out evenly. Both in an order that hashes decide.
+    If there are at least as many subjects as folds, all clips of a subject are in one fold. Otherwise the clips of
+    each class are spread evenly over the folds. Hashes of the names decide the order.
 
     Args:
         train: Rows of the clip table (columns clip, label, subject).
-        folds: How many; no more than there are clips to deal out.
+        folds: How many folds; there are never more than clips.
         seed: Varies the order.
 
+    Returns:
+        Clip id -> fold.
+
     Raises:
-        ValueError: Fewer than two clips: nothing could be left out and something remain.
+        ValueError: There are fewer than two clips, so that no fold could have training clips.
     """
     if len(train) < 2:
-        raise ValueError(f"{len(train)} training clips cannot be cut into folds; at least two are needed")
+        raise ValueError(f"{len(train)} training clips cannot be split into folds. At least two are needed.")
     subjects = sorted(set(train["subject"]) - {""}, key=lambda subject: stable_hash(f"{seed}/{subject}"))
     if len(subjects) >= folds and (train["subject"] != "").all():
-        dealt = _deal(subjects, folds)
-        return {clip: dealt[subject] for clip, subject in zip(train["clip"], train["subject"], strict=True)}
+        fold_of = _deal(subjects, folds)
+        return {clip: fold_of[subject] for clip, subject in zip(train["clip"], train["subject"], strict=True)}
     order = sorted(
         zip(train["label"], train["clip"], strict=True), key=lambda row: (row[0], stable_hash(f"{seed}/{row[1]}"))
     )
@@ -34,4 +37,5 @@ def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:
 
 
 def _deal(names: Sequence[str], folds: int) -> dict[str, int]:
+    """Return the fold of each name, in turn."""
     return {name: number % folds for number, name in enumerate(names)}

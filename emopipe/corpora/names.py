@@ -1,32 +1,39 @@
-"""Rows of the clip table out of file names that spell what is in the file."""
+"""Rows of the clip table from file names that follow a scheme."""
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from emopipe.core.errors import CorpusError
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 
 
-def parsed(
+def parse_names(
     root: Path, files: Iterable[Path], pattern: re.Pattern[str], corpus: str, example: str
 ) -> list[dict[str, str]]:
-    """A row per file: clip (its stem), path, and the pattern's named groups as they stand in the stem.
+    """Return a row for each file: clip (the stem), path, and the named groups of the pattern.
+
+    Args:
+        root: The corpus folder.
+        files: Files below root.
+        pattern: Must match whole stems.
+        corpus: The corpus' name, for messages.
+        example: A stem that matches, for messages.
 
     Raises:
-        CorpusError: there is no file, or the pattern does not match a whole stem.
+        CorpusError: There is no file, or a stem does not match.
     """
     matches = {file: pattern.fullmatch(file.stem) for file in files}
     if not matches:
         raise CorpusError(
-            f"No clips of {corpus} were found in {root}, where files named such as {example} were expected: "
-            "check corpus_root and the corpus options."
+            f"No clips of {corpus} were found in {root}. Expected files with names such as {example}. Check "
+            "corpus_root and the corpus options."
         )
     misnamed = [str(file.relative_to(root)) for file, match in matches.items() if match is None]
     if misnamed:
         raise CorpusError(
-            f"The files {named(misnamed)} in {root} are not named as {corpus} names its files, such as "
-            f"{example}: rename them or take them out."
+            f"The files {abbreviate(misnamed)} in {root} do not follow the file names of {corpus}. Expected names such "
+            f"as {example}. Rename the files or remove them."
         )
     return [
         {"clip": file.stem, "path": file.relative_to(root).as_posix(), **match.groupdict()}

@@ -1,4 +1,4 @@
-"""RAVDESS, read off its file names: modality-channel-emotion-intensity-statement-repetition-actor."""
+"""RAVDESS. Its file names give modality-channel-emotion-intensity-statement-repetition-actor."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Literal
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
-from emopipe.corpora.names import parsed
+from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
-from emopipe.corpora.wording import named
 
 _NAME = re.compile(
     r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<label>0[1-8])-(?P<intensity>0[12])-(?P<statement>0[12])"
@@ -37,45 +37,44 @@ _MEANING: dict[str, dict[str, str]] = {
 
 
 class CorpusOptions(splits.SplitOptions):
-    """Which of RAVDESS's recordings are taken, and how they are split."""
+    """Which of RAVDESS's recordings are used, and how they are split."""
 
     split: Literal["auto", "subject", "repetition", "stratified"] = "auto"
-    """By subject, by repetition (01 train, 02 val), or by clip; auto: by subject, for one by repetition."""
+    """How clips are split: by subject, by repetition (01 train, 02 val), or by clip within each class (stratified).
+    auto: by subject if there are several, else by repetition."""
     modality: Literal["av", "video", "audio"] = "av"
-    """Each take comes with sound (01), as silent video (02) and as sound alone (03): which one is taken."""
+    """Which recordings are used: with sound (01), silent video (02), or sound alone (03)."""
     channel: Literal["speech", "song", "both"] = "both"
-    """Whether spoken or sung takes are wanted."""
+    """Whether spoken or sung recordings are used."""
     calm: Literal["exclude", "neutral"] = "exclude"
-    """Calm is none of the seven classes: left out, or counted as Neutral."""
+    """Calm is not one of the seven classes: exclude omits its clips, neutral counts them as Neutral."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """The clip table of the recordings below root, with channel, intensity, statement and repetition.
+    """Return the clip table of the recordings below root, with channel, intensity, statement and repetition.
 
     Raises:
-        CorpusError: a file is not named as RAVDESS names its files, or none is of the wanted kind.
+        CorpusError: A file name does not follow RAVDESS's scheme, or the options select no recording.
     """
+    # 1. All recordings, then those that the options select.
     files = media_files(root, AUDIO if options.modality == "audio" else VIDEO)
-    every = from_rows(parsed(root, files, _NAME, "RAVDESS", _EXAMPLE)).replace(_MEANING)
-    table = _wanted(every, options)
-    if table.empty:
+    recordings = from_rows(parse_names(root, files, _NAME, "RAVDESS", _EXAMPLE)).replace(_MEANING)
+    selected = recordings["modality"] == options.modality
+    if options.channel != "both":
+        selected &= recordings["channel"] == options.channel
+    if options.calm == "exclude":
+        selected &= recordings["label"] != "calm"
+    if not selected.any():
         raise CorpusError(
-            f"None of the {len(every)} recordings in {root} has a wanted class, modality: {options.modality} "
-            f"and channel: {options.channel}, where the corpus has the modalities "
-            f"{named(every['modality'].unique().tolist())} and the channels "
-            f"{named(every['channel'].unique().tolist())}: change these options."
+            f"None of the {len(recordings)} recordings in {root} has one of the seven classes, "
+            f"modality: {options.modality} and channel: {options.channel}. The corpus has the modalities "
+            f"{abbreviate(recordings['modality'].unique().tolist())} and the channels "
+            f"{abbreviate(recordings['channel'].unique().tolist())}. Change these options."
         )
-    table = with_labels(table.replace({"label": {"calm": "neutral"}})).drop(columns="modality")
+    table = recordings[selected].replace({"label": {"calm": "neutral"}})
+    table = with_labels(table).drop(columns="modality")
+    # 2. Their splits.
     is_auto = options.split == "auto"
     if options.split == "repetition" or (is_auto and not splits.is_by_subject(table, options)):
         return table.assign(split=table["repetition"].map({"01": "train", "02": "val"}).astype(str))
     return splits.assign(table, options)
-
-
-def _wanted(table: pd.DataFrame, options: CorpusOptions) -> pd.DataFrame:
-    keep = table["modality"] == options.modality
-    if options.channel != "both":
-        keep &= table["channel"] == options.channel
-    if options.calm == "exclude":
-        keep &= table["label"] != "calm"
-    return table[keep]

@@ -1,13 +1,13 @@
-"""Who learns and who is tested, for corpora that do not say so themselves.
+"""Splits for corpora that do not define them.
 
-Both ways rank by a hash of the name and never shuffle, so a split depends on the seed and the names only:
+Both ways rank names by their hashes and never shuffle, so that a split depends on the seed and the names alone:
 
-- `stratified` holds a clip out where its own hash falls below the fraction, which no other clip can change.
-  The price is that the held-out share of a class is only near the fraction. Where chance leaves a class
-  nothing to learn from or, though it is large enough, nothing to be tested on, one clip is moved over; only
-  in so small a class can a new clip move one other.
-- `by_subject` holds out the first subjects by hash, exactly the nearest number to the fraction, because
-  corpora have few subjects. New clips of known subjects move nothing; a new subject moves one other at most.
+- `stratified` draws each clip by its own hash: it is in val if the hash lies below the fraction. Other clips do not
+  change this. Therefore the val share of a class is only close to the fraction. If a class would have no clip in
+  train, or a large enough class none in val, one clip is moved. Only in such a small class can a new clip move
+  another one.
+- `by_subject` puts the first subjects by hash into val, exactly the nearest number to the fraction, because corpora
+  have few subjects. New clips of known subjects move nothing. A new subject moves at most one other.
 """
 
 from collections.abc import Collection
@@ -19,9 +19,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from emopipe.core.errors import CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.options import Number, Options
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 
-# What folders and tables call the three splits, in lower case.
 SPLIT_NAMES: dict[str, str] = {
     "train": "train",
     "training": "train",
@@ -33,50 +32,56 @@ SPLIT_NAMES: dict[str, str] = {
     "test": "test",
     "testing": "test",
 }
+"""What folders and tables call the splits, in lower case -> the split."""
 
-# YAML reads `[1001, 1002]` as integers, and a subject is a name.
+# YAML reads `[1001, 1002]` as integers, but a subject is a name.
 Subject = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
 
 class SplitOptions(Options):
-    """How a corpus without splits of its own is split."""
+    """How a corpus without its own splits is split."""
 
     split: Literal["auto", "subject", "stratified"] = "auto"
-    """By subject, or by clip within each class, subjects mixed; auto: by subject where there are several."""
+    """How clips are split: by subject, or by clip within each class (stratified), so that a subject may be in both
+    splits. auto: by subject if there are several."""
     val_subjects: list[Subject] = []  # noqa: RUF012 - pydantic copies defaults
-    """The subjects of val; empty: drawn by `val_fraction` and `seed`."""
+    """The subjects in val. Empty: drawn by `val_fraction` and `seed`."""
     test_subjects: list[Subject] = []  # noqa: RUF012 - pydantic copies defaults
-    """The subjects of test; empty: no test split."""
+    """The subjects in test. Empty: there is no test split."""
     val_fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.2
-    """The share of the subjects or of each class's clips that is drawn for val where none are listed."""
+    """The share that is drawn for val: of the subjects, or of the clips of each class. Not used if `val_subjects` lists
+    subjects."""
     seed: int = 0
-    """Draws another val split."""
+    """The seed of the val split."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         both = set(self.val_subjects) & set(self.test_subjects)
         if both:
-            raise ValueError(f"the subjects {named(sorted(both))} are in both val_subjects and test_subjects")
+            raise ValueError(
+                f"the subjects {abbreviate(sorted(both))} are in both val_subjects and test_subjects. Remove them from "
+                "one of the lists"
+            )
         if self.lists_subjects and self.split not in ("auto", "subject"):
-            raise ValueError(f"val_subjects and test_subjects need split: subject, not split: {self.split}")
+            raise ValueError(f"val_subjects and test_subjects need split: subject, but split is {self.split}")
         return self
 
     @property
     def lists_subjects(self) -> bool:
-        """Whether the subjects of val or test are named one by one."""
+        """Whether the options list the subjects of val or test."""
         return bool(self.val_subjects or self.test_subjects)
 
     @property
     def subjects_apart(self) -> bool:
-        """Whether no subject may be in two splits: always, unless a split by clip was asked for."""
+        """Whether no subject may be in two splits; false only where the options ask for a split by clip."""
         return self.split in ("auto", "subject")
 
 
 def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
-    """The clip table with its column `split` filled as the options say.
+    """Return the clip table with its column `split` filled as the options say.
 
     Raises:
-        CorpusError: see `by_subject`.
+        CorpusError: See `by_subject`.
     """
     if is_by_subject(table, options):
         split = by_subject(
@@ -92,14 +97,14 @@ def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
 
 
 def is_by_subject(table: pd.DataFrame, options: SplitOptions) -> bool:
-    """Whether the options mean a split by subject for this table, `auto` resolved."""
+    """Return whether the options ask for a split by subject of this table, with `auto` resolved."""
     if options.split == "auto":
         return options.lists_subjects or table.loc[table["subject"] != "", "subject"].nunique() > 1
     return options.split == "subject"
 
 
 def stratified(clips: pd.Series, labels: pd.Series, *, fraction: float, seed: int) -> pd.Series:
-    """`train` or `val` for each clip, about `fraction` of every class in val."""
+    """Return `train` or `val` for each clip, with about `fraction` of each class in val."""
     draws = clips.map(lambda clip: stable_hash(f"{seed}/{clip}") / 2**64)
     held_out = draws < fraction
     for _, group in draws.groupby(labels):
@@ -118,43 +123,50 @@ def by_subject(
     val: Collection[str] = (),
     test: Collection[str] = (),
 ) -> pd.Series:
-    """The split of each clip by its subject: those listed, else about `fraction` of the subjects in val.
+    """Return the split of each clip by its subject.
+
+    Args:
+        subjects: The subject of each clip.
+        fraction: The share of the subjects that is drawn for val, if `val` is empty.
+        seed: The seed of this draw.
+        val: The subjects of val; empty: drawn.
+        test: The subjects of test.
 
     Raises:
-        CorpusError: a clip has no subject, a listed subject has no clip, or nobody is left for train.
+        CorpusError: A clip has no subject, a listed subject has no clip, or no subject remains for train.
     """
     present, test = sorted(set(subjects)), set(test)
     if "" in present:
         raise CorpusError(
-            f"{(subjects == '').sum()} of {len(subjects)} clips have no known subject, which a split by "
-            "subject needs: name their subjects or set split: stratified."
+            f"{(subjects == '').sum()} of {len(subjects)} clips have no known subject, but a split by subject needs "
+            "one for each clip. Name their subjects, or set split: stratified."
         )
     absent = sorted({*val, *test} - set(present))
     if absent:
         raise CorpusError(
-            f"The subjects {named(absent)} of val_subjects or test_subjects have no clips; the corpus has "
-            f"{named(present, shown=8)}: correct the lists, with quotes around names that begin with 0."
+            f"The subjects {abbreviate(absent)} of val_subjects or test_subjects have no clips. The corpus has the "
+            f"subjects {abbreviate(present, limit=8)}. Correct the lists. Put names that begin with 0 in quotes."
         )
     free = [subject for subject in present if subject not in test]
     held_out = set(val) or set(first_by_hash(free, fraction, seed))
     if set(free) <= held_out:
         raise CorpusError(
-            f"val_subjects and test_subjects take all {len(present)} subjects, so none is left for train: "
-            "shorten the lists."
+            f"val_subjects and test_subjects list all {len(present)} subjects, so that none remains for train. Shorten "
+            "the lists."
         )
     return subjects.map(lambda s: "test" if s in test else "val" if s in held_out else "train").astype(str)
 
 
+def first_by_hash(subjects: list[str], fraction: float, seed: int) -> list[str]:
+    """Return the share of the subjects that comes first by hash: at least one, and never all."""
+    count = min(len(subjects) - 1, max(1, round(len(subjects) * fraction)))
+    return sorted(subjects, key=lambda subject: stable_hash(f"{seed}/{subject}"))[: max(0, count)]
+
+
 def split_of(name: str) -> str:
-    """The split that a folder or a cell means, "" where it means none.
+    """Return the split that the name of a folder or a cell means; "" if it means none.
 
     >>> split_of("Validation")
     'val'
     """
     return SPLIT_NAMES.get(name.strip().casefold(), "")
-
-
-def first_by_hash(subjects: list[str], fraction: float, seed: int) -> list[str]:
-    """The share of the subjects that comes first by hash: one at least, and never all."""
-    count = min(len(subjects) - 1, max(1, round(len(subjects) * fraction)))
-    return sorted(subjects, key=lambda subject: stable_hash(f"{seed}/{subject}"))[: max(0, count)]

@@ -1,4 +1,4 @@
-"""A corpus that its user has listed in a CSV or TSV file."""
+"""A corpus whose clips are listed in a CSV or TSV file."""
 
 import csv
 from pathlib import Path, PurePosixPath
@@ -6,89 +6,80 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.table import from_rows
-from emopipe.corpora.wording import named
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_NAMES = {",": "comma", "\t": "tab", ";": "semicolon"}
+_SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons"}
 
 
 class CorpusOptions(splits.SplitOptions):
-    """Which file lists the clips, and how they are split where it has no column `split`."""
+    """Which file lists the clips, and how they are split if it has no column `split`."""
 
     table: str = "clips.csv"
-    """The list, .csv (commas) or .tsv (tabs), relative to the corpus folder unless absolute."""
+    """The list, .csv (commas) or .tsv (tabs); its path is absolute or relative to the corpus folder."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """The clip table out of the columns path and label and, optionally, clip, split, subject and any other.
+    """Return the clip table from the columns path and label and, optionally, clip, split, subject and others.
 
-    Paths are relative to root. A missing clip id is the file's stem. Without a column `split`, clips without
-    a label are test, and the others are split as the options say.
+    Paths are relative to root. A missing clip id is the file's stem. Without a column `split`, clips without a label
+    are test clips, and the others are split as the options say.
 
     Raises:
-        CorpusError: the list is missing, no UTF-8, separated otherwise, ragged, or lacks a column, or an
-            unknown class is in it.
+        CorpusError: The list is missing, is not UTF-8, has another separator, has rows of different lengths, lacks a
+            column, or has an unknown class.
     """
     header, *rows = _read(root / options.table)
     table = with_labels(from_rows(_row(dict(zip(header, row, strict=True))) for row in rows))
     if "split" in header:
         return table.assign(split=table["split"].map(lambda name: splits.split_of(name) or name).astype(str))
-    bare = table["label"] == ""
-    parts = [table[bare].assign(split="test")]
-    if not bare.all():
-        parts.append(splits.assign(table[~bare], options))
+    unlabelled = table["label"] == ""
+    parts = [table[unlabelled].assign(split="test")]
+    if not unlabelled.all():
+        parts.append(splits.assign(table[~unlabelled], options))
     return pd.concat(parts)
 
 
-def _row(row: dict[str, str]) -> dict[str, str]:
-    path = PurePosixPath(row["path"])
-    return row | {"clip": row.get("clip") or path.stem, "path": str(path) if row["path"] else ""}
-
-
 def _read(file: Path) -> list[list[str]]:
-    """The header and the rows, whole and of one length; blank lines are passed over."""
+    """Return the header and the rows, all of the same length; blank lines are ignored."""
     separator = _SEPARATORS.get(file.suffix.lower())
     if separator is None:
-        raise CorpusError(f"The table {file} is neither .csv nor .tsv: save it as one of them.")
-    numbered = _lines(file, separator)
+        raise CorpusError(f"The table {file} is neither .csv nor .tsv. Save it as one of these.")
+    # 1. Each row that is not blank, with the number of the line on which it ends.
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write a byte order mark
+            reader = csv.reader(lines, delimiter=separator, strict=True)
+            numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except OSError as error:
+        raise CorpusError(
+            f"The table {file} cannot be read ({error.strerror}). Write the list of clips there, or set the corpus "
+            "option table to its path."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"The table {file} is not a CSV file in UTF-8 ({error}). Save it as one.") from error
+    numbered = [(line, row) for line, row in numbered if any(row)]
+    # 2. Checks.
     header = numbered[0][1] if numbered else []
     _refuse_wrong_separator(header, separator, file)
-    ragged = [line for line, row in numbered if len(row) != len(header)]
-    if ragged:
+    wrong = [line for line, row in numbered if len(row) != len(header)]
+    if wrong:
         raise CorpusError(
-            f"The table {file} has {len(header)} columns, but not so its lines {named(ragged)}: put cells "
-            "that hold the separator in double quotes."
+            f"The header of the table {file} has {len(header)} columns, but the lines {abbreviate(wrong)} have other "
+            "numbers of cells. Put cells that contain the separator in double quotes."
         )
     _refuse_bad_header(header, file)
     return [row for _, row in numbered]
 
 
-def _lines(file: Path, separator: str) -> list[tuple[int, list[str]]]:
-    """Each row that is not blank, with the number of the line that it ends on."""
-    try:
-        # Spreadsheets put a byte order mark first.
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, delimiter=separator, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except OSError as error:
-        raise CorpusError(
-            f"The table {file} cannot be read ({error.strerror}): write the list of clips there, or set the "
-            "corpus option table to where it is."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"The table {file} is no CSV in UTF-8 ({error}): save it as such.") from error
-    return [(line, row) for line, row in rows if any(row)]
-
-
 def _refuse_wrong_separator(header: list[str], separator: str, file: Path) -> None:
-    others = [mark for mark in _NAMES if mark != separator and any(mark in cell for cell in header)]
+    others = [mark for mark in _SEPARATOR_NAMES if mark != separator and any(mark in cell for cell in header)]
     if len(header) == 1 and others:
         raise CorpusError(
-            f"The table {file} is separated by {_NAMES[others[0]]}s, but {_NAMES[separator]}s were expected "
-            f"in a {file.suffix} file: save it so."
+            f"The table {file} has {_SEPARATOR_NAMES[others[0]]} between its cells. Expected "
+            f"{_SEPARATOR_NAMES[separator]} in a {file.suffix} file. Save it with these."
         )
 
 
@@ -96,13 +87,18 @@ def _refuse_bad_header(header: list[str], file: Path) -> None:
     absent = [column for column in ("path", "label") if column not in header]
     if absent:
         raise CorpusError(
-            f"The table {file} lacks the column {' and the column '.join(absent)}, and found were "
-            f"{named(header, shown=8) or 'none'}: its first line must name path, label and, optionally, "
-            "clip, split, subject."
+            f"The table {file} lacks the column {' and the column '.join(absent)}. Its columns are: "
+            f"{abbreviate(header, limit=8) or 'none'}. The first line must name path, label and, optionally, clip, "
+            "split, subject."
         )
     bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest")})
     if bad:
         raise CorpusError(
-            f"The table {file} has the column {named([repr(name) for name in bad])}, but names must be "
-            "unique, not empty, and not digest, which emopipe fills itself: rename it."
+            f"The table {file} has the columns {abbreviate([repr(name) for name in bad])}. Column names must be unique "
+            "and not empty, and must not be digest, which emopipe fills itself. Rename these columns."
         )
+
+
+def _row(row: dict[str, str]) -> dict[str, str]:
+    path = PurePosixPath(row["path"])
+    return row | {"clip": row.get("clip") or path.stem, "path": str(path) if row["path"] else ""}

@@ -16,9 +16,10 @@ from emopipe.backbones.classifier import Classifier, load_head
 from emopipe.backbones.memory_format import layout_of
 from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError
-from emopipe.core.labels import CLASSES, EXTENDED, canonical
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.core.validation import checked
+from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
 from emopipe.weights.checksums import hold
 from emopipe.weights.entries import Entry, package_registry
 from emopipe.weights.naming import is_path, named, refuse_missing
@@ -112,7 +113,7 @@ def _onnx(entry: Entry, path: Path, device: torch.device, threads: int) -> Netwo
 
 def _place(name: str) -> int | None:
     """Which of the seven a network's class is; None for others, such as contempt."""
-    return None if name.casefold() in EXTENDED else CLASSES.index(canonical(name))
+    return None if name.casefold() in OTHER_CLASSES else CLASSES.index(canonical_label(name))
 
 
 def onto_classes(outputs: np.ndarray, places: Sequence[int | None]) -> np.ndarray:

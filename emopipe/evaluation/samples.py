@@ -22,7 +22,7 @@ from emopipe.media.decoded import DecodeOptions, decode_jpeg
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spectrogram import spectrum
 from emopipe.media.wave import as_wave
-from emopipe.stills.archive import PICTURES
+from emopipe.stills.archive import IMAGE
 from emopipe.training import sharded_images
 from emopipe.training.augment_image import held_side
 
@@ -112,7 +112,7 @@ def of(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector], detect: 
 def _is_of_stills(corpus: Corpus) -> bool:
     """`folder` is a kind of stills and of clips: what is in it decides; a zip can only hold stills."""
     if corpus.kind in stills.KINDS and corpus.kind in corpora.KINDS:
-        return corpus.path.is_file() or bool(media_files(corpus.path, PICTURES))
+        return corpus.path.is_file() or bool(media_files(corpus.path, IMAGE))
     return corpus.kind in stills.KINDS
 
 
@@ -125,7 +125,7 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
 
     def read() -> Iterator[Sample]:
         for key, subject, target in zip(chosen.table["key"], chosen.table["subject"], chosen.targets, strict=True):
-            picture = chosen.picture(key)
+            picture = chosen.read_image(key)
             if not picture.size:
                 LOGGER.warning(f"{key} is no picture and is left out")
             crops = (
@@ -166,7 +166,7 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
                 if not faces:
                     LOGGER.warning(f"{path} shows no face and is left out ({media.reason or media.status})")
                 geometry = spec.input
-                cut = [derive(crop, geometry.side_units, geometry.size, geometry.down) for crop in faces]
+                cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
                 yield Sample(CLASSES.index(label), subject, _faces(np.stack(cut) if cut else None, spec, flip))
 
     return Samples("clips", len(table), read)

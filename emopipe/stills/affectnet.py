@@ -1,4 +1,4 @@
-"""AffectNet (Mollahosseini et al., arXiv 1708.03985), manually annotated: the lists of photos, or the cut faces."""
+"""AffectNet (Mollahosseini et al., arXiv 1708.03985), manually annotated: photos with lists, or cropped faces."""
 
 import io
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from emopipe.corpora.splits import split_of
 from emopipe.stills import lists
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, Stills
-from emopipe.stills.listed import SIDES, stills_of
+from emopipe.stills.listed import SIDES, stills_from_list
 
 LISTS = {"training.csv": "train", "validation.csv": "val"}
 COLUMNS = (
@@ -26,62 +26,61 @@ COLUMNS = (
     "valence",
     "arousal",
 )
-"""Of the lists; validation.csv is also passed on without its header."""
+"""Columns of the lists. Some copies of validation.csv have no header."""
 LABEL = "_exp.npy"
-"""How the files of the newer release end that have the class."""
+"""The end of the names of the newer release's files with the class."""
 NAMES = ("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "Contempt")
+"""The classes in the order of their numbers."""
 NO_EMOTION = ("None", "Uncertain", "No-Face")
-"""The classes in the order of their numbers, and those that follow, which only the first release has."""
+"""The numbers after these, which only the first release has."""
 
 _NO_BOX = ("", "na", "nan", "null")
 
 
 class StillsOptions(BaseOptions):
-    """AffectNet has nothing of its own to set; contempt is left out unless `labels` says what it counts as."""
+    """AffectNet has no other options. Contempt is omitted unless `labels` has it."""
 
 
 def read(path: Path, options: StillsOptions) -> Stills:
-    """The stills of a folder or zip of either release; splits are train and val, of which one may be missing.
+    """Return the stills of a folder or zip file of either release; the splits are train and val, or one of these.
 
-    The first release has training.csv and validation.csv beside Manually_Annotated_Images/; its photos are cut to the
-    faces' boxes. The newer one has train_set/ and val_set/, each with images/ and annotations/, whose faces are cut.
+    The first release has training.csv and validation.csv beside Manually_Annotated_Images/; its photos are cropped to
+    the faces' boxes. The newer one has train_set/ and val_set/, each with images/ of cropped faces and annotations/.
 
     Raises:
-        CorpusError: Neither release is there, a list or annotation is not AffectNet's, or pictures are missing.
+        CorpusError: Neither release was found, a list or annotation is not AffectNet's, or images are missing.
     """
     archive = Archive(path)
     found = {split: key for name, split in LISTS.items() if (key := archive.find(name))}
     rows = pd.concat([_of_list(archive, key, split) for split, key in found.items()]) if found else _of_sets(archive)
-    return stills_of(rows, archive, options.labels, str(path), names=(*NAMES, *NO_EMOTION), beside=NO_EMOTION)
+    return stills_from_list(rows, archive, options.labels, str(path), names=(*NAMES, *NO_EMOTION), no_class=NO_EMOTION)
 
 
 def _of_list(archive: Archive, key: str, split: str) -> pd.DataFrame:
-    """The rows that `stills_of` takes."""
+    """Return rows for `stills_from_list` from a list of the first release."""
     where = f"{key} in {archive.path}"
-    table = lists.by_commas(archive, key, (*COLUMNS[:5], "expression"), bare=COLUMNS)
-    numbers = lists.whole(table, "expression", where, 0, len(NAMES) + len(NO_EMOTION) - 1)
-    names = table["subDirectory_filePath"]
+    table = lists.read_csv(archive, key, (*COLUMNS[:5], "expression"), headerless=COLUMNS)
+    # 1. Classes.
+    numbers = lists.integers(table, "expression", where, 0, len(NAMES) + len(NO_EMOTION) - 1)
     label = numbers.map(dict(enumerate((*NAMES, *NO_EMOTION))))
-    return pd.DataFrame({"key": names, "name": names, "label": label, "split": split, **_boxes(table, where)})
-
-
-def _boxes(table: pd.DataFrame, where: str) -> dict[str, pd.Series]:
-    """`SIDES` of the faces; nan where the list has no box."""
+    # 2. Boxes; nan where the list has none.
     columns = list(COLUMNS[1:5])
-    bare = table[columns].apply(lambda cells: cells.str.casefold().isin(_NO_BOX)).any(axis=1)
-    left, top, width, height = (lists.real(table[~bare], column, where) for column in columns)
+    no_box = table[columns].apply(lambda cells: cells.str.casefold().isin(_NO_BOX)).any(axis=1)
+    left, top, width, height = (lists.numbers(table[~no_box], column, where) for column in columns)
     sides = pd.DataFrame(dict(zip(SIDES, (left, top, left + width, top + height), strict=True)))
-    return dict(sides[(width > 0) & (height > 0)].reindex(table.index).items())
+    boxes = sides[(width > 0) & (height > 0)].reindex(table.index)
+    names = table["subDirectory_filePath"]
+    return pd.DataFrame({"key": names, "name": names, "label": label, "split": split, **dict(boxes.items())})
 
 
 def _of_sets(archive: Archive) -> pd.DataFrame:
-    """The rows that `stills_of` takes, out of <split>_set/annotations/<id>_exp.npy."""
+    """Return rows for `stills_from_list` from the newer release's <split>_set/annotations/<id>_exp.npy."""
     paths = [PurePosixPath(key) for key in archive.files({".npy"}) if key.endswith(LABEL)]
     paths = [path for path in paths if path.parent.name == "annotations" and len(path.parts) > 2]
     if not paths:
         raise CorpusError(
-            f"{archive.path} holds neither AffectNet's {' nor '.join(LISTS)} nor <split>_set/annotations/<id>{LABEL}: "
-            "check the path."
+            f"{archive.path} has neither AffectNet's {' nor '.join(LISTS)} nor <split>_set/annotations/<id>{LABEL}. "
+            "Check the path."
         )
     rows, progress = [], Progress("reading labels", len(paths), unit="stills")
     for path in paths:
@@ -94,18 +93,18 @@ def _of_sets(archive: Archive) -> pd.DataFrame:
 
 
 def _label(archive: Archive, key: str) -> str:
-    """The class of a file that holds its number, which AffectNet writes as text."""
+    """Return the class whose number a file has; AffectNet writes the number as text."""
     try:
         number = int(np.lib.format.read_array(io.BytesIO(archive.read(key)), allow_pickle=False).item())
     except (ValueError, TypeError, EOFError) as error:
-        raise _no_class(archive, key, str(error)) from error
+        raise _no_class_error(archive, key, str(error)) from error
     if number not in range(len(NAMES)):
-        raise _no_class(archive, key, str(number))
+        raise _no_class_error(archive, key, str(number))
     return NAMES[number]
 
 
-def _no_class(archive: Archive, key: str, found: str) -> CorpusError:
+def _no_class_error(archive: Archive, key: str, found: str) -> CorpusError:
     return CorpusError(
-        f"{key} in {archive.path} has no class ({found}), where a number from 0 to {len(NAMES) - 1} was expected: "
-        "fetch it again."
+        f"{key} in {archive.path} has no class ({found}). Expected a number from 0 to {len(NAMES) - 1}. Download the "
+        "file again."
     )

@@ -14,69 +14,70 @@ from emopipe.core.errors import CorpusError
 from emopipe.corpora.files import media_files
 
 # fmt: off
-PICTURES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 # fmt: on
 
-DEEPEST = 4
-"""How many folders above a file may lie between it and the corpus' own folder for `Archive.find` to find it."""
+MAX_DEPTH = 4
+"""`Archive.find` finds files that lie at most this many folders below the corpus' own folder."""
 
-# What reading a member of a zip file raises: damage, a password (RuntimeError), a compression that zipfile lacks.
+# What reading a member of a zip file raises for damage, a password (RuntimeError), or a compression that zipfile lacks.
 _DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error)
 _UNREADABLE = (KeyError, OSError, ValueError, RuntimeError, *_DAMAGED)
 
 
 class Archive:
-    """A folder or a zip file; nothing is ever unpacked to disk, and nothing outside of it is read.
+    """A folder or a zip file. Nothing is unpacked to disk, and nothing outside of it is read.
 
-    A key is a file's path inside, with forward slashes.
+    The key of a file is its path inside, with forward slashes.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open the folder or zip file.
 
         Raises:
             CorpusError: The path is neither.
         """
         self.path = path
         self._zip: zipfile.ZipFile | None = None
-        self._members: dict[str, str] = {}  # key -> the name that the zip file knows it by
-        self._lock = threading.Lock()  # a zip file has one place of reading
+        self._members: dict[str, str] = {}  # key -> its name in the zip file
+        self._lock = threading.Lock()  # a zip file has a single reading position
         if path.is_file():
             try:
                 self._zip = zipfile.ZipFile(path)
             except (zipfile.BadZipFile, OSError) as error:
                 raise CorpusError(
-                    f"{path} is neither a folder nor a readable zip file ({error}): name the folder or zip file that "
-                    "holds the stills."
+                    f"{path} is neither a folder nor a readable zip file ({error}). Give the folder or zip file that "
+                    "contains the stills."
                 ) from error
             self._members = _members(self._zip)
         elif not path.is_dir():
-            raise CorpusError(f"{path} does not exist: correct the path of the stills.")
+            raise CorpusError(f"{path} does not exist. Correct the path of the stills.")
 
-    def pictures(self) -> list[str]:
-        """Keys of all pictures, sorted; hidden ones are passed over."""
-        return self.files(PICTURES)
+    def images(self) -> list[str]:
+        """Return the keys of all images, sorted; hidden files are ignored."""
+        return self.files(IMAGE)
 
     def files(self, extensions: Collection[str]) -> list[str]:
-        """Keys of all files with one of the extensions (such as .png, in any case), sorted; hidden ones not."""
+        """Return the keys of all files with one of the extensions (".png", in any case), sorted; no hidden files."""
         if self._zip is None:
             return sorted(file.relative_to(self.path).as_posix() for file in media_files(self.path, extensions))
         return sorted(key for key in self._members if PurePosixPath(key).suffix.lower() in extensions)
 
     def find(self, end: str) -> str | None:
-        """The key of the file whose path is or ends with `end`, such as `label/label.lst`; None where there is none.
+        """Return the key of the file whose path is or ends with `end`, such as `label/label.lst`; None without one.
 
-        The least deep one is taken, then the first by name; folders are searched to the depth `DEEPEST`.
+        Of several, the one in the fewest folders is returned, then the first by name. Folders are searched down to
+        MAX_DEPTH.
 
         Raises:
-            CorpusError: A folder cannot be read, or `end` leads out of the archive.
+            CorpusError: A folder cannot be read, or `end` is outside of the archive.
         """
         self._refuse_outside(end)
         if self._zip is not None:
             keys = [key for key in self._members if key == end or key.endswith(f"/{end}")]
             return min(keys, key=lambda key: (key.count("/"), key), default=None)
         level = [""]
-        for _ in range(DEEPEST + 1):
+        for _ in range(MAX_DEPTH + 1):
             for folder in level:
                 if self.has(folder + end):
                     return folder + end
@@ -84,19 +85,19 @@ class Archive:
         return None
 
     def has(self, key: str) -> bool:
-        """Whether there is such a file.
+        """Return whether there is a file with this key.
 
         Raises:
-            CorpusError: The key leads out of the archive.
+            CorpusError: The key is outside of the archive.
         """
         self._refuse_outside(key)
         return key in self._members if self._zip is not None else os.path.isfile(self.path / key)
 
     def read(self, key: str) -> bytes:
-        """A file's bytes.
+        """Return the content of a file.
 
         Raises:
-            CorpusError: There is no such file, it cannot be read, or the key leads out of the archive.
+            CorpusError: The file does not exist, cannot be read, or is outside of the archive.
         """
         self._refuse_outside(key)
         try:
@@ -105,61 +106,61 @@ class Archive:
                     return self._zip.read(self._members[key])
             return (self.path / key).read_bytes()
         except _UNREADABLE as error:
-            why = "there is no such file" if isinstance(error, KeyError | FileNotFoundError) else error
-            raise CorpusError(f"{key} in {self.path} cannot be read ({why}): restore it.") from error
+            reason = "the file does not exist" if isinstance(error, KeyError | FileNotFoundError) else error
+            raise CorpusError(f"{key} in {self.path} cannot be read ({reason}). Restore the file.") from error
 
-    def picture(self, key: str) -> np.ndarray:
-        """(H, W, 3) uint8 BGR; empty where the file is no picture, or is damaged in its zip.
+    def read_image(self, key: str) -> np.ndarray:
+        """Return an image (H, W, 3) uint8 BGR; empty if the file is not an image, or is damaged inside its zip file.
 
         Raises:
-            CorpusError: As `read`, but for damage.
+            CorpusError: As `read`, except for such damage.
         """
         try:
-            return decode(self.read(key))
+            return decode_image(self.read(key))
         except CorpusError as error:
             if isinstance(error.__cause__, _DAMAGED):
-                return no_picture()
+                return empty_image()
             raise
 
     def _refuse_outside(self, key: str) -> None:
         path = PurePosixPath(key)
         if path.is_absolute() or ".." in path.parts:
             raise CorpusError(
-                f"The path {key!r} leads out of {self.path}, but a corpus names only files inside of it: correct the "
-                "list that has it."
+                f"The path {key!r} is outside of {self.path}, but a corpus may only list files inside of it. Correct "
+                "the list that has this path."
             )
 
     def _folders(self, folder: str) -> list[str]:
-        """Names of the folders in a folder, sorted; hidden ones are passed over."""
+        """Return the names of the folders in a folder, sorted; hidden ones are ignored."""
         try:
             with os.scandir(self.path / folder) as entries:
                 return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
         except OSError as error:
             raise CorpusError(
-                f"The folder {self.path / folder} cannot be read ({error.strerror}): make it readable."
+                f"The folder {self.path / folder} cannot be read ({error.strerror}). Make it readable, then run again."
             ) from error
 
 
-def decode(content: bytes) -> np.ndarray:
-    """A picture's file as (H, W, 3) uint8 BGR; empty where it is none."""
-    data = np.frombuffer(content, np.uint8)
-    try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    except cv2.error:  # a header that claims more pixels than OpenCV will hold
-        picture = None
-    return no_picture() if picture is None else picture
-
-
-def no_picture() -> np.ndarray:
-    """(0, 0, 3) uint8: what stands for a file that is no picture."""
-    return np.empty((0, 0, 3), np.uint8)
-
-
 def _members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Key -> name of every file that is not hidden; `./a//b` has the key `a/b`."""
+    """Return key -> name of each file that is not hidden; `./a//b` has the key `a/b`."""
     names = {PurePosixPath(name): name for name in archive.namelist() if not name.endswith("/")}
     return {
         path.as_posix(): name
         for path, name in names.items()
         if not path.is_absolute() and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
     }
+
+
+def decode_image(content: bytes) -> np.ndarray:
+    """Return the content of an image file as (H, W, 3) uint8 BGR; empty if it is not an image."""
+    data = np.frombuffer(content, np.uint8)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:  # the header claims more pixels than OpenCV accepts
+        image = None
+    return empty_image() if image is None else image
+
+
+def empty_image() -> np.ndarray:
+    """Return (0, 0, 3) uint8, which stands for a file that is not an image."""
+    return np.empty((0, 0, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""What every corpus of stills gives: a table of pictures, what each shows, and the pictures themselves."""
+"""What each corpus of stills provides: a table of images, their classes, and the images."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,25 +9,26 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES, EXTENDED, canonical
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
+from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
 
-Picture = Callable[[str], np.ndarray]
-"""A still's key -> its picture (H, W, 3) uint8 BGR, or an empty array where the file is no picture."""
+ImageReader = Callable[[str], np.ndarray]
+"""Key of a still -> its image (H, W, 3) uint8 BGR; empty if the file is not an image."""
 
 
 def _one_of_the_seven(name: str) -> str:
     try:
-        return canonical(name) if name else ""
+        return canonical_label(name) if name else ""
     except CorpusError as error:
-        raise ValueError(f"{error} Give an empty text to leave a class out.") from error
+        raise ValueError(f"{error} Give an empty text to omit a class") from error
 
 
 class BaseOptions(Options):
-    """What every kind of stills takes."""
+    """Options that all kinds of stills have."""
 
     labels: dict[str, Annotated[str, AfterValidator(_one_of_the_seven)]] = Field(default_factory=dict)
-    """What the corpus' own class names count as: one of the seven, or an empty text to leave the class out."""
+    """Class names of the corpus -> the class that each counts as: one of the seven, or an empty text to omit it."""
 
 
 @dataclass(frozen=True)
@@ -35,93 +36,95 @@ class Stills:
     """The stills of a corpus, in a fixed order."""
 
     table: pd.DataFrame
-    """Columns key, split (train, val, test, or as the corpus calls it; empty where it has none) and subject ("" where
-    unknown); one row a still, every key once."""
+    """One row for each still, with the columns key (unique), split (train, val, test, or as the corpus calls it; ""
+    without splits) and subject ("" if unknown)."""
     targets: np.ndarray
-    """(n, classes) float32: the shares of the votes of those who labelled it; one 1 where there is one label."""
-    picture: Picture
-    """Reads one still by its key."""
+    """(n, classes) float32: the share of the raters' votes for each class; one-hot if there is a single label."""
+    read_image: ImageReader
+    """Reads a still by its key."""
 
     def __len__(self) -> int:
-        """The number of stills."""
+        """Return the number of stills."""
         return len(self.table)
 
     def rows(self, wanted: np.ndarray) -> "Stills":
-        """The stills that a mask (n,) or numbers of rows choose, in that order."""
+        """Return the stills that a mask (n,) or row numbers select, in that order."""
         numbers = np.arange(len(self))[wanted]
-        return Stills(self.table.iloc[numbers].reset_index(drop=True), self.targets[numbers], self.picture)
+        return Stills(self.table.iloc[numbers].reset_index(drop=True), self.targets[numbers], self.read_image)
 
 
 def one_hot(labels: Sequence[str]) -> np.ndarray:
-    """(n, classes) float32 for class names in AFEW's spelling."""
+    """Return (n, classes) float32 for names of `CLASSES`."""
     return np.eye(len(CLASSES), dtype=np.float32)[[CLASSES.index(label) for label in labels]].reshape(-1, len(CLASSES))
 
 
-def labelled(
+def stills_from_rows(
     rows: pd.DataFrame,
-    picture: Picture,
+    read_image: ImageReader,
     labels: Mapping[str, str],
     where: str,
     *,
     names: Collection[str] = (),
-    beside: Collection[str] = (),
+    no_class: Collection[str] = (),
 ) -> Stills:
-    """Stills out of rows with a column `label` in the corpus' own class names, by the map and the synonyms.
+    """Return stills from rows whose column `label` has the corpus' own class names.
 
     Args:
-        rows: Columns key, label, and split and subject where they are known.
-        picture: Reads a still.
+        rows: The columns key and label, and split and subject if they are known.
+        read_image: Reads a still.
         labels: `BaseOptions.labels`.
-        where: What to call the corpus in messages.
-        names: See `counts_as`; the classes that are in the rows are known anyway.
-        beside: See `counts_as`.
+        where: The corpus, for messages.
+        names: See `class_map`; the classes in the rows need not be given.
+        no_class: See `class_map`.
 
     Raises:
-        CorpusError: No still is left, or a class is unknown.
+        CorpusError: No still remains, or a class is unknown.
     """
-    classes = counts_as({*names, *rows["label"]}, labels, where, beside=beside)
-    label = rows["label"].map(classes)
+    label = rows["label"].map(class_map({*names, *rows["label"]}, labels, where, no_class=no_class))
     kept = rows[label != ""].reset_index(drop=True)
     if kept.empty:
-        raise none_left(sorted(set(rows["label"])), where)
-    return Stills(table(kept), one_hot(label[label != ""]), picture)
+        raise no_stills_error(sorted(set(rows["label"])), where)
+    return Stills(stills_table(kept), one_hot(label[label != ""]), read_image)
 
 
-def counts_as(
-    names: Collection[str], labels: Mapping[str, str], where: str, *, beside: Collection[str] = ()
+def class_map(
+    names: Collection[str], labels: Mapping[str, str], where: str, *, no_class: Collection[str] = ()
 ) -> dict[str, str]:
-    """What each of a corpus' class names counts as: one of the seven, or "" where it is left out.
+    """Return what each class name of a corpus counts as: one of the seven, or "" if it is omitted.
 
-    Classes that are none of the seven (contempt, calm, ...) are left out where the map does not say what they count as.
+    Other classes (contempt, calm, ...) are omitted unless `labels` has them.
 
     Args:
         names: The corpus' class names.
         labels: `BaseOptions.labels`; names are compared without regard to case.
-        where: What to call the corpus in messages.
-        beside: Names that the corpus has for no class at all, such as "unknown".
+        where: The corpus, for messages.
+        no_class: Names that the corpus uses for stills without a class, such as "unknown".
 
     Raises:
-        CorpusError: A class is unknown, or the map names one that the corpus has not.
+        CorpusError: A class is unknown, or `labels` has a class that the corpus does not have.
     """
     folded = {name.strip().casefold(): target for name, target in labels.items()}
     absent = set(folded) - {name.strip().casefold() for name in names}
     if absent:
         raise CorpusError(
-            f"`labels` says what {min(absent)!r} counts as, but {where} has the classes "
-            f"{', '.join(sorted(names)) or '(none)'}: correct the name or take it out."
+            f"The option labels has the class {min(absent)!r}, but {where} has the classes "
+            f"{', '.join(sorted(names)) or '(none)'}. Correct the name or remove it."
         )
-    out = dict.fromkeys([*EXTENDED, *(name.casefold() for name in beside)], "") | folded
-    return {name: out[key] if (key := name.strip().casefold()) in out else canonical(name, of=where) for name in names}
+    known = dict.fromkeys([*OTHER_CLASSES, *(name.casefold() for name in no_class)], "") | folded
+    return {
+        name: known[key] if (key := name.strip().casefold()) in known else canonical_label(name, owner=where)
+        for name in names
+    }
 
 
-def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `Stills.table`, "" where rows have no split or subject."""
+def stills_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `Stills.table`, "" where rows have no split or subject."""
     return rows.reindex(columns=["key", "split", "subject"], fill_value="").reset_index(drop=True)
 
 
-def none_left(found: Sequence[str], where: str) -> CorpusError:
-    """The error for a corpus without a still of one of the seven classes."""
+def no_stills_error(found: Sequence[str], where: str) -> CorpusError:
+    """Return the error for a corpus without a still of the seven classes."""
     return CorpusError(
-        f"{where} has no still of one of the seven classes (found: {', '.join(found) or 'nothing'}): check the path, "
-        "or say by `labels` what its classes count as."
+        f"{where} has no still of one of the seven classes. Found: {', '.join(found) or 'nothing'}. Check the path, or "
+        "set the option labels to what its classes count as."
     )

@@ -1,4 +1,4 @@
-"""FER+ (Barsoum et al., arXiv 1608.01041): ten raters' votes for FER2013's pictures, out of fer2013new.csv."""
+"""FER+ (Barsoum et al., arXiv 1608.01041): votes of ten raters for FER2013's images, from fer2013new.csv."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,96 +10,98 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.stills import fer2013, lists
 from emopipe.stills.archive import Archive
-from emopipe.stills.base import BaseOptions, Picture, Stills, counts_as, none_left, table
-from emopipe.stills.listed import Listed, once, placed
+from emopipe.stills.base import BaseOptions, ImageReader, Stills, class_map, no_stills_error, stills_table
+from emopipe.stills.listed import ListedImages, drop_contradictions, find_folder
 
 LIST = "fer2013new.csv"
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 NO_EMOTION = ("unknown", "NF")
-"""Votes for no emotion: the rater could not tell, or it is not a face."""
+"""Votes for no emotion: the rater was not sure, or the image is not a face."""
 FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
-"""Where the authors' script writes the pictures of each Usage."""
+"""Usage -> the folder into which the authors' script writes its images."""
 
 
 class StillsOptions(BaseOptions):
-    """FER+ has nothing of its own to set."""
+    """FER+ has no other options."""
 
 
 def read(path: Path, options: StillsOptions) -> Stills:
-    """The stills of a folder or zip that holds fer2013new.csv and FER2013's pictures, with the votes as soft targets.
+    """Return the stills of a folder or zip file with fer2013new.csv and FER2013's images; votes are soft targets.
 
-    The pictures are those of FER2013's CSV, whose rows are in the same order, or the files that the authors' script
-    writes (`FER2013Train/fer0000000.png`, ...), after which the stills are called in either case. See `shares` for
-    which are left out.
+    The images are those of FER2013's CSV, whose rows are in the same order, or the files that the authors' script
+    writes (`FER2013Train/fer0000000.png`, ...). These file names are the keys in both cases. `vote_shares` says which
+    images are omitted.
 
     Raises:
-        CorpusError: A list is missing or not as the corpus has it, the two lists' rows are not the same pictures, or
-            pictures are missing.
+        CorpusError: A list is missing or not as the corpus has it, the rows of the two lists are not the same images,
+            or images are missing.
     """
+    # 1. The votes.
     archive = Archive(path)
     key = archive.find(LIST)
     if key is None:
-        raise CorpusError(f"{path} holds no {LIST}, which has the votes of FER+: put it there.")
+        raise CorpusError(f"{path} has no {LIST}, FER+'s list of votes. Put it there.")
     where = f"{key} in {path}"
-    votes = lists.by_commas(archive, key, ("Usage", "Image name", *EMOTIONS, *NO_EMOTION))
-    usage = lists.one_of(votes, "Usage", where, FOLDERS)
-    counts = np.stack([lists.whole(votes, name, where, 0, 100) for name in (*EMOTIONS, *NO_EMOTION)], axis=1)
-    targets = shares(counts, counts_as((*EMOTIONS, *NO_EMOTION), options.labels, where, beside=NO_EMOTION))
-    # Rows of no face have no file; the script passes over them.
+    votes = lists.read_csv(archive, key, ("Usage", "Image name", *EMOTIONS, *NO_EMOTION))
+    usage = lists.choices(votes, "Usage", where, FOLDERS)
+    counts = np.stack([lists.integers(votes, name, where, 0, 100) for name in (*EMOTIONS, *NO_EMOTION)], axis=1)
+    targets = vote_shares(counts, class_map((*EMOTIONS, *NO_EMOTION), options.labels, where, no_class=NO_EMOTION))
+    # 2. The rows that are used. Rows of no face have no file; the authors' script ignores them.
     kept = (targets.sum(1) > 0) & (votes["Image name"] != "").to_numpy()
     keys, splits = usage.map(FOLDERS) + "/" + votes["Image name"], usage.map(fer2013.SPLITS).to_list()
     every = pd.DataFrame({"row": range(len(votes)), "key": keys.to_numpy(), "split": splits})
-    rows = once(every[kept], where)
+    rows = drop_contradictions(every[kept], where)
     if rows.empty:
-        raise none_left(EMOTIONS, where)
-    return Stills(table(rows), targets[rows["row"]], _pictures(archive, rows, splits, where))
+        raise no_stills_error(EMOTIONS, where)
+    # 3. Their images.
+    return Stills(stills_table(rows), targets[rows["row"]], _image_reader(archive, rows, splits, where))
 
 
-def shares(counts: np.ndarray, classes: Mapping[str, str]) -> np.ndarray:
-    """Votes as shares of the seven classes; nothing but zeros for a picture that is to be left out.
+def vote_shares(counts: np.ndarray, classes: Mapping[str, str]) -> np.ndarray:
+    """Return votes as shares of the seven classes; zeros for an image that is to be omitted.
 
-    Outliers and pictures that are mostly unknown or no face are left out as the paper has it. The authors' script
-    also cuts the shares at the classes that hold three quarters of the votes; here all are kept.
+    As in the paper, outliers are ignored, and images that are mostly unknown or no face are omitted. The authors'
+    script also drops classes beyond three quarters of the votes; here all are kept.
 
     Args:
         counts: (n, 10) votes for `EMOTIONS` and `NO_EMOTION`.
-        classes: What each of those ten counts as; "" for what is left out.
+        classes: What each of those ten counts as; "" if it is omitted.
 
     Returns:
-        (n, 7) float32; rows sum to 1 or are 0.
+        (n, 7) float32; each row sums to 1 or is 0.
     """
     # 1. A single vote is an outlier.
     counts = np.where(counts > 1, counts, 0)
-    # 2. Votes of each class, and of what is none.
+    # 2. Votes for each class, and for what is omitted.
     columns = np.array([classes[name] for name in (*EMOTIONS, *NO_EMOTION)])
     of_class = np.stack([counts[:, columns == label].sum(1) for label in CLASSES], axis=1)  # (n, 7)
     of_none = counts[:, columns == ""].max(1, initial=0)  # (n,)
-    # 3. A picture counts where no class that is left out has more votes than the first of the seven.
+    # 3. An image is kept if no omitted class has more votes than the first of the seven.
     top = of_class.max(1)
     kept = (top > 0) & (top >= of_none)
     total = np.where(kept, of_class.sum(1), 1)
     return np.where(kept[:, None], of_class / total[:, None], 0).astype(np.float32)
 
 
-def _pictures(archive: Archive, rows: pd.DataFrame, splits: list[str], where: str) -> Picture:
-    """Reads the pictures of rows out of FER2013's CSV where it is there, else out of files.
+def _image_reader(archive: Archive, rows: pd.DataFrame, splits: list[str], where: str) -> ImageReader:
+    """Return a reader of the images of rows, from FER2013's CSV if there is one, else from files.
 
     Args:
-        archive: Where they are.
-        rows: Columns row (its number in the list of votes, from 0) and key.
-        splits: Of every row in the list of votes.
-        where: What to call that list in messages.
+        archive: Where the images are.
+        rows: The columns row (its number in the list of votes, from 0) and key.
+        splits: The split of each row in the list of votes.
+        where: That list, for messages.
     """
     key = next(filter(None, map(archive.find, fer2013.LISTS)), None)
     if key is None:
-        folder = placed(archive, rows["key"].iloc[0], where)
-        picture = Listed(archive, {key: folder + key for key in rows["key"]})
-        picture.refuse_missing()
-        return picture
-    pixels = fer2013.read_csv(archive, key)
+        folder = find_folder(archive, rows["key"].iloc[0], where)
+        images = ListedImages(archive, {key: folder + key for key in rows["key"]})
+        images.refuse_missing()
+        return images
+    pixels = fer2013.read_rows(archive, key)
     if pixels["split"].tolist() != splits:
         raise CorpusError(
-            f"{where} ({len(splits)} rows) and {key} beside it ({len(pixels)} rows) do not have the same Usage row by "
-            "row, but expected were the same pictures in the same order: take both as they were published."
+            f"{where} ({len(splits)} rows) and {key} beside it ({len(pixels)} rows) do not have the same Usage in each "
+            "row. Expected the same images in the same order. Use both lists as they were published."
         )
-    return fer2013.reader(pixels.iloc[rows["row"]].assign(key=rows["key"].to_numpy()))
+    return fer2013.image_reader(pixels.iloc[rows["row"]].assign(key=rows["key"].to_numpy()))

@@ -1,51 +1,49 @@
-"""Any stills whose folders are their classes: <split>/<class>/<picture> or <class>/<picture>, in a folder or a zip."""
+"""Stills whose folders name their classes: <split>/<class>/<image> or <class>/<image>, in a folder or a zip file."""
 
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora.splits import split_of
-from emopipe.corpora.wording import named
 from emopipe.stills.archive import Archive
-from emopipe.stills.base import BaseOptions, Stills, labelled
+from emopipe.stills.base import BaseOptions, Stills, stills_from_rows
 
 
 class StillsOptions(BaseOptions):
-    """Folders say everything."""
+    """This kind has no other options: the folders define the splits and the classes."""
 
 
 def read(path: Path, options: StillsOptions) -> Stills:
-    """The stills of a folder or zip; folders above those of splits or classes are passed over.
+    """Return the stills of a folder or zip file; folders above those of splits or classes are ignored.
 
     Raises:
-        CorpusError: No pictures, pictures outside of class folders, or an unknown class.
+        CorpusError: There are no images, images are outside of class folders, or a class is unknown.
     """
     archive = Archive(path)
-    return labelled(rows_of(archive), archive.picture, options.labels, str(path))
+    return stills_from_rows(rows_of(archive), archive.read_image, options.labels, str(path))
 
 
 def rows_of(archive: Archive) -> pd.DataFrame:
-    """Columns key, label (the class' folder) and split (train, val or test; another folder's name as it is, or "").
+    """Return the columns key, label (the class folder) and split (train, val, test, another folder's name, or "").
 
     Raises:
-        CorpusError: No pictures, or pictures outside of class folders.
+        CorpusError: There are no images, or images are outside of class folders.
     """
-    keys = archive.pictures()
+    keys = archive.images()
     if not keys:
-        raise CorpusError(
-            f"No pictures were found in {archive.path}, where <class>/<picture> was expected: check the path."
-        )
+        raise CorpusError(f"No images were found in {archive.path}. Expected <class>/<image>. Check the path.")
     folders = [PurePosixPath(key).parts[:-1] for key in keys]
-    shared = _shared(folders)
+    shared = _shared_folders(folders)
     inner = [parts[shared:] for parts in folders]
     depths = {len(parts) for parts in inner}
     stray = [key for key, parts in zip(keys, inner, strict=True) if len(parts) not in (1, 2)]
     if stray or len(depths) > 1:
         odd = stray or [key for key, parts in zip(keys, inner, strict=True) if len(parts) != max(depths)]
         raise CorpusError(
-            f"The pictures {named(odd)} in {archive.path} do not lie as the others do, where all were expected in "
-            "<class>/<picture> or all in <split>/<class>/<picture>: move them there."
+            f"The images {abbreviate(odd)} in {archive.path} are at another depth of folders than the others. Expected "
+            "<class>/<image> for all images, or <split>/<class>/<image> for all. Move these images."
         )
     splits = [parts[0] if len(parts) == 2 else "" for parts in inner]
     return pd.DataFrame(
@@ -57,8 +55,8 @@ def rows_of(archive: Archive) -> pd.DataFrame:
     )
 
 
-def _shared(folders: list[tuple[str, ...]]) -> int:
-    """How many leading folders all pictures share; the class' folder itself is not counted, nor is a split's."""
+def _shared_folders(folders: list[tuple[str, ...]]) -> int:
+    """Return how many leading folders all images share, without the folders of the class and the split."""
     shared = 0
     while all(len(parts) > shared + 1 for parts in folders):
         names = {parts[shared] for parts in folders}

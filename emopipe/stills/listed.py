@@ -1,4 +1,4 @@
-"""Stills that a list names one by one: where their files are, what part of them is the face, which rows contradict."""
+"""Stills of a list: where their files are, which part of an image is the face, and rows that contradict each other."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -9,123 +9,119 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.log import LOGGER
-from emopipe.corpora.wording import named
-from emopipe.stills.archive import Archive, no_picture
-from emopipe.stills.base import Stills, labelled
+from emopipe.core.text import abbreviate
+from emopipe.stills.archive import Archive, empty_image
+from emopipe.stills.base import Stills, stills_from_rows
 
 SIDES = ("left", "top", "right", "bottom")
 Box = tuple[float, float, float, float]
-"""`SIDES` in pixels; right and bottom are the first that no longer belong to it."""
+"""`SIDES` in pixels; right and bottom are exclusive."""
 
 
-@dataclass(frozen=True)
-class Listed:
-    """Reads stills by their keys; see `emopipe.stills.base.Picture`."""
-
-    archive: Archive
-    """Where the files are."""
-    files: Mapping[str, str]
-    """A still's key -> its file's key in the archive."""
-    boxes: Mapping[str, Box] = field(default_factory=dict)
-    """A still's key -> the face in its picture; the whole picture where there is none."""
-
-    def __call__(self, key: str) -> np.ndarray:
-        """(H, W, 3) uint8 BGR; empty where the file is no picture or the box lies beside it.
-
-        Raises:
-            CorpusError: There is no such still, or its file is missing.
-        """
-        if key not in self.files:
-            raise CorpusError(f"There is no still {key!r} in {self.archive.path}: take a key of the stills' table.")
-        picture = self.archive.picture(self.files[key])
-        return cropped(picture, self.boxes[key]) if key in self.boxes else picture
-
-    def refuse_missing(self) -> None:
-        """Look whether all files are there, so that a training does not find out hours later.
-
-        Raises:
-            CorpusError: Some are not, or lead out of the archive.
-        """
-        missing = [file for file in dict.fromkeys(self.files.values()) if not self.archive.has(file)]
-        if missing:
-            raise CorpusError(
-                f"The pictures {named(missing)} are not in {self.archive.path}, though the corpus lists them: put them "
-                "there, or take them out of the list."
-            )
-
-
-def stills_of(
+def stills_from_list(
     rows: pd.DataFrame,
     archive: Archive,
     labels: Mapping[str, str],
     where: str,
     *,
     names: Collection[str],
-    beside: Collection[str] = (),
+    no_class: Collection[str] = (),
 ) -> Stills:
-    """Stills out of a list's rows; the folder that its names are relative to is found by the first of them.
+    """Return stills from the rows of a list; the first row decides which folder the image names are relative to.
 
     Args:
-        rows: Columns key, name (the picture, as the list calls it), label, split and subject where they are known, and
-            `SIDES` where the list has boxes (nan in rows that have none).
-        archive: Where the pictures are.
-        labels: As in `labelled`, and so are where, names and beside.
-        where: What to call the list in messages.
+        rows: The columns key, name (the image's path in the list), label, split and subject if they are known, and
+            `SIDES` if the list has boxes (nan in rows without a box).
+        archive: Where the images are.
+        labels: See `stills_from_rows`, also for `where` and `no_class`.
+        where: The list, for messages.
         names: The corpus' class names.
-        beside: Names that the corpus has for no class at all.
+        no_class: Names that the corpus uses for stills without a class.
 
     Raises:
-        CorpusError: As `labelled`, or pictures are missing or lead out of the archive.
+        CorpusError: As `stills_from_rows`, or images are missing or outside of the archive.
     """
-    rows = once(rows, where)
-    stills = labelled(rows, archive.picture, labels, where, names=names, beside=beside)
+    rows = drop_contradictions(rows, where)
+    stills = stills_from_rows(rows, archive.read_image, labels, where, names=names, no_class=no_class)
     kept = rows[rows["key"].isin(stills.table["key"])]
-    folder = placed(archive, kept["name"].iloc[0], where)
-    picture = Listed(archive, dict(zip(kept["key"], folder + kept["name"], strict=True)), _boxes(kept))
-    picture.refuse_missing()
-    return dataclasses.replace(stills, picture=picture)
+    boxes: dict[str, Box] = {}
+    if set(SIDES) <= set(kept):
+        boxed = kept.dropna(subset=SIDES)
+        boxes = dict(zip(boxed["key"], boxed[list(SIDES)].itertuples(index=False, name=None), strict=True))
+    folder = find_folder(archive, kept["name"].iloc[0], where)
+    images = ListedImages(archive, dict(zip(kept["key"], folder + kept["name"], strict=True)), boxes)
+    images.refuse_missing()
+    return dataclasses.replace(stills, read_image=images)
 
 
-def placed(archive: Archive, name: str, where: str) -> str:
-    """The folder, "" or with a slash at its end, that a list's names are relative to, found by one of them.
+def drop_contradictions(rows: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return rows with unique keys: equal rows count once, and rows that contradict each other are omitted.
 
-    Raises:
-        CorpusError: It is in no folder, or leads out of the archive.
-    """
-    key = archive.find(name)
-    if key is None:
-        raise CorpusError(
-            f"The picture {name} of {where} was found in no folder of {archive.path}: unpack the corpus' pictures "
-            "there."
-        )
-    return key.removesuffix(name)
-
-
-def once(rows: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Rows with every `key` once: equal rows count as one, and rows that contradict each other are left out.
-
-    Large corpora have a few such rows; that they are left out is said in the log.
+    Large corpora have a few such rows. A warning reports them.
     """
     rows = rows.drop_duplicates()
     contradict = rows["key"].duplicated(keep=False)
     if contradict.any():
         keys = rows.loc[contradict, "key"].unique().tolist()
-        LOGGER.warning(f"{where} says different things of the stills {named(keys)}, which are therefore left out.")
+        LOGGER.warning(f"{where} has contradictory rows for the stills {abbreviate(keys)}. They are omitted.")
     return rows[~contradict]
 
 
-def cropped(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The part of a picture (H, W, 3) in a box, as far as it lies inside; empty where nothing does."""
-    height, width = picture.shape[:2]
+def find_folder(archive: Archive, name: str, where: str) -> str:
+    """Return the folder that the names of a list are relative to, "" or with a final slash, found by one of them.
+
+    Raises:
+        CorpusError: The file is in no folder, or is outside of the archive.
+    """
+    key = archive.find(name)
+    if key is None:
+        raise CorpusError(
+            f"The image {name} of {where} was found in no folder of {archive.path}. Unpack the corpus' images there."
+        )
+    return key.removesuffix(name)
+
+
+@dataclass(frozen=True)
+class ListedImages:
+    """Reads stills by their keys; see `emopipe.stills.base.ImageReader`."""
+
+    archive: Archive
+    """Where the files are."""
+    files: Mapping[str, str]
+    """Key of a still -> key of its file in the archive."""
+    boxes: Mapping[str, Box] = field(default_factory=dict)
+    """Key of a still -> the box of its face; without one, the whole image is used."""
+
+    def __call__(self, key: str) -> np.ndarray:
+        """Return (H, W, 3) uint8 BGR; empty if the file is not an image or the box is outside of it.
+
+        Raises:
+            CorpusError: There is no such still, or its file is missing.
+        """
+        if key not in self.files:
+            raise CorpusError(f"There is no still {key!r} in {self.archive.path}. Use a key of the stills' table.")
+        image = self.archive.read_image(self.files[key])
+        return crop_box(image, self.boxes[key]) if key in self.boxes else image
+
+    def refuse_missing(self) -> None:
+        """Check that all files exist, so that training does not fail on one hours later.
+
+        Raises:
+            CorpusError: Some files do not exist, or are outside of the archive.
+        """
+        missing = [file for file in dict.fromkeys(self.files.values()) if not self.archive.has(file)]
+        if missing:
+            raise CorpusError(
+                f"The images {abbreviate(missing)} are in the list of the corpus, but not in {self.archive.path}. Put "
+                "them there, or remove them from the list."
+            )
+
+
+def crop_box(image: np.ndarray, box: Box) -> np.ndarray:
+    """Return the part of an image (H, W, 3) inside a box; empty if they do not overlap."""
+    height, width = image.shape[:2]
     left, right = np.clip([round(box[0]), round(box[2])], 0, width)
     top, bottom = np.clip([round(box[1]), round(box[3])], 0, height)
     if right <= left or bottom <= top:
-        return no_picture()
-    return picture[top:bottom, left:right].copy()  # so that the whole picture is not held
-
-
-def _boxes(rows: pd.DataFrame) -> dict[str, Box]:
-    if not set(SIDES) <= set(rows):
-        return {}
-    rows = rows.dropna(subset=SIDES)
-    return dict(zip(rows["key"], rows[list(SIDES)].itertuples(index=False, name=None), strict=True))
+        return empty_image()
+    return image[top:bottom, left:right].copy()  # a view would keep the whole image in memory

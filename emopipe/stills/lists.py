@@ -1,4 +1,4 @@
-"""The lists that corpora carry: text files with one row a line, separated by commas or by blanks."""
+"""The lists of corpora: text files with one row in each line, whose cells are separated by commas or whitespace."""
 
 import csv
 import io
@@ -8,100 +8,41 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.corpora.wording import named
+from emopipe.core.text import abbreviate
 from emopipe.stills.archive import Archive
 
 Row = tuple[int, list[str]]
-"""The number of a line and its cells, stripped; blank lines are passed over."""
+"""The number of a line and its stripped cells. Blank lines have no row."""
 
 
-def by_commas(archive: Archive, key: str, columns: Sequence[str], *, bare: Sequence[str] = ()) -> pd.DataFrame:
-    """Some columns of a CSV with a header, as text; the index is the number of the line.
+def read_csv(archive: Archive, key: str, columns: Sequence[str], *, headerless: Sequence[str] = ()) -> pd.DataFrame:
+    """Return some columns of a CSV file with a header, as text; the index is the line number.
 
     Args:
         archive: Where the list is.
         key: The list.
-        columns: The columns wanted; the header may spell them in any case, with blanks around.
-        bare: All columns of a list that may also come without its header.
+        columns: The wanted columns; the header may have them in any case and with blanks around.
+        headerless: All columns of a list that may also come without its header.
 
     Raises:
-        CorpusError: The list is missing, no CSV in UTF-8, ragged, or lacks a column.
+        CorpusError: The list is missing, is not a CSV file in UTF-8, has lines of different lengths, or lacks a column.
     """
     where = f"{key} in {archive.path}"
-    rows = _comma_rows(archive.read(key), where)
+    rows = _csv_rows(archive.read(key), where)
     first = next(rows, (0, []))
     header = [cell.casefold() for cell in first[1]]
-    if bare and len(header) == len(bare) and bare[0].casefold() not in header:
-        header, rows = [column.casefold() for column in bare], itertools.chain([first], rows)
+    if headerless and len(header) == len(headerless) and headerless[0].casefold() not in header:
+        header, rows = [column.casefold() for column in headerless], itertools.chain([first], rows)
     absent = [column for column in columns if column.casefold() not in header]
     if absent:
         raise CorpusError(
-            f"{where} lacks the columns {named(absent, shown=12)}, and found were {named(header, shown=12) or 'none'}: "
-            "check the path."
+            f"{where} lacks the columns {abbreviate(absent, limit=12)}. Its columns are: "
+            f"{abbreviate(header, limit=12) or 'none'}. Check the path."
         )
     return _table(rows, len(header), [header.index(column.casefold()) for column in columns], columns, where)
 
 
-def by_blanks(archive: Archive, key: str, columns: Sequence[str]) -> pd.DataFrame:
-    """All columns of a list without a header whose cells have blanks between, as text; the index as in `by_commas`.
-
-    Raises:
-        CorpusError: The list is missing, no text in UTF-8, or a line has other than as many cells.
-    """
-    where = f"{key} in {archive.path}"
-    try:
-        lines = archive.read(key).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{where} is no text in UTF-8 ({error}): fetch it again.") from error
-    rows = ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
-    return _table(rows, len(columns), range(len(columns)), columns, where)
-
-
-def whole(table: pd.DataFrame, column: str, where: str, low: int, high: int) -> pd.Series:
-    """A column as whole numbers from low to high.
-
-    Raises:
-        CorpusError: A cell is none; the first such line is named.
-    """
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    sound = numbers.between(low, high) & (numbers % 1 == 0)
-    _refuse_others(table[column], sound, where, f"a whole number from {low} to {high}")
-    return numbers.astype(int)
-
-
-def real(table: pd.DataFrame, column: str, where: str) -> pd.Series:
-    """A column as finite numbers.
-
-    Raises:
-        CorpusError: A cell is none; the first such line is named.
-    """
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    _refuse_others(table[column], numbers.abs() < float("inf"), where, "a number")
-    return numbers.astype(float)
-
-
-def one_of(table: pd.DataFrame, column: str, where: str, names: Collection[str]) -> pd.Series:
-    """A column of which every cell is one of some names.
-
-    Raises:
-        CorpusError: A cell is none of them; the first such line is named.
-    """
-    _refuse_others(table[column], table[column].isin(names), where, f"one of {', '.join(names)}")
-    return table[column]
-
-
-def _refuse_others(cells: pd.Series, sound: pd.Series, where: str, expected: str) -> None:
-    if sound.all():
-        return
-    line, count = (~sound).idxmax(), int((~sound).sum())
-    more = f" (and {count - 1} more lines like it)" if count > 1 else ""
-    raise CorpusError(
-        f"Line {line} of {where} has {cells[line]!r} as {cells.name}{more}, where {expected} was expected: check the "
-        "path, or fetch the list again."
-    )
-
-
-def _comma_rows(content: bytes, where: str) -> Iterator[Row]:
+def _csv_rows(content: bytes, where: str) -> Iterator[Row]:
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""), strict=True)
     try:
         for row in reader:
@@ -109,21 +50,84 @@ def _comma_rows(content: bytes, where: str) -> Iterator[Row]:
             if any(cells):
                 yield reader.line_num, cells
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{where} is no CSV in UTF-8 ({error}): check the path, or fetch it again.") from error
+        raise CorpusError(
+            f"{where} is not a CSV file in UTF-8 ({error}). Check the path, or download the file again."
+        ) from error
 
 
-def _table(rows: Iterable[Row], width: int, places: Sequence[int], columns: Sequence[str], where: str) -> pd.DataFrame:
-    """The cells at some places of rows that all have `width` cells; lists are long, so only these are held."""
-    lines, ragged, kept = [], [], []
+def read_whitespace(archive: Archive, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return all columns of a list without a header whose cells are separated by blanks, as text; index as `read_csv`.
+
+    Raises:
+        CorpusError: The list is missing, is not text in UTF-8, or a line has another number of cells.
+    """
+    where = f"{key} in {archive.path}"
+    try:
+        lines = archive.read(key).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{where} is not text in UTF-8 ({error}). Download the file again.") from error
+    rows = ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
+    return _table(rows, len(columns), range(len(columns)), columns, where)
+
+
+def _table(
+    rows: Iterable[Row], width: int, cells_at: Sequence[int], columns: Sequence[str], where: str
+) -> pd.DataFrame:
+    """Return some cells of rows that must all have `width` cells; lists are long, so only these are kept in memory."""
+    lines, wrong, kept = [], [], []
     for line, cells in rows:
         if len(cells) == width:
             lines.append(line)
-            kept.append([cells[place] for place in places])
+            kept.append([cells[position] for position in cells_at])
         else:
-            ragged.append(line)
-    if ragged:
+            wrong.append(line)
+    if wrong:
         raise CorpusError(
-            f"{where} should have {width} cells in every line, but not so its lines {named(ragged)}: check the path, "
-            "or fetch it again."
+            f"The lines {abbreviate(wrong)} of {where} do not have {width} cells. Check the path, or download the file "
+            "again."
         )
     return pd.DataFrame(kept, columns=list(columns), index=lines, dtype=str)
+
+
+def integers(table: pd.DataFrame, column: str, where: str, low: int, high: int) -> pd.Series:
+    """Return a column as whole numbers from low to high.
+
+    Raises:
+        CorpusError: A cell is not such a number. The message names the first such line.
+    """
+    values = pd.to_numeric(table[column], errors="coerce")
+    valid = values.between(low, high) & (values % 1 == 0)
+    _refuse_others(table[column], valid, where, f"a whole number from {low} to {high}")
+    return values.astype(int)
+
+
+def numbers(table: pd.DataFrame, column: str, where: str) -> pd.Series:
+    """Return a column as finite numbers.
+
+    Raises:
+        CorpusError: A cell is not such a number. The message names the first such line.
+    """
+    values = pd.to_numeric(table[column], errors="coerce")
+    _refuse_others(table[column], values.abs() < float("inf"), where, "a number")
+    return values.astype(float)
+
+
+def choices(table: pd.DataFrame, column: str, where: str, names: Collection[str]) -> pd.Series:
+    """Return a column whose cells are all among some names.
+
+    Raises:
+        CorpusError: A cell has another value. The message names the first such line.
+    """
+    _refuse_others(table[column], table[column].isin(names), where, f"one of {', '.join(names)}")
+    return table[column]
+
+
+def _refuse_others(cells: pd.Series, valid: pd.Series, where: str, expected: str) -> None:
+    if valid.all():
+        return
+    line, count = (~valid).idxmax(), int((~valid).sum())
+    more = f" (and {count - 1} more lines like it)" if count > 1 else ""
+    raise CorpusError(
+        f"Line {line} of {where} has {cells[line]!r} as {cells.name}{more}. Expected {expected}. Check the path, or "
+        "download the list again."
+    )

@@ -1,4 +1,4 @@
-"""RAF-DB's basic emotions (Li et al., CVPR 2017): its list and folders, or <split>/<1 to 7>/<picture>."""
+"""RAF-DB's basic emotions (Li et al., CVPR 2017): its list and folders, or <split>/<1 to 7>/<image>."""
 
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -8,52 +8,53 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.stills import folder, lists
 from emopipe.stills.archive import Archive
-from emopipe.stills.base import BaseOptions, Stills, labelled
-from emopipe.stills.listed import SIDES, Box, stills_of
+from emopipe.stills.base import BaseOptions, Stills, stills_from_rows
+from emopipe.stills.listed import SIDES, Box, stills_from_list
 
 LIST = "list_patition_label.txt"  # spelled so by its authors
 NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
-"""Its classes, in the order of its numbers, which begin with 1."""
+"""The classes in the order of their numbers, which begin with 1."""
 
 
 class StillsOptions(BaseOptions):
-    """Which of RAF-DB's pictures are taken."""
+    """Which of RAF-DB's images are used."""
 
     pictures: Literal["aligned", "original"] = "aligned"
-    """Faces aligned by the authors (100 x 100), or the photos, cut to the face by Annotation/boundingbox."""
+    """aligned: the authors' aligned faces (100 x 100). original: the photos, cropped to the boxes in
+    Annotation/boundingbox."""
 
 
 def read(path: Path, options: StillsOptions) -> Stills:
-    """The stills of a folder or zip; splits are train and test.
+    """Return the stills of a folder or zip file; the splits are train and test.
 
-    With the list, pictures may lie in any folder below, as long as they lie in one; without it, the folders say all.
+    With the list, all images may be in any one folder. Without it, the folders define splits and classes.
 
     Raises:
-        CorpusError: The list is not RAF-DB's, or pictures, boxes or folders are missing.
+        CorpusError: The list is not RAF-DB's, or images, boxes or folders are missing.
     """
     archive = Archive(path)
     key = archive.find(LIST)
     if key is None:
         return _of_folders(archive, options)
     where = f"{key} in {path}"
-    table = lists.by_blanks(archive, key, ("name", "label"))
+    table = lists.read_whitespace(archive, key, ("name", "label"))
     stems = [PurePosixPath(name).stem for name in table["name"]]
     names = [f"{stem}_aligned.jpg" for stem in stems] if options.pictures == "aligned" else table["name"].to_list()
-    numbers = lists.whole(table, "label", where, 1, len(NAMES))  # the list of compound emotions has up to 11
+    numbers = lists.integers(table, "label", where, 1, len(NAMES))  # the list of compound emotions has up to 11
     label, split = [NAMES[number - 1] for number in numbers], [_split(stem, where) for stem in stems]
     rows = pd.DataFrame({"key": names, "name": names, "label": label, "split": split})
     if options.pictures == "original":
         rows[list(SIDES)] = _boxes(archive, stems, where)
-    return stills_of(rows, archive, options.labels, where, names=NAMES)
+    return stills_from_list(rows, archive, options.labels, where, names=NAMES)
 
 
 def _split(stem: str, where: str) -> str:
-    """The split that a picture's name begins with: train_00001, test_0001."""
+    """Return the split that an image's name begins with: train_00001, test_0001."""
     split = stem.partition("_")[0]
     if split not in ("train", "test"):
         raise CorpusError(
-            f"{where} names the picture {stem}, but RAF-DB's begin with train_ or test_: check the path, or fetch the "
-            "list again."
+            f"{where} has the image {stem}, but RAF-DB's image names begin with train_ or test_. Check the path, or "
+            "download the list again."
         )
     return split
 
@@ -63,37 +64,37 @@ def _boxes(archive: Archive, stems: list[str], where: str) -> list[Box]:
     first = archive.find(f"boundingbox/{files[0]}")
     if first is None:
         raise CorpusError(
-            f"The face's box {files[0]} of {where} was found in no folder boundingbox of {archive.path}: unpack "
+            f"The face's box {files[0]} of {where} was found in no folder boundingbox of {archive.path}. Unpack "
             "Annotation/boundingbox there, or set pictures: aligned."
         )
     return [_box(archive, first.removesuffix(files[0]) + file) for file in files]
 
 
 def _box(archive: Archive, key: str) -> Box:
-    """Left, top, right and bottom, which a file has in one line."""
+    """Return left, top, right and bottom, the numbers in a file."""
     try:
         left, top, right, bottom = (float(number) for number in archive.read(key).split())
     except ValueError as error:
         raise CorpusError(
-            f"{key} in {archive.path} is no box, where four numbers (left, top, right, bottom) were expected: fetch it "
+            f"{key} in {archive.path} is not a box. Expected four numbers: left, top, right, bottom. Download the file "
             "again."
         ) from error
     return left, top, right, bottom
 
 
 def _of_folders(archive: Archive, options: StillsOptions) -> Stills:
-    """<split>/<number>/<picture>, as the aligned faces are also passed on."""
+    """Return the stills of <split>/<number>/<image>, another form in which the aligned faces are distributed."""
     if options.pictures == "original":
         raise CorpusError(
-            f"{archive.path} holds no {LIST}, which pictures: original needs: put it there, or set pictures: aligned."
+            f"{archive.path} has no {LIST}, but pictures: original needs it. Put it there, or set pictures: aligned."
         )
     rows = folder.rows_of(archive)
     known = {str(number): name for number, name in enumerate(NAMES, start=1)}
-    strange = sorted(set(rows["label"]) - set(known))
-    if strange:
+    unknown = sorted(set(rows["label"]) - set(known))
+    if unknown:
         raise CorpusError(
-            f"{archive.path} holds neither {LIST} nor only the folders 1 to 7 with pictures (found: {strange[0]}): "
-            "check the path, or take kind: folder for folders with names."
+            f"{archive.path} has neither {LIST} nor only the folders 1 to 7 with images. Found the folder "
+            f"{unknown[0]}. Check the path, or use kind: folder for folders with class names."
         )
     rows = rows.assign(label=rows["label"].map(known))
-    return labelled(rows, archive.picture, options.labels, str(archive.path), names=NAMES)
+    return stills_from_rows(rows, archive.read_image, options.labels, str(archive.path), names=NAMES)

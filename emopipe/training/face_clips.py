@@ -33,7 +33,7 @@ class Faces:
             with Reader(path) as faces:
                 for clip in wanted.intersection(faces.clips):
                     if len(crops := read_crops(faces, clip, geometry, margin=margin)):
-                        found[clip] = geometry.colours(crops)
+                        found[clip] = geometry.convert_channels(crops)
                     progress.advance()
         self.clips = [clip for clip in clips if clip in found]
         counts = [len(found[clip]) for clip in self.clips]

@@ -37,7 +37,7 @@ def cut(picture: np.ndarray, geometry: FaceInput, detect: Detector | None = None
     """
     side = held_side(geometry.size)
     if detect is not None and (crop := _aligned(picture, detect)) is not None:
-        return derive(crop, geometry.side_units * side / geometry.size, side, geometry.down)
+        return derive(crop, geometry.crop_units * side / geometry.size, side, geometry.center_offset_y)
     height, width = picture.shape[:2]
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
@@ -149,9 +149,9 @@ def _write(stills: Stills, geometry: FaceInput, detect: Detector | None, path: P
     search = Search(detect) if detect else None
     progress = Progress("reading stills", len(stills), unit="stills")
     for number, key in enumerate(stills.table["key"]):
-        picture = stills.picture(key)
+        picture = stills.read_image(key)
         if picture.size:
-            pixels[number] = geometry.colours(cut(picture, geometry, search)[None])[0]
+            pixels[number] = geometry.convert_channels(cut(picture, geometry, search)[None])[0]
             readable[number] = True
         progress.advance()
     pixels.flush()

@@ -14,11 +14,11 @@ from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.faces import detectors
-from emopipe.stills.archive import PICTURES
+from emopipe.stills.archive import IMAGE
 
 LISTS: frozenset[str] = frozenset({".csv", ".lst", ".tsv", ".txt"})
 """Files that say what others show: one digit less or more in them is another corpus."""
-SAMPLES: frozenset[str] = PICTURES | AUDIO | VIDEO | {".npy"}
+SAMPLES: frozenset[str] = IMAGE | AUDIO | VIDEO | {".npy"}
 """Files of which there are many: they are told by name and size, as reading them all would take minutes."""
 
 

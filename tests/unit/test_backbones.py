@@ -114,7 +114,7 @@ def test_colours(colour, values):
 
 def test_golden_values_of_the_papers_networks():
     pixel = {kind: registry.spec(kind, options(kind)).input for kind in ("ir50", "resnet18", "expression")}
-    geometry = {kind: (face.side_units, face.down, face.size, face.colour) for kind, face in pixel.items()}
+    geometry = {kind: (face.crop_units, face.center_offset_y, face.size, face.colour) for kind, face in pixel.items()}
     assert geometry == {
         "ir50": (112.0, 0.0, 112, "rgb"),
         "resnet18": (145.6, 0.0, 224, "rgb"),
@@ -139,14 +139,14 @@ def test_no_faces_stay_no_faces():
 
 @pytest.mark.parametrize("crops", [np.zeros((1, 4, 5, 3), np.uint8), np.zeros((1, 5, 5, 3), np.float32)])
 def test_unfit_crops_are_refused(crops):
-    with pytest.raises(ValueError, match=r"were given; expected \(N, 5, 5, 3\) uint8 in BGR"):
+    with pytest.raises(ValueError, match=r"have the shape .* and the type .*\. Expected \(N, 5, 5, 3\) uint8 in BGR"):
         FaceInput(112.0, 5, "gray", (0.0,), (1.0,)).prepare(crops)
 
 
 def test_unfit_normalisation_is_refused():
     with pytest.raises(ValueError, match="mean has 1 and std 3 values, but colour 'rgb' has 3 channels"):
         FaceInput(112.0, 5, "rgb", (0.0,), (1.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match="every value has to be positive"):
+    with pytest.raises(ValueError, match="Each value must be positive"):
         FaceInput(112.0, 5, "gray", (0.0,), (0.0,))
 
 
@@ -541,7 +541,7 @@ def test_onnx_spec_reads_the_dimension(tmp_path):
     assert what.dim == 3
     assert what.input == FaceInput(145.6, 4, "bgr", (127.5,) * 3, (127.5,) * 3)
     assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9)).dim == 9
-    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, down=-3)).input.down == -3
+    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, down=-3)).input.center_offset_y == -3
 
 
 def test_onnx_options_read_lists_as_yaml_gives_them(tmp_path):

@@ -87,7 +87,7 @@ def test_broken_index_costs_a_reading_only(corpus, tmp_path, reads, content, cap
     (tmp_path / "index.csv").write_bytes(content)
     assert len(digested(corpus, tmp_path / "index.csv")) == 3
     assert len(reads) == 3
-    assert "every clip is read again" in caplog.text
+    assert "Every clip is read again" in caplog.text
     digested(corpus, tmp_path / "index.csv")
     assert len(reads) == 3
 

@@ -95,11 +95,11 @@ def test_one_subject_is_all_train():
 def test_by_subject_errors():
     with pytest.raises(CorpusError, match=r"^2 of 3 clips have no known subject.*split: stratified"):
         by_subject(series(["", "", "1"]), fraction=0.2, seed=0)
-    with pytest.raises(CorpusError, match=r"^The subjects 8, 9 of val_subjects.*the corpus has 1, 2:"):
+    with pytest.raises(CorpusError, match=r"^The subjects 8, 9 of val_subjects.*The corpus has the subjects 1, 2\."):
         by_subject(series(["1", "2"]), fraction=0.2, seed=0, val=["9"], test=["8"])
-    with pytest.raises(CorpusError, match="take all 2 subjects, so none is left for train"):
+    with pytest.raises(CorpusError, match="list all 2 subjects, so that none remains for train"):
         by_subject(series(["1", "2"]), fraction=0.2, seed=0, val=["1"], test=["2"])
-    with pytest.raises(CorpusError, match="none is left for train"):
+    with pytest.raises(CorpusError, match="none remains for train"):
         by_subject(series(["1"]), fraction=0.2, seed=0, test=["1"])
 
 

@@ -89,7 +89,7 @@ def test_mirrored_landmarks_are_not_undone_by_a_reflection():
 
 @pytest.mark.parametrize("bad", [np.full((5, 2), 7.0), np.full((5, 2), np.nan)])
 def test_landmarks_that_define_nothing_are_refused(bad):
-    with pytest.raises(ValueError, match="No similarity"):
+    with pytest.raises(ValueError, match="do not define a similarity transform"):
         canonical_crop(np.zeros((20, 20, 3), np.uint8), bad)
 
 

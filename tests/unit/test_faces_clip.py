@@ -71,5 +71,5 @@ def test_find_faces_detects_frame_by_frame():
 
 def test_unequal_lengths_are_refused():
     frames, times, detections = clip(found(), found())
-    with pytest.raises(ValueError, match="not 2, 2 and 1"):
+    with pytest.raises(ValueError, match="has 2 frames, 2 times and 1 detections"):
         assemble(frames, times, detections[:1])

@@ -1,4 +1,4 @@
-"""Framing and its undoing, the registry of detectors, and what is said when weights are missing."""
+"""Letterbox and its undoing, the registry of detectors, and what is said when weights are missing."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.faces import detectors
-from emopipe.faces.detection import Framing, frame_for_net
+from emopipe.faces.detection import Letterbox, letterbox
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(32, 64), st.floats(0, 1), st.sampled_from([1, 32]))
 def test_any_frame_is_framed_within_bounds_and_points_come_back(width, height, max_side, pad, multiple):
     frame = np.full((height, width, 3), 200, np.uint8)
-    image, framing = frame_for_net(frame, max_side, pad, multiple=multiple)
+    image, framing = letterbox(frame, max_side, pad, multiple=multiple)
     assert image.shape[0] % multiple == 0 and image.shape[1] % multiple == 0
     assert max(image.shape) < max_side * (1 + 2 * pad) + 2 * multiple
     rows, columns = round(height * framing.scale_y), round(width * framing.scale_x)
@@ -26,25 +26,25 @@ def test_any_frame_is_framed_within_bounds_and_points_come_back(width, height, m
     points = np.array([[0, 0], [width, 0], [0, height], [width, height], [width / 2, height / 2]])
     points = points * 3  # wide enough apart to be a face, even in the smallest frame
     in_net = points * [framing.scale_x, framing.scale_y] + [framing.left, framing.top]
-    back = framing.undo(in_net[[0, 3]].reshape(1, 4), in_net[None], np.array([0.9]))
+    back = framing.to_frame(in_net[[0, 3]].reshape(1, 4), in_net[None], np.array([0.9]))
     np.testing.assert_allclose(back.landmarks[0], points, atol=1e-3)
     np.testing.assert_allclose(back.box[0], [0, 0, 3 * width, 3 * height], atol=1e-3)
 
 
 def test_frames_are_never_scaled_up():
     frame = np.zeros((40, 60, 3), np.uint8)
-    assert frame_for_net(frame, 320, 0.0)[0].shape == (40, 60, 3)
+    assert letterbox(frame, 320, 0.0)[0].shape == (40, 60, 3)
 
 
 def test_detections_come_best_first_without_those_that_are_no_face():
     box = np.array([[0, 0, 9, 9], [0, 0, 9, 9], [0, 0, np.nan, 9], [9, 0, 0, 9], [1, 1, 8, 8]])
     landmarks = np.arange(50).reshape(5, 5, 2) * 1.0
     landmarks[1] = 4
-    kept = Framing(1, 1, 0, 0).undo(box, landmarks, np.array([0.5, 0.9, 0.9, 0.9, 0.8]))
+    kept = Letterbox(1, 1, 0, 0).to_frame(box, landmarks, np.array([0.5, 0.9, 0.9, 0.9, 0.8]))
     np.testing.assert_allclose(kept.score, [0.8, 0.5])
     np.testing.assert_array_equal(kept.landmarks, landmarks[[4, 0]])
     assert kept.box.dtype == kept.landmarks.dtype == kept.score.dtype == np.float32
-    assert len(Framing(1, 1, 0, 0).undo(box[:0], landmarks[:0], np.zeros(0))) == 0
+    assert len(Letterbox(1, 1, 0, 0).to_frame(box[:0], landmarks[:0], np.zeros(0))) == 0
 
 
 def test_an_unknown_kind_is_answered_with_the_kinds():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emopipe.faces.detection import Detections
-from emopipe.faces.tracking import MOST_MISSED, Track, link, main_track
+from emopipe.faces.tracking import MAX_MISSED, Track, link, main_track
 
 FRAME = (640, 480)
 
@@ -61,7 +61,7 @@ def test_a_face_that_stops_is_still_the_same():
     assert len(link(far_foretold, np.array([0, 0.25, 1.25]))) == 1
 
 
-@pytest.mark.parametrize(("missed", "n_tracks"), [(1, 1), (MOST_MISSED, 1), (MOST_MISSED + 1, 2)])
+@pytest.mark.parametrize(("missed", "n_tracks"), [(1, 1), (MAX_MISSED, 1), (MAX_MISSED + 1, 2)])
 def test_a_gap_is_bridged_up_to_its_limit(missed, n_tracks):
     clip = [faces((200, 200, 100))] * 3 + [faces()] * missed + [faces((230, 205, 104))] * 3
     tracks = link(clip, seconds(len(clip)))
@@ -98,7 +98,7 @@ def test_every_detection_is_in_exactly_one_track_once_a_frame(clip):
     assert sorted(members) == [(t, j) for t, found in enumerate(clip) for j in range(len(found))]
     for track in tracks:
         assert (np.diff(track.frame) > 0).all()
-        assert (np.diff(track.frame) <= MOST_MISSED + 1).all()
+        assert (np.diff(track.frame) <= MAX_MISSED + 1).all()
         for t, j, box in zip(track.frame, track.row, track.box, strict=True):
             np.testing.assert_array_equal(clip[t].box[j], box)
 

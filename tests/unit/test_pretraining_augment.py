@@ -14,7 +14,7 @@ from emopipe.core.errors import DamagedCacheError
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
 from emopipe.media.spectrogram import RATE, LogMelOptions, spectrum
-from emopipe.stills.archive import no_picture
+from emopipe.stills.archive import empty_image
 from emopipe.stills.base import Stills
 from emopipe.training import sharded_images
 from emopipe.training.augment_audio import hide, vary_wave
@@ -437,11 +437,11 @@ def test_a_still_with_a_face_is_cut_as_clips_faces_are():
     still = picture(300, 400)
     landmarks = (TEMPLATE - 55.5) * 1.7 + [190, 160]
     found = sharded_images.cut(still, GEOMETRY, Finder(landmarks))
-    clips = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48, GEOMETRY.down)
+    clips = derive(canonical_crop(still, landmarks), GEOMETRY.crop_units, 48, GEOMETRY.center_offset_y)
     inner = found[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
     assert found.shape == (SIDE, SIDE, 3) and np.abs(inner - clips).max() <= 1
-    higher = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48)
-    assert np.abs(inner - higher).mean() > 3  # the tolerance is far below what `down` does
+    higher = derive(canonical_crop(still, landmarks), GEOMETRY.crop_units, 48)
+    assert np.abs(inner - higher).mean() > 3  # the tolerance is far below what `center_offset_y` does
 
 
 def test_the_largest_of_several_faces_is_taken():
@@ -466,7 +466,7 @@ def test_without_a_face_the_still_is_used_as_it_is():
 def stills(*pictures):
     """Stills in memory; None stands for a file that is no picture."""
     names = [f"{number:02d}" for number in range(len(pictures))]
-    read = {name: no_picture() if found is None else found for name, found in zip(names, pictures, strict=True)}
+    read = {name: empty_image() if found is None else found for name, found in zip(names, pictures, strict=True)}
     table = pd.DataFrame({"key": names, "split": "train", "subject": ""})
     return Stills(table, np.eye(7, dtype=np.float32)[np.arange(len(names)) % 7], read.__getitem__)
 
@@ -479,8 +479,8 @@ def test_stills_are_cut_once(tmp_path, colour, shape, caplog):
     found, readable = sharded_images.prepare(corpus, geometry, None, tmp_path / "a.npy")
     assert found.shape == (3, *shape) and found.dtype == np.uint8 and readable.tolist() == [True, False, True]
     for number in (0, 2):
-        cut = sharded_images.cut(corpus.picture(f"{number:02d}"), geometry)
-        assert np.array_equal(found[number], geometry.colours(cut[None])[0])
+        cut = sharded_images.cut(corpus.read_image(f"{number:02d}"), geometry)
+        assert np.array_equal(found[number], geometry.convert_channels(cut[None])[0])
     unreadable = Stills(corpus.table, corpus.targets, lambda key: pytest.fail("it was read again"))
     again, known = sharded_images.prepare(unreadable, geometry, None, tmp_path / "a.npy")
     assert np.array_equal(again, found) and known.tolist() == readable.tolist()
@@ -558,7 +558,7 @@ def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
     split, subject = corpus.table["split"].to_numpy(str), corpus.table["subject"].to_numpy(str)
     lessons = StillLessons(sharded_images.Held([cut]), corpus.targets, split, subject, geometry, only())
     rows, cpu = np.array([3, 0, 4]), torch.device("cpu")
-    wanted = torch.from_numpy(geometry.prepare(np.stack([corpus.picture(f"{row:02d}") for row in rows])))
+    wanted = torch.from_numpy(geometry.prepare(np.stack([corpus.read_image(f"{row:02d}") for row in rows])))
     (look,) = lessons.plain(rows, cpu)
     torch.testing.assert_close(look.views[0], wanted, atol=1e-5, rtol=0)
     torch.testing.assert_close(look.views[1], wanted.flip(3), atol=1e-5, rtol=0)

@@ -95,7 +95,7 @@ EDITS = {
     "a message of a table": ("corpora/table.py", r"The clip", "A clip", set()),
     "a message of an adapter": ("corpora/folder.py", r"raise CorpusError\(", "raise CorpusError('x ' + ", set()),
     "the wording of a reason": ("cache/status.py", r"The file is empty", "There is nothing in the file", set()),
-    "a synonym": ("corpora/synonyms.py", r'"happiness"', '"happiness", "glee"', set()),
+    "a synonym": ("corpora/classes.py", r'"happiness"', '"happiness", "glee"', set()),
     "the description of an option": ("media/decoded.py", r"JPEG quality of stored frames", "Quality", set()),
     "a line of progress": ("stages/faces.py", r'Progress\(f"faces ', 'Progress(f"finding faces ', set()),
     "a log line": ("extraction/extractor.py", r"The memory of ", "Out of memory: ", set()),

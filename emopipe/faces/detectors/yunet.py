@@ -1,7 +1,7 @@
-"""YuNet (Wu et al., Machine Intelligence Research 2023), a small anchor-free net, from a weights file.
+"""YuNet (Wu et al., Machine Intelligence Research 2023), a small anchor-free network, from a weights file.
 
-OpenCV's own `cv2.FaceDetectorYN` is not used: OpenCV 4.13 refuses the files of free image size, and its
-threads are set for the whole process. The decoding is the same.
+OpenCV's own `cv2.FaceDetectorYN` is not used: OpenCV 4.13 refuses files that accept any image size, and its number of
+threads is set for the whole process. The decoding is the same.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from pydantic import Field
 
 from emopipe.core.errors import WeightsError
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, frame_for_net
-from emopipe.faces.nets import free_size, weights_files
+from emopipe.faces.detection import Detections, letterbox
+from emopipe.faces.nets import weights_files, with_dynamic_size
 from emopipe.runtime.onnx import device_of, open_session
 
 SOURCE = (
@@ -30,34 +30,34 @@ class DetectorOptions(Options):
     """Options of the YuNet detector."""
 
     weights: str = ""
-    """Path of the weights, an ONNX file of OpenCV's model zoo."""
+    """The path of the weights, an ONNX file of OpenCV's model zoo."""
     max_side: Annotated[int, Field(ge=32)] = 320
     """Frames are scaled down until their longer side has this many pixels."""
     pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Black border added on each side, as a fraction of the longer side, for faces that fill the frame."""
+    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
     min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.5
-    """Faces scored lower than this are left out."""
+    """Faces with a lower score are omitted."""
 
 
 class YuNet:
     """The detector; see `emopipe.faces.detection.Detector`."""
 
     def __init__(self, options: DetectorOptions, threads: int, device: str) -> None:
-        """Open the net.
+        """Open the network.
 
         Raises:
-            WeightsError: the weights are missing or are no YuNet.
+            WeightsError: The weights are missing, or are not those of a YuNet.
         """
         self.options = options
         path = net_files(options)[0]
-        self.session = open_session(free_size(path), threads=threads, device=device)
+        self.session = open_session(with_dynamic_size(path), threads=threads, device=device)
         self.device = device_of(self.session)
         if {out.name for out in self.session.get_outputs()} != set(OUTPUTS):
-            raise WeightsError(f"{path} does not have a YuNet's outputs: get the file from {SOURCE}.")
+            raise WeightsError(f"{path} does not have the outputs of a YuNet. Get the file from {SOURCE}.")
 
     def __call__(self, frame: np.ndarray) -> Detections:
-        """Find the faces of an (H, W, 3) uint8 BGR frame."""
-        image, framing = frame_for_net(frame, self.options.max_side, self.options.pad, multiple=32)
+        """Find the faces of a frame, (H, W, 3) uint8 BGR."""
+        image, padding = letterbox(frame, self.options.max_side, self.options.pad, multiple=32)
         blob = image.transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); BGR in 0..255
         outputs = [out[0] for out in self.session.run(OUTPUTS, {"input": blob})]
         levels = [
@@ -68,20 +68,20 @@ class YuNet:
         boxes = np.hstack([corner, span]).astype(float)
         keep = cv2.dnn.NMSBoxes(boxes, score.astype(float), self.options.min_score, NMS_IOU)
         keep = np.asarray(keep, dtype=int).reshape(-1)
-        return framing.undo(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
+        return padding.to_frame(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
-    """The files that hold its nets.
+    """Return the files of its networks.
 
     Raises:
-        WeightsError: one is missing or unfit.
+        WeightsError: A file is missing or is not an ONNX network.
     """
     return weights_files(options.weights, "YuNet", SOURCE)
 
 
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> YuNet:
-    """The detector with these options."""
+    """Return a detector with these options."""
     return YuNet(options, threads, device)
 
 
@@ -94,7 +94,7 @@ def _decode(
     columns: int,
     min_score: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One level's faces: upper left corners and sizes (N, 2), landmarks (N, 5, 2), in pixels; scores (N,)."""
+    """Return one level's faces: upper left corners and sizes (N, 2), landmarks (N, 5, 2), in pixels; scores (N,)."""
     score = np.sqrt(np.clip(face[:, 0], 0, 1) * np.clip(object_[:, 0], 0, 1))
     take = np.flatnonzero(score > min_score)
     cell = np.stack([take % columns, take // columns], axis=1)
