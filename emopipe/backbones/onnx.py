@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.core.errors import WeightsError
 from emopipe.core.options import Number, Options
-from emopipe.runtime.onnx import device_of, open_session
-from emopipe.runtime.onnx_files import files_of
+from emopipe.runtime.onnx import device_of, files_of, open_session
 
 
 class BackboneOptions(Options):

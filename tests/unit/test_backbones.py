@@ -561,7 +561,7 @@ def test_onnx_missing_file_says_what_where_and_how(tmp_path):
 
 def test_onnx_garbage_is_refused(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"\xff\xfe no network")
-    with pytest.raises(WeightsError, match=r"bad\.onnx is no ONNX network .*fetch or export"):
+    with pytest.raises(WeightsError, match=r"bad\.onnx cannot be read as an ONNX network .*Download or export"):
         registry.build("onnx", onnx_options(tmp_path / "bad.onnx"))
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"cannot open .*empty\.onnx"):
@@ -587,20 +587,20 @@ def test_onnx_data_outside_the_folder_is_refused(tmp_path, place):
     folder.mkdir()
     (folder / "link.bin").symlink_to(secret)
     path = tiny_onnx(folder, place=place.format(absolute=secret))
-    with pytest.raises(WeightsError, match=r"keeps 'w' in .*, outside its own folder, and is refused"):
+    with pytest.raises(WeightsError, match=r"its tensor 'w' in .* outside its own folder\. Such a network is refused"):
         registry.build("onnx", onnx_options(path))
 
 
 def test_onnx_data_beside_the_network_is_read(tmp_path):
     path = tiny_onnx(tmp_path, place="w.bin")
-    with pytest.raises(WeightsError, match=r"keeps 'w' in .*w\.bin, which is missing; put that file there"):
+    with pytest.raises(WeightsError, match=r"its tensor 'w' in .*w\.bin, and that file does not exist\. Put it there"):
         registry.build("onnx", onnx_options(path))
     (tmp_path / "w.bin").write_bytes(np.full(3, 2, np.float32).tobytes())
     assert registry.build("onnx", onnx_options(path))(np.ones((1, 3, 4, 4), np.float32)).tolist() == [[2, 2, 2]]
 
 
 def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
-    from emopipe.runtime.onnx_files import external
+    from emopipe.runtime.onnx import external_tensors
 
     hidden = TensorProto(name="deep", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     hidden.external_data.add(key="location", value="/etc/hostname")
@@ -608,15 +608,15 @@ def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
     branch = helper.make_graph([constant], "branch", [], [])
     node = helper.make_node("If", ["q"], ["y"], then_branch=branch, else_branch=branch)
     model = helper.make_model(helper.make_graph([node], "main", [], []))
-    assert set(external(model)) == {("deep", "/etc/hostname")}
+    assert set(external_tensors(model)) == {("deep", "/etc/hostname")}
 
 
 def test_onnx_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
     chosen = onnx_options(tiny_onnx(tmp_path))
-    with pytest.raises(DeviceError, match="asked to run on 'tpu'; use one of auto, cpu, cuda"):
+    with pytest.raises(DeviceError, match=r"cannot run on the device 'tpu'\. Use one of auto, cpu, cuda"):
         registry.build("onnx", chosen, device="tpu")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match="has only CPUExecutionProvider; install onnxruntime-gpu"):
+    with pytest.raises(DeviceError, match=r"has only CPUExecutionProvider\. Install onnxruntime-gpu"):
         registry.build("onnx", chosen, device="cuda")
 
 
@@ -628,7 +628,7 @@ def test_onnx_silent_fallback_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
-    with pytest.raises(DeviceError, match="on CPUExecutionProvider instead of CUDAExecutionProvider; check the CUDA"):
+    with pytest.raises(DeviceError, match=r"on CPUExecutionProvider instead of CUDAExecutionProvider\. Check the CUDA"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path)), device="cuda")
 
 
