@@ -9,7 +9,7 @@ the network can begin to learn from small pictures, which take less time.
 The face is grey by default, as colour says more about skin and light than about expression.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,8 @@ from emopipe.core.options import Number, Options
 class BackboneOptions(Options):
     """The network's size and what it sees."""
 
+    renamed: ClassVar = {"side_units": "crop_units", "down": "center_offset_y"}
+
     size: int = Field(48, ge=16, multiple_of=8)
     """Side of the face in pixels."""
     width: int = Field(64, ge=2)
@@ -36,9 +38,9 @@ class BackboneOptions(Options):
     """Dropout before the last layer while training."""
     colour: Literal["gray", "rgb"] = "gray"
     """One grey channel, or three."""
-    side_units: Number = Field(100.0, gt=0)
+    crop_units: Number = Field(100.0, gt=0)
     """Side of the face in ArcFace's template units; by default about what the stills of FER2013 show."""
-    down: Number = 7.0
+    center_offset_y: Number = 7.0
     """How far the face's centre lies below that of the template, in its units; as in FER2013's stills."""
 
 
@@ -48,7 +50,7 @@ def spec(options: BackboneOptions) -> Spec:
     mean = std = (127.5,) * channels
     return Spec(
         modality="face",
-        input=FaceInput(options.side_units, options.size, options.colour, mean, std, options.down),
+        input=FaceInput(options.crop_units, options.size, options.colour, mean, std, options.center_offset_y),
         dim=options.dim,
         licence="this project's own",
         citation="this project, after Deng et al., CVPR 2019, and Chen et al., arXiv 1804.07573",

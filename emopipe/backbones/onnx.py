@@ -1,7 +1,7 @@
 """Any embedding network in ONNX format, run by onnxruntime; its input's geometry stands in the options."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import onnxruntime
@@ -16,11 +16,13 @@ from emopipe.runtime.onnx import device_of, files_of, open_session
 class BackboneOptions(Options):
     """The file and what it takes in; the defaults are those of ArcFace-like networks."""
 
+    renamed: ClassVar = {"side_units": "crop_units", "down": "center_offset_y"}
+
     weights: str
     """The .onnx file."""
     size: int = Field(112, ge=1)
     """Side of the face in pixels."""
-    side_units: Number = Field(112.0, gt=0)
+    crop_units: Number = Field(112.0, gt=0)
     """Side of the face in ArcFace's template units: 112 for its own crop, 145.6 for 30 % more."""
     colour: Literal["rgb", "bgr", "gray"] = "rgb"
     """Order of the channels, or one grey channel."""
@@ -28,7 +30,7 @@ class BackboneOptions(Options):
     """Subtracted per channel, of values 0 to 255."""
     std: list[Number] = Field([127.5, 127.5, 127.5])
     """Divided by per channel, of values 0 to 255."""
-    down: Number = 0.0
+    center_offset_y: Number = 0.0
     """How far the face's centre lies below that of the template, in its units."""
     dim: int | None = Field(None, ge=1)
     """Length of the vectors; read from the network where left out, checked where given."""
@@ -124,7 +126,7 @@ class OnnxNet:
 
 def _face(options: BackboneOptions) -> FaceInput:
     mean, std = tuple(options.mean), tuple(options.std)
-    return FaceInput(options.side_units, options.size, options.colour, mean, std, options.down)
+    return FaceInput(options.crop_units, options.size, options.colour, mean, std, options.center_offset_y)
 
 
 def net_files(options: BackboneOptions) -> list[Path]:

@@ -8,7 +8,7 @@ alone: weights are a local file with timm's own keys, as `torch.save(model.state
 import difflib
 from functools import lru_cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -23,11 +23,13 @@ from emopipe.core.options import Number, Options
 class BackboneOptions(Options):
     """Which network, and what it sees; what is left out is as timm says of the network."""
 
+    renamed: ClassVar = {"side_units": "crop_units"}
+
     name: str = Field(pattern=r"^\w[\w.]*$")
     """timm's name of the network, with its tag or without; the text after the colon of `kind: timm:<name>`."""
     size: int | None = Field(None, ge=16)
     """Side of the face in pixels."""
-    side_units: Number = Field(145.6, gt=0)
+    crop_units: Number = Field(145.6, gt=0)
     """Side of the face in ArcFace's template units: 112 for its own crop, 145.6 for 30 % more."""
     mean: list[Number] | None = Field(None, min_length=3, max_length=3)
     """Subtracted from red, green and blue, of values 0 to 255."""
@@ -64,7 +66,7 @@ def spec(options: BackboneOptions) -> Spec:
     mean, std = tuple(options.mean or facts.mean), tuple(options.std or facts.std)
     return Spec(
         modality="face",
-        input=FaceInput(options.side_units, size, "rgb", mean, std),
+        input=FaceInput(options.crop_units, size, "rgb", mean, std),
         dim=facts.dim,
         licence=f"Apache-2.0 (code, timm); weights: {facts.licence}",
         citation=f"{options.name} of Wightman, PyTorch Image Models, github.com/huggingface/pytorch-image-models",

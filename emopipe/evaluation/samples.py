@@ -166,7 +166,7 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
                 if not faces:
                     LOGGER.warning(f"{path} shows no face and is left out ({media.reason or media.status})")
                 geometry = spec.input
-                cut = [derive(crop, geometry.side_units, geometry.size, geometry.down) for crop in faces]
+                cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
                 yield Sample(CLASSES.index(label), subject, _faces(np.stack(cut) if cut else None, spec, flip))
 
     return Samples("clips", len(table), read)

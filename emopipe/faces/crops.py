@@ -18,11 +18,11 @@ _GRAY_FROM_BGR = np.array([0.114, 0.587, 0.299], np.float32)  # ITU-R BT.601, as
 class FaceInput:
     """The aligned square that a face network takes in.
 
-    The geometry (side_units, size) is cut from the canonical crop by `emopipe.faces.alignment.derive`;
+    The geometry (crop_units, size) is cut from the canonical crop by `emopipe.faces.alignment.derive`;
     colour and normalisation are done here, so training and use cannot differ in them.
     """
 
-    side_units: float
+    crop_units: float
     """Side of the square in ArcFace's template units: 112.0 for its own crop, 145.6 for 30 % more."""
     size: int
     """Side of the square in pixels."""
@@ -32,7 +32,7 @@ class FaceInput:
     """Subtracted per channel, of values 0 to 255."""
     std: tuple[float, ...]
     """Divided by per channel, of values 0 to 255."""
-    down: float = 0.0
+    center_offset_y: float = 0.0
     """How far the square's centre lies below that of ArcFace's template, in its units."""
 
     def __post_init__(self) -> None:
@@ -90,5 +90,5 @@ def read_crops(faces: Reader, clip: str, geometry: FaceInput, *, margin: float =
     """
     side = round(margin * geometry.size)
     crops = decode_jpegs(faces.field(clip, "crop"), faces.field(clip, "crop_size"))
-    cut = [derive(crop, margin * geometry.side_units, side, geometry.down) for crop in crops]
+    cut = [derive(crop, margin * geometry.crop_units, side, geometry.center_offset_y) for crop in crops]
     return np.stack(cut) if cut else np.empty((0, side, side, 3), np.uint8)

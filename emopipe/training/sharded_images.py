@@ -37,7 +37,7 @@ def cut(picture: np.ndarray, geometry: FaceInput, detect: Detector | None = None
     """
     side = held_side(geometry.size)
     if detect is not None and (crop := _aligned(picture, detect)) is not None:
-        return derive(crop, geometry.side_units * side / geometry.size, side, geometry.down)
+        return derive(crop, geometry.crop_units * side / geometry.size, side, geometry.center_offset_y)
     height, width = picture.shape[:2]
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2

@@ -20,6 +20,7 @@ from emopipe.backbones import registry
 from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.cache import metadata, tensors
 from emopipe.core.errors import ConfigError, DeviceError, WeightsError
+from emopipe.core.validation import checked
 
 torch.set_num_threads(1)
 
@@ -114,7 +115,7 @@ def test_colours(colour, values):
 
 def test_golden_values_of_the_papers_networks():
     pixel = {kind: registry.spec(kind, options(kind)).input for kind in ("ir50", "resnet18", "expression")}
-    geometry = {kind: (face.side_units, face.down, face.size, face.colour) for kind, face in pixel.items()}
+    geometry = {kind: (face.crop_units, face.center_offset_y, face.size, face.colour) for kind, face in pixel.items()}
     assert geometry == {
         "ir50": (112.0, 0.0, 112, "rgb"),
         "resnet18": (145.6, 0.0, 224, "rgb"),
@@ -247,6 +248,19 @@ def test_expression_learns():
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("expression", {"side_units": 90, "down": 3}, {"crop_units": 90, "center_offset_y": 3}),
+        ("onnx", {"weights": "x.onnx", "side_units": 90, "down": 3}, {"crop_units": 90, "center_offset_y": 3}),
+        ("timm", {"name": "resnet18", "side_units": 90}, {"crop_units": 90}),
+    ],
+)
+def test_old_names_of_the_face_input_are_read(kind, old, new):
+    found = checked(registry.options_class(kind), old)
+    assert {key: getattr(found, key) for key in new} == new
 
 
 def test_expression_refuses_a_size_that_does_not_halve():
@@ -539,11 +553,11 @@ def test_onnx_runs_any_number_of_faces(tmp_path, batch, n):
 
 
 def test_onnx_spec_reads_the_dimension(tmp_path):
-    what = registry.spec("onnx", onnx_options(tiny_onnx(tmp_path), colour="bgr", side_units=145.6))
+    what = registry.spec("onnx", onnx_options(tiny_onnx(tmp_path), colour="bgr", crop_units=145.6))
     assert what.dim == 3
     assert what.input == FaceInput(145.6, 4, "bgr", (127.5,) * 3, (127.5,) * 3)
     assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9)).dim == 9
-    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, down=-3)).input.down == -3
+    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, center_offset_y=-3)).input.center_offset_y == -3
 
 
 def test_onnx_options_read_lists_as_yaml_gives_them(tmp_path):

@@ -689,10 +689,10 @@ def test_timms_networks_are_found_with_their_input(timm):
     what = registry.spec("timm", options("timm", name="resnet18.a1_in1k"))
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     assert (what.modality, what.dim, what.head) == ("face", 512, ("fc.bias", "fc.weight"))
-    assert (what.input.side_units, what.input.size, what.input.colour) == (145.6, 224, "rgb")
+    assert (what.input.crop_units, what.input.size, what.input.colour) == (145.6, 224, "rgb")
     np.testing.assert_allclose((what.input.mean, what.input.std), (mean, std), rtol=1e-6)
     assert what.licence.endswith("apache-2.0") or "weights: " in what.licence
-    keys = {"size": 96, "side_units": 112, "mean": [1, 2, 3], "std": [4, 5, 6]}
+    keys = {"size": 96, "crop_units": 112, "mean": [1, 2, 3], "std": [4, 5, 6]}
     assert registry.spec("timm", options("timm", name="resnet18", **keys)).input == FaceInput(
         112.0, 96, "rgb", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
     )

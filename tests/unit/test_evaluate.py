@@ -121,7 +121,7 @@ def rigged(tmp_path, monkeypatch):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     written = write(tmp_path / "weights/shade.onnx", model.SerializeToString())
-    face = {"side_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
+    face = {"crop_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
     common = {"kind": "onnx", "licence": "MIT", "noncommercial": False, "citation": "A. B.", "input": face, "dim": 8,
               "sha256": sha256(written)}  # fmt: skip
     entries = [

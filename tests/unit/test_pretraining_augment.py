@@ -437,11 +437,11 @@ def test_a_still_with_a_face_is_cut_as_clips_faces_are():
     still = picture(300, 400)
     landmarks = (TEMPLATE - 55.5) * 1.7 + [190, 160]
     found = sharded_images.cut(still, GEOMETRY, Finder(landmarks))
-    clips = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48, GEOMETRY.down)
+    clips = derive(canonical_crop(still, landmarks), GEOMETRY.crop_units, 48, GEOMETRY.center_offset_y)
     inner = found[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
     assert found.shape == (SIDE, SIDE, 3) and np.abs(inner - clips).max() <= 1
-    higher = derive(canonical_crop(still, landmarks), GEOMETRY.side_units, 48)
-    assert np.abs(inner - higher).mean() > 3  # the tolerance is far below what `down` does
+    higher = derive(canonical_crop(still, landmarks), GEOMETRY.crop_units, 48)
+    assert np.abs(inner - higher).mean() > 3  # the tolerance is far below what `center_offset_y` does
 
 
 def test_the_largest_of_several_faces_is_taken():

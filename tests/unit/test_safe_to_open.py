@@ -160,7 +160,7 @@ def test_networks_keep_to_their_own_folder(tmp_path, build, place):
     secret.write_bytes(np.zeros(3, np.float32).tobytes())
     path = net(tmp_path / "net", place.format(absolute=secret))
     (tmp_path / "net/link").symlink_to(secret)
-    with pytest.raises(WeightsError, match=r"stores its tensor 'w' in .* outside its own folder\. .*refused\. Use"):
+    with pytest.raises(WeightsError, match=r"net\.onnx stores .*'w' in .* outside its own folder\. .*refused\. Use"):
         build(path)
 
 
