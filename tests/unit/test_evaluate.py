@@ -29,7 +29,7 @@ from emopipe.evaluation.samples import Corpus, Sample, Samples
 from emopipe.faces import detectors
 from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
-from emopipe.media.spectrogram import LogMelOptions, spectrum
+from emopipe.media.spectrogram import LogMelOptions, compute_spectrogram
 from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
@@ -490,7 +490,7 @@ def test_speech(voices, tmp_path):
         _, _, code, *_, who = path.stem.split("-")
         wave = soundfile.read(path, dtype="int16")[0].astype(np.float32) / 32768
         with torch.no_grad():
-            predicted = int(model(torch.from_numpy(spectrum(wave, picture))[None]).argmax())
+            predicted = int(model(torch.from_numpy(compute_spectrogram(wave, picture))[None]).argmax())
         label.append({code: name for name, code in RAVDESS.items()}[code])
         actor.append(who)
         right.append(CLASSES[predicted] == label[-1])
