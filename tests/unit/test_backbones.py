@@ -569,7 +569,7 @@ def test_onnx_options_read_lists_as_yaml_gives_them(tmp_path):
 
 
 def test_onnx_missing_file_says_what_where_and_how(tmp_path):
-    with pytest.raises(WeightsError, match=r"none\.onnx is missing; put the file there \(download .*correct"):
+    with pytest.raises(WeightsError, match=r"none\.onnx is missing\. Put the file there \(download .*correct"):
         registry.build("onnx", onnx_options(tmp_path / "none.onnx"))
 
 
@@ -584,12 +584,12 @@ def test_onnx_garbage_is_refused(tmp_path):
 
 @pytest.mark.parametrize("keys", [{"size": 8}, {"colour": "gray", "mean": [0], "std": [1]}])
 def test_onnx_of_another_geometry_is_refused(tmp_path, keys):
-    with pytest.raises(WeightsError, match=r"takes in x \['N', 3, 4, 4\] tensor\(float\), but .* correct `size`"):
+    with pytest.raises(WeightsError, match=r"tiny\.onnx is x \['N', 3, 4, 4\] tensor\(float\), but .* Correct `size`"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path), **keys))
 
 
 def test_onnx_of_another_dimension_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="gives vectors of 3, but its backbone's `dim` is 5"):
+    with pytest.raises(WeightsError, match="has vectors of 3 values, but its backbone's `dim` is 5"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path), dim=5))
 
 
