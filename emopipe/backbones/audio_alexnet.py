@@ -1,10 +1,13 @@
-"""AlexNet as a fully convolutional network over a spectrogram or a log-Mel, as the paper reads audio.
+"""AlexNet's convolutions over a spectrogram, the paper's audio network.
 
-Krizhevsky, One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997 (the
-64-192-384-256-256 form); read as a bag of vectors in Zhang et al., Attention Based Fully Convolutional
-Network for Speech Emotion Recognition, arXiv 1806.01506: the last pooling layer's H x W x C map is H * W
-vectors of C, so any duration fits without segmentation. The convolutions have torchvision's key names, less
-its `classifier`: its ImageNet weights (`alexnet-owt-7be5be79.pth`) load into `batch_norm: false` and `width: 1.0`.
+Architecture: AlexNet in its form of 64-192-384-256-256 channels, as a fully convolutional network: each of the H x W
+cells (patches) of the last pooling layer's map is one vector, so clips of any length fit without segmentation.
+Source: Krizhevsky, One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997; Zhang et al.,
+Attention Based Fully Convolutional Network for Speech Emotion Recognition, arXiv 1806.01506.
+Input: (N, 1, 200, T) for the speech spectrogram, (N, 3, 64, T) for the log-Mel spectrogram.
+Output: (N, T', 256 * width), T' = W * H patches.
+Weights: keys are torchvision's without `classifier`; torchvision's ImageNet weights (`alexnet-owt-7be5be79.pth`) load
+with `batch_norm: false` and `width: 1.0`. They are BSD-3-Clause, and ImageNet's terms apply.
 """
 
 import torch
@@ -18,25 +21,25 @@ from emopipe.core.options import Number, Options
 from emopipe.media.spectrogram import LogMelOptions, SpectrogramOptions, frame_times
 
 CHANNELS = (64, 192, 384, 256, 256)
-STRIDE = 32  # cells of the input from one patch to the next: 4 by the first convolution, 2 by each pooling
-SMALLEST = 63  # cells a side that give one patch
-CENTRE = 31  # the cell at the middle of the first patch
+STRIDE = 32  # cells of the input from one patch to the next: 4 (first convolution) * 2 * 2 * 2 (poolings)
+SMALLEST = 63  # the smallest side of an input, in cells, which gives one patch
+CENTRE = 31  # the cell in the middle of the first patch
 FIRST = "features.0.weight"  # (C, inputs, 11, 11)
 
 
 class BackboneOptions(Options):
-    """AlexNet's size and what it looks at."""
+    """AlexNet's size and its input."""
 
     spectrum: SpectrogramOptions | LogMelOptions = Field(SpectrogramOptions(), discriminator="kind")
-    """What it looks at, and how that is drawn."""
+    """The spectrogram that it takes as input, with its settings."""
     width: Number = Field(1.0, gt=0)
-    """Multiplies every layer's channels; 1.0 is AlexNet, with 256 numbers a patch."""
+    """Factor for the channels of every layer. 1.0 is AlexNet, with vectors of 256 values."""
     batch_norm: bool = True
-    """Normalise after each convolution: training from scratch needs it; ImageNet's weights have none."""
+    """Batch normalisation after each convolution. Training from scratch needs it; ImageNet's weights do not have it."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The spectrum in, 256 x width numbers a patch out."""
+    """Return the specification: the spectrogram in, 256 * width values per patch out."""
     return Spec(
         modality="audio",
         input=AudioInput(options.spectrum.kind, options.spectrum),
@@ -48,18 +51,18 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> "AudioAlexNet":
-    """The network with fresh weights, drawn from torch's global seed."""
-    picture = options.spectrum
-    inputs, bands = (3, picture.n_mels) if isinstance(picture, LogMelOptions) else (1, picture.bins)
-    return AudioAlexNet((inputs, bands), _channels(options.width), options.batch_norm, picture.hop_ms)
+    """Build the network with random weights, drawn from torch's global generator."""
+    spectrogram = options.spectrum
+    shape = (3, spectrogram.n_mels) if isinstance(spectrogram, LogMelOptions) else (1, spectrogram.bins)
+    return AudioAlexNet(shape, _channels(options.width), options.batch_norm, spectrogram.hop_ms)
 
 
 def adapt(state: dict[str, torch.Tensor], options: BackboneOptions) -> dict[str, torch.Tensor]:
-    """ImageNet's first layer reads three colours; for the spectrogram's one channel they become one.
+    """Reduce ImageNet's first layer, which has three colour channels, to the speech spectrogram's one channel.
 
-    Averaged over the colours and times three, so summed: the spectrogram then gives what it would as a grey picture,
-    itself as red, green and blue. The plain average would give a third of that beside biases that stay. The log-Mel's
-    three channels take the colours' places as they are.
+    The filters are summed over the colours. The output is then that of a grey image with the spectrogram as red, green
+    and blue. An average would make it a third of that, while the biases stay. The log-Mel spectrogram has three
+    channels, so its filters stay as they are.
     """
     first = state.get(FIRST)
     if isinstance(options.spectrum, LogMelOptions) or first is None or first.shape[1:2] != (3,):
@@ -72,12 +75,12 @@ def _channels(width: float) -> list[int]:
 
 
 class AudioAlexNet(nn.Module):
-    """AlexNet's convolutions, `features`, numbered as torchvision's; `norms` go by the same numbers."""
+    """AlexNet's convolutions. `features` is numbered as in torchvision; `norms` has the same numbers."""
 
-    def __init__(self, picture: tuple[int, int], channels: list[int], batch_norm: bool, hop_ms: float) -> None:
-        """The picture's (channels, bands), each convolution's channels, the milliseconds between frames."""
+    def __init__(self, shape: tuple[int, int], channels: list[int], batch_norm: bool, hop_ms: float) -> None:
+        """`shape`: the input's (channels, bands). `channels`: those of each convolution. `hop_ms`: the frames' hop."""
         super().__init__()
-        inputs, self.bands = picture
+        inputs, self.bands = shape
         c1, c2, c3, c4, c5 = channels
         self.hop_ms = hop_ms
         self.features = nn.Sequential(
@@ -95,41 +98,41 @@ class AudioAlexNet(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2),
         )
-        places = zip(("0", "3", "6", "8", "10"), channels, strict=True)
-        self.norms = nn.ModuleDict({place: nn.BatchNorm2d(n) for place, n in places} if batch_norm else {})
+        numbers = zip(("0", "3", "6", "8", "10"), channels, strict=True)
+        self.norms = nn.ModuleDict({number: nn.BatchNorm2d(n) for number, n in numbers} if batch_norm else {})
         for module in self.features:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Read a batch of spectra of one duration.
+        """Compute the patches of a batch of spectrograms of one duration.
 
         Args:
-            x: (N, C, F, T), F as in the options, any T >= 1; silence, which is 0, is added after the last
-                frame until the strides fit, so that no frame is dropped (up to 31 frames, or up to 63 where
-                there are fewer), and above the highest band up to 63.
+            x: (N, C, F, T), F as in the options, T >= 1. It is padded with silence, which is 0: after the last frame,
+                so that the strides drop no frame (by up to 31 frames, or up to 63 frames in all), and above the highest
+                band up to 63 bands.
 
         Returns:
-            (N, T', dim) with T' = W * H patches, time-major: the H patches of the first moment, low bands
-            first, then those of the next. A clip that is padded with zeros to its batch's length owns the
-            first `len(patch_times(its frames))` patches.
+            (N, T', dim), T' = W * H patches in time-major order: the H patches of the first column, low bands first,
+            then those of the next column. If a clip is padded with zeros to its batch's length, its patches are the
+            first `len(patch_times(its frames))`.
         """
-        x = F.pad(x, (0, _silence(x.shape[-1]), 0, max(0, SMALLEST - x.shape[-2])))
-        for place, layer in enumerate(self.features):
+        x = F.pad(x, (0, _padding(x.shape[-1]), 0, max(0, SMALLEST - x.shape[-2])))
+        for number, layer in enumerate(self.features):
             x = layer(x)
-            if str(place) in self.norms:
-                x = self.norms[str(place)](x)
+            if str(number) in self.norms:
+                x = self.norms[str(number)](x)
         return x.permute(0, 3, 2, 1).flatten(1, 2)  # (N, C, H, W) -> (N, W * H, C)
 
     def patch_times(self, n_frames: int) -> torch.Tensor:
-        """When the patches of a clip of `n_frames` are: the middle of each, (T',) seconds, time-major."""
-        columns = (n_frames + _silence(n_frames) - SMALLEST) // STRIDE + 1
+        """Return the middle of each patch of a clip of `n_frames`, (T',) seconds, in time-major order."""
+        columns = (n_frames + _padding(n_frames) - SMALLEST) // STRIDE + 1
         rows = (max(self.bands, SMALLEST) - SMALLEST) // STRIDE + 1
         frames = (torch.arange(columns) * STRIDE + CENTRE).clamp(max=n_frames - 1)
         return torch.from_numpy(frame_times(n_frames, self.hop_ms))[frames].repeat_interleave(rows)
 
 
-def _silence(n_frames: int) -> int:
-    """Frames to add so that a whole number of patches covers the clip."""
+def _padding(n_frames: int) -> int:
+    """Return the number of frames to append so that a whole number of patches covers the clip."""
     return SMALLEST - n_frames if n_frames < SMALLEST else (SMALLEST - n_frames) % STRIDE

@@ -1,4 +1,4 @@
-"""What every backbone says of itself: what it takes in, what it gives out, and under which licence."""
+"""The specification of a backbone: its input, its output and its licence."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,41 +11,41 @@ Modality = Literal["face", "audio"]
 
 @dataclass(frozen=True)
 class AudioInput:
-    """The picture of the voice that an audio network takes in, as `emopipe.media.spectrogram.spectrum` draws it."""
+    """The spectrogram that an audio network takes as input, as `media.spectrogram.compute_spectrogram` computes it."""
 
-    spectrum: Literal["spectrogram", "logmel"]
-    """Which picture."""
+    kind: Literal["spectrogram", "logmel"]
+    """Which spectrogram."""
     options: Options
-    """Its block of options."""
+    """Its options."""
 
 
 @dataclass(frozen=True)
 class WaveInput:
-    """The sound itself, as an audio network takes it in: samples in [-1, 1]."""
+    """The waveform that an audio network takes as input: samples in [-1, 1]."""
 
     rate: int
-    """Samples a second."""
+    """Sampling rate in Hz."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a backbone is, known before it is built.
+    """The properties of a backbone that are known before it is built.
 
-    A face network maps (N, C, H, W) to (N, dim). An audio network maps pictures (N, C, F, T) or waves (N, T) to
-    (N, T', dim), where T' counts the patches of its last map, and says by `patch_times(T)` when each patch is.
+    A face network maps faces (N, C, H, W) to vectors (N, dim). An audio network maps spectrograms (N, C, F, T) or waves
+    (N, T) to vectors (N, T', dim), and `patch_times(T)` returns the times of the T' vectors.
     """
 
     modality: Modality
-    """What it looks at."""
+    """Whether its input is faces or audio."""
     input: FaceInput | AudioInput | WaveInput
-    """What it takes in."""
+    """The input that it takes."""
     dim: int
     """Length of its vectors."""
     licence: str
-    """Licence of the architecture's code, and a word on the weights that others publish for it."""
+    """Licence of the architecture's code, and terms of the weights that others publish for it."""
     citation: str
-    """Where the network comes from."""
+    """Source of the network."""
     head: tuple[str, ...] = ()
-    """Prefixes of the keys by which published weights carry a classifier that this network ends before."""
+    """Prefixes of the keys of the classifier in published weights. This network ends before it, so they are dropped."""
     any_side: bool = False
-    """Whether a face network also reads faces of another side than its own."""
+    """Whether a face network also takes faces of another size than `input.size`."""

@@ -1,8 +1,11 @@
-"""DenseNet-121 on the paper's 224x224 face with 30 % margin: 1024 numbers after ReLU and the global average.
+"""DenseNet-121 for the paper's face crop.
 
-Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, arXiv 1608.06993. Keys and shapes
-are torchvision's less its `classifier`, so torchvision's weights load as they are (torchvision itself is not
-needed), also those it published with the keys of its first release.
+Architecture: DenseNet-121 up to the global average pooling, 6.95 M parameters.
+Source: Huang, Liu, van der Maaten, Weinberger, Densely Connected Convolutional Networks, arXiv 1608.06993.
+Input: (N, 3, 224, 224), RGB faces with a 30 % margin, normalised as for ImageNet. Other sizes work too.
+Output: (N, 1024), after the last ReLU and the average.
+Weights: keys and shapes are torchvision's without `classifier`, so torchvision's files load (torchvision itself is not
+needed), including those with the keys of its first release. They are BSD-3-Clause, and ImageNet's terms apply.
 """
 
 import re
@@ -16,19 +19,19 @@ from emopipe.backbones.base import Spec
 from emopipe.core.options import Options
 
 DIM = 1024
-GROWTH = 32  # channels that each layer adds
+GROWTH = 32  # channels that a layer adds
 BOTTLENECK = 4 * GROWTH  # channels between a layer's two convolutions
-LAYERS = (6, 12, 24, 16)  # of each block
+LAYERS = (6, 12, 24, 16)  # layers of each block
 
 _FIRST_KEYS = re.compile(r"(?<=\.)(norm|conv)\.([12])\.(?=\w+$)")  # `denselayer1.norm.1.weight`, now `norm1.weight`
 
 
 class BackboneOptions(Options):
-    """DenseNet-121 as published has nothing to set."""
+    """The published DenseNet-121 has no options."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The paper's 224x224 crop in, normalised as for ImageNet; 1024 numbers out."""
+    """Return the specification: the paper's 224x224 crop in, 1024 values out."""
     return Spec(
         modality="face",
         input=imagenet.FACE,
@@ -41,20 +44,20 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> "DenseNet121":
-    """The network with fresh weights, drawn from torch's global seed."""
+    """Build the network with random weights, drawn from torch's global generator."""
     return DenseNet121()
 
 
 def adapt(state: dict[str, torch.Tensor], options: BackboneOptions) -> dict[str, torch.Tensor]:
-    """The file that torchvision publishes, `densenet121-a639ec97.pth`, names a layer's parts as no module may now."""
+    """Rename the keys of torchvision's `densenet121-a639ec97.pth`, which today's module names cannot contain."""
     return {_FIRST_KEYS.sub(r"\1\2.", key): tensor for key, tensor in state.items()}
 
 
 class Layer(nn.Module):
-    """BN-ReLU-Conv 1x1-BN-ReLU-Conv 3x3, whose channels are set beside those that came in."""
+    """Dense layer: BN-ReLU-Conv 1x1-BN-ReLU-Conv 3x3, whose output is concatenated with its input."""
 
     def __init__(self, inputs: int) -> None:
-        """Channels in; as many and GROWTH more come out."""
+        """Build a layer of `inputs` to `inputs + GROWTH` channels."""
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, BOTTLENECK, 1, bias=False)
@@ -69,10 +72,10 @@ class Layer(nn.Module):
 
 
 class Transition(nn.Module):
-    """BN-ReLU-Conv 1x1 and an average: half the channels, half the side."""
+    """Transition: BN-ReLU-Conv 1x1 and average pooling, which halve the channels and the side."""
 
     def __init__(self, inputs: int) -> None:
-        """Channels in."""
+        """Build a transition of `inputs` to `inputs / 2` channels."""
         super().__init__()
         self.norm = nn.BatchNorm2d(inputs)
         self.conv = nn.Conv2d(inputs, inputs // 2, 1, bias=False)
@@ -83,10 +86,10 @@ class Transition(nn.Module):
 
 
 class DenseNet121(nn.Module):
-    """DenseNet-121 up to the global average, 6.95 M parameters."""
+    """DenseNet-121 up to the global average pooling, 6.95 M parameters."""
 
     def __init__(self) -> None:
-        """Fresh weights by He's initialisation."""
+        """Initialise the convolutions by He's method."""
         super().__init__()
         # 1. stem: 224 -> 56
         self.features = nn.Sequential()
@@ -94,7 +97,7 @@ class DenseNet121(nn.Module):
         self.features.add_module("norm0", nn.BatchNorm2d(64))
         self.features.add_module("relu0", nn.ReLU())
         self.features.add_module("pool0", nn.MaxPool2d(3, stride=2, padding=1))
-        # 2. four blocks, and a transition after each but the last: 56 -> 28 -> 14 -> 7
+        # 2. four blocks, with a transition between two of them: 56 -> 28 -> 14 -> 7
         channels = 64
         for number, layers in enumerate(LAYERS, start=1):
             block = nn.Sequential()

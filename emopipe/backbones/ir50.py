@@ -1,9 +1,12 @@
-"""IR50, the paper's best face network: LResNet50E-IR, ArcFace's improved ResNet-50.
+"""IR50, the paper's best face network: LResNet50E-IR, the improved ResNet-50 of ArcFace.
 
-Deng, Guo, Xue, Zafeiriou: ArcFace, arXiv 1801.07698, section 3.2.2: 112x112 in, residual units of
-BN-Conv-BN-PReLU-Conv-BN in stages of [3, 4, 14, 3], and output setting E, BN-Dropout-FC-BN, to 512 numbers.
-Keys and shapes are those of insightface's arcface_torch `iresnet50`, so its weights load as they are; the form
-with squeeze and excitation is `ir_se50`.
+Architecture: residual units of BN-Conv-BN-PReLU-Conv-BN in stages of [3, 4, 14, 3], then output setting E,
+BN-Dropout-FC-BN; 43.59 M parameters. `ir_se50` is the variant with squeeze and excitation.
+Source: Deng, Guo, Xue, Zafeiriou, ArcFace, arXiv 1801.07698, section 3.2.2.
+Input: (N, 3, 112, 112), RGB, ArcFace's own crop, scaled to [-1, 1].
+Output: (N, 512).
+Weights: keys and shapes are those of `iresnet50` in insightface's arcface_torch, so its weights load unchanged.
+insightface's code is MIT; its published weights are for research only.
 """
 
 import torch
@@ -18,14 +21,14 @@ UNITS = ((64, 3), (128, 4), (256, 14), (512, 3))  # (channels, residual units) o
 
 
 class BackboneOptions(Options):
-    """IR50 as published; only its training can be set."""
+    """Options of IR50. They affect training only."""
 
     dropout: Number = Field(0.4, ge=0, lt=1)
-    """Dropout before the last layer while training; ArcFace's own value."""
+    """Dropout before the last layer in training. The default is ArcFace's value."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """ArcFace's own 112x112 crop in, 512 numbers out."""
+    """Return the specification: ArcFace's 112x112 crop in, 512 values out."""
     return Spec(
         modality="face",
         input=FaceInput(112.0, 112, "rgb", mean=(127.5,) * 3, std=(127.5,) * 3),
@@ -36,15 +39,15 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> "IR50":
-    """The network with fresh weights, drawn from torch's global seed."""
+    """Build the network with random weights, drawn from torch's global generator."""
     return IR50(options.dropout)
 
 
 class Unit(nn.Module):
-    """Improved residual unit, BN-Conv-BN-PReLU-Conv-BN; the second convolution strides."""
+    """Improved residual unit: BN-Conv-BN-PReLU-Conv-BN. The second convolution has the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        """Channels in and out; a unit that strides projects its shortcut."""
+        """Build a unit of `inputs` to `outputs` channels. A unit that changes the shape projects its shortcut."""
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
@@ -68,19 +71,19 @@ class IR50(nn.Module):
     """LResNet50E-IR, 43.59 M parameters."""
 
     def __init__(self, dropout: float) -> None:
-        """`dropout` acts in training only."""
+        """Initialise the convolutions; `dropout` is used in training only."""
         super().__init__()
-        # 1. stem: full resolution is kept
+        # 1. stem, at full resolution
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.prelu = nn.PReLU(64)
-        # 2. four stages, each of which halves the side: 112 -> 56 -> 28 -> 14 -> 7
+        # 2. four stages, each halves the side: 112 -> 56 -> 28 -> 14 -> 7
         inputs = 64
         for number, (channels, units) in enumerate(UNITS, start=1):
             first, rest = Unit(inputs, channels, 2), [Unit(channels, channels, 1) for _ in range(units - 1)]
             self.add_module(f"layer{number}", nn.Sequential(first, *rest))
             inputs = channels
-        # 3. head E; its last scale stays 1, as in ArcFace, so that the embedding's scale is not learned twice
+        # 3. head E; its last scale is fixed to 1, as in ArcFace, so that the embedding's scale is not learned twice
         self.bn2 = nn.BatchNorm2d(512)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(512 * 7 * 7, DIM)

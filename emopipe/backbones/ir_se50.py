@@ -1,14 +1,18 @@
-"""IR-SE-50, LResNet50E-IR with squeeze and excitation, and IR-50 without, as InsightFace_Pytorch and face.evoLVe
-publish them.
+"""IR-SE-50, LResNet50E-IR with squeeze and excitation, and IR-50 without it.
 
-Deng, Guo, Xue, Zafeiriou: ArcFace, arXiv 1801.07698; Hu, Shen, Sun: Squeeze-and-Excitation Networks, arXiv
-1709.01507. Stages and head are those of `ir50`, but the units differ, so neither's weights fit the other: there is
-no normalisation before the PReLU, a unit that keeps its channels takes its shortcut unprojected even where it
-strides, and the last normalisation learns its scale. Keys and shapes are those of both projects' `Backbone`:
+Architecture: stages and head of `ir50` with other units, so the weights of one do not fit the other. There is no BN
+before the PReLU, a unit that keeps its channels does not project its shortcut even if it has a stride, and the scale of
+the last BN is learned. 43.80 M parameters with squeeze and excitation, 43.57 M without.
+Source: Deng, Guo, Xue, Zafeiriou, ArcFace, arXiv 1801.07698; Hu, Shen, Sun, Squeeze-and-Excitation Networks, arXiv
+1709.01507.
+Input: (N, 3, 112, 112), ArcFace's own crop, scaled to [-1, 1]; RGB or BGR, as the weights require.
+Output: (N, 512).
+Weights: keys and shapes are those of `Backbone` in InsightFace_Pytorch and face.evoLVe. Both are MIT, but their weights
+were trained on MS-Celeb-1M, which was withdrawn: use them for research only.
 
-- `ir_se_50`: InsightFace_Pytorch's `model_ir_se50.pth`. Its training images were stored with red and blue
-  swapped (its issue 13), so the network reads BGR.
-- `ir_50`: face.evoLVe's `backbone_ir50_ms1m_epoch120.pth` and its kin, which read RGB.
+- `ir_se_50`: InsightFace_Pytorch's `model_ir_se50.pth`. Its training images were stored with red and blue swapped
+  (its issue 13), so it takes BGR.
+- `ir_50`: face.evoLVe's `backbone_ir50_ms1m_epoch120.pth` and similar files, which take RGB.
 """
 
 from typing import Literal
@@ -23,43 +27,43 @@ from emopipe.core.options import Number, Options
 
 DIM = 512
 UNITS = ((64, 3), (128, 4), (256, 14), (512, 3))  # (channels, residual units) of each stage
-REDUCTION = 16  # channels of a unit to one of its squeeze
+REDUCTION = 16  # ratio of a unit's channels to those of its squeeze
 
 
 class BackboneOptions(Options):
-    """Which of the two, and what it looks at."""
+    """Which of the two variants, and the order of its input's channels."""
 
     variant: Literal["ir_se_50", "ir_50"] = "ir_se_50"
     """With squeeze and excitation, or without."""
     colour: Literal["rgb", "bgr"] | None = None
-    """Order of the channels; left out, that of the variant's published weights: bgr for ir_se_50, rgb for ir_50."""
+    """Order of the channels. Default: that of the variant's published weights, bgr for ir_se_50 and rgb for ir_50."""
     dropout: Number = Field(0.6, ge=0, lt=1)
-    """Dropout before the last layer while training; InsightFace_Pytorch's own value."""
+    """Dropout before the last layer in training. The default is InsightFace_Pytorch's value."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """ArcFace's own 112x112 crop in, 512 numbers out."""
+    """Return the specification: ArcFace's 112x112 crop in, 512 values out."""
     colour = options.colour or ("bgr" if options.variant == "ir_se_50" else "rgb")
     return Spec(
         modality="face",
         input=FaceInput(112.0, 112, colour, mean=(127.5,) * 3, std=(127.5,) * 3),
         dim=DIM,
-        licence="MIT (architecture, InsightFace_Pytorch and face.evoLVe); MS-Celeb-1M, which their published "
-        "weights learned from, was withdrawn: research only",
+        licence="MIT (architecture, InsightFace_Pytorch and face.evoLVe); MS-Celeb-1M, on which their "
+        "published weights were trained, was withdrawn: research only",
         citation="Deng et al., ArcFace, CVPR 2019; Hu et al., Squeeze-and-Excitation Networks, CVPR 2018",
     )
 
 
 def build(options: BackboneOptions) -> "IRSE50":
-    """The network with fresh weights, drawn from torch's global seed."""
+    """Build the network with random weights, drawn from torch's global generator."""
     return IRSE50(options.variant == "ir_se_50", options.dropout)
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs each channel between 0 and 1 by what all channels' means say."""
+    """Squeeze and excitation: weights each channel between 0 and 1, from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
-        """Channels in and out; the squeeze has a sixteenth of them."""
+        """Build it for `channels` channels; the squeeze has a sixteenth of them."""
         super().__init__()
         self.fc1 = nn.Conv2d(channels, channels // REDUCTION, 1, bias=False)
         self.fc2 = nn.Conv2d(channels // REDUCTION, channels, 1, bias=False)
@@ -71,10 +75,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class Unit(nn.Module):
-    """Residual unit, BN-Conv-PReLU-Conv-BN, then squeeze and excitation; the second convolution strides."""
+    """Residual unit: BN-Conv-PReLU-Conv-BN, then squeeze and excitation. The second convolution has the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, excited: bool) -> None:
-        """Channels in and out; a unit that changes them projects its shortcut."""
+        """Build a unit of `inputs` to `outputs` channels. A unit that changes their number projects its shortcut."""
         super().__init__()
         layers: list[nn.Module] = [
             nn.BatchNorm2d(inputs),
@@ -92,19 +96,19 @@ class Unit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        thinned = x[..., :: self.stride, :: self.stride]
-        return self.res_layer(x) + (thinned if self.shortcut_layer is None else self.shortcut_layer(x))
+        subsampled = x[..., :: self.stride, :: self.stride]
+        return self.res_layer(x) + (subsampled if self.shortcut_layer is None else self.shortcut_layer(x))
 
 
 class IRSE50(nn.Module):
     """LResNet50E-IR: 43.80 M parameters with squeeze and excitation, 43.57 M without."""
 
     def __init__(self, excited: bool, dropout: float) -> None:
-        """`excited`: with squeeze and excitation; `dropout` acts in training only."""
+        """`excited`: with squeeze and excitation. `dropout` is used in training only."""
         super().__init__()
-        # 1. stem: full resolution is kept
+        # 1. stem, at full resolution
         self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
-        # 2. four stages, each of which halves the side: 112 -> 56 -> 28 -> 14 -> 7
+        # 2. four stages, each halves the side: 112 -> 56 -> 28 -> 14 -> 7
         self.body, inputs = nn.Sequential(), 64
         for channels, units in UNITS:
             for number in range(units):
@@ -119,7 +123,7 @@ class IRSE50(nn.Module):
                 nn.init.normal_(module.weight, 0, 0.1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 3, 112, 112) -> (N, 512), not divided by its length."""
+        """(N, 3, 112, 112) -> (N, 512), without L2 normalisation."""
         x = self.input_layer(x)  # (N, 64, 112, 112)
         x = self.body(x)  # (N, 512, 7, 7)
         return self.output_layer(x)  # (N, 512)

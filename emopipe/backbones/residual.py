@@ -1,4 +1,4 @@
-"""Residual units (He et al., arXiv 1512.03385), as this project's own networks use them."""
+"""Residual units (He et al., arXiv 1512.03385) of this project's own networks, `expression` and `speech`."""
 
 from typing import Annotated
 
@@ -8,14 +8,14 @@ from pydantic import Field
 from torch import nn
 
 Units = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=3, max_length=3)]
-"""How many residual units each of three stages has."""
+"""Number of residual units of each of three stages."""
 
 
 class Unit(nn.Module):
-    """Residual unit, Conv-BN-ReLU-Conv-BN, then the sum and ReLU; the first convolution strides."""
+    """Residual unit: Conv-BN-ReLU-Conv-BN, the sum and ReLU. The first convolution has the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        """Channels in and out; a unit that changes the shape projects its shortcut."""
+        """Build a unit of `inputs` to `outputs` channels. A unit that changes the shape projects its shortcut."""
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -23,7 +23,7 @@ class Unit(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut = None
         if stride != 1 or inputs != outputs:
-            # Averaging before the projection uses every place (He et al., arXiv 1812.01187).
+            # The average pooling before the projection uses every cell (He et al., arXiv 1812.01187).
             pooled = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
             self.shortcut = nn.Sequential(pooled, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
@@ -34,12 +34,12 @@ class Unit(nn.Module):
 
 
 def stage(inputs: int, outputs: int, units: int, *, stride: int) -> nn.Sequential:
-    """Several units; the first one strides and changes the number of channels."""
+    """Build a stage of `units` units. The first one has the stride and changes the number of channels."""
     return nn.Sequential(Unit(inputs, outputs, stride), *(Unit(outputs, outputs, 1) for _ in range(units - 1)))
 
 
 def initialise(network: nn.Module) -> None:
-    """Fresh filters by He's initialisation (arXiv 1502.01852), in place."""
+    """Initialise all convolutions by He's method (arXiv 1502.01852), in place."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,7 +1,11 @@
-"""ResNet18 on the paper's 224x224 face with 30 % margin: 512 numbers after the global average.
+"""ResNet18 for the paper's face crop.
 
-He, Zhang, Ren, Sun: Deep Residual Learning, arXiv 1512.03385. Keys and shapes are torchvision's less its
-`fc`, so torchvision's weights load as they are (torchvision itself is not needed).
+Architecture: ResNet18 up to the global average pooling, 11.18 M parameters.
+Source: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, arXiv 1512.03385.
+Input: (N, 3, 224, 224), RGB faces with a 30 % margin, normalised as for ImageNet. Other sizes work too.
+Output: (N, 512).
+Weights: keys and shapes are torchvision's without `fc`, so torchvision's files load unchanged (torchvision itself is
+not needed). They are BSD-3-Clause, and ImageNet's terms apply.
 """
 
 import torch
@@ -16,11 +20,11 @@ DIM = 512
 
 
 class BackboneOptions(Options):
-    """ResNet18 as published has nothing to set."""
+    """The published ResNet18 has no options."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The paper's 224x224 crop in, normalised as for ImageNet; 512 numbers out."""
+    """Return the specification: the paper's 224x224 crop in, 512 values out."""
     return Spec(
         modality="face",
         input=imagenet.FACE,
@@ -33,15 +37,15 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> "ResNet18":
-    """The network with fresh weights, drawn from torch's global seed."""
+    """Build the network with random weights, drawn from torch's global generator."""
     return ResNet18()
 
 
 class Block(nn.Module):
-    """Basic residual block, Conv-BN-ReLU-Conv-BN, then the sum and ReLU; the first convolution strides."""
+    """Basic residual block: Conv-BN-ReLU-Conv-BN, the sum and ReLU. The first convolution has the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        """Channels in and out; a block that changes the shape projects its shortcut."""
+        """Build a block of `inputs` to `outputs` channels. A block that changes the shape projects its shortcut."""
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -60,10 +64,10 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet18 up to the global average, 11.18 M parameters."""
+    """ResNet18 up to the global average pooling, 11.18 M parameters."""
 
     def __init__(self) -> None:
-        """Fresh weights by He's initialisation."""
+        """Initialise the convolutions by He's method."""
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

@@ -1,14 +1,17 @@
-"""Any image network of timm by its name, as `kind: timm:<name>`, up to its pooled vector.
+"""Any image network of timm, as `kind: timm:<name>`, up to its pooled vector.
 
-Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models. timm is asked for architectures
-alone: weights are a local file with timm's own keys, as `torch.save(model.state_dict(), ...)` or the
-`model.safetensors` of timm's repositories hold them.
+Architecture: the named network without its classifier. timm provides architectures only; nothing is downloaded.
+Source: Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models.
+Input: (N, 3, size, size), RGB faces. Size, mean and standard deviation are by default those of timm's configuration.
+Output: (N, dim), dim as the network has it.
+Weights: a local file with timm's own keys, as `torch.save(model.state_dict(), ...)` or timm's repositories
+(`model.safetensors`) have it. The specification gives the licence that timm records for the network's weights.
 """
 
 import difflib
 from functools import lru_cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -21,22 +24,24 @@ from emopipe.core.options import Number, Options
 
 
 class BackboneOptions(Options):
-    """Which network, and what it sees; what is left out is as timm says of the network."""
+    """Which network, and its input. Default values are those of timm's configuration of the network."""
+
+    renamed: ClassVar = {"side_units": "crop_units"}
 
     name: str = Field(pattern=r"^\w[\w.]*$")
-    """timm's name of the network, with its tag or without; the text after the colon of `kind: timm:<name>`."""
+    """timm's name of the network, with or without its tag: the text after the colon of `kind: timm:<name>`."""
     size: int | None = Field(None, ge=16)
-    """Side of the face in pixels."""
-    side_units: Number = Field(145.6, gt=0)
-    """Side of the face in ArcFace's template units: 112 for its own crop, 145.6 for 30 % more."""
+    """Side of the crop in pixels. Default: timm's."""
+    crop_units: Number = Field(145.6, gt=0)
+    """Side of the crop in ArcFace's template units: 112 is ArcFace's own crop, 145.6 adds a 30 % margin."""
     mean: list[Number] | None = Field(None, min_length=3, max_length=3)
-    """Subtracted from red, green and blue, of values 0 to 255."""
+    """Mean of red, green and blue, on the scale of 0 to 255; it is subtracted. Default: timm's."""
     std: list[Number] | None = Field(None, min_length=3, max_length=3)
-    """Red, green and blue are divided by these, of values 0 to 255."""
+    """Standard deviation of red, green and blue, on the scale of 0 to 255; they are divided by it. Default: timm's."""
 
 
 class _Facts(NamedTuple):
-    """What timm says of a network, and what its form tells."""
+    """A network's properties, from timm's configuration and from its shapes."""
 
     size: int
     fixed: bool
@@ -48,23 +53,23 @@ class _Facts(NamedTuple):
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The face that the network was trained on, but for what the options change; its pooled vector out.
+    """Return the specification: the crop of timm's configuration, unless the options change it, and the pooled vector.
 
     Raises:
-        WeightsError: timm is not installed, or cannot be imported.
-        ConfigError: timm has no such network, or it reads faces of one size alone.
+        WeightsError: timm is not installed, or it cannot be imported.
+        ConfigError: timm has no such network, or the network takes only one size, which is not the options' size.
     """
     facts = _facts(options.name)
     size = options.size or facts.size
     if facts.fixed and size != facts.size:
         raise ConfigError(
-            f"timm's {options.name} reads pictures of {facts.size} pixels a side alone, but size is {size}; leave "
-            "size out, or take another network."
+            f"timm's {options.name} takes only images of {facts.size} pixels a side, but size is {size}. Remove size, "
+            "or use another network."
         )
     mean, std = tuple(options.mean or facts.mean), tuple(options.std or facts.std)
     return Spec(
         modality="face",
-        input=FaceInput(options.side_units, size, "rgb", mean, std),
+        input=FaceInput(options.crop_units, size, "rgb", mean, std),
         dim=facts.dim,
         licence=f"Apache-2.0 (code, timm); weights: {facts.licence}",
         citation=f"{options.name} of Wightman, PyTorch Image Models, github.com/huggingface/pytorch-image-models",
@@ -73,17 +78,17 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> nn.Module:
-    """The network without its classifier, with fresh weights, drawn from torch's global seed.
+    """Build the network without its classifier, with random weights, drawn from torch's global generator.
 
     Raises:
-        WeightsError: timm is not installed, or cannot be imported.
+        WeightsError: timm is not installed, or it cannot be imported.
         ConfigError: timm has no such network.
     """
     return _create(_timm(options.name), options.name, num_classes=0)
 
 
 def version(options: BackboneOptions) -> str:
-    """timm and its version, on which a network's form and input depend.
+    """Return timm's name and version, because a network's architecture and input depend on it.
 
     Raises:
         WeightsError: timm is not installed.
@@ -95,14 +100,14 @@ def version(options: BackboneOptions) -> str:
 def _facts(name: str) -> _Facts:
     timm = _timm(name)
     published = timm.get_pretrained_cfg(name)
-    # On meta, networks have shapes and no numbers: nothing is computed, and no seed is drawn from.
+    # On the device meta, networks have shapes but no values: nothing is computed, and no random number is drawn.
     with torch.device("meta"), torch.no_grad():
         whole, headless = (_create(timm, name, **options).eval() for options in ({}, {"num_classes": 0}))
         vectors = headless(torch.empty(1, *published.input_size))
     if vectors.ndim != 2:
         raise ConfigError(
-            f"timm's {name} gives an array of {tuple(vectors.shape)} for a picture, not one vector; take a network "
-            "that ends in a classifier."
+            f"The output of timm's {name} for one image has the shape {tuple(vectors.shape)}, expected one vector. Use "
+            "a network that ends in a classifier."
         )
     return _Facts(
         size=published.input_size[-1],
@@ -120,13 +125,13 @@ def _create(timm: ModuleType, name: str, **options: int) -> nn.Module:
 
 
 def _timm(name: str) -> ModuleType:
-    """timm, which has to have the network `name`."""
-    timm = optional_packages.load("timm", "it reads torchvision, whose build has to be the one for the installed torch")
+    """Import timm, and check that it has the network `name`."""
+    timm = optional_packages.load("timm", "It imports torchvision, whose build has to match the installed torch.")
     names = timm.list_models() + timm.list_pretrained()  # without tags, and with them
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         raise ConfigError(
-            f"timm {timm.__version__} has no network {name!r}; timm.list_models() and timm.list_pretrained() list them."
+            f"timm {timm.__version__} has no network {name!r}. timm.list_models() and timm.list_pretrained() list them."
             + (f" Did you mean {near[0]!r}?" if near else "")
         )
     return timm

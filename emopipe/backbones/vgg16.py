@@ -1,7 +1,11 @@
-"""VGG16 on the paper's 224x224 face with 30 % margin: 4096 numbers, those of its second-last layer (fc7).
+"""VGG16 for the paper's face crop.
 
-Simonyan, Zisserman: Very Deep Convolutional Networks, arXiv 1409.1556, configuration D. Keys and shapes are
-torchvision's less its last layer, so torchvision's weights load as they are (torchvision itself is not needed).
+Architecture: VGG16 (configuration D) up to fc7, the second-last layer, 134.26 M parameters.
+Source: Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556.
+Input: (N, 3, 224, 224), RGB faces with a 30 % margin, normalised as for ImageNet.
+Output: (N, 4096), after ReLU.
+Weights: keys and shapes are torchvision's without the last layer, so torchvision's files load unchanged (torchvision
+itself is not needed). They are BSD-3-Clause, and ImageNet's terms apply.
 """
 
 import torch
@@ -12,15 +16,15 @@ from emopipe.backbones.base import Spec
 from emopipe.core.options import Options
 
 DIM = 4096
-BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions) up to each pooling
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions) before each pooling layer
 
 
 class BackboneOptions(Options):
-    """VGG16 as published has nothing to set."""
+    """The published VGG16 has no options."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The paper's 224x224 crop in, normalised as for ImageNet; 4096 numbers out."""
+    """Return the specification: the paper's 224x224 crop in, 4096 values out."""
     return Spec(
         modality="face",
         input=imagenet.FACE,
@@ -32,7 +36,7 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> "VGG16":
-    """The network with fresh weights, drawn from torch's global seed."""
+    """Build the network with random weights, drawn from torch's global generator."""
     return VGG16()
 
 
@@ -40,7 +44,7 @@ class VGG16(nn.Module):
     """VGG16 up to fc7, 134.26 M parameters, 102.76 M of them in fc6."""
 
     def __init__(self) -> None:
-        """Fresh weights by He's initialisation, of small deviation in the last two layers."""
+        """Initialise the convolutions by He's method, and the linear layers with a standard deviation of 0.01."""
         super().__init__()
         # 1. thirteen convolutions, 224 -> 112 -> 56 -> 28 -> 14 -> 7
         self.features, inputs = nn.Sequential(), 3
@@ -66,6 +70,6 @@ class VGG16(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 3, 224, 224) -> (N, 4096), none of them negative."""
+        """(N, 3, 224, 224) -> (N, 4096), no value below 0."""
         x = self.features(x)  # (N, 512, 7, 7)
         return self.classifier(x.flatten(1))  # (N, 4096)

@@ -1,11 +1,14 @@
-"""VGG-Face, VGG16 that learned to tell 2622 people apart: 4096 numbers, those of its second-last layer (fc7).
+"""VGG-Face: VGG16 trained to recognise 2622 people.
 
-Parkhi, Vedaldi, Zisserman: Deep Face Recognition, BMVC 2015. The layers and their keys are `vgg16`'s; what differs is
-the input, and how published weights are spelled. Two conversions of the authors' files to torch are common:
+Architecture: VGG16 up to fc7, as in `vgg16`; the input's normalisation and the keys of published weights differ.
+Source: Parkhi, Vedaldi, Zisserman, Deep Face Recognition, BMVC 2015.
+Input: (N, 3, 224, 224), RGB faces with a 30 % margin, minus the mean of VGG-Face's training images.
+Output: (N, 4096), after ReLU.
+Weights: the authors' weights are for non-commercial research only. Two conversions of their files to torch are common:
 
-- `conv1_1` to `fc7`, from their MatConvNet file (`vgg_face_dag.pth`): it reads RGB, as this network does.
-- `conv_1_1` to `fc7`, from their Lua file (vgg-face.pytorch; PyVGGFace has `features.` and `fc.` before each): it
-  reads BGR (the former's issue 2), so its first convolution's channels are turned round when it is loaded.
+- `conv1_1` to `fc7`, from their MatConvNet file (`vgg_face_dag.pth`). It takes RGB, as this network does.
+- `conv_1_1` to `fc7`, from their Lua file (vgg-face.pytorch; PyVGGFace adds the prefixes `features.` and `fc.`). It
+  takes BGR (issue 2 of vgg-face.pytorch), so the channels of its first convolution are reversed when it is loaded.
 """
 
 import torch
@@ -16,11 +19,11 @@ from emopipe.core.options import Options
 
 
 class BackboneOptions(Options):
-    """VGG-Face as published has nothing to set."""
+    """The published VGG-Face has no options."""
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The paper's 224x224 crop in, less the mean of the faces that VGG-Face learned from; 4096 numbers out."""
+    """Return the specification: the paper's 224x224 crop in, minus VGG-Face's mean; 4096 values out."""
     return Spec(
         modality="face",
         input=FaceInput(145.6, 224, "rgb", mean=(129.1863, 104.7624, 93.5940), std=(1.0, 1.0, 1.0)),
@@ -32,12 +35,12 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions) -> VGG16:
-    """The network with fresh weights, drawn from torch's global seed."""
+    """Build the network with random weights, drawn from torch's global generator."""
     return VGG16()
 
 
 def adapt(state: dict[str, torch.Tensor], options: BackboneOptions) -> dict[str, torch.Tensor]:
-    """Either conversion with `vgg16`'s keys and for RGB; keys that are neither's stay as they are."""
+    """Convert the keys of either conversion to those of `vgg16`, and its filters to RGB. Other keys stay."""
     layers, adapted = _layers(), {}
     for key, tensor in state.items():
         layer, _, part = key.removeprefix("features.").removeprefix("fc.").replace("conv_", "conv").rpartition(".")
@@ -47,11 +50,11 @@ def adapt(state: dict[str, torch.Tensor], options: BackboneOptions) -> dict[str,
 
 
 def _layers() -> dict[str, str]:
-    """`conv1_1` and so on -> where that layer is in `VGG16`."""
+    """Map the published names of layers, such as `conv1_1`, to their names in `VGG16`."""
     layers, place = {"fc6": "classifier.0", "fc7": "classifier.3"}, 0
     for block, (_, convolutions) in enumerate(BLOCKS, start=1):
         for number in range(1, convolutions + 1):
             layers[f"conv{block}_{number}"] = f"features.{place}"
-            place += 2  # itself and its ReLU
-        place += 1  # the pooling
+            place += 2  # the convolution and its ReLU
+        place += 1  # the pooling layer
     return layers

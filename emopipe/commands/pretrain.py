@@ -13,7 +13,7 @@ from emopipe.core.errors import ConfigError, EmopipeError, WeightsError
 from emopipe.core.fingerprint import digest
 from emopipe.core.log import LOGGER, log_to
 from emopipe.core.options import Options
-from emopipe.core.validation import checked
+from emopipe.core.validation import checked, with_new_names
 from emopipe.training.sources import SourceBlock
 from emopipe.weights.checksums import hold
 from emopipe.weights.naming import refuse_missing, resolve
@@ -64,6 +64,7 @@ def pretrain(
 def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:
     """With the kind's options out of `timm:<name>`, and the path and options of weights that go by a name."""
     kind, options = backbones.unfolded(wanted.kind, wanted.options)
+    options = with_new_names(backbones.options_class(kind), options, "options")
     if not backbones.trainable(kind):
         raise ConfigError(f"kind is {kind}, but such a network comes trained and cannot be trained here.")
     if not wanted.weights:

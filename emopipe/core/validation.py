@@ -23,33 +23,28 @@ def known(where: str, value: str, names: Iterable[str]) -> None:
         )
 
 
-def checked(model: type[Block], values: Mapping[str, Any], where: str = "") -> Block:
+def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, warn: bool = True) -> Block:
     """A block of options out of keys and values.
 
     Args:
         model: What describes the block.
         values: The block as it was read.
         where: The block's own key, which leads its keys in messages.
+        warn: Whether to log the old names of keys; not for blocks in files that no user edits.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value is not as it should be; one line a fault.
     """
     try:
-        return model.model_validate(with_new_names(model, values, where))
+        return model.model_validate(with_new_names(model, values, where, warn=warn))
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(fault, model, where) for fault in error.errors())) from None
 
 
 def with_new_names(
-    model: type[BaseModel], values: Mapping[str, Any], where: str, *, is_silent: bool = False
+    model: type[BaseModel], values: Mapping[str, Any], where: str, *, warn: bool = True
 ) -> dict[str, Any]:
-    """Return a block with the old names of its keys replaced, deep inside too; a warning gives each new name.
-
-    Args:
-        model: What describes the block.
-        values: The block.
-        where: The block's own key, which leads its keys in messages.
-        is_silent: Whether there are no warnings.
+    """Return the block with the old names of its keys replaced, also in nested blocks; a warning gives each new name.
 
     Raises:
         ConfigError: A key stands there under its old and its new name.
@@ -61,25 +56,25 @@ def with_new_names(
         if new != name:
             if new in values:
                 raise ConfigError(f"{key} is the old name of {new}, and both are set. Remove {key}.")
-            if not is_silent:
+            if warn:
                 LOGGER.warning(f"{key} is now called {new}. The old name works in this release only. Rename the key.")
         field = model.model_fields.get(new)
-        block[new] = _inside(field.annotation, value, key, is_silent) if field else value
+        block[new] = _inside(field.annotation, value, key, warn) if field else value
     return block
 
 
-def _inside(annotation: Any, value: Any, key: str, is_silent: bool) -> Any:
+def _inside(annotation: Any, value: Any, key: str, warn: bool) -> Any:
     """A value with the old names replaced in the block, the list of blocks or the presets that it is."""
     models = _models_in(annotation)
     if len(models) != 1:
         return value
     if isinstance(value, list):
-        return [_inside(annotation, item, f"{key}.{number}", is_silent) for number, item in enumerate(value)]
+        return [_inside(annotation, item, f"{key}.{number}", warn) for number, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     if isinstance(annotation, types.GenericAlias) and typing.get_origin(annotation) is dict:
-        return {name: _inside(models[0], block, f"{key}.{name}", is_silent) for name, block in value.items()}
-    return with_new_names(models[0], value, key, is_silent=is_silent)
+        return {name: _inside(models[0], block, f"{key}.{name}", warn) for name, block in value.items()}
+    return with_new_names(models[0], value, key, warn=warn)
 
 
 def _near(word: str, names: Iterable[str]) -> str:

@@ -73,7 +73,8 @@ def _own(path: Path, device: torch.device) -> Network:
             "pretrain` made, or a name of `emopipe weights list` that tells classes."
         )
     recipe = json.loads(metadata["recipe"])
-    kind, options = recipe["kind"], checked(backbones.options_class(recipe["kind"]), recipe["options"], str(path))
+    kind = recipe["kind"]
+    options = checked(backbones.options_class(kind), recipe["options"], str(path), warn=False)
     model = _classifier(kind, options, path).eval()
     layout = layout_of(model)
     model.to(device, memory_format=layout)

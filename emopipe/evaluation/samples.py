@@ -20,7 +20,7 @@ from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
 from emopipe.media.decoded import DecodeOptions, decode_jpeg
 from emopipe.media.sandbox import ClipReader
-from emopipe.media.spectrogram import spectrum
+from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.stills.archive import IMAGE
 from emopipe.training import sharded_images
@@ -148,7 +148,7 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
                 if not len(media.audio):
                     LOGGER.warning(f"{path} has no sound and is left out ({media.reason or media.status})")
                 wave = as_wave(media.audio)
-                parts = spectrum(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
+                parts = compute_spectrogram(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
                 yield Sample(CLASSES.index(label), subject, parts)
 
     return Samples("utterances", len(table), read)

@@ -13,7 +13,7 @@ from emopipe.cache.store import Reader, Row
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
 from emopipe.media.decoded import AUDIO_RATE
-from emopipe.media.spectrogram import spectrum
+from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import read_wave
 
 
@@ -41,5 +41,5 @@ def _row(media: Reader, clip: str, network: Extractor, view: str) -> Row:
 def _as_wanted(wave: np.ndarray, wanted: AudioInput | WaveInput) -> np.ndarray:
     """The clip's wave (n,) as the network takes it in: its picture (C, F, T), or itself (T,) at the network's rate."""
     if isinstance(wanted, AudioInput):
-        return spectrum(wave, wanted.options)
+        return compute_spectrogram(wave, wanted.options)
     return librosa.resample(wave, orig_sr=AUDIO_RATE, target_sr=wanted.rate, res_type="soxr_hq")

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 
 from emopipe.core.errors import WeightsError
-from emopipe.runtime.onnx_files import files_of
+from emopipe.runtime.onnx import files_of
 
 
 def weights_files(path: str, net: str, source: str) -> list[Path]:

@@ -1,17 +1,13 @@
-"""The two pictures of a voice that the audio networks read: the speech spectrogram and the log-Mel with its
-deltas.
+"""The two inputs of the audio networks: the speech spectrogram, and the log-Mel spectrogram with its deltas.
 
-The paper (arXiv 2012.13912) gives a 40 ms Hamming window every 10 ms, and its companions (arXiv 1806.01506)
-16 kHz and the lowest 200 bins of an 800-point DFT. The rest is this project's choice:
+The paper (arXiv 2012.13912) uses a 40 ms Hamming window every 10 ms, and its companion (arXiv 1806.01506) 16 kHz audio
+and the lowest 200 bins of an 800-point DFT. This project chose the rest:
 
-- Values are decades of amplitude (20 dB each) above a floor that lies `range_db` under the reference. So
-  silence is 0, the zeros by which clips and convolutions are padded mean silence too, and speech spreads by
-  about one unit.
-- The reference is by default the loudest cell of the clip itself, which makes the values independent of the
-  recording's gain. What remains are the ups and downs of loudness within the clip; they are not divided by
-  the clip's own spread, because a flat voice and a lively one differ by exactly that.
-- Frames are centred: frame t lies at t * hop, the clip is surrounded by silence, and n samples give 1 + n //
-  hop frames.
+- Values are decades of amplitude (20 dB each) above a floor that lies `range_db` below the reference. Silence is
+  therefore 0, and so is the zero padding of clips and convolutions. Speech has a standard deviation of about 1.
+- By default the reference is the loudest cell of the clip, so the values do not depend on the recording's gain. They
+  are not divided by the clip's own standard deviation, because that is what differs between a flat and a lively voice.
+- Frames are centred: frame t lies at t * hop, the clip is padded with silence, and n samples give 1 + n // hop frames.
 """
 
 from functools import lru_cache
@@ -25,104 +21,118 @@ from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
 
 RATE = 16_000
-"""Samples a second of every wave in this module."""
+"""Sampling rate of every wave in this module, in Hz."""
 
-_QUIETEST = 10 ** (-80 / 20)  # a peak under -80 dBFS is hiss, not to be blown up to a voice
-_DELTA_WIDTH = 9  # frames under each slope, librosa's own default
-_DELTA_MS = 50.0  # deltas are changes per 50 ms: on speech the three channels spread by 1.0, 0.4 and 1.0
+_QUIETEST = 10 ** (
+    -80 / 20
+)  # a clip whose peak is below -80 dBFS is noise, which is not amplified to the level of speech
+_DELTA_WIDTH = 9  # frames of each slope; librosa's default
+_DELTA_MS = 50.0  # deltas are changes per 50 ms: on speech the channels have standard deviations of 1.0, 0.4 and 1.0
 
 
 class FrameOptions(Options):
-    """How a wave is cut into frames and which amplitude counts as 1."""
+    """How a wave is cut into frames, and the reference of its amplitudes."""
 
     window_ms: Number = Field(40.0, gt=0)
     """Length of the Hamming window in milliseconds."""
     hop_ms: Number = Field(10.0, gt=0)
-    """Milliseconds from one frame to the next."""
+    """Hop from one frame to the next in milliseconds."""
     n_fft: int = Field(800, ge=2)
-    """Points of the DFT; at 16 kHz a bin is 16000 / n_fft Hz wide."""
+    """Points of the DFT. At 16 kHz a bin is 16000 / n_fft Hz wide."""
     level: Literal["clip", "full_scale"] = "clip"
-    """The reference: the clip's own loudest cell, or, for corpora of one gain, a sine of amplitude 1."""
+    """The reference amplitude: the clip's loudest cell, or a sine of amplitude 1 (for corpora with one fixed gain)."""
     range_db: Number = Field(80.0, gt=0)
-    """What lies further than this under the reference reads 0."""
+    """Dynamic range in dB: amplitudes that are further below the reference become 0."""
 
     @property
     def window(self) -> int:
-        """Length of the window in samples."""
+        """Return the length of the window in samples."""
         return round(self.window_ms * RATE / 1000)
 
     @property
     def hop(self) -> int:
-        """Samples from one frame to the next."""
+        """Return the hop from one frame to the next in samples."""
         return round(self.hop_ms * RATE / 1000)
 
     @model_validator(mode="after")
     def _window_fits(self) -> Self:
         if not 1 <= self.window <= self.n_fft:
             raise ValueError(
-                f"A window of {self.window_ms:g} ms is {self.window} samples and has to be within 1 and the "
-                f"{self.n_fft} points of n_fft; change window_ms or n_fft."
+                f"a window of {self.window_ms:g} ms is {self.window} samples, but it has to be from 1 to the "
+                f"{self.n_fft} points of n_fft. Change window_ms or n_fft"
             )
         if self.hop < 1:
-            raise ValueError(f"A hop of {self.hop_ms:g} ms is less than a sample; make hop_ms larger.")
+            raise ValueError(f"a hop of {self.hop_ms:g} ms is less than one sample. Increase hop_ms")
         return self
 
 
 class SpectrogramOptions(FrameOptions):
-    """The speech spectrogram; its defaults give 200 bins of 20 Hz, so 0 to 4 kHz."""
+    """Options of the speech spectrogram. The defaults give 200 bins of 20 Hz, so 0 to 4 kHz."""
 
     kind: Literal["spectrogram"] = "spectrogram"
-    """Tells this block from the log-Mel's."""
+    """Selects the speech spectrogram."""
     bins: int = Field(200, ge=1)
-    """How many of the lowest bins are kept."""
+    """Number of bins, counted from 0 Hz; higher ones are dropped."""
 
     @model_validator(mode="after")
     def _bins_exist(self) -> Self:
         if self.bins > self.n_fft // 2 + 1:
             raise ValueError(
-                f"bins is {self.bins}, but a DFT of n_fft {self.n_fft} has {self.n_fft // 2 + 1}; lower "
-                "bins or raise n_fft."
+                f"bins is {self.bins}, but a DFT of n_fft {self.n_fft} has {self.n_fft // 2 + 1}. Decrease bins or "
+                "increase n_fft"
             )
         return self
 
 
 class LogMelOptions(FrameOptions):
-    """The log-Mel spectrogram with deltas and delta-deltas; its shorter window is this project's choice."""
+    """Options of the log-Mel spectrogram with deltas and delta-deltas. Its shorter window is this project's choice."""
 
     kind: Literal["logmel"] = "logmel"
-    """Tells this block from the spectrogram's."""
+    """Selects the log-Mel spectrogram."""
     window_ms: Number = Field(25.0, gt=0)
     """Length of the Hamming window in milliseconds."""
     n_fft: int = Field(512, ge=2)
     """Points of the DFT."""
     n_mels: int = Field(64, ge=1)
-    """Mel bands."""
+    """Number of Mel bands."""
     low_hz: Number = Field(20.0, ge=0)
-    """Lower edge of the lowest band."""
+    """Lower edge of the lowest band in Hz."""
     high_hz: Number = Field(8000.0, gt=0, le=RATE / 2)
-    """Upper edge of the highest band."""
+    """Upper edge of the highest band in Hz."""
 
     @model_validator(mode="after")
     def _edges_in_order(self) -> Self:
         if self.low_hz >= self.high_hz:
-            raise ValueError(f"low_hz {self.low_hz:g} has to be under high_hz {self.high_hz:g}; move one.")
+            raise ValueError(f"low_hz is {self.low_hz:g}, but it has to be below high_hz, {self.high_hz:g}. Change one")
         return self
 
 
-def spectrum(wave: np.ndarray, options: SpectrogramOptions | LogMelOptions) -> np.ndarray:
-    """The picture that `options` describes: `speech_spectrogram` or `log_mel`, (C, F, T) float32."""
+def compute_spectrogram(wave: np.ndarray, options: SpectrogramOptions | LogMelOptions) -> np.ndarray:
+    """Compute the spectrogram that `options` describes: `speech_spectrogram` or `log_mel`.
+
+    Args:
+        wave: (n,) float samples in [-1, 1] at 16 kHz, n >= 1.
+        options: Which spectrogram, and its settings.
+
+    Returns:
+        (C, F, 1 + n // hop) float32: 1 channel of `bins`, or 3 channels of `n_mels`.
+
+    Raises:
+        ValueError: The wave is empty, has several channels, or holds values that are not finite.
+        ConfigError: The Mel bands are too narrow for the DFT.
+    """
     return log_mel(wave, options) if isinstance(options, LogMelOptions) else speech_spectrogram(wave, options)
 
 
 def speech_spectrogram(wave: np.ndarray, options: SpectrogramOptions | None = None) -> np.ndarray:
-    """Log-magnitude spectrogram of the lowest bins (arXiv 2012.13912, arXiv 1806.01506).
+    """Compute the log-magnitude spectrogram of the lowest bins (arXiv 2012.13912, arXiv 1806.01506).
 
     Args:
-        wave: (n,) float samples in [-1, 1] at 16 kHz, n >= 1; any duration.
-        options: The paper's framing where left out.
+        wave: (n,) float samples in [-1, 1] at 16 kHz, n >= 1.
+        options: Default: the paper's framing.
 
     Returns:
-        (1, bins, 1 + n // hop) float32 in decades above the floor: 0 is silence, range_db / 20 the reference.
+        (1, bins, 1 + n // hop) float32 in decades above the floor. 0 is silence, range_db / 20 is the reference.
 
     Raises:
         ValueError: The wave is empty, not one channel, or holds values that are not finite.
@@ -136,21 +146,21 @@ def speech_spectrogram(wave: np.ndarray, options: SpectrogramOptions | None = No
 
 
 def log_mel(wave: np.ndarray, options: LogMelOptions | None = None) -> np.ndarray:
-    """Log-Mel spectrogram, its deltas and its delta-deltas as three channels (arXiv 2012.13912).
+    """Compute the log-Mel spectrogram, its deltas and its delta-deltas as three channels (arXiv 2012.13912).
 
-    The deltas are librosa's (Savitzky-Golay slopes over 9 frames, edges held), given per 50 ms.
+    The deltas are librosa's (Savitzky-Golay slopes over 9 frames, edge values repeated), scaled to changes per 50 ms.
 
     Args:
-        wave: (n,) float samples in [-1, 1] at 16 kHz, n >= 1; any duration.
-        options: This project's defaults where left out.
+        wave: (n,) float samples in [-1, 1] at 16 kHz, n >= 1.
+        options: Default: this project's settings.
 
     Returns:
-        (3, n_mels, 1 + n // hop) float32; the first channel in decades above the floor as
+        (3, n_mels, 1 + n // hop) float32. The first channel is in decades above the floor, as in
         `speech_spectrogram`.
 
     Raises:
         ValueError: The wave is empty, not one channel, or holds values that are not finite.
-        ConfigError: A Mel band is narrower than the DFT's bins and would be empty.
+        ConfigError: A Mel band is so narrow that it could contain no bin of the DFT.
 
     >>> log_mel(np.zeros(16000, np.float32)).shape
     (3, 64, 101)
@@ -167,7 +177,7 @@ def log_mel(wave: np.ndarray, options: LogMelOptions | None = None) -> np.ndarra
 
 
 def frame_times(n_frames: int, hop_ms: float = 10.0) -> np.ndarray:
-    """Times of the frames' centres in seconds, (n_frames,) float64; frame 0 is centred on the first sample.
+    """Return the times of the frames' centres in seconds, (n_frames,) float64. Frame 0 is centred on the first sample.
 
     >>> frame_times(3)
     array([0.  , 0.01, 0.02])
@@ -176,12 +186,12 @@ def frame_times(n_frames: int, hop_ms: float = 10.0) -> np.ndarray:
 
 
 def _amplitude(wave: np.ndarray, options: FrameOptions) -> np.ndarray:
-    """Magnitudes, (n_fft // 2 + 1, T) float32; a sine of amplitude 1 on a bin's centre reads 1."""
+    """Return magnitudes, (n_fft // 2 + 1, T) float32. A sine of amplitude 1 at a bin's centre has magnitude 1."""
     if wave.ndim != 1 or wave.size == 0:
-        raise ValueError(f"A wave of shape {wave.shape} was given; expected one channel, (n,), with n >= 1.")
+        raise ValueError(f"A wave of shape {wave.shape} was given. Expected one channel, (n,), with n >= 1.")
     if not np.isfinite(wave).all():
-        raise ValueError("The wave holds samples that are not finite; decode the clip again.")
-    # Padded here and not by librosa, which warns at clips shorter than the DFT.
+        raise ValueError("The wave holds samples that are not finite. Decode the clip again.")
+    # Padded here, because librosa warns about clips that are shorter than the DFT.
     padded = np.pad(wave.astype(np.float32, copy=False), options.n_fft // 2)
     stft = librosa.stft(
         padded,
@@ -196,7 +206,7 @@ def _amplitude(wave: np.ndarray, options: FrameOptions) -> np.ndarray:
 
 
 def _decades(amplitude: np.ndarray, options: FrameOptions) -> np.ndarray:
-    """Decades above the floor; amplitude and result (F, T), float32."""
+    """Convert amplitudes (F, T) to decades above the floor, (F, T) float32."""
     reference = max(float(amplitude.max()), _QUIETEST) if options.level == "clip" else 1.0
     decades = options.range_db / 20
     above = np.log10(np.maximum(amplitude / reference, 10**-decades)) + decades
@@ -205,13 +215,13 @@ def _decades(amplitude: np.ndarray, options: FrameOptions) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _filters(n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
-    """Triangles of peak 1 on the Mel scale, (n_mels, n_fft // 2 + 1) float32."""
+    """Return triangular filters with peak 1 on the Mel scale, (n_mels, n_fft // 2 + 1) float32."""
     edges = librosa.mel_frequencies(n_mels + 2, fmin=low_hz, fmax=high_hz)
     narrowest = float(np.diff(edges).min())
     if narrowest < RATE / n_fft / 2:  # a triangle twice this wide may fall between two bins
         raise ConfigError(
-            f"The narrowest of {n_mels} Mel bands is {narrowest:.0f} Hz to a side, less than half of the "
-            f"DFT's bins of {RATE / n_fft:.0f} Hz, so it could be empty; lower n_mels or raise n_fft (now "
+            f"The narrowest of {n_mels} Mel bands has a half-width of {narrowest:.0f} Hz, but the DFT's bins are "
+            f"{RATE / n_fft:.0f} Hz apart, so the band could contain no bin. Decrease n_mels, or increase n_fft (now "
             f"{n_fft})."
         )
     return librosa.filters.mel(sr=RATE, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=high_hz, norm=None)

@@ -1,58 +1,109 @@
-"""onnxruntime sessions that run where they were asked to: onnxruntime itself falls back to the CPU without a word."""
+"""ONNX networks: the files that one consists of, and onnxruntime sessions on the requested device.
 
+onnxruntime itself falls back to the CPU without a message, and it opens every file that a network refers to. Both are
+errors here.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import onnxruntime
+from google.protobuf.message import Message
 
 from emopipe.core.errors import DeviceError, WeightsError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""Device -> onnxruntime's execution provider."""
 
 
 def open_session(net: Path | bytes, *, device: str, threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX net with nothing printed.
+    """Open an ONNX network in onnxruntime, without its log output.
 
     Args:
         net: The file, or its content.
-        device: cpu, cuda, or auto: CUDA where this onnxruntime can use it, else the CPU (`device_of` tells).
+        device: "cpu", "cuda" or "auto". "auto" is CUDA if this onnxruntime can use it, else the CPU; `device_of`
+            returns which of them it is.
         threads: CPU threads of one run.
 
     Raises:
-        WeightsError: It is no ONNX net.
-        DeviceError: CUDA is asked for and onnxruntime would run elsewhere.
+        WeightsError: onnxruntime cannot open the network.
+        DeviceError: The device is unknown or not available, or onnxruntime fell back from CUDA to the CPU.
     """
-    name, source = ("a net", net) if isinstance(net, bytes) else (str(net), str(net))
+    name, source = ("the network", net) if isinstance(net, bytes) else (str(net), str(net))
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
-    settings.log_severity_level = 3  # errors only: warnings here are about unused initialisers
+    settings.log_severity_level = 3  # errors only: the warnings are about unused initialisers
     providers = _providers(device)
     try:
         session = onnxruntime.InferenceSession(source, settings, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise WeightsError(f"onnxruntime cannot open {name} as an ONNX net ({error}): get the file again.") from error
+        raise WeightsError(
+            f"onnxruntime cannot open {name} as an ONNX network ({error}). Download or export the file again."
+        ) from error
     if device == "cuda" and device_of(session) != "cuda":
         raise DeviceError(
-            f"onnxruntime opened {name} on {session.get_providers()[0]} instead of {PROVIDERS['cuda']}; check the CUDA "
+            f"onnxruntime opened {name} on {session.get_providers()[0]} instead of {PROVIDERS['cuda']}. Check the CUDA "
             "driver and libraries, or set the device to cpu."
         )
     return session
 
 
 def device_of(session: onnxruntime.InferenceSession) -> str:
-    """`cuda` or `cpu`: where a session really runs."""
+    """Return "cuda" or "cpu": the device on which a session runs."""
     return "cuda" if session.get_providers()[0] == PROVIDERS["cuda"] else "cpu"
 
 
 def _providers(device: str) -> list[str]:
-    """What to ask onnxruntime for, best first."""
-    there = onnxruntime.get_available_providers()
+    """Return the execution providers to request from onnxruntime, best first."""
+    available = onnxruntime.get_available_providers()
     if device == "auto":
-        return [PROVIDERS[name] for name in ("cuda", "cpu") if PROVIDERS[name] in there]
+        return [PROVIDERS[name] for name in ("cuda", "cpu") if PROVIDERS[name] in available]
     if device not in PROVIDERS:
-        raise DeviceError(f"onnxruntime is asked to run on '{device}'; use one of auto, cpu, cuda.")
-    if PROVIDERS[device] not in there:
+        raise DeviceError(f"onnxruntime cannot run on the device '{device}'. Use one of auto, cpu, cuda.")
+    if PROVIDERS[device] not in available:
         raise DeviceError(
-            f"The device '{device}' is asked for, but this onnxruntime has only {', '.join(there)}; install "
+            f"The device '{device}' is requested, but this onnxruntime has only {', '.join(available)}. Install "
             "onnxruntime-gpu and a CUDA driver, or set the device to cpu."
         )
     return [PROVIDERS[device]]
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the file of an ONNX network and the files in its folder that hold its external tensors.
+
+    Raises:
+        WeightsError: The file is not an ONNX network, or a tensor is in a file that is missing or outside the
+            network's folder.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's and the file system's
+        raise WeightsError(
+            f"{path} cannot be read as an ONNX network ({error}). Download or export the file again."
+        ) from error
+    folder, files = path.parent.resolve(), [path]
+    for location, tensor in sorted({(location, tensor) for tensor, location in external_tensors(model)}):
+        data = (folder / location).resolve()
+        if not data.is_relative_to(folder):
+            raise WeightsError(
+                f"{path} stores its tensor '{tensor}' in {location}, which is outside its own folder. Such a network "
+                "is refused. Use one whose data files are in its folder."
+            )
+        if not data.is_file():
+            raise WeightsError(
+                f"{path} stores its tensor '{tensor}' in {data}, and that file does not exist. Put it there."
+            )
+        files.append(data)
+    return files
+
+
+def external_tensors(message: Message) -> Iterator[tuple[str, str]]:
+    """Yield (tensor, file) for each tensor that is stored in another file, also in subgraphs and functions."""
+    if isinstance(message, onnx.TensorProto):
+        yield from ((message.name, entry.value) for entry in message.external_data if entry.key == "location")
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for inner in [value] if isinstance(value, Message) else value:
+                yield from external_tensors(inner)

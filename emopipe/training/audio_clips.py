@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from emopipe.backbones.base import AudioInput, Spec
 from emopipe.cache.store import Reader
 from emopipe.core.log import Progress
-from emopipe.media.spectrogram import spectrum
+from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import read_wave
 from emopipe.training import augment_audio
 from emopipe.training.augment_options import SoundAugmentation
@@ -38,7 +38,7 @@ class Sounds:
             with Reader(path) as media:
                 for clip in wanted.intersection(media.clips):
                     if len(wave := read_wave(media, clip)):
-                        found[clip] = torch.from_numpy(spectrum(wave, picture.options)).half()  # (C, F, T)
+                        found[clip] = torch.from_numpy(compute_spectrogram(wave, picture.options)).half()  # (C, F, T)
                     progress.advance()
         self.clips = [clip for clip in clips if clip in found]
         self._pictures = [found[clip] for clip in self.clips]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from emopipe.backbones.base import AudioInput
-from emopipe.media.spectrogram import spectrum
+from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.training import augment_audio
 from emopipe.training.dataset import Look
@@ -37,13 +37,13 @@ class SpeechLessons:
     def plain(self, rows: np.ndarray, device: torch.device) -> Iterator[Look]:
         """Each utterance whole, one by one."""
         for row in rows:
-            picture = spectrum(as_wave(self._waves[row]), self._picture)  # (C, F, T)
+            picture = compute_spectrogram(as_wave(self._waves[row]), self._picture)  # (C, F, T)
             yield Look([torch.from_numpy(picture)[None].to(device)])
 
     def _stretch(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
         """(C, F, frames): the whole utterance is drawn, since its loudest moment is the measure; then cut out of it."""
         varied = augment_audio.vary_wave(as_wave(wave), self._options.augment, rng)
-        picture = torch.from_numpy(spectrum(varied, self._picture))  # (C, F, T)
+        picture = torch.from_numpy(compute_spectrogram(varied, self._picture))  # (C, F, T)
         picture = augment_audio.at_least(picture, self._frames)
         start = int(torch.randint(picture.shape[-1] - self._frames + 1, (1,), generator=rng))
         return augment_audio.hide(picture[..., start : start + self._frames], self._options.augment, rng)

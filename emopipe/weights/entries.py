@@ -33,7 +33,7 @@ class Archive(Options):
 class Face(Options):
     """The face that a network takes in, see `emopipe.backbones.base.FaceInput`."""
 
-    side_units: Number
+    crop_units: Number
     """Side of the face in ArcFace's template units."""
     size: int
     """Side of the face in pixels."""
@@ -43,12 +43,12 @@ class Face(Options):
     """Subtracted per channel, of values 0 to 255."""
     std: list[Number]
     """Divided by per channel, of values 0 to 255."""
-    down: Number = 0.0
+    center_offset_y: Number = 0.0
     """How far the face's centre lies below that of the template, in its units."""
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
-        FaceInput(self.side_units, self.size, self.colour, tuple(self.mean), tuple(self.std), self.down)
+        FaceInput(self.crop_units, self.size, self.colour, tuple(self.mean), tuple(self.std), self.center_offset_y)
         return self
 
 

@@ -11,7 +11,7 @@ from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
-from emopipe.core.validation import checked, known
+from emopipe.core.validation import checked, known, with_new_names
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
@@ -218,6 +218,7 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
     where = f"backbones.{name}"
     known(f"{where}.kind", block.kind.partition(":")[0], backbones.KINDS)
     kind, options = backbones.unfolded(block.kind, block.options)
+    options = with_new_names(backbones.options_class(kind), options, f"{where}.options")
     block = _named_weights(where, block.model_copy(update={"kind": kind, "options": options}))
     checked(backbones.options_class(block.kind), block.options, f"{where}.options")
     for key in ("pretrain", "chain"):

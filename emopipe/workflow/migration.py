@@ -259,7 +259,7 @@ def _options(old: Recipe) -> Recipe:
 def _checked(model: type[Options], values: Mapping[str, Any], *hidden: str) -> Recipe:
     """Return a block with the names of now; `hidden` keys hold paths, which are no part of recipes."""
     given = {
-        **with_new_names(model, values, "", is_silent=True),
+        **with_new_names(model, values, "", warn=False),
         **{key: "x" for key in hidden if key in model.model_fields},
     }
     return model.model_validate(given).model_dump(exclude={*hidden})

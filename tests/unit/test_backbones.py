@@ -20,6 +20,7 @@ from emopipe.backbones import registry
 from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.cache import metadata, tensors
 from emopipe.core.errors import ConfigError, DeviceError, WeightsError
+from emopipe.core.validation import checked
 
 torch.set_num_threads(1)
 
@@ -247,6 +248,19 @@ def test_expression_learns():
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("expression", {"side_units": 90, "down": 3}, {"crop_units": 90, "center_offset_y": 3}),
+        ("onnx", {"weights": "x.onnx", "side_units": 90, "down": 3}, {"crop_units": 90, "center_offset_y": 3}),
+        ("timm", {"name": "resnet18", "side_units": 90}, {"crop_units": 90}),
+    ],
+)
+def test_old_names_of_the_face_input_are_read(kind, old, new):
+    found = checked(registry.options_class(kind), old)
+    assert {key: getattr(found, key) for key in new} == new
 
 
 def test_expression_refuses_a_size_that_does_not_halve():
@@ -537,11 +551,11 @@ def test_onnx_runs_any_number_of_faces(tmp_path, batch, n):
 
 
 def test_onnx_spec_reads_the_dimension(tmp_path):
-    what = registry.spec("onnx", onnx_options(tiny_onnx(tmp_path), colour="bgr", side_units=145.6))
+    what = registry.spec("onnx", onnx_options(tiny_onnx(tmp_path), colour="bgr", crop_units=145.6))
     assert what.dim == 3
     assert what.input == FaceInput(145.6, 4, "bgr", (127.5,) * 3, (127.5,) * 3)
     assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9)).dim == 9
-    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, down=-3)).input.center_offset_y == -3
+    assert registry.spec("onnx", onnx_options("nowhere.onnx", dim=9, center_offset_y=-3)).input.center_offset_y == -3
 
 
 def test_onnx_options_read_lists_as_yaml_gives_them(tmp_path):
@@ -553,13 +567,13 @@ def test_onnx_options_read_lists_as_yaml_gives_them(tmp_path):
 
 
 def test_onnx_missing_file_says_what_where_and_how(tmp_path):
-    with pytest.raises(WeightsError, match=r"none\.onnx is missing; put the file there \(download .*correct"):
+    with pytest.raises(WeightsError, match=r"none\.onnx is missing\. Put the file there \(download .*correct"):
         registry.build("onnx", onnx_options(tmp_path / "none.onnx"))
 
 
 def test_onnx_garbage_is_refused(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"\xff\xfe no network")
-    with pytest.raises(WeightsError, match=r"bad\.onnx is no ONNX network .*fetch or export"):
+    with pytest.raises(WeightsError, match=r"bad\.onnx cannot be read as an ONNX network .*Download or export"):
         registry.build("onnx", onnx_options(tmp_path / "bad.onnx"))
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"cannot open .*empty\.onnx"):
@@ -568,12 +582,12 @@ def test_onnx_garbage_is_refused(tmp_path):
 
 @pytest.mark.parametrize("keys", [{"size": 8}, {"colour": "gray", "mean": [0], "std": [1]}])
 def test_onnx_of_another_geometry_is_refused(tmp_path, keys):
-    with pytest.raises(WeightsError, match=r"takes in x \['N', 3, 4, 4\] tensor\(float\), but .* correct `size`"):
+    with pytest.raises(WeightsError, match=r"tiny\.onnx is x \['N', 3, 4, 4\] tensor\(float\), but .* Correct `size`"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path), **keys))
 
 
 def test_onnx_of_another_dimension_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="gives vectors of 3, but its backbone's `dim` is 5"):
+    with pytest.raises(WeightsError, match="has vectors of 3 values, but its backbone's `dim` is 5"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path), dim=5))
 
 
@@ -585,20 +599,20 @@ def test_onnx_data_outside_the_folder_is_refused(tmp_path, place):
     folder.mkdir()
     (folder / "link.bin").symlink_to(secret)
     path = tiny_onnx(folder, place=place.format(absolute=secret))
-    with pytest.raises(WeightsError, match=r"keeps 'w' in .*, outside its own folder, and is refused"):
+    with pytest.raises(WeightsError, match=r"its tensor 'w' in .* outside its own folder\. Such a network is refused"):
         registry.build("onnx", onnx_options(path))
 
 
 def test_onnx_data_beside_the_network_is_read(tmp_path):
     path = tiny_onnx(tmp_path, place="w.bin")
-    with pytest.raises(WeightsError, match=r"keeps 'w' in .*w\.bin, which is missing; put that file there"):
+    with pytest.raises(WeightsError, match=r"its tensor 'w' in .*w\.bin, and that file does not exist\. Put it there"):
         registry.build("onnx", onnx_options(path))
     (tmp_path / "w.bin").write_bytes(np.full(3, 2, np.float32).tobytes())
     assert registry.build("onnx", onnx_options(path))(np.ones((1, 3, 4, 4), np.float32)).tolist() == [[2, 2, 2]]
 
 
 def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
-    from emopipe.runtime.onnx_files import external
+    from emopipe.runtime.onnx import external_tensors
 
     hidden = TensorProto(name="deep", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     hidden.external_data.add(key="location", value="/etc/hostname")
@@ -606,15 +620,15 @@ def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
     branch = helper.make_graph([constant], "branch", [], [])
     node = helper.make_node("If", ["q"], ["y"], then_branch=branch, else_branch=branch)
     model = helper.make_model(helper.make_graph([node], "main", [], []))
-    assert set(external(model)) == {("deep", "/etc/hostname")}
+    assert set(external_tensors(model)) == {("deep", "/etc/hostname")}
 
 
 def test_onnx_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
     chosen = onnx_options(tiny_onnx(tmp_path))
-    with pytest.raises(DeviceError, match="asked to run on 'tpu'; use one of auto, cpu, cuda"):
+    with pytest.raises(DeviceError, match=r"cannot run on the device 'tpu'\. Use one of auto, cpu, cuda"):
         registry.build("onnx", chosen, device="tpu")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match="has only CPUExecutionProvider; install onnxruntime-gpu"):
+    with pytest.raises(DeviceError, match=r"has only CPUExecutionProvider\. Install onnxruntime-gpu"):
         registry.build("onnx", chosen, device="cuda")
 
 
@@ -626,7 +640,7 @@ def test_onnx_silent_fallback_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
-    with pytest.raises(DeviceError, match="on CPUExecutionProvider instead of CUDAExecutionProvider; check the CUDA"):
+    with pytest.raises(DeviceError, match=r"on CPUExecutionProvider instead of CUDAExecutionProvider\. Check the CUDA"):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path)), device="cuda")
 
 

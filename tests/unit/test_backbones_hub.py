@@ -137,7 +137,7 @@ def test_a_missing_package_is_asked_for_when_the_run_is_planned(monkeypatch, kin
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
     chosen = options(kind, **keys)
-    with pytest.raises(WeightsError, match=f"needs the Python package {package}, which is not installed; .*{install}"):
+    with pytest.raises(WeightsError, match=f"needs the Python package {package}, which is not installed. .*{install}"):
         (registry.net_files if kind == "hf" else registry.version)(kind, chosen)
     with pytest.raises(WeightsError, match="is not installed"):
         registry.build(kind, chosen)
@@ -151,10 +151,10 @@ def test_a_package_that_cannot_be_imported_says_why(monkeypatch, error):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9")
     monkeypatch.setattr(optional_packages.importlib, "import_module", broken)
     with pytest.raises(
-        WeightsError, match=r"timm 9\.9 is installed, but .* \(operator torchvision::nms .*\); do this\."
+        WeightsError, match=r"timm 9\.9 is installed, but .* \(operator torchvision::nms .*\)\. Do this\."
     ):
-        optional_packages.load("timm", "do this")
-    with pytest.raises(WeightsError, match="reinstall it with `pip install --force-reinstall timm`"):
+        optional_packages.load("timm", "Do this.")
+    with pytest.raises(WeightsError, match="Reinstall it with `pip install --force-reinstall timm`"):
         optional_packages.load("timm")
 
 
@@ -692,7 +692,7 @@ def test_timms_networks_are_found_with_their_input(timm):
     assert (what.input.crop_units, what.input.size, what.input.colour) == (145.6, 224, "rgb")
     np.testing.assert_allclose((what.input.mean, what.input.std), (mean, std), rtol=1e-6)
     assert what.licence.endswith("apache-2.0") or "weights: " in what.licence
-    keys = {"size": 96, "side_units": 112, "mean": [1, 2, 3], "std": [4, 5, 6]}
+    keys = {"size": 96, "crop_units": 112, "mean": [1, 2, 3], "std": [4, 5, 6]}
     assert registry.spec("timm", options("timm", name="resnet18", **keys)).input == FaceInput(
         112.0, 96, "rgb", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
     )
@@ -748,9 +748,7 @@ def test_timms_faults_are_told(timm, tmp_path):
     for name, near in (("resnet81", r"resnet\d+\w*"), ("resnet18.a1_in2k", r"resnet18\.a1_in1k")):
         with pytest.raises(ConfigError, match=rf"has no network '{name}'; .* Did you mean '{near}'"):
             registry.build("timm", options("timm", name=name))
-    with pytest.raises(
-        ConfigError, match=r"vit_tiny_patch16_224 reads pictures of 224 pixels a side alone, but size is"
-    ):
+    with pytest.raises(ConfigError, match=r"vit_tiny_patch16_224 takes only images of 224 pixels a side, but size is"):
         registry.spec("timm", options("timm", name="vit_tiny_patch16_224", size=112))
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "net.pth")
     chosen = options("timm", name="resnet18")

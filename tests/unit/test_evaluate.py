@@ -29,7 +29,7 @@ from emopipe.evaluation.samples import Corpus, Sample, Samples
 from emopipe.faces import detectors
 from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
-from emopipe.media.spectrogram import LogMelOptions, spectrum
+from emopipe.media.spectrogram import LogMelOptions, compute_spectrogram
 from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
@@ -121,7 +121,7 @@ def rigged(tmp_path, monkeypatch):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     written = write(tmp_path / "weights/shade.onnx", model.SerializeToString())
-    face = {"side_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
+    face = {"crop_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
     common = {"kind": "onnx", "licence": "MIT", "noncommercial": False, "citation": "A. B.", "input": face, "dim": 8,
               "sha256": sha256(written)}  # fmt: skip
     entries = [
@@ -490,7 +490,7 @@ def test_speech(voices, tmp_path):
         _, _, code, *_, who = path.stem.split("-")
         wave = soundfile.read(path, dtype="int16")[0].astype(np.float32) / 32768
         with torch.no_grad():
-            predicted = int(model(torch.from_numpy(spectrum(wave, picture))[None]).argmax())
+            predicted = int(model(torch.from_numpy(compute_spectrogram(wave, picture))[None]).argmax())
         label.append({code: name for name, code in RAVDESS.items()}[code])
         actor.append(who)
         right.append(CLASSES[predicted] == label[-1])

@@ -13,7 +13,7 @@ from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.core.errors import DamagedCacheError
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
-from emopipe.media.spectrogram import RATE, LogMelOptions, spectrum
+from emopipe.media.spectrogram import RATE, LogMelOptions, compute_spectrogram
 from emopipe.stills.archive import empty_image
 from emopipe.stills.base import Stills
 from emopipe.training import sharded_images
@@ -340,7 +340,7 @@ def test_speech_is_cut_or_repeated_to_one_length():
     batch = lessons.batch(np.array([1, 0]), seeded(), torch.device("cpu"))
     assert batch.shape == (2, 3, 64, 80) and batch.dtype == torch.float32
     wave = (tone(seconds=0.3) * 32767).astype(np.int16).astype(np.float32) / 32768
-    whole = torch.from_numpy(spectrum(wave, LogMelOptions()))  # (3, 64, 31)
+    whole = torch.from_numpy(compute_spectrogram(wave, LogMelOptions()))  # (3, 64, 31)
     looped = whole.repeat(1, 1, 4)
     assert any(torch.equal(batch[1], looped[..., start : start + 80]) for start in range(looped.shape[-1] - 79))
 

@@ -57,6 +57,12 @@ def test_new_names_are_not_reported(warnings):
     assert not warnings
 
 
+def test_old_names_in_files_that_no_user_edits_are_read_without_a_warning(warnings):
+    old, new = {"chain": [{"turn": 1}]}, {"schedule": [{"rotation": 1}]}
+    assert checked(Outer, old, "net.safetensors", warn=False) == Outer.model_validate(new)
+    assert not warnings
+
+
 def test_both_names_are_refused():
     with pytest.raises(ConfigError, match=r"one\.turn is the old name of rotation, and both are set"):
         checked(Outer, {"one": {"turn": 1, "rotation": 2}})

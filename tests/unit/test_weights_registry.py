@@ -25,6 +25,8 @@ from emopipe.cache.metadata import read_metadata
 from emopipe.commands import weights
 from emopipe.commands.main import app
 from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.log import LOGGER
+from emopipe.core.validation import checked
 from emopipe.faces import detectors
 from emopipe.training.step_options import step_class
 from emopipe.weights import checksums, fetching, naming
@@ -35,7 +37,7 @@ from emopipe.workflow.plan import Plan
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = package_registry()
-FACE = {"side_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
+FACE = {"crop_units": 112, "size": 16, "colour": "gray", "mean": [0], "std": [1]}
 NET = {"name": "net", "kind": "onnx", "file": "net.onnx", "licence": "MIT", "noncommercial": False, "citation": "A. B."}
 
 
@@ -135,7 +137,7 @@ def test_an_entry_says_what_its_network_says(known):
     if isinstance(known.input, Face):
         face = known.input
         mean, std = tuple(face.mean), tuple(face.std)
-        assert what.input == FaceInput(face.side_units, face.size, face.colour, mean, std, face.down)
+        assert what.input == FaceInput(face.crop_units, face.size, face.colour, mean, std, face.center_offset_y)
     else:
         assert what.input == AudioInput(known.input.kind, known.input)
 
@@ -172,7 +174,7 @@ def test_own_weights_are_what_their_entry_says(known):
     metadata = read_metadata(path)
     recipe = json.loads(metadata["recipe"])
     assert recipe["kind"] == known.kind
-    assert kind.model_validate(recipe["options"]) == kind.model_validate(known.defaults)
+    assert checked(kind, recipe["options"], warn=False) == kind.model_validate(known.defaults)
     assert json.loads(metadata["classes"]) == known.classes
     assert path.stat().st_size == known.bytes <= 12e6
     model = Classifier(backbones.build(known.kind, kind.model_validate(known.defaults)), known.dim)
@@ -218,7 +220,7 @@ def test_an_entrys_defaults(write):
         entry(name="own", file="own.pth", kind="ir50", options={"dropout": 0.1}, note="Well."),
         entry(name="find", file="find.onnx", kind="detector:scrfd", input=None, dim=None, options={"pad": 0.2}),
     )
-    assert registry.entries["net"].defaults == {**FACE, "down": 0, "dim": 9}
+    assert registry.entries["net"].defaults == {**FACE, "center_offset_y": 0, "dim": 9}
     assert registry.entries["own"].defaults == {"dropout": 0.1}
     assert registry.entries["find"].defaults == {"pad": 0.2}
 
@@ -295,7 +297,7 @@ def test_a_folder_goes_before_no_name(write, tmp_path, monkeypatch, place):
 def test_a_name_is_looked_up(write, place):
     registry = write(entry())
     assert naming.resolve("net", "onnx", "key", registry) == naming.Chosen(
-        str(place / "net.onnx"), {**FACE, "down": 0, "dim": 4}
+        str(place / "net.onnx"), {**FACE, "center_offset_y": 0, "dim": 4}
     )
 
 
@@ -524,7 +526,7 @@ def test_a_config_names_weights(place):
         faces={"main": {"detector": "scrfd", "options": {"weights": "scrfd_10g", "max_side": 64}}},
         backbones={
             "face": {"kind": "resnet18", "weights": "resnet18_imagenet"},
-            "moods": {"kind": "onnx", "options": {"weights": "enet_b2", "side_units": 120.0}},
+            "moods": {"kind": "onnx", "options": {"weights": "enet_b2", "crop_units": 120.0}},
             "voice": {"kind": "audio_alexnet", "weights": "alexnet_imagenet"},
             "shout": {
                 "kind": "audio_alexnet",
@@ -538,14 +540,24 @@ def test_a_config_names_weights(place):
     assert config.faces["main"].options == {"weights": str(place / "det_10g.onnx"), "max_side": 64}
     assert nets["face"].weights == str(place / "resnet18-f37072fd.pth") and nets["face"].options == {}
     assert nets["moods"].options["weights"] == str(place / "enet_b2_8.onnx")
-    assert {key: nets["moods"].options[key] for key in ("side_units", "size", "dim")} == {
-        "side_units": 120.0,
+    assert {key: nets["moods"].options[key] for key in ("crop_units", "size", "dim")} == {
+        "crop_units": 120.0,
         "size": 260,
         "dim": 8,
     }
     assert nets["voice"].options == {"spectrum": {"kind": "logmel"}, "batch_norm": False}
     assert nets["shout"].options == {"spectrum": {"kind": "spectrogram"}, "batch_norm": False}
     assert nets["mine"].weights == "nowhere/ir50.pth"
+
+
+def test_old_names_of_options_go_before_the_registrys_too(place, monkeypatch):
+    """A config of the last release: its own value counts, not that of the weights' entry, and one warning comes."""
+    said = []
+    monkeypatch.setattr(LOGGER, "warning", said.append)
+    options = {"weights": "enet_b2", "side_units": 120.0}
+    net = parsed(backbones={"face": {"kind": "onnx", "options": options}}).backbones["face"]
+    assert net.options["crop_units"] == 120.0 and net.options["size"] == 260 and "side_units" not in net.options
+    assert [line.partition(". ")[0] for line in said] == ["backbones.face.options.side_units is now called crop_units"]
 
 
 @pytest.mark.parametrize(

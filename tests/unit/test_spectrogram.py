@@ -1,4 +1,4 @@
-"""The spectra against a plain DFT and librosa, and their promises: any duration, any gain, tones in place."""
+"""The spectrograms against a plain DFT and librosa, and their promises: any duration, any gain, tones in place."""
 
 import warnings
 
@@ -14,9 +14,9 @@ from emopipe.media.spectrogram import (
     RATE,
     LogMelOptions,
     SpectrogramOptions,
+    compute_spectrogram,
     frame_times,
     log_mel,
-    spectrum,
     speech_spectrogram,
 )
 
@@ -106,7 +106,7 @@ def test_any_duration(n):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for options, shape in ((SpectrogramOptions(), (1, 200)), (LogMelOptions(), (3, 64))):
-            drawn = spectrum(noise(n), options)
+            drawn = compute_spectrogram(noise(n), options)
             assert drawn.shape == (*shape, 1 + n // 160) and drawn.dtype == np.float32
             assert np.isfinite(drawn).all()
 
@@ -140,10 +140,10 @@ def test_unfit_waves_are_refused(wave, said):
     ("make", "keys", "said"),
     [
         (SpectrogramOptions, {"window_ms": 60.0}, "60 ms is 960 samples"),
-        (SpectrogramOptions, {"hop_ms": 0.01}, "less than a sample"),
+        (SpectrogramOptions, {"hop_ms": 0.01}, "less than one sample"),
         (SpectrogramOptions, {"bins": 402}, "bins is 402, but a DFT of n_fft 800 has 401"),
         (SpectrogramOptions, {"n_mels": 64}, "Extra inputs"),
-        (LogMelOptions, {"low_hz": 5000.0, "high_hz": 4000.0}, "low_hz 5000 has to be under"),
+        (LogMelOptions, {"low_hz": 5000.0, "high_hz": 4000.0}, "low_hz is 5000, but it has to be below high_hz"),
     ],
 )
 def test_unfit_options_are_refused(make, keys, said):
@@ -152,7 +152,7 @@ def test_unfit_options_are_refused(make, keys, said):
 
 
 def test_empty_mel_bands_are_refused():
-    with pytest.raises(ConfigError, match="lower n_mels or raise n_fft"):
+    with pytest.raises(ConfigError, match="Decrease n_mels, or increase n_fft"):
         log_mel(noise(1000), LogMelOptions(n_mels=300))
 
 
