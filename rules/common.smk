@@ -112,8 +112,8 @@ def pretrain_is_current(wildcards):
 
 
 def chained_weights(backbone, steps=None):
-    """The weights that the first steps of a backbone's chain make, or all of them; [] where it has none."""
-    steps = len(CONFIG.backbones[backbone].chain) if steps is None else steps
+    """The weights after the first `steps` phases of a backbone's schedule (default: all); [] if there are none."""
+    steps = len(CONFIG.backbones[backbone].schedule) if steps is None else steps
     return f"{CACHE}/weights/{backbone}.step{steps - 1}.safetensors" if steps else []
 
 

@@ -19,8 +19,8 @@ from emopipe.runtime import device as devices
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.history import Journal, draw, write_history
 from emopipe.training.loading import lessons
+from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock
-from emopipe.training.step_options import SpeechStep, StillsStep, step_class
 from emopipe.training.trainer import School
 
 
@@ -92,11 +92,11 @@ def _school(
     """The step's training, not begun yet; `work` is this recipe's own: it holds its stills and its checkpoint."""
     options = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
     spec = registry.spec(recipe["kind"], options)
-    step: StillsStep | SpeechStep = step_class(spec.modality).model_validate(recipe["step"])
+    step: StillsPhase | SpeechPhase = phase_class(spec.modality).model_validate(recipe["phase"])
     torch.manual_seed(step.seed)
     model = Classifier(registry.build(recipe["kind"], options), spec.dim, step.dropout)
-    teacher = _teacher(recipe, start) if step.taught and step.teacher == "start" else None
-    if start and not step.fresh:
+    teacher = _teacher(recipe, start) if step.distill_weight and step.teacher == "start" else None
+    if start and not step.from_scratch:
         _load(model, recipe, start)
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
     learned_from = lessons(sources, step, spec, work, threads)
@@ -116,8 +116,9 @@ def _teacher(recipe: Mapping[str, Any], start: str | None) -> Classifier:
     """The network that a step starts from, to learn from what it says."""
     if not start or not has_classifier(start):
         raise WeightsError(
-            f"A step is `taught`, but what it starts from ({start or 'nothing'}) tells no classes: let it start from "
-            "weights of `emopipe pretrain`, or follow another step, or take out `taught`."
+            f"distill_weight is set, but the weights that the phase starts from ({start or 'none'}) have no classifier "
+            "that could teach. Start from weights that `emopipe pretrain` made, put a phase before this one, or remove "
+            "distill_weight."
         )
     options = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
     with torch.random.fork_rng():

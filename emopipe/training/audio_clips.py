@@ -17,7 +17,7 @@ from emopipe.training.augment_options import SoundAugmentation
 from emopipe.training.options import PretrainOptions
 from emopipe.training.samples import uniform
 
-HIDDEN = SoundAugmentation(bands=1)
+HIDDEN = SoundAugmentation(freq_masks=1)
 """One band and two moments: a corpus' own clips are few, and vary little."""
 
 

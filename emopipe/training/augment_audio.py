@@ -31,7 +31,7 @@ def at_least(picture: torch.Tensor, frames: int) -> torch.Tensor:
 def hide(picture: torch.Tensor, options: SoundAugmentation, rng: torch.Generator) -> torch.Tensor:
     """A picture (C, F, T) with bands and moments silenced."""
     picture = picture.clone()
-    for axis, count, widest in ((1, options.bands, options.band), (2, options.moments, options.moment)):
+    for axis, count, widest in ((1, options.freq_masks, options.band), (2, options.time_masks, options.moment)):
         extent = picture.shape[axis]
         for _ in range(count):
             width = int(float(uniform(rng, 0, widest, 1)) * extent)

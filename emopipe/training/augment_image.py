@@ -51,11 +51,11 @@ def _place(
     images: torch.Tensor, size: int, margin: float, options: FaceAugmentation, rng: torch.Generator
 ) -> torch.Tensor:
     n, share = len(images), 1 / margin
-    span = math.radians(options.turn)
+    span = math.radians(options.rotation)
     angle = uniform(rng, -span, span, n)
-    zoom = share * uniform(rng, 1 - options.zoom, 1 + options.zoom, n)
+    zoom = share * uniform(rng, 1 - options.scale, 1 + options.scale, n)
     mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0) if options.mirror else torch.ones(n)
-    shift = share * uniform(rng, -options.shift, options.shift, n, 2)
+    shift = share * uniform(rng, -options.translate, options.translate, n, 2)
     cos, sin = zoom * torch.cos(angle), zoom * torch.sin(angle)
     rows = [torch.stack([mirror * cos, -sin, shift[:, 0]], 1), torch.stack([mirror * sin, cos, shift[:, 1]], 1)]
     theta = torch.stack(rows, 1).to(images.device)  # (n, 2, 3)
@@ -72,7 +72,7 @@ def _light(images: torch.Tensor, options: FaceAugmentation, rng: torch.Generator
 
 
 def _colour(images: torch.Tensor, options: FaceAugmentation, rng: torch.Generator) -> torch.Tensor:
-    saturation = uniform(rng, 1 - options.colour, 1 + options.colour, len(images), 1, 1, 1).to(images.device)
+    saturation = uniform(rng, 1 - options.saturation, 1 + options.saturation, len(images), 1, 1, 1).to(images.device)
     if images.shape[1] == 1:
         return images
     grey = images.mean(1, keepdim=True)

@@ -19,15 +19,15 @@ from emopipe.stills.base import one_hot
 from emopipe.stills.merge import merged
 from emopipe.training import sharded_images
 from emopipe.training.dataset import Lessons
+from emopipe.training.phase_options import SpeechPhase, StillsPhase
 from emopipe.training.sources import SourceBlock
 from emopipe.training.speech_dataset import SpeechLessons
-from emopipe.training.step_options import SpeechStep, StillsStep
 from emopipe.training.stills_dataset import StillLessons
 
 Sources = Mapping[str, SourceBlock]
 
 
-def lessons(sources: Sources, step: StillsStep | SpeechStep, spec: Spec, work: Path, threads: int) -> Lessons:
+def lessons(sources: Sources, step: StillsPhase | SpeechPhase, spec: Spec, work: Path, threads: int) -> Lessons:
     """What a step learns from.
 
     Args:
@@ -54,7 +54,7 @@ def lessons(sources: Sources, step: StillsStep | SpeechStep, spec: Spec, work: P
     return made
 
 
-def _stills(sources: Sources, step: StillsStep, spec: Spec, work: Path, threads: int) -> StillLessons:
+def _stills(sources: Sources, step: StillsPhase, spec: Spec, work: Path, threads: int) -> StillLessons:
     parts = []
     for name, block in sources.items():
         whole = stills.read(block.kind, _root(block), stills.options_class(block.kind).model_validate(block.options))
@@ -70,7 +70,7 @@ def _stills(sources: Sources, step: StillsStep, spec: Spec, work: Path, threads:
     return StillLessons(held, together.targets, role, subject, spec.input, step.augment, step.side)
 
 
-def _speech(sources: Sources, step: SpeechStep, spec: Spec) -> SpeechLessons:
+def _speech(sources: Sources, step: SpeechPhase, spec: Spec) -> SpeechLessons:
     tables = []
     for name, block in sources.items():
         root = _root(block)

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
-from emopipe.training.step_options import StepOptions
+from emopipe.training.phase_options import PhaseOptions
 
 
-def optimizer(model: nn.Module, options: StepOptions) -> torch.optim.Optimizer:
+def optimizer(model: nn.Module, options: PhaseOptions) -> torch.optim.Optimizer:
     """SGD with Nesterov's momentum or AdamW; weight decay is for matrices and filters alone.
 
     Scales and offsets, which have one axis, have nothing to shrink to.

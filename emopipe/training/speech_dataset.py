@@ -10,7 +10,7 @@ from emopipe.media.spectrogram import spectrum
 from emopipe.media.wave import as_wave
 from emopipe.training import augment_audio
 from emopipe.training.dataset import Look
-from emopipe.training.step_options import SpeechStep
+from emopipe.training.phase_options import SpeechPhase
 
 
 class SpeechLessons:
@@ -23,7 +23,7 @@ class SpeechLessons:
         split: np.ndarray,
         subject: np.ndarray,
         picture: AudioInput,
-        options: SpeechStep,
+        options: SpeechPhase,
     ) -> None:
         """Waves (samples,) int16 at 16 kHz."""
         self.targets, self.split, self.subject = targets, split, subject

@@ -20,7 +20,7 @@ from emopipe.training import optimizer, sampling
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import Lessons
 from emopipe.training.ema import Average
-from emopipe.training.step_options import StepOptions
+from emopipe.training.phase_options import PhaseOptions
 
 Line = dict[str, float]
 """What is known of an epoch: epoch, lr, loss, and held_out_ and val_ loss, accuracy and uar where looked at."""
@@ -32,7 +32,7 @@ class School:
 
     model: Classifier
     lessons: Lessons
-    options: StepOptions
+    options: PhaseOptions
     device: torch.device
     checkpoint: Checkpoint
     """Where the state after the last epoch is kept."""
@@ -52,7 +52,7 @@ class School:
         """
         self._set_up()
         begin = self._take_up()
-        if self.options.taught and self.options.teacher == "average":
+        if self.options.distill_weight and self.options.teacher == "average":
             self.teacher = self._averaged()
         progress = Progress("training", self.options.epochs - begin, unit="epochs")
         for epoch in range(begin, self.options.epochs):
@@ -96,9 +96,9 @@ class School:
     def _share(self) -> float:
         """The teacher's share of the targets at this step."""
         if self.options.teacher == "start":
-            return self.options.taught
+            return self.options.distill_weight
         done = self._schedule.last_epoch / (self._steps * self.options.epochs)
-        return self.options.taught * max(0.0, 2 * done - 1)
+        return self.options.distill_weight * max(0.0, 2 * done - 1)
 
     def _divided(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows to learn from, and those that early stopping watches."""

@@ -33,12 +33,12 @@ from emopipe.core.validation import checked
 from emopipe.stages import chain
 from emopipe.training import history
 from emopipe.training.loading import lessons
+from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, content
-from emopipe.training.step_options import SpeechStep, StillsStep, step_class
 from emopipe.training.trainer import School
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
-from emopipe.workflow.training_recipe import step_recipe
+from emopipe.workflow.training_recipe import phase_recipe
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
@@ -86,7 +86,7 @@ def face_recipe(**keys):
         "kind": "expression",
         "options": FACE,
         "sources": {"a": {"kind": "folder", "path": "first"}, "b": {"kind": "folder", "path": "second"}},
-        "chain": [{"sources": ["a", "b"], **FAST}, {"sources": ["b"], **FAST, "lr": 1e-30, "ema": 0, "epochs": 1}],
+        "schedule": [{"sources": ["a", "b"], **FAST}, {"sources": ["b"], **FAST, "lr": 1e-30, "ema": 0, "epochs": 1}],
         "half": True,
         **keys,
     }
@@ -97,7 +97,7 @@ VOICES = {"kind": "ravdess", "path": "voices", "options": {"modality": "audio", 
 
 def voice_recipe(**keys):
     step = {"sources": ["v"], **FAST, "seconds": 0.4, "stop": {"hold_out": 0.5, "patience": 1}}
-    return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "chain": [step], **keys}
+    return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "schedule": [step], **keys}
 
 
 def pretrain(folder, data, recipe, out="net.safetensors"):
@@ -160,7 +160,7 @@ def loaded(path, kind="expression", keys=FACE):
 
 
 def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
-    whole = face_recipe(half=False, chain=face_recipe()["chain"][:1])
+    whole = face_recipe(half=False, schedule=face_recipe()["schedule"][:1])
     assert pretrain(tmp_path, data, whole).exit_code == 0
     whole, half = load_file(tmp_path / "net.safetensors"), load_file(faces / "net.step0.safetensors")
     assert whole.keys() == half.keys()
@@ -188,11 +188,11 @@ def test_a_next_step_goes_on_with_the_classifier_too(faces):
 def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
     """With all of the target from the teacher, labels count for nothing; with none of it, they do."""
     made = {}
-    for name, taught in (("all", {"taught": 1.0, "fresh": True, "seed": 5}), ("none", {})):
+    for name, taught in (("all", {"distill_weight": 1.0, "from_scratch": True, "seed": 5}), ("none", {})):
         for labels in ({}, {"Happy": "Sad", "Sad": "Happy"}):
             recipe = face_recipe(weights=str(faces / "net.step0.safetensors"), half=False)
             block = {"kind": "folder", "path": "second", "options": {"labels": labels}}
-            recipe |= {"sources": {"b": block}, "chain": [{"sources": ["b"], **FAST, **taught}]}
+            recipe |= {"sources": {"b": block}, "schedule": [{"sources": ["b"], **FAST, **taught}]}
             result = pretrain(tmp_path / f"{name}{len(labels)}", data, recipe)
             assert result.exit_code == 0, result.output
             made[name, len(labels)] = load_file(tmp_path / f"{name}{len(labels)}" / "net.safetensors")["fc.weight"]
@@ -204,9 +204,13 @@ def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
 @pytest.mark.parametrize(
     ("step", "start", "said"),
     [
-        ({"taught": 0.5}, False, "what it starts from (nothing) tells no classes"),
-        ({"taught": 0.5}, True, "tells no classes: let it start from weights of `emopipe pretrain`"),
-        ({"fresh": True}, False, "what the step starts from does not teach (taught is 0, teacher start)"),
+        ({"distill_weight": 0.5}, False, "the phase starts from (none) have no classifier"),
+        (
+            {"distill_weight": 0.5},
+            True,
+            "no classifier that could teach. Start from weights that `emopipe pretrain`",
+        ),
+        ({"from_scratch": True}, False, "not the teacher (distill_weight is 0, teacher is start)"),
     ],
 )
 def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
@@ -215,7 +219,7 @@ def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
     own = {key: value for key, value in load_file(faces / "net.step0.safetensors").items() if HEAD not in key}
     save_file(own, tmp_path / "own.safetensors")
     weights = {"weights": str(tmp_path / "own.safetensors")} if start else {}
-    result = pretrain(tmp_path, data, face_recipe(chain=[{"sources": ["b"], **FAST, **step}], **weights))
+    result = pretrain(tmp_path, data, face_recipe(schedule=[{"sources": ["b"], **FAST, **step}], **weights))
     assert result.exit_code == 1 and said in result.output
 
 
@@ -285,7 +289,7 @@ def test_the_curves_are_drawn(faces, voices):
 def test_made_weights_are_not_made_again(faces, data):
     before = {path: path.stat().st_mtime_ns for path in faces.glob("net*")}
     result = pretrain(faces, data, face_recipe())
-    assert result.exit_code == 0 and result.output.count("is there already, made by this recipe") == 2
+    assert result.exit_code == 0 and result.output.count("already exists and was made by this recipe") == 2
     assert {path: path.stat().st_mtime_ns for path in faces.glob("net*")} == before
 
 
@@ -295,7 +299,7 @@ def test_a_changed_last_step_leaves_the_first(faces, data, tmp_path):
             write(tmp_path / path.name, path.read_bytes())
     before = (tmp_path / "net.step0.safetensors").stat().st_mtime_ns
     recipe = face_recipe()
-    recipe["chain"][1]["lr"] = 0.01
+    recipe["schedule"][1]["lr"] = 0.01
     assert pretrain(tmp_path, data, recipe).exit_code == 0
     assert (tmp_path / "net.step0.safetensors").stat().st_mtime_ns == before
     assert (tmp_path / "net.safetensors").read_bytes() != (faces / "net.safetensors").read_bytes()
@@ -326,13 +330,13 @@ def test_a_chain_may_start_from_weights(faces, data, tmp_path):
     """No step moves the weights, so what comes out is what went in."""
     write(tmp_path / "own.safetensors", (faces / "net.step0.safetensors").read_bytes())
     still = [{"sources": ["b"], "epochs": 1, "lr": 1e-30, "ema": 0, "weight_decay": 0}]
-    recipe = face_recipe(chain=still, weights=str(tmp_path / "own.safetensors"), half=False)
+    recipe = face_recipe(schedule=still, weights=str(tmp_path / "own.safetensors"), half=False)
     assert pretrain(tmp_path, data, recipe).exit_code == 0
     came, went = load_file(tmp_path / "net.safetensors"), load_file(tmp_path / "own.safetensors")
     assert torch.equal(came["fc.weight"], went["fc.weight"])
     (tmp_path / "own.safetensors").unlink()
     result = pretrain(tmp_path, data, recipe)
-    assert result.exit_code == 1 and "own.safetensors, which is not there: put the file there" in result.output
+    assert result.exit_code == 1 and "own.safetensors, which does not exist. Put the file there" in result.output
 
 
 def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(data, tmp_path, caplog):
@@ -340,7 +344,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         name: SourceBlock(kind="folder", path=str(data / path)) for name, path in (("a", "first"), ("b", "second"))
     }
     spec = registry.spec("expression", registry.options_class("expression").model_validate(FACE))
-    found = lessons(sources, StillsStep(sources=["a", "b"]), spec, tmp_path, threads=1)
+    found = lessons(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1)
     assert (found.split == "train").sum() == 2 * 7 + 2 * 7 and (found.split == "val").sum() == 7
     assert (found.split == "").sum() == 1  # the file that is no picture
     rows = np.flatnonzero(found.split == "val")
@@ -354,7 +358,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
 def test_speakers_of_two_corpora_are_different_people(data):
     sources = {name: SourceBlock(**(VOICES | {"path": str(data / "voices")})) for name in ("a", "b")}
     spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(VOICE))
-    found = lessons(sources, SpeechStep(sources=["a", "b"]), spec, data, threads=1)
+    found = lessons(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1)
     assert set(found.subject[found.split == "train"]) == {"a/01", "a/02", "b/01", "b/02"}
     assert set(found.subject[found.split == "val"]) == {"a/03", "b/03"}
     assert len(found.split) == 2 * 3 * 7 and (found.targets.sum(0) == 6).all()
@@ -379,18 +383,18 @@ def changed(recipe, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("chian", [], "Unknown key chian (value []); known here: kind, options, weights, sources, chain, half."),
-        ("chain/1/epoch", 3, "Unknown key chain.1.epoch (value 3); known here: sources, epochs"),
-        ("chain/0/augment", {"blurr": 1}, "Unknown key chain.0.augment.blurr"),
-        ("chain/0/seconds", 2, "Unknown key chain.0.seconds"),  # it is an audio network's
-        ("chain/0/stop", {"patience": "long"}, "chain.0.stop.patience is 'long' (str)"),
-        ("chain/0/sources", ["c"], "chain.0.sources is 'c', which is not configured; known: a, b."),
-        ("chain/0/sources", ["a", "a"], "chain.0.sources: a is named twice"),
-        ("chain", [], "chain is []"),
-        ("chain/0/side", 8, "chain.0.side is 8"),
+        ("shedule", [], "Unknown key shedule (value []); known here: kind, options, weights, sources, schedule, half."),
+        ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3); known here: sources, epochs"),
+        ("schedule/0/augment", {"blurr": 1}, "Unknown key schedule.0.augment.blurr"),
+        ("schedule/0/seconds", 2, "Unknown key schedule.0.seconds"),  # it is an audio network's
+        ("schedule/0/stop", {"patience": "long"}, "schedule.0.stop.patience is 'long' (str)"),
+        ("schedule/0/sources", ["c"], "schedule.0.sources is 'c', which is not configured; known: a, b."),
+        ("schedule/0/sources", ["a", "a"], "schedule.0.sources: a is listed twice"),
+        ("schedule", [], "schedule is []"),
+        ("schedule/0/side", 8, "schedule.0.side is 8"),
         ("options/widht", 3, "Unknown key options.widht"),
         ("kind", "expresion", "There is no backbone of kind 'expresion'"),
-        ("kind", "onnx", "kind is onnx, but such a network comes trained and cannot be trained here"),
+        ("kind", "onnx", "kind is onnx, but networks of this kind are already trained and cannot be"),
         ("kind", "expression:small", "the kind 'expression:small' has a colon"),
         ("kind", ..., "The key kind is missing"),
         ("sources/a/kind", "fodler", "The kind of stills 'fodler' is unknown"),
@@ -405,7 +409,7 @@ def changed(recipe, path, value):
         ("sources/b/val", ["dev"], "second has no split 'dev' (found: none): correct the source's `val`"),
         ("sources/a/detect", "mtcn", "sources.a.detect is 'mtcn', which is not configured"),
         ("sources/a/detector", {"pad": 0.1}, "sources.a: detector has no effect without detect"),
-        ("weights", "nowhere.safetensors", "weights names nowhere.safetensors, which is not there"),
+        ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which does not exist"),
         ("weights", "nobodys", "weights is 'nobodys', which is neither a file nor one of the weights"),
         ("weights", "vggface", "weights is vggface, weights of a network of kind vggface, but they are to be read by"),
     ],
@@ -418,14 +422,14 @@ def test_what_a_recipe_may_not_say(data, tmp_path, path, value, said):
 
 
 def test_a_network_of_one_side_is_shown_no_other(data, tmp_path):
-    recipe = face_recipe(kind="ir50", options={}, chain=[{"sources": ["b"], **FAST, "side": 96}])
+    recipe = face_recipe(kind="ir50", options={}, schedule=[{"sources": ["b"], **FAST, "side": 96}])
     result = pretrain(tmp_path, data, recipe)
     assert result.exit_code == 1
-    assert "chain.0.side is 96, but this network reads faces of 112 pixels alone: take it out" in result.output
+    assert "schedule.0.side is 96, but this network reads only faces of 112 pixels. Remove it." in result.output
 
 
 def test_a_step_may_show_smaller_faces(data, tmp_path):
-    recipe = face_recipe(options=FACE | {"size": 24}, chain=[{"sources": ["b"], **FAST, "side": 16}])
+    recipe = face_recipe(options=FACE | {"size": 24}, schedule=[{"sources": ["b"], **FAST, "side": 16}])
     result = pretrain(tmp_path, data, recipe)
     assert result.exit_code == 0, result.output
 
@@ -436,7 +440,7 @@ def test_a_step_may_show_smaller_faces(data, tmp_path):
         ("sources/v/kind", "fer2013", "The corpus kind 'fer2013' is unknown"),
         ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network learns from it"),
         ("sources/v/options/modality", "av", "No clips of RAVDESS were found in"),
-        ("chain/0/augment", {"turn": 3}, "Unknown key chain.0.augment.turn"),
+        ("schedule/0/augment", {"rotation": 3}, "Unknown key schedule.0.augment.rotation"),
     ],
 )
 def test_what_an_audio_networks_recipe_may_not_say(data, tmp_path, path, value, said):
@@ -461,7 +465,7 @@ def test_a_file_that_is_no_recipe_and_an_odd_output_are_refused(data, tmp_path):
         result = pretrain(tmp_path, data, text)
         assert result.exit_code == 1 and "recipe.yaml" in result.output
     result = pretrain(tmp_path, data, face_recipe(), out="net.pth")
-    assert result.exit_code == 1 and "net.pth; weights are written as safetensors, so end" in result.output
+    assert result.exit_code == 1 and "net.pth, but weights are written as safetensors. Give" in result.output
 
 
 def test_another_networks_weights_are_no_start(data, tmp_path):
@@ -478,8 +482,8 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))
 def test_the_shipped_recipes_are_sound(path):
     wanted = checked(pretrain_command.WeightsRecipe, configs.read(path))
     options = checked(registry.options_class(wanted.kind), wanted.options)
-    for step in wanted.chain:
-        checked(step_class(registry.modality(wanted.kind)), step)
+    for step in wanted.schedule:
+        checked(phase_class(registry.modality(wanted.kind)), step)
     network = registry.build(wanted.kind, options)
     assert wanted.half and 2 * sum(tensor.numel() for tensor in network.state_dict().values()) < 12e6  # bytes
 
@@ -491,22 +495,22 @@ def recipe_of(root, *, step=None, block=None, kind="expression", options=FACE, n
     block = SourceBlock.model_validate({"kind": "folder", "path": "first", **(block or {})})
     checked_options = registry.options_class(kind).model_validate(options)
     step = {"sources": [name], **FAST, **(step or {})}
-    return step_recipe(kind, checked_options, step, {name: block, "other": SourceBlock(kind="folder", path="second")},
-                       where="chain.0", start=start, half=half, root=root)  # fmt: skip
+    return phase_recipe(kind, checked_options, step, {name: block, "other": SourceBlock(kind="folder", path="second")},
+                       where="schedule.0", start=start, half=half, root=root)  # fmt: skip
 
 
 def test_a_recipe_is_plain(data):
     recipe = recipe_of(data)
     assert json.loads(json.dumps(recipe)) == recipe
     assert str(data) not in json.dumps(recipe)
-    assert recipe["step"]["label_smoothing"] == 0.1  # defaults stand in it, so that a change of one is seen
+    assert recipe["phase"]["label_smoothing"] == 0.1  # defaults stand in it, so that a change of one is seen
 
 
 def test_what_changes_a_recipe(data):
     recipes = {
         "plain": recipe_of(data),
         "epochs": recipe_of(data, step={"epochs": 3}),
-        "augment": recipe_of(data, step={"augment": {"turn": 5}}),
+        "augment": recipe_of(data, step={"augment": {"rotation": 5}}),
         "stop": recipe_of(data, step={"stop": {}}),
         "options": recipe_of(data, options=FACE | {"dropout": 0.1}),
         "split": recipe_of(data, block={"train": ["val"], "val": []}),
@@ -584,9 +588,9 @@ sources:
   b: {kind: folder, path: second}
   v: {kind: ravdess, path: voices, options: {modality: audio}}
 backbones:
-  plain: {kind: expression, chain: [{sources: [a], epochs: 2}, {sources: [b], epochs: 2}]}
-  more: {kind: expression, chain: [{sources: [b]}], pretrain: {epochs: 1}}
-  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}, chain: [{sources: [v]}]}
+  plain: {kind: expression, schedule: [{sources: [a], epochs: 2}, {sources: [b], epochs: 2}]}
+  more: {kind: expression, schedule: [{sources: [b]}], pretrain: {epochs: 1}}
+  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}, schedule: [{sources: [v]}]}
 models:
   face_one: {streams: [plain]}
   audio_one: {streams: [voice]}
@@ -633,10 +637,10 @@ OF_MORE = {"pretrain more", "features more", "fused_two"}
     ("path", "value", "wanted"),
     [
         ("threads", 7, set()),
-        ("backbones/plain/chain/1/epochs", 3, {"plain.1"} | OF_PLAIN),
-        ("backbones/plain/chain/0/epochs", 3, {"plain.0", "plain.1"} | OF_PLAIN),
-        ("backbones/plain/chain/0/augment", {"mirror": True}, set()),  # the default
-        ("backbones/more/chain/0/seed", 1, {"more.0"} | OF_MORE),
+        ("backbones/plain/schedule/1/epochs", 3, {"plain.1"} | OF_PLAIN),
+        ("backbones/plain/schedule/0/epochs", 3, {"plain.0", "plain.1"} | OF_PLAIN),
+        ("backbones/plain/schedule/0/augment", {"mirror": True}, set()),  # the default
+        ("backbones/more/schedule/0/seed", 1, {"more.0"} | OF_MORE),
         ("backbones/more/pretrain/epochs", 2, OF_MORE),
         ("sources/a/train", ["train", "val"], {"plain.0", "plain.1"} | OF_PLAIN),
         ("sources/v/options/val_subjects", ["01"], {"voice.0", "features voice", "audio_one", "fused_two"}),
@@ -681,8 +685,8 @@ def test_a_plan_refuses_a_corpus_that_is_not_there(planned):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("backbones/plain/chain/0/sources", ["v2"], "backbones.plain.chain.0.sources is 'v2'"),
-        ("backbones/plain/chain/0/epoch", 1, "Unknown key backbones.plain.chain.0.epoch"),
+        ("backbones/plain/schedule/0/sources", ["v2"], "backbones.plain.schedule.0.sources is 'v2'"),
+        ("backbones/plain/schedule/0/epoch", 1, "Unknown key backbones.plain.schedule.0.epoch"),
         ("sources/v/kind", "fer2013", "The corpus kind 'fer2013' is unknown"),
         ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network learns from it"),
         ("sources/a/knd", 1, "Unknown key sources.a.knd"),
@@ -694,9 +698,9 @@ def test_a_config_refuses_what_a_chain_may_not_say(path, value, said):
 
 
 def test_an_untrainable_network_has_no_chain():
-    block = {"kind": "onnx", "options": {"weights": "x.onnx"}, "chain": [{"sources": ["a"]}]}
+    block = {"kind": "onnx", "options": {"weights": "x.onnx"}, "schedule": [{"sources": ["a"]}]}
     with pytest.raises(
-        ConfigError, match=r"backbones\.plain\.chain is set, but a network of kind onnx cannot be trained"
+        ConfigError, match=r"backbones\.plain\.schedule is set, but a network of kind onnx cannot be trained"
     ):
         configs.parse(changed(CONFIG, "backbones/plain", block))
 
@@ -706,7 +710,7 @@ def stage(data, tmp_path, monkeypatch):
     """The stage as the rule's script runs it, without Snakemake: what it is called with."""
     monkeypatch.chdir(data)
     raw = changed(CONFIG, "backbones/plain/options", FACE)
-    raw["backbones"]["plain"]["chain"] = [{"sources": ["a"], **FAST}]
+    raw["backbones"]["plain"]["schedule"] = [{"sources": ["a"], **FAST}]
     plan = Plan(configs.parse(raw), TABLE, SCRIPTS)
     paths = {name: block.path for name, block in plan.config.sources.items()}
     out = [tmp_path / "out" / name for name in ("net.safetensors", "net.csv", "net.png", "events")]
@@ -762,7 +766,7 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkey
     stage.run(outlive=True)
     assert [path.read_bytes() for path in stage.out[:3]] == before and not trained
     deleted()
-    stage.recipe["step"]["lr"] = 0.02
+    stage.recipe["phase"]["lr"] = 0.02
     stage.run(outlive=True)
     assert len(trained) == 1 and stage.out[0].read_bytes() != before[0]
     deleted()

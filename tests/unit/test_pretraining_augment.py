@@ -20,12 +20,12 @@ from emopipe.training import sharded_images
 from emopipe.training.augment_audio import hide, vary_wave
 from emopipe.training.augment_image import HELD_GREY, held_side, middle, vary
 from emopipe.training.augment_options import FaceAugmentation, SoundAugmentation
+from emopipe.training.phase_options import SpeechPhase
 from emopipe.training.speech_dataset import SpeechLessons
-from emopipe.training.step_options import SpeechStep
 from emopipe.training.stills_dataset import StillLessons
 
 NOTHING = {key: 0 for key in FaceAugmentation.model_fields if key not in ("mirror", "erase_side")} | {"mirror": False}
-SILENT = {"speed": 0, "noise": 0, "bands": 0, "moments": 0}
+SILENT = {"speed": 0, "noise": 0, "freq_masks": 0, "time_masks": 0}
 SIZE = 32
 
 
@@ -102,7 +102,7 @@ def test_half_of_the_faces_are_mirrored():
 
 
 def test_turns():
-    at = places(vary(dots(300, right=9), SIZE, only(turn=20), seeded()))
+    at = places(vary(dots(300, right=9), SIZE, only(rotation=20), seeded()))
     angle = torch.rad2deg(torch.atan2(at[:, 1], at[:, 0]))
     torch.testing.assert_close(at.norm(dim=1), torch.full((300,), 9.0, dtype=at.dtype), atol=0.05, rtol=0)
     assert 18 < angle.max() < 20.5 and -20.5 < angle.min() < -18
@@ -110,7 +110,7 @@ def test_turns():
 
 
 def test_mirrored_faces_are_turned_without_being_bent():
-    at = places(vary(dots(300, right=9, below=4), SIZE, only(turn=40, mirror=True), seeded()))
+    at = places(vary(dots(300, right=9, below=4), SIZE, only(rotation=40, mirror=True), seeded()))
     torch.testing.assert_close(at.norm(dim=1), torch.full((300,), math.hypot(9, 4), dtype=at.dtype), atol=0.05, rtol=0)
     is_mirrored = at[:, 0] < 0
     mirrored_back = torch.where(is_mirrored, -at[:, 0], at[:, 0])
@@ -121,14 +121,14 @@ def test_mirrored_faces_are_turned_without_being_bent():
 
 
 def test_zooms():
-    at = places(vary(dots(300, right=8, below=-5), SIZE, only(zoom=0.2), seeded()))
+    at = places(vary(dots(300, right=8, below=-5), SIZE, only(scale=0.2), seeded()))
     scale = at.norm(dim=1) / math.hypot(8, 5)
     assert 1 / 1.2 - 0.01 < scale.min() < 0.85 and 1.2 < scale.max() < 1 / 0.8 + 0.01
     torch.testing.assert_close(at[:, 1] / at[:, 0], torch.full((300,), -5 / 8, dtype=at.dtype), atol=0.02, rtol=0)
 
 
 def test_shifts():
-    at = places(vary(dots(300), SIZE, only(shift=0.25), seeded()))
+    at = places(vary(dots(300), SIZE, only(translate=0.25), seeded()))
     assert at.abs().max() < 0.25 * SIZE / 2 + 0.05
     assert (at.amax(0) > 3.5).all() and (at.amin(0) < -3.5).all()
     assert abs(float(torch.corrcoef(at.T)[0, 1])) < 0.2
@@ -152,18 +152,18 @@ def test_contrast():
 
 
 def test_light_stays_within_what_pixels_can_be():
-    varied = vary(noise(n=50), SIZE, only(contrast=0.9, brightness=200, colour=0.9), seeded())
+    varied = vary(noise(n=50), SIZE, only(contrast=0.9, brightness=200, saturation=0.9), seeded())
     assert varied.min() == 0 and varied.max() == 255
 
 
 def test_saturation():
     images = torch.tensor([80.0, 100.0, 120.0]).view(1, 3, 1, 1).expand(300, 3, 36, 36)
-    varied = vary(images, SIZE, only(colour=0.3), seeded())
+    varied = vary(images, SIZE, only(saturation=0.3), seeded())
     spread = (varied[:, 2] - varied[:, 0]).mean((1, 2)) / 40
     torch.testing.assert_close(varied.mean(1), torch.full((300, SIZE, SIZE), 100.0), atol=0.01, rtol=0)
     assert 0.7 <= spread.min() < 0.72 and 1.28 < spread.max() <= 1.3001
     grey = noise(channels=1)
-    torch.testing.assert_close(vary(grey, SIZE, only(colour=0.3), seeded()), middle(grey, SIZE), atol=0.02, rtol=0)
+    torch.testing.assert_close(vary(grey, SIZE, only(saturation=0.3), seeded()), middle(grey, SIZE), atol=0.02, rtol=0)
 
 
 def test_blur_is_the_mean_of_three_by_three():
@@ -202,7 +202,7 @@ def test_the_share_that_is_erased():
 
 
 def test_options_of_the_wrong_size_are_refused():
-    for key, value in {"turn": 200, "zoom": 1, "blur": 1.5, "erase_side": 0.1, "brightness": -1}.items():
+    for key, value in {"rotation": 200, "scale": 1, "blur": 1.5, "erase_side": 0.1, "brightness": -1}.items():
         with pytest.raises(ValidationError, match=key):
             only(**{key: value})
 
@@ -286,14 +286,16 @@ def test_silence_and_clicks_survive(wave):
 
 
 def test_noise_bounds_that_are_swapped_are_refused():
-    with pytest.raises(ValidationError, match=r"quietest_db 5 has to be no less than loudest_db 10.*swap them"):
+    with pytest.raises(
+        ValidationError, match=r"quietest_db is 5 and loudest_db is 10,.*at least loudest_db.*swap them"
+    ):
         sound(quietest_db=5)
 
 
 @pytest.mark.parametrize(("bands", "moments"), [(2, 0), (0, 3), (2, 2)])
 def test_whole_bands_and_moments_are_silenced_and_nothing_else(bands, moments):
     picture = torch.rand(3, 64, 200, generator=seeded()) + 0.1
-    options, rng, widest = sound(bands=bands, band=0.2, moments=moments, moment=0.1), seeded(1), [0, 0]
+    options, rng, widest = sound(freq_masks=bands, band=0.2, time_masks=moments, moment=0.1), seeded(1), [0, 0]
     for _ in range(50):
         before = picture.clone()
         hidden = hide(picture, options, rng)
@@ -312,7 +314,7 @@ def test_whole_bands_and_moments_are_silenced_and_nothing_else(bands, moments):
 def test_hiding_may_take_all_or_nothing():
     picture = torch.ones(1, 5, 7)
     assert torch.equal(hide(picture, sound(), seeded()), picture)
-    every = [hide(picture, sound(bands=1, band=1), seeded(seed)).sum() for seed in range(40)]
+    every = [hide(picture, sound(freq_masks=1, band=1), seeded(seed)).sum() for seed in range(40)]
     assert min(every) >= 7 and max(every) == 35  # the widest is drawn below the whole
 
 
@@ -326,7 +328,7 @@ def test_equal_seeds_give_equal_sounds():
 
 
 def speech(waves, **step):
-    step = SpeechStep.model_validate({"sources": ["any"], "augment": SILENT, **step})
+    step = SpeechPhase.model_validate({"sources": ["any"], "augment": SILENT, **step})
     n = len(waves)
     targets = np.eye(7, dtype=np.float32)[np.arange(n) % 7]
     whole = [(wave * 32767).astype(np.int16) for wave in waves]

@@ -24,7 +24,7 @@ from emopipe.training import optimizer, sampling
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import Look
 from emopipe.training.ema import Average
-from emopipe.training.step_options import StepOptions
+from emopipe.training.phase_options import PhaseOptions
 from emopipe.training.trainer import School, probabilities, scores
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def one_hot(label):
 
 
 def options(**keys):
-    return StepOptions.model_validate({"sources": ["toy"], "epochs": 5, "batch": 8, "precision": "float32", **keys})
+    return PhaseOptions.model_validate({"sources": ["toy"], "epochs": 5, "batch": 8, "precision": "float32", **keys})
 
 
 class Patterns:
@@ -421,7 +421,7 @@ def test_no_gradient_sees_what_is_held_out(tmp_path):
 def test_the_average_teaches_more_and_more(tmp_path):
     """Its share rises through the second half; it is the average itself, and it is not moved by gradients."""
     shares, told = [], []
-    made = school(tmp_path, tell=told.append, epochs=4, taught=0.8, teacher="average", ema=0.9)
+    made = school(tmp_path, tell=told.append, epochs=4, distill_weight=0.8, teacher="average", ema=0.9)
     share = made._share
     made._share = lambda: shares.append(share()) or shares[-1]
     made.run()
@@ -433,7 +433,7 @@ def test_the_average_teaches_more_and_more(tmp_path):
 
 
 def test_what_the_average_says_counts(tmp_path):
-    runs = [trained(tmp_path / str(share), taught=share, teacher="average", ema=0.9) for share in (0.0, 0.8)]
+    runs = [trained(tmp_path / str(share), distill_weight=share, teacher="average", ema=0.9) for share in (0.0, 0.8)]
     assert not same(*runs) and runs[0].teacher is None
 
 
@@ -448,7 +448,7 @@ LONG = {"epochs": 6, "lr": 0.1, "mixup": 0.4, "validate_every": 2, "dropout": 0.
 RECIPES = {
     "sgd": LONG,
     "adamw": LONG | {"optimiser": "adamw", "lr": 0.01, "balance": 0.5, "precision": "bfloat16"},
-    "taught": LONG | {"taught": 0.8, "teacher": "average"},
+    "taught": LONG | {"distill_weight": 0.8, "teacher": "average"},
     "stopped": LONG | {"stop": {"hold_out": 0.3, "patience": 2}, "epochs": 12, "lr": 0.3},
 }
 
@@ -614,7 +614,7 @@ def test_a_checkpoint_holds_nothing_that_runs(tmp_path):
     ("keys", "said"),
     [
         ({"sources": []}, "at least 1 item"),
-        ({"sources": ["a", "b", "a"]}, "a is named twice; name it once"),
+        ({"sources": ["a", "b", "a"]}, "a is listed twice; list it once"),
         ({"epochs": 0}, "greater than or equal to 1"),
         ({"batch": 1}, "greater than or equal to 2"),
         ({"ema": 1}, "less than 1"),
@@ -622,8 +622,11 @@ def test_a_checkpoint_holds_nothing_that_runs(tmp_path):
         ({"stop": {"patience": 0}}, "greater than or equal to 1"),
         ({"stop": {"wait": 3}}, "Extra inputs"),
         ({"momentum": 0.9}, "Extra inputs"),
-        ({"fresh": True, "taught": 0.5, "teacher": "average"}, "what the step starts from does not teach"),
-        ({"taught": 0.5, "teacher": "average", "ema": 0}, "the average is the network itself"),
+        (
+            {"from_scratch": True, "distill_weight": 0.5, "teacher": "average"},
+            "the phase starts from are not the teacher",
+        ),
+        ({"distill_weight": 0.5, "teacher": "average", "ema": 0}, "the average is the network itself"),
     ],
 )
 def test_wrong_options_are_refused(keys, said):

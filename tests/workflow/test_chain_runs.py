@@ -41,7 +41,7 @@ def tiny_config(work):
             "face": {
                 "kind": "expression",
                 "options": {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4},
-                "chain": [{"sources": ["first"], **step}, {"sources": ["second"], **step}],
+                "schedule": [{"sources": ["first"], **step}, {"sources": ["second"], **step}],
             }
         },
     }
@@ -86,10 +86,10 @@ def test_both_steps_ran(chained):
 
 def test_a_changed_step_runs_again_with_those_after_it(chained):
     def last(config):
-        config["backbones"]["face"]["chain"][1]["lr"] = 0.01
+        config["backbones"]["face"]["schedule"][1]["lr"] = 0.01
 
     def first(config):
-        config["backbones"]["face"]["chain"][0]["lr"] = 0.01
+        config["backbones"]["face"]["schedule"][0]["lr"] = 0.01
 
     assert (steps(chained, last), steps(chained, first)) == ([1], [0, 1])
 
