@@ -16,7 +16,7 @@ from emopipe.commands.pretrain import pretrain
 from emopipe.commands.verify import verify
 from emopipe.core.errors import EmopipeError
 from emopipe.faces import detectors
-from emopipe.training.step_options import step_class
+from emopipe.training.phase_options import phase_class
 from emopipe.workflow import config as configs
 from emopipe.workflow.resume import resume
 
@@ -55,8 +55,8 @@ def config_keys() -> None:
             typer.echo(f"\n{block}.options of {kind}:")
             _tell(kinds.options_class(kind).model_json_schema(), "  ")
     for modality in ("face", "audio"):
-        typer.echo(f"\nbackbones.<name>.chain, each step of a network of modality {modality}:")
-        _tell(step_class(modality).model_json_schema(), "  ")
+        typer.echo(f"\nbackbones.<name>.schedule, each phase of a network of modality {modality}:")
+        _tell(phase_class(modality).model_json_schema(), "  ")
 
 
 def _tell(schema: dict[str, Any], indent: str) -> None:

@@ -1,8 +1,8 @@
-"""The command `emopipe pretrain`: makes one file of weights as a recipe says, outside of any workflow."""
+"""The command `emopipe pretrain`: makes one file of weights from a recipe, without a workflow."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 from pydantic import Field
@@ -18,42 +18,46 @@ from emopipe.training.sources import SourceBlock
 from emopipe.weights.checksums import hold
 from emopipe.weights.naming import refuse_missing, resolve
 from emopipe.workflow import config as configs
-from emopipe.workflow.training_recipe import Recipe, step_recipe
+from emopipe.workflow.training_recipe import Recipe, phase_recipe
 
 
 class WeightsRecipe(Options):
-    """A file that says how weights are made."""
+    """A file that describes how weights are made."""
+
+    renamed: ClassVar = {"chain": "schedule"}
 
     kind: str
     """The network: a kind of backbone."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The network's own options."""
     weights: str | None = None
-    """Weights that the first step starts from: a file, or a name that `emopipe weights list` shows."""
+    """Weights that the first phase starts from: a file, or a name that `emopipe weights list` shows."""
     sources: dict[configs.Name, SourceBlock] = Field(min_length=1)
-    """The corpora; their paths are relative to the folder of data that the command is given."""
-    chain: list[dict[str, Any]] = Field(min_length=1)
-    """The steps, one after the other."""
+    """The corpora. Their paths are relative to the folder that --data names."""
+    schedule: list[dict[str, Any]] = Field(min_length=1)
+    """The phases of the training, in order."""
     half: bool = False
-    """Keep every step's weights in half precision."""
+    """Save the weights of every phase in half precision."""
 
 
 def pretrain(
-    recipe: Annotated[Path, typer.Argument(help="A file that says how, such as configs/weights/expression.yaml.")],
-    data: Annotated[Path, typer.Option(help="The folder that the recipe's corpora lie in.")],
-    out: Annotated[Path, typer.Option(help="The weights to make, a .safetensors file.")],
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file such as configs/weights/expression.yaml.")],
+    data: Annotated[Path, typer.Option(help="The folder that contains the recipe's corpora.")],
+    out: Annotated[Path, typer.Option(help="The file of weights to write; its name ends in .safetensors.")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
-    """Train a network on labelled stills or speech. What was cut off goes on where it was when it is called again.
+    """Train a network on labelled stills or speech. A run that was interrupted resumes when it is called again.
 
-    Beside OUT, and by its name, come the history (.csv), its curves (.png) and a folder for TensorBoard (.events). Of
-    several steps, the earlier ones' weights are kept there too, as .step0 and so on.
+    Writes next to OUT the history (.csv), its curves (.png) and a folder for TensorBoard (.events). If the recipe has
+    several phases, the weights of the earlier phases are kept there as .step0, .step1 and so on.
     """
     log_to(None)
     try:
         if out.suffix != ".safetensors":
-            raise ConfigError(f"--out is {out}; weights are written as safetensors, so end its name in .safetensors.")
+            raise ConfigError(
+                f"--out is {out}, but weights are written as safetensors. Give a file name that ends in .safetensors."
+            )
         wanted = _resolved(checked(WeightsRecipe, configs.read(recipe)))
         _run(wanted, _recipes(wanted, data), data, out, device, threads)
     except EmopipeError as error:
@@ -62,44 +66,48 @@ def pretrain(
 
 
 def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:
-    """With the kind's options out of `timm:<name>`, and the path and options of weights that go by a name."""
+    """Replace `timm:<name>` by kind and options, and the name of weights by their path and options."""
     kind, options = backbones.unfolded(wanted.kind, wanted.options)
     options = with_new_names(backbones.options_class(kind), options, "options")
     if not backbones.trainable(kind):
-        raise ConfigError(f"kind is {kind}, but such a network comes trained and cannot be trained here.")
+        raise ConfigError(
+            f"kind is {kind}, but networks of this kind are already trained and cannot be trained further. Choose "
+            "another kind."
+        )
     if not wanted.weights:
         return wanted.model_copy(update={"kind": kind, "options": options})
     chosen = resolve(wanted.weights, kind, "weights")
     refuse_missing(chosen.path, "weights")
     hold(chosen.path)
     if not Path(chosen.path).is_file():
-        raise WeightsError(f"weights names {chosen.path}, which is not there: put the file there, or change the path.")
+        raise WeightsError(f"weights is {chosen.path}, which does not exist. Put the file there, or change the path.")
     return wanted.model_copy(update={"kind": kind, "options": {**chosen.defaults, **options}, "weights": chosen.path})
 
 
 def _recipes(wanted: WeightsRecipe, data: Path) -> list[Recipe]:
-    """Every step's recipe: all are checked before the first one runs."""
+    """Return the recipe of every phase. All phases are checked before the first one runs."""
     options = checked(backbones.options_class(wanted.kind), wanted.options, "options")
     recipes: list[Recipe] = []
     start = sha256(Path(wanted.weights)) if wanted.weights else ""
-    for number, step in enumerate(wanted.chain):
-        keys = {"where": f"chain.{number}", "start": start, "half": wanted.half, "root": data}
-        recipes.append(step_recipe(wanted.kind, options, step, wanted.sources, **keys))
+    for number, phase in enumerate(wanted.schedule):
+        keys = {"where": f"schedule.{number}", "start": start, "half": wanted.half, "root": data}
+        recipes.append(phase_recipe(wanted.kind, options, phase, wanted.sources, **keys))
         start = digest(recipes[-1])
     return recipes
 
 
 def _run(wanted: WeightsRecipe, recipes: Sequence[Recipe], data: Path, out: Path, device: str, threads: int) -> None:
+    """Train phase after phase; skip a phase whose weights already exist and were made by its recipe."""
     from emopipe.cache.metadata import made_by
     from emopipe.stages import chain  # torch is slow to import
 
     paths = {name: str(data / Path(block.path).expanduser()) for name, block in wanted.sources.items()}
     start = wanted.weights
     for number, recipe in enumerate(recipes):
-        last = number == len(recipes) - 1
-        output = out if last else out.with_name(f"{out.stem}.step{number}{out.suffix}")
+        is_last = number == len(recipes) - 1
+        output = out if is_last else out.with_name(f"{out.stem}.step{number}{out.suffix}")
         if made_by(output, recipe):
-            LOGGER.info(f"{output} is there already, made by this recipe")
+            LOGGER.info(f"{output} already exists and was made by this recipe")
         else:
             beside = (output.with_suffix(suffix) for suffix in (".csv", ".png", ".events"))
             chain.run(recipe, paths, output, *beside, start=start, device=device, threads=threads)

@@ -1,6 +1,6 @@
-"""How much faces and sounds are varied while a network learns; 0 leaves a variation out."""
+"""The strength of the augmentation of faces and sounds in training. 0 turns an augmentation off."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -8,55 +8,60 @@ from emopipe.core.options import Number, Options
 
 
 class FaceAugmentation(Options):
-    """Variations of faces, each drawn evenly from its span; see `emopipe.training.augment_image`."""
+    """Augmentation of faces. Every value is drawn uniformly from its range; see `emopipe.training.augment_image`."""
+
+    renamed: ClassVar = {"turn": "rotation", "zoom": "scale", "shift": "translate", "colour": "saturation"}
 
     mirror: bool = True
-    """Half of the faces are mirrored, left for right."""
-    turn: Number = Field(default=12.0, ge=0, le=180)
-    """Degrees to either side."""
-    zoom: Number = Field(default=0.1, ge=0, lt=1)
-    """Share by which the face's size varies up and down."""
-    shift: Number = Field(default=0.08, ge=0, lt=1)
-    """Share of half the side by which the face moves, along and across."""
+    """Mirror each face, left to right, with probability 0.5."""
+    rotation: Number = Field(default=12.0, ge=0, le=180)
+    """Largest rotation in degrees, in either direction."""
+    scale: Number = Field(default=0.1, ge=0, lt=1)
+    """Largest change of the face's size, as a share of it, up or down."""
+    translate: Number = Field(default=0.08, ge=0, lt=1)
+    """Largest horizontal and vertical translation, as a share of half the side."""
     contrast: Number = Field(default=0.3, ge=0, lt=1)
-    """Share by which contrast varies up and down."""
+    """Largest change of the contrast, as a share of it, up or down."""
     brightness: Number = Field(default=25.0, ge=0)
-    """Grey levels, of 255, to either side."""
-    colour: Number = Field(default=0.3, ge=0, lt=1)
-    """Share by which saturation varies up and down; grey faces have none."""
+    """Largest change of the brightness in grey levels (of 255), up or down."""
+    saturation: Number = Field(default=0.3, ge=0, lt=1)
+    """Largest change of the saturation, as a share of it, up or down. Grey faces are not changed."""
     blur: Number = Field(default=0.25, ge=0, le=1)
     """Share of the faces that are blurred."""
     erase: Number = Field(default=0.25, ge=0, le=1)
-    """Share of the faces of which a rectangle is erased (Zhong et al., Random Erasing, arXiv 1708.04896)."""
+    """Share of the faces in which a rectangle is erased (Zhong et al., Random Erasing, arXiv 1708.04896)."""
     erase_side: Number = Field(default=0.4, ge=0.15, le=1)
-    """Longest side of that rectangle, as a share of the face's side; the shortest is 0.15. Its centre is anywhere."""
+    """Longest side of the erased rectangle, as a share of the face's side. The shortest is 0.15. The centre of the
+    rectangle is anywhere in the face."""
 
 
 class SoundAugmentation(Options):
-    """Variations of sounds; see `emopipe.training.augment_audio`."""
+    """Augmentation of sounds; see `emopipe.training.augment_audio`."""
+
+    renamed: ClassVar = {"bands": "freq_masks", "moments": "time_masks"}
 
     speed: Number = Field(default=0.15, ge=0, lt=1)
-    """Share by which speed, and pitch with it, varies up and down."""
+    """Largest change of the speed, as a share of it, up or down. The pitch changes with the speed."""
     noise: Number = Field(default=0.5, ge=0, le=1)
     """Share of the sounds to which white noise is added."""
     quietest_db: Number = Field(default=40.0)
-    """The quietest noise lies so many decibels under the sound."""
+    """Highest signal-to-noise ratio in dB: the level of the quietest noise below the sound."""
     loudest_db: Number = Field(default=10.0)
-    """The loudest noise lies so many decibels under the sound."""
-    bands: int = Field(default=2, ge=0)
-    """Bands of frequencies that are hidden (Park et al., SpecAugment, arXiv 1904.08779)."""
+    """Lowest signal-to-noise ratio in dB: the level of the loudest noise below the sound."""
+    freq_masks: int = Field(default=2, ge=0)
+    """Number of frequency masks (Park et al., SpecAugment, arXiv 1904.08779)."""
     band: Number = Field(default=0.15, ge=0, le=1)
-    """Widest of them, as a share of all frequencies."""
-    moments: int = Field(default=2, ge=0)
-    """Moments that are hidden."""
+    """Largest width of a frequency mask, as a share of all frequencies."""
+    time_masks: int = Field(default=2, ge=0)
+    """Number of time masks."""
     moment: Number = Field(default=0.1, ge=0, le=1)
-    """Longest of them, as a share of the stretch."""
+    """Largest width of a time mask, as a share of the segment's length."""
 
     @model_validator(mode="after")
-    def _noise_in_order(self) -> Self:
+    def _noise_range_is_ordered(self) -> Self:
         if self.quietest_db < self.loudest_db:
             raise ValueError(
-                f"quietest_db {self.quietest_db:g} has to be no less than loudest_db {self.loudest_db:g}, as both "
-                "count decibels under the sound; swap them"
+                f"quietest_db is {self.quietest_db:g} and loudest_db is {self.loudest_db:g}, but quietest_db has to be "
+                "at least loudest_db, because both count decibels below the sound; swap them"
             )
         return self

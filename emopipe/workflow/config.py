@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import Field, StringConstraints
@@ -19,8 +19,8 @@ from emopipe.media.decoded import DecodeOptions
 from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.paper import Row as PaperRow
 from emopipe.training.options import PretrainOptions
+from emopipe.training.phase_options import phase_class
 from emopipe.training.sources import SourceBlock, check_source
-from emopipe.training.step_options import step_class
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import resolve as resolve_weights
 
@@ -55,6 +55,8 @@ class FacesBlock(Options):
 class BackboneBlock(Options):
     """A preset of a feature extractor."""
 
+    renamed: ClassVar = {"chain": "schedule"}
+
     kind: str
     """The network: ir50, ir_se50, resnet18, densenet121, vgg16, vggface, expression, onnx, timm:<timm's name>,
     audio_alexnet, speech, hf:<folder or Hugging Face id> or opensmile."""
@@ -71,11 +73,11 @@ class BackboneBlock(Options):
     """true: where the weights are missing, models that need them are left out, and the tables say so in their rows."""
     views: list[str] = Field(default_factory=list)
     """Augmented views to cache for models that `augment`: flip for faces; slow, fast, low, high, noise for sound."""
-    chain: list[dict[str, Any]] = Field(default_factory=list)
-    """Steps of training on labelled stills or speech from elsewhere (`sources`), one after the other, before anything
-    else; the first starts from `weights`, where they are given."""
+    schedule: list[dict[str, Any]] = Field(default_factory=list)
+    """Phases of training on labelled stills or speech of other corpora (`sources`), in order. The first phase starts
+    from `weights`, if they are given."""
     pretrain: PretrainOptions | None = None
-    """Train the network on the corpus' own training clips before it extracts, after its chain."""
+    """Train the network on the corpus' own training clips, after its schedule and before it extracts features."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The network's own options."""
 
@@ -129,7 +131,7 @@ class Config(Options):
     faces: dict[Name, FacesBlock] = Field(default_factory=dict)
     """Presets of face detection."""
     sources: dict[Name, SourceBlock] = Field(default_factory=dict)
-    """Corpora of labelled stills or speech that backbones' chains learn from."""
+    """Corpora of labelled stills or speech that the schedules of backbones train on."""
     backbones: dict[Name, BackboneBlock] = Field(min_length=1)
     """Presets of feature extractors."""
     models: dict[Name, ModelBlock] = Field(default_factory=dict)
@@ -221,19 +223,19 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
     options = with_new_names(backbones.options_class(kind), options, f"{where}.options")
     block = _named_weights(where, block.model_copy(update={"kind": kind, "options": options}))
     checked(backbones.options_class(block.kind), block.options, f"{where}.options")
-    for key in ("pretrain", "chain"):
+    for key in ("pretrain", "schedule"):
         if getattr(block, key) and not backbones.trainable(block.kind):
             raise ConfigError(f"{where}.{key} is set, but a network of kind {block.kind} cannot be trained; remove it.")
-    _check_chain(where, block, config)
+    block = block.model_copy(update={"schedule": _checked_schedule(where, block, config)})
     if block.weights and not backbones.trainable(block.kind):
         raise ConfigError(
             f"{where}.weights is set, but a network of kind {block.kind} comes trained; which it is stands in its kind "
             f"and {where}.options; remove it."
         )
-    if backbones.trainable(block.kind) and not (block.pretrain or block.chain or block.weights):
+    if backbones.trainable(block.kind) and not (block.pretrain or block.schedule or block.weights):
         raise ConfigError(
-            f"{where} has neither weights nor pretrain nor chain: its features would be those of a random network. "
-            "Name weights, or add pretrain: {} to train it on the corpus' own training clips."
+            f"{where} has neither weights nor pretrain nor schedule, so its features would be those of a random "
+            "network. Name weights, or add pretrain: {} to train it on the corpus' own training clips."
         )
     for view in block.views:
         known(f"{where}.views", view, VIEWS[modality(block)])
@@ -246,12 +248,16 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
     return block.model_copy(update={"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")})
 
 
-def _check_chain(where: str, block: BackboneBlock, config: Config) -> None:
-    for number, raw in enumerate(block.chain):
-        step = checked(step_class(modality(block)), raw, f"{where}.chain.{number}")
-        for name in step.sources:
-            known(f"{where}.chain.{number}.sources", name, config.sources)
+def _checked_schedule(where: str, block: BackboneBlock, config: Config) -> list[dict[str, Any]]:
+    """Check every phase; return the keys that are set, by their new names."""
+    phases = []
+    for number, raw in enumerate(block.schedule):
+        phase = checked(phase_class(modality(block)), raw, f"{where}.schedule.{number}")
+        for name in phase.sources:
+            known(f"{where}.schedule.{number}.sources", name, config.sources)
             check_source(name, config.sources[name], modality(block))
+        phases.append(phase.model_dump(exclude_unset=True))
+    return phases
 
 
 def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:

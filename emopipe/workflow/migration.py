@@ -32,7 +32,7 @@ from emopipe.demo.plan import DemoOptions, plan
 from emopipe.faces import detectors
 from emopipe.media.decoded import DecodeOptions
 from emopipe.training.options import PretrainOptions
-from emopipe.training.step_options import step_class
+from emopipe.training.phase_options import phase_class
 
 Recipe = dict[str, Any]
 TABLE = Path(__file__).with_name("release_0_1_0.json")
@@ -145,6 +145,7 @@ class _Migration:
             new["libraries"][library] = ".".join(number.split(".")[:2])
         # 3. options under their names of now, and what it was made from
         new |= _options(old)
+        new.pop("step", None)  # it is `phase` now
         for key in ("media", "source", "learned", "chain", "features", "start"):
             if new.get(key) and (stage, key) != ("chain", "start"):
                 new[key] = self._upstream(new[key])
@@ -252,7 +253,7 @@ def _options(old: Recipe) -> Recipe:
     if "pretrain" in old:
         new["pretrain"] = _checked(PretrainOptions, old["pretrain"])
     if "step" in old:
-        new["step"] = _checked(step_class(backbones.modality(old["kind"])), old["step"])
+        new["phase"] = _checked(phase_class(backbones.modality(old["kind"])), old["step"])
     return new
 
 

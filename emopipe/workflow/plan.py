@@ -29,7 +29,7 @@ from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.library_changes import changes, recorded, sentence
-from emopipe.workflow.training_recipe import step_recipe
+from emopipe.workflow.training_recipe import phase_recipe
 
 Recipe = dict[str, Any]
 
@@ -191,16 +191,16 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def chain(self, name: str, step: int) -> Recipe:
-        """Weights learned from labelled stills or speech from elsewhere: one step of a backbone's chain."""
+        """Weights trained on labelled stills or speech of other corpora: one phase of a backbone's schedule."""
         block = self.config.backbones[name]
         options = backbones.options_class(block.kind).model_validate(block.options)
         given = _sha256(_present(block.weights, f"backbones.{name}.weights")) if block.weights else ""
-        recipe = step_recipe(
+        recipe = phase_recipe(
             block.kind,
             options,
-            block.chain[step],
+            block.schedule[step],
             self.config.sources,
-            where=f"backbones.{name}.chain.{step}",
+            where=f"backbones.{name}.schedule.{step}",
             start=digest(self.chain(name, step - 1)) if step else given,
             half=False,
         )
@@ -309,7 +309,7 @@ class Plan:
 
     def _network(self, name: str, block: BackboneBlock) -> Recipe:
         options = backbones.options_class(block.kind).model_validate(block.options)
-        chained = digest(self.chain(name, len(block.chain) - 1)) if block.chain else ""
+        chained = digest(self.chain(name, len(block.schedule) - 1)) if block.schedule else ""
         given = block.weights if not chained else None  # what a chain starts from is part of its own recipe
         files = [_present(given, f"backbones.{name}.weights")] if given else []
         refuse_missing(block.options.get("weights", ""), f"backbones.{name}.options.weights")

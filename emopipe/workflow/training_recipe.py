@@ -1,4 +1,4 @@
-"""What one step of a chain is to make, as a plain recipe: options, corpora by content, code, what it starts from."""
+"""The recipe of one phase of a backbone's training, as plain data: options, content of the corpora, code, and start."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
-from emopipe.backbones.base import Modality, Spec
+from emopipe.backbones.base import Modality
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError
 from emopipe.core.fingerprint import closure
@@ -14,8 +14,8 @@ from emopipe.core.libraries import major_minor, versions
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
 from emopipe.faces import detectors
+from emopipe.training.phase_options import PhaseOptions, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, check_source, content, options_class
-from emopipe.training.step_options import StepOptions, StillsStep, step_class
 from emopipe.weights.checksums import hold
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, resolve
@@ -23,10 +23,10 @@ from emopipe.weights.naming import refuse_missing, resolve
 Recipe = dict[str, Any]
 
 
-def step_recipe(
+def phase_recipe(
     kind: str,
     options: Options,
-    step: Mapping[str, Any],
+    phase: Mapping[str, Any],
     sources: Mapping[str, SourceBlock],
     *,
     where: str,
@@ -34,38 +34,50 @@ def step_recipe(
     half: bool,
     root: Path = Path(),
 ) -> Recipe:
-    """The recipe of one step.
+    """Return the recipe of one phase.
 
     Args:
-        kind: The network.
-        options: Its checked options.
-        step: The step as a config holds it.
-        sources: All corpora that a step may name.
-        where: What leads the step's keys in messages.
-        start: The digest of what it starts from; empty where it starts from nothing.
-        half: Whether its weights are kept in half precision.
-        root: The folder that the corpora's paths are relative to.
+        kind: The kind of backbone.
+        options: The backbone's checked options.
+        phase: The phase's keys and values as in the config.
+        sources: All corpora that a phase may name.
+        where: The phase's own key, which leads its keys in messages.
+        start: The digest of the weights that the phase starts from; empty for random weights.
+        half: Whether the weights are saved in half precision.
+        root: The folder that the paths of the corpora are relative to.
 
     Raises:
-        ConfigError: An unknown key, a wrong value, or a corpus that is none of `sources`.
-        CorpusError: A corpus' kind is unknown, or nothing is where it should lie.
+        ConfigError: A key is unknown, a value is wrong, or a corpus is not one of `sources`.
+        CorpusError: The kind of a corpus is unknown, or its path does not exist.
         WeightsError: The weights of a corpus' detector are missing.
     """
-    modality = backbones.modality(kind)
-    options_of_step: StepOptions = checked(step_class(modality), step, where)
-    _refuse_other_side(options_of_step, backbones.spec(kind, options), where)
-    for name in options_of_step.sources:
+    # 1. Check the phase, and the corpora that it names.
+    modality, spec = backbones.modality(kind), backbones.spec(kind, options)
+    checked_phase: PhaseOptions = checked(phase_class(modality), phase, where)
+    side = checked_phase.side if isinstance(checked_phase, StillsPhase) else None
+    if side is not None and not spec.any_side and side != spec.input.size:
+        raise ConfigError(
+            f"{where}.side is {side}, but this network reads only faces of {spec.input.size} pixels. Remove it."
+        )
+    for name in checked_phase.sources:
         known(f"{where}.sources", name, sources)
         check_source(name, sources[name], modality)
-    named = {name: sources[name] for name in options_of_step.sources}
-    used = closure("emopipe.stages.chain:run", backbones.module_name(kind), *_modules(named, modality))
+    named = {name: sources[name] for name in checked_phase.sources}
+
+    # 2. List the modules that are looked up by name, which fingerprints do not follow.
+    kinds = stills.KINDS if modality == "face" else corpora.KINDS
+    modules = [backbones.module_name(kind), *(kinds[block.kind] for block in named.values())]
+    modules += [detectors.KINDS[block.detect] for block in named.values() if block.detect]
+
+    # 3. Fingerprint their code, and name the libraries that it uses.
+    used = closure("emopipe.stages.chain:run", *modules)
     library, _, version = backbones.version(kind, options).partition(" ")
     return {
         "stage": "chain",
         "kind": kind,
         "options": options.model_dump(),
-        "step": options_of_step.model_dump(),
-        "sources": {name: _source(name, block, modality, root) for name, block in named.items()},
+        "phase": checked_phase.model_dump(),
+        "sources": {name: _source_recipe(name, block, modality, root) for name, block in named.items()},
         "start": start,
         "half": half,
         "code": used.fingerprint,
@@ -73,16 +85,8 @@ def step_recipe(
     }
 
 
-def _refuse_other_side(step: StepOptions, spec: Spec, where: str) -> None:
-    if not isinstance(step, StillsStep) or step.side is None:
-        return
-    if not spec.any_side and step.side != spec.input.size:
-        raise ConfigError(
-            f"{where}.side is {step.side}, but this network reads faces of {spec.input.size} pixels alone: take it out."
-        )
-
-
-def _source(name: str, block: SourceBlock, modality: Modality, root: Path) -> Recipe:
+def _source_recipe(name: str, block: SourceBlock, modality: Modality, root: Path) -> Recipe:
+    """Return what identifies a corpus: its options, its content, and the checksums of its detector's weights."""
     options = options_class(block.kind, modality).model_validate(block.options)
     plain = block.model_dump(exclude={"path"}) | {"options": options.model_dump()}
     nets = []
@@ -94,7 +98,7 @@ def _source(name: str, block: SourceBlock, modality: Modality, root: Path) -> Re
 
 
 def _detector_options(name: str, block: SourceBlock) -> Options:
-    """The options of a corpus' detector, whose weights may go by a name."""
+    """Return the checked options of a corpus' detector, with the path of its weights in place of their name."""
     where, options = f"sources.{name}.detector", block.detector
     if weights := options.get("weights"):
         chosen = resolve(weights, f"{DETECTOR}{block.detect}", f"{where}.weights")
@@ -102,10 +106,3 @@ def _detector_options(name: str, block: SourceBlock) -> Options:
         hold(chosen.path)
         options = {**chosen.defaults, **options, "weights": chosen.path}
     return checked(detectors.options_class(block.detect), options, where)
-
-
-def _modules(sources: Mapping[str, SourceBlock], modality: Modality) -> list[str]:
-    """Modules that are looked up by name, which fingerprints do not follow."""
-    kinds = stills.KINDS if modality == "face" else corpora.KINDS
-    finders = [detectors.KINDS[block.detect] for block in sources.values() if block.detect]
-    return [*(kinds[block.kind] for block in sources.values()), *finders]

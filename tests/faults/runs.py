@@ -118,7 +118,7 @@ def fault_config(work: Path) -> dict:
     """The small config of the rerun tests, with a chain of one step before one of its networks."""
     config = small_config(work)
     config["sources"] = {"stills": {"kind": "folder", "path": str(work / "stills")}}
-    config["backbones"]["learned"]["chain"] = [{"sources": ["stills"], "epochs": 4, "batch": 7}]
+    config["backbones"]["learned"]["schedule"] = [{"sources": ["stills"], "epochs": 4, "batch": 7}]
     config["backbones"]["learned"]["pretrain"] |= {"epochs": 3}
     return config
 

@@ -1,4 +1,4 @@
-"""Pretraining on stills and speech from elsewhere: the stage, the command, recipes, and a plan's chains."""
+"""Pretraining on stills and speech of other corpora: the stage, the command, recipes, and a plan's schedules."""
 
 import copy
 import json
@@ -32,13 +32,13 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.stages import chain
 from emopipe.training import history
-from emopipe.training.loading import lessons
+from emopipe.training.loading import load_dataset
+from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, content
-from emopipe.training.step_options import SpeechStep, StillsStep, step_class
-from emopipe.training.trainer import School
+from emopipe.training.trainer import Trainer
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
-from emopipe.workflow.training_recipe import step_recipe
+from emopipe.workflow.training_recipe import phase_recipe
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
@@ -81,12 +81,12 @@ def data(tmp_path_factory):
 
 
 def face_recipe(**keys):
-    """Weights of a face network in two steps, as a recipe's file has it."""
+    """Weights of a face network in two phases, as a recipe's file has it."""
     return {
         "kind": "expression",
         "options": FACE,
         "sources": {"a": {"kind": "folder", "path": "first"}, "b": {"kind": "folder", "path": "second"}},
-        "chain": [{"sources": ["a", "b"], **FAST}, {"sources": ["b"], **FAST, "lr": 1e-30, "ema": 0, "epochs": 1}],
+        "schedule": [{"sources": ["a", "b"], **FAST}, {"sources": ["b"], **FAST, "lr": 1e-30, "ema": 0, "epochs": 1}],
         "half": True,
         **keys,
     }
@@ -96,8 +96,8 @@ VOICES = {"kind": "ravdess", "path": "voices", "options": {"modality": "audio", 
 
 
 def voice_recipe(**keys):
-    step = {"sources": ["v"], **FAST, "seconds": 0.4, "stop": {"hold_out": 0.5, "patience": 1}}
-    return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "chain": [step], **keys}
+    phase = {"sources": ["v"], **FAST, "seconds": 0.4, "stop": {"hold_out": 0.5, "patience": 1}}
+    return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "schedule": [phase], **keys}
 
 
 def pretrain(folder, data, recipe, out="net.safetensors"):
@@ -160,7 +160,7 @@ def loaded(path, kind="expression", keys=FACE):
 
 
 def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
-    whole = face_recipe(half=False, chain=face_recipe()["chain"][:1])
+    whole = face_recipe(half=False, schedule=face_recipe()["schedule"][:1])
     assert pretrain(tmp_path, data, whole).exit_code == 0
     whole, half = load_file(tmp_path / "net.safetensors"), load_file(faces / "net.step0.safetensors")
     assert whole.keys() == half.keys()
@@ -178,21 +178,21 @@ def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
     assert vectors.shape == (3, 4) and vectors.isfinite().all() and vectors.std(0).min() > 0
 
 
-def test_a_next_step_goes_on_with_the_classifier_too(faces):
-    """The second step learns at no rate to speak of, so what it makes is what the first made."""
+def test_a_next_phase_goes_on_with_the_classifier_too(faces):
+    """The learning rate of the second phase is almost 0, so its weights are those of the first."""
     first, second = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
     for key in [key for key in first if "running" not in key and "num_batches" not in key]:
         assert torch.equal(first[key], second[key]), key
 
 
-def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
-    """With all of the target from the teacher, labels count for nothing; with none of it, they do."""
+def test_a_phase_from_scratch_is_distilled_from_the_one_before(faces, data, tmp_path):
+    """With all of the target from the teacher, labels do not count; with none of it, they do."""
     made = {}
-    for name, taught in (("all", {"taught": 1.0, "fresh": True, "seed": 5}), ("none", {})):
+    for name, keys in (("all", {"distill_weight": 1.0, "from_scratch": True, "seed": 5}), ("none", {})):
         for labels in ({}, {"Happy": "Sad", "Sad": "Happy"}):
             recipe = face_recipe(weights=str(faces / "net.step0.safetensors"), half=False)
             block = {"kind": "folder", "path": "second", "options": {"labels": labels}}
-            recipe |= {"sources": {"b": block}, "chain": [{"sources": ["b"], **FAST, **taught}]}
+            recipe |= {"sources": {"b": block}, "schedule": [{"sources": ["b"], **FAST, **keys}]}
             result = pretrain(tmp_path / f"{name}{len(labels)}", data, recipe)
             assert result.exit_code == 0, result.output
             made[name, len(labels)] = load_file(tmp_path / f"{name}{len(labels)}" / "net.safetensors")["fc.weight"]
@@ -202,20 +202,24 @@ def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("step", "start", "said"),
+    ("phase", "start", "said"),
     [
-        ({"taught": 0.5}, False, "what it starts from (nothing) tells no classes"),
-        ({"taught": 0.5}, True, "tells no classes: let it start from weights of `emopipe pretrain`"),
-        ({"fresh": True}, False, "what the step starts from does not teach (taught is 0, teacher start)"),
+        ({"distill_weight": 0.5}, False, "the phase starts from (none) have no classifier"),
+        (
+            {"distill_weight": 0.5},
+            True,
+            "no classifier that could teach. Start from weights that `emopipe pretrain`",
+        ),
+        ({"from_scratch": True}, False, "not the teacher (distill_weight is 0, teacher is start)"),
     ],
 )
-def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
+def test_who_cannot_teach(faces, data, tmp_path, phase, start, said):
     from safetensors.torch import save_file
 
     own = {key: value for key, value in load_file(faces / "net.step0.safetensors").items() if HEAD not in key}
     save_file(own, tmp_path / "own.safetensors")
     weights = {"weights": str(tmp_path / "own.safetensors")} if start else {}
-    result = pretrain(tmp_path, data, face_recipe(chain=[{"sources": ["b"], **FAST, **step}], **weights))
+    result = pretrain(tmp_path, data, face_recipe(schedule=[{"sources": ["b"], **FAST, **phase}], **weights))
     assert result.exit_code == 1 and said in result.output
 
 
@@ -245,7 +249,7 @@ def test_the_history_has_a_row_an_epoch(faces, voices):
         assert table[["lr", "loss", "val_loss", "val_accuracy", "val_uar"]].notna().all(axis=None)
         assert table.filter(like="held_out").notna().all(axis=None) == held
         assert table.filter(like="held_out").notna().any(axis=None) == held
-    second = pd.read_csv(faces / "net.csv")  # `second` has no splits, so nothing is looked at
+    second = pd.read_csv(faces / "net.csv")  # `second` has no splits, so there is no validation
     assert len(second) == 1 and second.filter(like="val_").isna().all(axis=None)
 
 
@@ -285,37 +289,37 @@ def test_the_curves_are_drawn(faces, voices):
 def test_made_weights_are_not_made_again(faces, data):
     before = {path: path.stat().st_mtime_ns for path in faces.glob("net*")}
     result = pretrain(faces, data, face_recipe())
-    assert result.exit_code == 0 and result.output.count("is there already, made by this recipe") == 2
+    assert result.exit_code == 0 and result.output.count("already exists and was made by this recipe") == 2
     assert {path: path.stat().st_mtime_ns for path in faces.glob("net*")} == before
 
 
-def test_a_changed_last_step_leaves_the_first(faces, data, tmp_path):
+def test_a_changed_last_phase_leaves_the_first(faces, data, tmp_path):
     for path in faces.glob("net*"):
         if path.is_file():
             write(tmp_path / path.name, path.read_bytes())
     before = (tmp_path / "net.step0.safetensors").stat().st_mtime_ns
     recipe = face_recipe()
-    recipe["chain"][1]["lr"] = 0.01
+    recipe["schedule"][1]["lr"] = 0.01
     assert pretrain(tmp_path, data, recipe).exit_code == 0
     assert (tmp_path / "net.step0.safetensors").stat().st_mtime_ns == before
     assert (tmp_path / "net.safetensors").read_bytes() != (faces / "net.safetensors").read_bytes()
 
 
 def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path, monkeypatch):
-    told = history.Journal.tell
+    write_metrics = history.TensorBoardLog.write
 
-    def cut_off(self, line):
-        told(self, line)
-        if line["epoch"] == 1:
+    def cut_off(self, metrics):
+        write_metrics(self, metrics)
+        if metrics["epoch"] == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(history.Journal, "tell", cut_off)
+    monkeypatch.setattr(history.TensorBoardLog, "write", cut_off)
     assert pretrain(tmp_path, data, face_recipe()).exit_code != 0
     assert names(tmp_path) == [".net.step0.parts", "net.step0.events", "net.step0.safetensors.work"]
     monkeypatch.undo()
     result = pretrain(tmp_path, data, face_recipe())
-    assert result.exit_code == 0 and "training goes on after epoch 1, where it was cut off" in result.output
-    assert result.output.count("reading stills") == 1  # the first step's are cut already
+    assert result.exit_code == 0 and "training resumes after epoch 1" in result.output
+    assert result.output.count("reading stills") == 1  # those of the first phase are cropped already
     assert names(tmp_path) == names(faces)
     for name in ("net.safetensors", "net.step0.safetensors", "net.csv", "net.step0.csv"):
         assert (tmp_path / name).read_bytes() == (faces / name).read_bytes()
@@ -323,16 +327,16 @@ def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path
 
 
 def test_a_chain_may_start_from_weights(faces, data, tmp_path):
-    """No step moves the weights, so what comes out is what went in."""
+    """No optimizer step moves the weights, so what comes out is what went in."""
     write(tmp_path / "own.safetensors", (faces / "net.step0.safetensors").read_bytes())
     still = [{"sources": ["b"], "epochs": 1, "lr": 1e-30, "ema": 0, "weight_decay": 0}]
-    recipe = face_recipe(chain=still, weights=str(tmp_path / "own.safetensors"), half=False)
+    recipe = face_recipe(schedule=still, weights=str(tmp_path / "own.safetensors"), half=False)
     assert pretrain(tmp_path, data, recipe).exit_code == 0
     came, went = load_file(tmp_path / "net.safetensors"), load_file(tmp_path / "own.safetensors")
     assert torch.equal(came["fc.weight"], went["fc.weight"])
     (tmp_path / "own.safetensors").unlink()
     result = pretrain(tmp_path, data, recipe)
-    assert result.exit_code == 1 and "own.safetensors, which is not there: put the file there" in result.output
+    assert result.exit_code == 1 and "own.safetensors, which does not exist. Put the file there" in result.output
 
 
 def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(data, tmp_path, caplog):
@@ -340,12 +344,12 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         name: SourceBlock(kind="folder", path=str(data / path)) for name, path in (("a", "first"), ("b", "second"))
     }
     spec = registry.spec("expression", registry.options_class("expression").model_validate(FACE))
-    found = lessons(sources, StillsStep(sources=["a", "b"]), spec, tmp_path, threads=1)
+    found = load_dataset(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1)
     assert (found.split == "train").sum() == 2 * 7 + 2 * 7 and (found.split == "val").sum() == 7
     assert (found.split == "").sum() == 1  # the file that is no picture
     rows = np.flatnonzero(found.split == "val")
-    (look,) = found.plain(rows, torch.device("cpu"))
-    for view, label in zip(look.views[0], found.targets[rows].argmax(1), strict=True):
+    (batch,) = found.eval_batches(rows, torch.device("cpu"))
+    for view, label in zip(batch.views[0], found.targets[rows].argmax(1), strict=True):
         # Each still lies by its label: a class has so many stripes.
         stripes = np.abs(np.fft.rfft(view[0].mean(0).numpy()))[1:].argmax()
         assert stripes == label
@@ -354,7 +358,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
 def test_speakers_of_two_corpora_are_different_people(data):
     sources = {name: SourceBlock(**(VOICES | {"path": str(data / "voices")})) for name in ("a", "b")}
     spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(VOICE))
-    found = lessons(sources, SpeechStep(sources=["a", "b"]), spec, data, threads=1)
+    found = load_dataset(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1)
     assert set(found.subject[found.split == "train"]) == {"a/01", "a/02", "b/01", "b/02"}
     assert set(found.subject[found.split == "val"]) == {"a/03", "b/03"}
     assert len(found.split) == 2 * 3 * 7 and (found.targets.sum(0) == 6).all()
@@ -379,33 +383,33 @@ def changed(recipe, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("chian", [], "Unknown key chian (value []); known here: kind, options, weights, sources, chain, half."),
-        ("chain/1/epoch", 3, "Unknown key chain.1.epoch (value 3); known here: sources, epochs"),
-        ("chain/0/augment", {"blurr": 1}, "Unknown key chain.0.augment.blurr"),
-        ("chain/0/seconds", 2, "Unknown key chain.0.seconds"),  # it is an audio network's
-        ("chain/0/stop", {"patience": "long"}, "chain.0.stop.patience is 'long' (str)"),
-        ("chain/0/sources", ["c"], "chain.0.sources is 'c', which is not configured; known: a, b."),
-        ("chain/0/sources", ["a", "a"], "chain.0.sources: a is named twice"),
-        ("chain", [], "chain is []"),
-        ("chain/0/side", 8, "chain.0.side is 8"),
+        ("shedule", [], "Unknown key shedule (value []); known here: kind, options, weights, sources, schedule, half."),
+        ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3); known here: sources, epochs"),
+        ("schedule/0/augment", {"blurr": 1}, "Unknown key schedule.0.augment.blurr"),
+        ("schedule/0/seconds", 2, "Unknown key schedule.0.seconds"),  # it is an audio network's
+        ("schedule/0/stop", {"patience": "long"}, "schedule.0.stop.patience is 'long' (str)"),
+        ("schedule/0/sources", ["c"], "schedule.0.sources is 'c', which is not configured; known: a, b."),
+        ("schedule/0/sources", ["a", "a"], "schedule.0.sources: a is listed twice"),
+        ("schedule", [], "schedule is []"),
+        ("schedule/0/side", 8, "schedule.0.side is 8"),
         ("options/widht", 3, "Unknown key options.widht"),
         ("kind", "expresion", "There is no backbone of kind 'expresion'"),
-        ("kind", "onnx", "kind is onnx, but such a network comes trained and cannot be trained here"),
+        ("kind", "onnx", "kind is onnx, but networks of this kind are already trained and cannot be"),
         ("kind", "expression:small", "the kind 'expression:small' has a colon"),
         ("kind", ..., "The key kind is missing"),
         ("sources/a/kind", "fodler", "The kind of stills 'fodler' is unknown"),
         ("sources/a/kind", "ravdess", "The kind of stills 'ravdess' is unknown"),
         ("sources/a/pth", "x", "Unknown key sources.a.pth"),
         ("sources/a/options", {"lables": {}}, "Unknown key sources.a.options.lables"),
-        ("sources/a/path", "nowhere", "nowhere to pretrain on is not there: put it there, or correct"),
+        ("sources/a/path", "nowhere", "nowhere to train on does not exist. Put it there, or correct"),
         ("sources/a/train", [], "sources.a.train is []"),
         ("sources/a/val", ["train"], "sources.a: the split train is in both train and val"),
-        ("sources/a/train", ["training"], "first has no split 'training' (found: train, val): correct the"),
-        ("sources/a/val", ["dev"], "first has no split 'dev' (found: train, val): correct the source's `val`"),
-        ("sources/b/val", ["dev"], "second has no split 'dev' (found: none): correct the source's `val`"),
+        ("sources/a/train", ["training"], "first has no split 'training' (found: train, val). Correct `train`"),
+        ("sources/a/val", ["dev"], "first has no split 'dev' (found: train, val). Correct `val` of the source"),
+        ("sources/b/val", ["dev"], "second has no split 'dev' (found: none). Correct `val` of the source"),
         ("sources/a/detect", "mtcn", "sources.a.detect is 'mtcn', which is not configured"),
         ("sources/a/detector", {"pad": 0.1}, "sources.a: detector has no effect without detect"),
-        ("weights", "nowhere.safetensors", "weights names nowhere.safetensors, which is not there"),
+        ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which does not exist"),
         ("weights", "nobodys", "weights is 'nobodys', which is neither a file nor one of the weights"),
         ("weights", "vggface", "weights is vggface, weights of a network of kind vggface, but they are to be read by"),
     ],
@@ -418,14 +422,14 @@ def test_what_a_recipe_may_not_say(data, tmp_path, path, value, said):
 
 
 def test_a_network_of_one_side_is_shown_no_other(data, tmp_path):
-    recipe = face_recipe(kind="ir50", options={}, chain=[{"sources": ["b"], **FAST, "side": 96}])
+    recipe = face_recipe(kind="ir50", options={}, schedule=[{"sources": ["b"], **FAST, "side": 96}])
     result = pretrain(tmp_path, data, recipe)
     assert result.exit_code == 1
-    assert "chain.0.side is 96, but this network reads faces of 112 pixels alone: take it out" in result.output
+    assert "schedule.0.side is 96, but this network reads only faces of 112 pixels. Remove it." in result.output
 
 
-def test_a_step_may_show_smaller_faces(data, tmp_path):
-    recipe = face_recipe(options=FACE | {"size": 24}, chain=[{"sources": ["b"], **FAST, "side": 16}])
+def test_a_phase_may_show_smaller_faces(data, tmp_path):
+    recipe = face_recipe(options=FACE | {"size": 24}, schedule=[{"sources": ["b"], **FAST, "side": 16}])
     result = pretrain(tmp_path, data, recipe)
     assert result.exit_code == 0, result.output
 
@@ -434,9 +438,9 @@ def test_a_step_may_show_smaller_faces(data, tmp_path):
     ("path", "value", "said"),
     [
         ("sources/v/kind", "fer2013", "The corpus kind 'fer2013' is unknown"),
-        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network learns from it"),
+        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network is trained on this corpus"),
         ("sources/v/options/modality", "av", "No clips of RAVDESS were found in"),
-        ("chain/0/augment", {"turn": 3}, "Unknown key chain.0.augment.turn"),
+        ("schedule/0/augment", {"rotation": 3}, "Unknown key schedule.0.augment.rotation"),
     ],
 )
 def test_what_an_audio_networks_recipe_may_not_say(data, tmp_path, path, value, said):
@@ -461,7 +465,7 @@ def test_a_file_that_is_no_recipe_and_an_odd_output_are_refused(data, tmp_path):
         result = pretrain(tmp_path, data, text)
         assert result.exit_code == 1 and "recipe.yaml" in result.output
     result = pretrain(tmp_path, data, face_recipe(), out="net.pth")
-    assert result.exit_code == 1 and "net.pth; weights are written as safetensors, so end" in result.output
+    assert result.exit_code == 1 and "net.pth, but weights are written as safetensors. Give" in result.output
 
 
 def test_another_networks_weights_are_no_start(data, tmp_path):
@@ -478,8 +482,8 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))
 def test_the_shipped_recipes_are_sound(path):
     wanted = checked(pretrain_command.WeightsRecipe, configs.read(path))
     options = checked(registry.options_class(wanted.kind), wanted.options)
-    for step in wanted.chain:
-        checked(step_class(registry.modality(wanted.kind)), step)
+    for phase in wanted.schedule:
+        checked(phase_class(registry.modality(wanted.kind)), phase)
     network = registry.build(wanted.kind, options)
     assert wanted.half and 2 * sum(tensor.numel() for tensor in network.state_dict().values()) < 12e6  # bytes
 
@@ -487,27 +491,27 @@ def test_the_shipped_recipes_are_sound(path):
 # --- recipes
 
 
-def recipe_of(root, *, step=None, block=None, kind="expression", options=FACE, name="a", start="", half=False):
+def recipe_of(root, *, phase=None, block=None, kind="expression", options=FACE, name="a", start="", half=False):
     block = SourceBlock.model_validate({"kind": "folder", "path": "first", **(block or {})})
     checked_options = registry.options_class(kind).model_validate(options)
-    step = {"sources": [name], **FAST, **(step or {})}
-    return step_recipe(kind, checked_options, step, {name: block, "other": SourceBlock(kind="folder", path="second")},
-                       where="chain.0", start=start, half=half, root=root)  # fmt: skip
+    phase = {"sources": [name], **FAST, **(phase or {})}
+    return phase_recipe(kind, checked_options, phase, {name: block, "other": SourceBlock(kind="folder", path="second")},
+                       where="schedule.0", start=start, half=half, root=root)  # fmt: skip
 
 
 def test_a_recipe_is_plain(data):
     recipe = recipe_of(data)
     assert json.loads(json.dumps(recipe)) == recipe
     assert str(data) not in json.dumps(recipe)
-    assert recipe["step"]["label_smoothing"] == 0.1  # defaults stand in it, so that a change of one is seen
+    assert recipe["phase"]["label_smoothing"] == 0.1  # defaults stand in it, so that a change of one is seen
 
 
 def test_what_changes_a_recipe(data):
     recipes = {
         "plain": recipe_of(data),
-        "epochs": recipe_of(data, step={"epochs": 3}),
-        "augment": recipe_of(data, step={"augment": {"turn": 5}}),
-        "stop": recipe_of(data, step={"stop": {}}),
+        "epochs": recipe_of(data, phase={"epochs": 3}),
+        "augment": recipe_of(data, phase={"augment": {"rotation": 5}}),
+        "stop": recipe_of(data, phase={"stop": {}}),
         "options": recipe_of(data, options=FACE | {"dropout": 0.1}),
         "split": recipe_of(data, block={"train": ["val"], "val": []}),
         "no val": recipe_of(data, block={"val": []}),
@@ -566,11 +570,11 @@ def test_a_changed_corpus_changes_its_content(tmp_path):
     one = content(tmp_path / "corpus.csv")
     write(tmp_path / "corpus.csv", b"2")
     assert content(tmp_path / "corpus.csv") != one
-    with pytest.raises(CorpusError, match=r"nowhere to pretrain on is not there"):
+    with pytest.raises(CorpusError, match=r"nowhere to train on does not exist"):
         content(tmp_path / "nowhere")
 
 
-# --- a plan's chains
+# --- a plan's schedules
 
 
 CONFIG = yaml.safe_load("""
@@ -584,9 +588,9 @@ sources:
   b: {kind: folder, path: second}
   v: {kind: ravdess, path: voices, options: {modality: audio}}
 backbones:
-  plain: {kind: expression, chain: [{sources: [a], epochs: 2}, {sources: [b], epochs: 2}]}
-  more: {kind: expression, chain: [{sources: [b]}], pretrain: {epochs: 1}}
-  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}, chain: [{sources: [v]}]}
+  plain: {kind: expression, schedule: [{sources: [a], epochs: 2}, {sources: [b], epochs: 2}]}
+  more: {kind: expression, schedule: [{sources: [b]}], pretrain: {epochs: 1}}
+  voice: {kind: audio_alexnet, options: {spectrum: {kind: logmel}}, schedule: [{sources: [v]}]}
 models:
   face_one: {streams: [plain]}
   audio_one: {streams: [voice]}
@@ -606,7 +610,7 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture
 def planned(data, tmp_path, monkeypatch):
-    """A change of the config -> digests of the chains' steps, of pretraining, features and fusion."""
+    """A change of the config -> digests of the phases, of pretraining, features and fusion."""
     import shutil
 
     for name in ("first", "second", "voices"):
@@ -633,10 +637,10 @@ OF_MORE = {"pretrain more", "features more", "fused_two"}
     ("path", "value", "wanted"),
     [
         ("threads", 7, set()),
-        ("backbones/plain/chain/1/epochs", 3, {"plain.1"} | OF_PLAIN),
-        ("backbones/plain/chain/0/epochs", 3, {"plain.0", "plain.1"} | OF_PLAIN),
-        ("backbones/plain/chain/0/augment", {"mirror": True}, set()),  # the default
-        ("backbones/more/chain/0/seed", 1, {"more.0"} | OF_MORE),
+        ("backbones/plain/schedule/1/epochs", 3, {"plain.1"} | OF_PLAIN),
+        ("backbones/plain/schedule/0/epochs", 3, {"plain.0", "plain.1"} | OF_PLAIN),
+        ("backbones/plain/schedule/0/augment", {"mirror": True}, set()),  # the default
+        ("backbones/more/schedule/0/seed", 1, {"more.0"} | OF_MORE),
         ("backbones/more/pretrain/epochs", 2, OF_MORE),
         ("sources/a/train", ["train", "val"], {"plain.0", "plain.1"} | OF_PLAIN),
         ("sources/v/options/val_subjects", ["01"], {"voice.0", "features voice", "audio_one", "fused_two"}),
@@ -648,7 +652,7 @@ def test_what_a_change_of_the_config_concerns(planned, path, value, wanted):
     assert {name for name in before if before[name] != after[name]} == wanted
 
 
-def test_a_changed_corpus_concerns_the_steps_that_learn_from_it(planned, tmp_path):
+def test_a_changed_corpus_concerns_the_phases_that_train_on_it(planned, tmp_path):
     before = planned()
     write(tmp_path / "second/Happy/new.png", png("Happy", 77))
     after = planned()
@@ -674,17 +678,17 @@ def test_a_chains_own_weights_count_by_content(planned, tmp_path):
 
 def test_a_plan_refuses_a_corpus_that_is_not_there(planned):
     plan = Plan(configs.parse(changed(CONFIG, "sources/a/path", "nowhere")), TABLE, SCRIPTS)
-    with pytest.raises(EmopipeError, match="nowhere to pretrain on is not there"):
+    with pytest.raises(EmopipeError, match="nowhere to train on does not exist"):
         plan.check_weights()
 
 
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("backbones/plain/chain/0/sources", ["v2"], "backbones.plain.chain.0.sources is 'v2'"),
-        ("backbones/plain/chain/0/epoch", 1, "Unknown key backbones.plain.chain.0.epoch"),
+        ("backbones/plain/schedule/0/sources", ["v2"], "backbones.plain.schedule.0.sources is 'v2'"),
+        ("backbones/plain/schedule/0/epoch", 1, "Unknown key backbones.plain.schedule.0.epoch"),
         ("sources/v/kind", "fer2013", "The corpus kind 'fer2013' is unknown"),
-        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network learns from it"),
+        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network is trained on this corpus"),
         ("sources/a/knd", 1, "Unknown key sources.a.knd"),
     ],
 )
@@ -694,9 +698,9 @@ def test_a_config_refuses_what_a_chain_may_not_say(path, value, said):
 
 
 def test_an_untrainable_network_has_no_chain():
-    block = {"kind": "onnx", "options": {"weights": "x.onnx"}, "chain": [{"sources": ["a"]}]}
+    block = {"kind": "onnx", "options": {"weights": "x.onnx"}, "schedule": [{"sources": ["a"]}]}
     with pytest.raises(
-        ConfigError, match=r"backbones\.plain\.chain is set, but a network of kind onnx cannot be trained"
+        ConfigError, match=r"backbones\.plain\.schedule is set, but a network of kind onnx cannot be trained"
     ):
         configs.parse(changed(CONFIG, "backbones/plain", block))
 
@@ -706,7 +710,7 @@ def stage(data, tmp_path, monkeypatch):
     """The stage as the rule's script runs it, without Snakemake: what it is called with."""
     monkeypatch.chdir(data)
     raw = changed(CONFIG, "backbones/plain/options", FACE)
-    raw["backbones"]["plain"]["chain"] = [{"sources": ["a"], **FAST}]
+    raw["backbones"]["plain"]["schedule"] = [{"sources": ["a"], **FAST}]
     plan = Plan(configs.parse(raw), TABLE, SCRIPTS)
     paths = {name: block.path for name, block in plan.config.sources.items()}
     out = [tmp_path / "out" / name for name in ("net.safetensors", "net.csv", "net.png", "events")]
@@ -756,13 +760,13 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkey
         for path in stage.out[:3]:
             path.unlink()
 
-    trained, run = [], School.run
-    monkeypatch.setattr(School, "run", lambda self: trained.append(run(self)))
+    trained, run = [], Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda self: trained.append(run(self)))
     deleted()
     stage.run(outlive=True)
     assert [path.read_bytes() for path in stage.out[:3]] == before and not trained
     deleted()
-    stage.recipe["step"]["lr"] = 0.02
+    stage.recipe["phase"]["lr"] = 0.02
     stage.run(outlive=True)
     assert len(trained) == 1 and stage.out[0].read_bytes() != before[0]
     deleted()

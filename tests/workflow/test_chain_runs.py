@@ -1,4 +1,4 @@
-"""A chain of two steps through Snakemake: run for real once, then what a change would run again."""
+"""A schedule of two phases through Snakemake: run for real once, then what a change would run again."""
 
 import copy
 import re
@@ -26,7 +26,7 @@ def draw_stills(root, seed):
 
 
 def tiny_config(work):
-    step = {"epochs": 1, "batch": 7}
+    phase = {"epochs": 1, "batch": 7}
     return {
         "run": "tiny",
         "corpus": {"name": "tiny", "kind": "folder"},
@@ -41,7 +41,7 @@ def tiny_config(work):
             "face": {
                 "kind": "expression",
                 "options": {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4},
-                "chain": [{"sources": ["first"], **step}, {"sources": ["second"], **step}],
+                "schedule": [{"sources": ["first"], **phase}, {"sources": ["second"], **phase}],
             }
         },
     }
@@ -63,7 +63,7 @@ def chained(tmp_path_factory):
 
 
 def steps(workflow, change=None):
-    """The steps of the chain that would run with the config, changed."""
+    """The phases of the schedule that would run with the config, changed."""
     config = copy.deepcopy(tiny_config(workflow.work))
     if change:
         change(config)
@@ -79,17 +79,17 @@ def test_both_steps_ran(chained):
     assert pd.read_csv(cache / "weights/face.step1.csv")["epoch"].tolist() == [1]
     for step in (0, 1):
         assert list((cache / f"logs/chain/face.{step}").glob("events.out.tfevents.*"))
-        assert "14 samples to learn from, 0 to look at" in (cache / f"logs/chain/face.{step}.log").read_text()
+        assert "14 training samples, 0 validation samples" in (cache / f"logs/chain/face.{step}.log").read_text()
         assert metadata.read_metadata(cache / f"weights/face.step{step}.safetensors")["device"] == "cpu"
     assert steps(chained) == []
 
 
 def test_a_changed_step_runs_again_with_those_after_it(chained):
     def last(config):
-        config["backbones"]["face"]["chain"][1]["lr"] = 0.01
+        config["backbones"]["face"]["schedule"][1]["lr"] = 0.01
 
     def first(config):
-        config["backbones"]["face"]["chain"][0]["lr"] = 0.01
+        config["backbones"]["face"]["schedule"][0]["lr"] = 0.01
 
     assert (steps(chained, last), steps(chained, first)) == ([1], [0, 1])
 

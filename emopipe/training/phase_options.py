@@ -1,0 +1,116 @@
+"""The recipe of one phase of a backbone's training on labelled stills or speech (`backbones.<name>.schedule`)."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from emopipe.backbones.base import Modality
+from emopipe.core.options import Number, Options
+from emopipe.training.augment_options import FaceAugmentation, SoundAugmentation
+
+
+class EarlyStopping(Options):
+    """Early stopping on a held-out part of the training samples, on which the network is not trained."""
+
+    hold_out: Number = Field(default=0.05, gt=0, lt=1)
+    """Share of the training samples to hold out: of the speakers where all are known, otherwise of every class."""
+    patience: int = Field(default=10, ge=1)
+    """Training stops after this many epochs without a lower loss on the held-out part. The weights of the best epoch
+    are kept."""
+
+
+class PhaseOptions(Options):
+    """The recipe of one phase. The defaults are for a network that starts from random weights."""
+
+    renamed: ClassVar = {"taught": "distill_weight", "fresh": "from_scratch"}
+
+    sources: list[str] = Field(min_length=1)
+    """Names of the corpora to train on (keys of `sources`). Their samples are pooled."""
+    epochs: int = Field(default=60, ge=1)
+    """Passes over the training samples."""
+    batch: int = Field(default=128, ge=2)
+    """Samples per optimizer step."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum 0.9, or AdamW."""
+    lr: Number = Field(default=0.1, gt=0)
+    """Peak learning rate: it rises linearly during the warm-up and then falls along a cosine to 0."""
+    warmup: Number = Field(default=0.05, ge=0, lt=1)
+    """Share of the optimizer steps that belong to the warm-up."""
+    weight_decay: Number = Field(default=5e-4, ge=0)
+    """Weight decay of matrices and filters. Biases and normalisation layers have none."""
+    label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that is spread evenly over all classes."""
+    mixup: Number = Field(default=0.2, ge=0)
+    """Both parameters of the Beta distribution of mixup (Zhang et al., arXiv 1710.09412). 0 turns mixup off."""
+    balance: Number = Field(default=0.0, ge=0, le=1)
+    """Classes are sampled by their frequency to the power of 1 - balance: 0 keeps their frequencies, 1 makes them
+    equal."""
+    ema: Number = Field(default=0.999, ge=0, lt=1)
+    """Decay of the exponential moving average (EMA) of the weights. Training returns the average; 0 returns the last
+    weights."""
+    dropout: Number = Field(default=0.3, ge=0, lt=1)
+    """Dropout before the classifier."""
+    distill_weight: Number = Field(default=0.0, ge=0, le=1)
+    """Weight of the teacher's probabilities in the target (knowledge distillation): softer labels than those of the
+    corpus, for corpora with noisy labels. 0 uses no teacher."""
+    teacher: Literal["start", "average"] = "start"
+    """start: the teacher is the network, with its classifier, that the phase starts from (Furlanello et al., Born-Again
+    Networks, arXiv 1805.04770). average: the teacher is the moving average of the network's own weights, and its weight
+    in the target rises linearly during the second half of the phase (Tarvainen and Valpola, arXiv 1703.01780; Kim et
+    al., arXiv 2006.12000)."""
+    from_scratch: bool = False
+    """Begin from random weights. The weights that the phase would start from are the teacher only."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Precision of the forward pass in training. Weights are kept in float32."""
+    stop: EarlyStopping | None = None
+    """Early stopping. Default: none; all epochs are run, and no epoch is selected."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between two evaluations on the val split. They are reported only and select nothing."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the samples and the augmentation."""
+
+    @model_validator(mode="after")
+    def _teacher_is_usable(self) -> Self:
+        if self.from_scratch and not (self.distill_weight and self.teacher == "start"):
+            raise ValueError(
+                "from_scratch is true, but the weights that the phase starts from are not the teacher (distill_weight "
+                f"is {self.distill_weight:g}, teacher is {self.teacher}), so they would not be used; set "
+                "distill_weight above 0 and teacher to start, or remove from_scratch"
+            )
+        if self.distill_weight and self.teacher == "average" and not self.ema:
+            raise ValueError(
+                "teacher is average, but ema is 0, so the average is the network itself; set ema above 0, or set "
+                "teacher to start"
+            )
+        return self
+
+    @field_validator("sources")
+    @classmethod
+    def _no_duplicates(cls, sources: list[str]) -> list[str]:
+        if duplicates := [name for name in sources if sources.count(name) > 1]:
+            raise ValueError(f"{duplicates[0]} is listed twice; list it once")
+        return sources
+
+
+class StillsPhase(PhaseOptions):
+    """A phase of a face network: training on stills."""
+
+    side: int | None = Field(default=None, ge=16)
+    """Side in pixels of the faces in training, for networks that read faces of any size. A smaller side saves time in a
+    first phase. Default: the network's own side, which evaluation always uses."""
+    augment: FaceAugmentation = Field(default_factory=FaceAugmentation)
+    """Augmentation of the faces."""
+
+
+class SpeechPhase(PhaseOptions):
+    """A phase of an audio network: training on speech."""
+
+    seconds: Number = Field(default=2.5, gt=0)
+    """Length in seconds of the segments of sound that the network is trained on."""
+    augment: SoundAugmentation = Field(default_factory=SoundAugmentation)
+    """Augmentation of the sound."""
+
+
+def phase_class(modality: Modality) -> type[StillsPhase] | type[SpeechPhase]:
+    """Return the options class of a phase for a network of this modality."""
+    return StillsPhase if modality == "face" else SpeechPhase
