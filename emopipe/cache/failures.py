@@ -6,7 +6,7 @@ from dataclasses import replace
 from emopipe.cache.store import FAILED, UNREADABLE, Row
 from emopipe.core.errors import EmopipeError, MediaError
 from emopipe.core.log import LOGGER
-from emopipe.core.text import printable
+from emopipe.core.text import escape_text
 
 BROKEN_DEVICE = ("CUDA error", "CUDA failure")
 """What torch and onnxruntime say of a device that can do nothing more for this process."""
@@ -49,7 +49,7 @@ class Tolerance:
     def _lost(self, error: Exception, row: Row) -> Row:
         if not self._keep_going:
             raise error
-        row = replace(row, reason=printable(row.reason))
+        row = replace(row, reason=escape_text(row.reason))
         self._errors.append(error)
         LOGGER.warning(f"clip {row.clip}: {row.status}, {row.reason}")
         return row

@@ -1,6 +1,6 @@
-"""Text from outside, such as names of files, as logs and tables can hold it."""
+"""Text from outside, such as file names, in a form that logs and tables can hold."""
 
 
-def printable(text: str) -> str:
-    """Text in one line that any log and table can hold: line breaks, and bytes that are no UTF-8, are spelled out."""
+def escape_text(text: str) -> str:
+    """Return the text as one printable line: line breaks and bytes that are not UTF-8 become escape sequences."""
     return text if text.isprintable() else repr(text)[1:-1]

@@ -11,7 +11,7 @@ import av
 from av.container import InputContainer
 
 from emopipe.core.errors import MediaError
-from emopipe.core.text import printable
+from emopipe.core.text import escape_text
 
 MOST_PIXELS = 8192 * 8192
 """A frame of more pixels is refused before memory is asked for it; 8K video has half as many."""
@@ -81,8 +81,8 @@ def start(opened: InputContainer) -> float:
 
 def sentence(error: Exception) -> str:
     """What went wrong, in one line."""
-    return printable(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}")
+    return escape_text(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}")
 
 
 def _unreadable(path: Path, why: str | None) -> MediaError:
-    return MediaError(f"The clip {printable(str(path))} cannot be read ({why}): put it back, then run again.")
+    return MediaError(f"The clip {escape_text(str(path))} cannot be read ({why}): put it back, then run again.")

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from emopipe.core.text import printable
+from emopipe.core.text import escape_text
 from tests.wild.corpus import decoded, write_corpus
 from tests.wild.files import wild_files
 
@@ -16,7 +16,7 @@ def markdown(written, rows):
         row = rows[path]
         frames, seconds = len(row.arrays["jpeg_size"]), len(row.arrays["audio"]) / 16_000
         cells = [file.name, file.what, row.status, str(frames), f"{seconds:.1f}", row.reason]
-        escaped = [printable(cell).replace("|", "\\|").replace("<", "&lt;") for cell in cells]
+        escaped = [escape_text(cell).replace("|", "\\|").replace("<", "&lt;") for cell in cells]
         lines.append(f"| {' | '.join(escaped)} |")
     return "\n".join(lines)
 
