@@ -1,7 +1,7 @@
 # One step of a backbone's training on labelled stills or speech from elsewhere. What was cut off goes on where it was.
 rule chain:
     input:
-        start=lambda w: chained_weights(w.backbone, int(w.step)),
+        start=get_chain_start,
     output:
         weights=f"{CACHE}/weights/{{backbone}}.step{{step}}.safetensors",
         history=f"{CACHE}/weights/{{backbone}}.step{{step}}.csv",
