@@ -1,6 +1,6 @@
 """What a config says about the report."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pydantic import Field
 
@@ -21,7 +21,9 @@ class Comparison(Options):
     aim: Number | None = Field(default=None, gt=0)
     """Points of accuracy by which `model` should be better; the table says whether it is. Default: no aim."""
 
-    def check(self, where: str, names: Collection[str]) -> None:
-        """Raise a ConfigError if a name is none of the run's models and ensembles."""
-        known(f"{where}.model", self.model, names)
-        known(f"{where}.against", self.against, [*names, BEST_MODALITY, BEST_SINGLE])
+
+def check_comparisons(comparisons: Sequence[Comparison], names: Collection[str]) -> None:
+    """Raise a ConfigError if a comparison names something that is not one of the run's models and ensembles."""
+    for number, comparison in enumerate(comparisons):
+        known(f"comparisons.{number}.model", comparison.model, names)
+        known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
