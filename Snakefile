@@ -1,4 +1,4 @@
-"""The workflow, from labelled clips to fused predictions: a table of contents."""
+"""The workflow, from labelled clips to fused predictions. This file is the table of contents."""
 
 from snakemake.utils import min_version
 
@@ -6,6 +6,7 @@ min_version("9.19")
 
 
 include: "rules/common.smk"
+include: "rules/hooks.smk"
 include: "rules/corpus.smk"
 include: "rules/decode.smk"
 include: "rules/faces.smk"
@@ -27,19 +28,7 @@ wildcard_constraints:
     step="\\d+",
 
 
-onstart:
-    resume.begin_workflow(Path.cwd(), workflow)
-
-
-onsuccess:
-    finish()
-
-
-onerror:
-    finish_badly()
-
-
-# The whole run: what `snakemake` makes where no target is named.
+# The whole run: what `snakemake` makes if no target is named.
 rule all:
     default_target: True
     input:
@@ -47,7 +36,7 @@ rule all:
     localrule: True
 
 
-# Stop after the caches: every backbone's features of every clip.
+# Stop after the caches: the features of every clip by every backbone.
 rule extract:
     input:
         FEATURES,

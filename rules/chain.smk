@@ -1,7 +1,7 @@
 # Trains a backbone on labelled stills or speech of other corpora: one phase of its schedule. An interrupted job resumes.
 rule chain:
     input:
-        start=lambda w: chained_weights(w.backbone, int(w.step)),
+        start=get_chain_start,
     output:
         weights=f"{CACHE}/weights/{{backbone}}.step{{step}}.safetensors",
         history=f"{CACHE}/weights/{{backbone}}.step{{step}}.csv",

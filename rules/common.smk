@@ -1,23 +1,26 @@
-# The checked config, the scanned corpus, the recipes and the places of files, for all the stages.
+# What the rules share: the checked config, the plan, the paths, the input functions of rules, and their resources.
 import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from emopipe.cache import metadata, preserved
+from emopipe.cache import metadata
 from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
-from emopipe.workflow import after_failure, resume, retry, scan
 from emopipe.workflow import config as configs
+from emopipe.workflow import scan
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.resources import Resources
+from emopipe.workflow.retry import retry_counter
+
+# The config and the corpus
 
 
 def read_config():
-    """The config: the demo's, unless --configfile names another. The two are never mixed; --config wins over either."""
+    """Return the checked config: the demo's, or that of --configfile instead; --config changes keys of either."""
     chosen = {}
     if not workflow.overwrite_configfiles:
         chosen = configs.read(Path(workflow.basedir, "config.yaml"))
@@ -27,7 +30,7 @@ def read_config():
 
 
 def read_clips():
-    """The corpus as it is now; in a job on a cluster's node, as the run that sent the job has recorded it."""
+    """Return the clip table: scanned now, or, on a cluster's node, as the run that submitted the job recorded it."""
     found = scan.recorded(CONFIG) if workflow.remote_exec else None
     return scan.scan(CONFIG) if found is None else found
 
@@ -44,7 +47,7 @@ if workflow.is_main_process:
     for sentence in PLAN.library_changes():
         LOGGER.warning(sentence)
 
-# What scripts need beside their recipe; it is no param, because moving a corpus or changing the device reruns nothing.
+# What scripts need beside their params. These are not params, so that another corpus folder or device reruns nothing.
 config["job"] = {
     "root": str(scan.clips_root(CONFIG)),
     "device": CONFIG.device,
@@ -54,96 +57,128 @@ config["job"] = {
     "on_failure": CONFIG.on_failure,
 }
 
+
+# Paths and wildcards
+
+
+def all_shards(pattern):
+    """Return a path for every shard; `pattern` has the wildcard {shard}."""
+    return expand(pattern, shard=SHARDS, allow_missing=True)
+
+
+def one_of(names):
+    """Return a pattern for a wildcard that matches these names alone."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 CACHE = scan.cache_folder(CONFIG).as_posix()
 RESULTS = f"results/{CONFIG.run}"
 CLIPS = scan.clip_table(CONFIG).as_posix()
 SHARDS = PLAN.shards
-
-
 FEATURES = expand(f"{CACHE}/features/{{backbone}}.h5", backbone=[v for b in PLAN.backbones for v in PLAN.views(b)])
 
 
-def one_of(names):
-    """A wildcard's pattern: these names and no others."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+# Inputs, outputs and params of the rules
 
 
-def plain(backbone):
-    """A backbone's name without the view of `<backbone>@<view>`."""
-    return backbone.partition("@")[0]
+def kept_media(path):
+    """Mark the output of decode: updated in later runs, or temporary if the config says so."""
+    return update(path) if CONFIG.keep_media else temp(path)
 
 
-def all_shards(pattern):
-    """A path for every shard; `pattern` has the wildcard {shard}."""
-    return expand(pattern, shard=SHARDS, allow_missing=True)
+def ancient_if(is_current, paths):
+    """Mark inputs as `ancient` while the output is current, so that newer inputs do not rerun the job.
 
-
-def order_only(paths, is_current):
-    """Inputs that have to be there, but whose being made again is no reason to run.
-
-    They are `ancient` only while the output is current. Snakemake 9 does not look at the params of a job downstream of
-    a job that runs, so an output that is out of date has to depend on them in the ordinary way.
+    They must be ordinary inputs while the output is out of date: Snakemake 9 does not look at the params of a job whose
+    inputs are made in the same run.
     """
     return [ancient(path) for path in paths] if is_current else paths
 
 
-def media_output(path):
-    """Kept between runs, so that a new clip alone is decoded; temporary where the config says so."""
-    return update(path) if CONFIG.keep_media else temp(path)
+def status_file(wildcards):
+    """Return the file of the decode rule that holds the clips' statuses; it is kept even if the media are not."""
+    return Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")
 
 
-def decode_is_current(wildcards):
-    path = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")  # kept where the media are not
-    return stands_for(path, PLAN.decode(wildcards.decode), PLAN.shard_digest(wildcards.shard))
+def get_shard_table(wildcards):
+    """Return the clip table of a shard."""
+    is_current = stands_for(status_file(wildcards), PLAN.decode(wildcards.decode), PLAN.shard_digest(wildcards.shard))
+    return ancient_if(is_current, [f"{CACHE}/shards/{wildcards.shard}.csv"])
 
 
-def decode_attempt(wildcards):
-    fates = Path(f"{CACHE}/media/{wildcards.decode}/{wildcards.shard}.status.h5")
-    return retry.attempt(fates, scan.clips_root(CONFIG), PLAN.shard_paths(wildcards.shard))
+def get_retries(wildcards):
+    """Return how often the unreadable clips of a shard were retried; it grows if one of them can be read now."""
+    return retry_counter(status_file(wildcards), scan.clips_root(CONFIG), PLAN.shard_paths(wildcards.shard))
 
 
-def source_of(backbone):
-    """The shards that a backbone, or a view of it, reads: faces or media; a path with the wildcard {shard}."""
-    block = CONFIG.backbones[plain(backbone)]
+def get_media(wildcards):
+    """Return the decoded clips in which a face detector looks for faces."""
+    return f"{CACHE}/media/{CONFIG.faces[wildcards.detector].decode}/{wildcards.shard}.h5"
+
+
+def backbone_name(wildcards):
+    """Return the backbone's name without the view: `expression` for `expression@flip`."""
+    return wildcards.backbone.partition("@")[0]
+
+
+def source_pattern(wildcards):
+    """Return the file that a backbone reads, faces or media, with the wildcard {shard}."""
+    block = CONFIG.backbones[backbone_name(wildcards)]
     folder = f"faces/{block.faces}" if modality(block) == "face" else f"media/{block.decode}"
     return f"{CACHE}/{folder}/{{shard}}.h5"
 
 
-def pretrain_is_current(wildcards):
-    weights = Path(f"{CACHE}/weights/{wildcards.backbone}.safetensors")
-    return metadata.made_by(weights, PLAN.pretrain(wildcards.backbone))
-
-
-def chained_weights(backbone, steps=None):
-    """The weights after the first `steps` phases of a backbone's schedule (default: all); [] if there are none."""
+def chain_weights(backbone, steps=None):
+    """Return the weights after the first phases of a backbone's schedule (default: all); [] if there are none."""
     steps = len(CONFIG.backbones[backbone].schedule) if steps is None else steps
     return f"{CACHE}/weights/{backbone}.step{steps - 1}.safetensors" if steps else []
 
 
-def pretrained_weights(wildcards):
-    """The weights that the pretrain stage makes; [] if the backbone has no `pretrain`."""
-    if CONFIG.backbones[plain(wildcards.backbone)].pretrain:
-        return f"{CACHE}/weights/{plain(wildcards.backbone)}.safetensors"
-    return []
+def get_chain_start(wildcards):
+    """Return the weights that a phase starts from: those of the phase before it."""
+    return chain_weights(wildcards.backbone, int(wildcards.step))
 
 
-def finish():
-    """What a run that comes to its end, well or not, clears away: only where it is killed is this of use."""
-    resume.end(Path.cwd())
-    preserved.clear(Path(CACHE, "weights"), Path(RESULTS, "models"))
+def pretrain_is_current(wildcards):
+    """Return whether the weights of the pretrain rule are those that the config asks for."""
+    weights = Path(f"{CACHE}/weights/{wildcards.backbone}.safetensors")
+    return metadata.made_by(weights, PLAN.pretrain(wildcards.backbone))
 
 
-def finish_badly():
-    """The same where a job failed: what Snakemake has put back is not to be taken for what was to be made."""
-    finish()
-    features = [(f"features/{file}", PLAN.features(file)) for name in PLAN.backbones for file in PLAN.views(name)]
-    faces = [(f"faces/{preset}", PLAN.faces(preset)) for preset in CONFIG.faces]
-    media = [(f"media/{preset}", PLAN.decode(preset)) for preset in CONFIG.decode]
-    for shard in SHARDS:
-        for folder, recipe in media + faces + features:
-            after_failure.hand_over(Path(CACHE, folder, f"{shard}.h5"), recipe, PLAN.shard_digest(shard))
-        for folder, recipe in media:
-            after_failure.drop(Path(CACHE, folder, f"{shard}.status.h5"), recipe, PLAN.shard_digest(shard))
+def get_pretrain_clips(wildcards):
+    """Return the clip table, from which pretraining takes the training split."""
+    return ancient_if(pretrain_is_current(wildcards), [CLIPS])
+
+
+def get_pretrain_shards(wildcards):
+    """Return the faces or media of all clips."""
+    return ancient_if(pretrain_is_current(wildcards), all_shards(source_pattern(wildcards)))
+
+
+def get_pretrain_start(wildcards):
+    """Return the weights of the last phase of the backbone's schedule; [] if it has none."""
+    return chain_weights(wildcards.backbone)
+
+
+def get_feature_source(wildcards):
+    """Return the faces or media of a shard."""
+    return expand(source_pattern(wildcards), shard=wildcards.shard)
+
+
+def get_pretrained_weights(wildcards):
+    """Return the weights that the pretrain rule makes; [] if the backbone is not trained on the corpus."""
+    name = backbone_name(wildcards)
+    return f"{CACHE}/weights/{name}.safetensors" if CONFIG.backbones[name].pretrain else []
+
+
+def get_chained_weights(wildcards):
+    """Return the weights of the last phase of the backbone's schedule, unless pretraining started from them."""
+    return [] if get_pretrained_weights(wildcards) else chain_weights(backbone_name(wildcards))
+
+
+def get_model_features(wildcards):
+    """Return the features that a model reads, those of augmented views included."""
+    return expand(f"{CACHE}/features/{{backbone}}.h5", backbone=PLAN.inputs(wildcards.model))
 
 
 # What a rule asks a cluster for; see `emopipe.workflow.resources`.

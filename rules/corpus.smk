@@ -1,3 +1,4 @@
+# List the clips with their labels and subjects, and split them into shards. The demo's clips are made here too.
 rule corpus:
     output:
         clips=CLIPS,

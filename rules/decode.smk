@@ -1,9 +1,10 @@
+# Sample frames and extract the sound of a shard's clips.
 rule decode:
     input:
-        shard=lambda w: order_only([f"{CACHE}/shards/{w.shard}.csv"], decode_is_current(w)),
+        shard=get_shard_table,
     output:
-        media=media_output(f"{CACHE}/media/{{decode}}/{{shard}}.h5"),
-        fates=update(f"{CACHE}/media/{{decode}}/{{shard}}.status.h5"),
+        media=kept_media(f"{CACHE}/media/{{decode}}/{{shard}}.h5"),
+        status=update(f"{CACHE}/media/{{decode}}/{{shard}}.status.h5"),
     log:
         f"{CACHE}/logs/decode/{{decode}}/{{shard}}.log",
     benchmark:
@@ -16,6 +17,6 @@ rule decode:
     params:
         recipe=lambda w: PLAN.decode(w.decode),
         clips=lambda w: PLAN.shard_digest(w.shard),
-        attempt=decode_attempt,
+        retries=get_retries,
     script:
         "../workflow_scripts/decode.py"

@@ -1,3 +1,4 @@
+# Combine the models' predictions.
 rule ensemble:
     input:
         predictions=expand(f"{RESULTS}/predictions/{{model}}.csv", model=PLAN.members),

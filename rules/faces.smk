@@ -1,6 +1,7 @@
+# Detect, track and align the faces in a shard's clips.
 rule faces:
     input:
-        lambda w: f"{CACHE}/media/{CONFIG.faces[w.detector].decode}/{w.shard}.h5",
+        get_media,
     output:
         update(f"{CACHE}/faces/{{detector}}/{{shard}}.h5"),
     log:

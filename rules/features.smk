@@ -1,8 +1,9 @@
+# Extract the feature vectors of a shard's clips by one backbone, or by one augmented view of it (backbone@view).
 rule features:
     input:
-        source=lambda w: expand(source_of(w.backbone), shard=w.shard),
-        pretrained=pretrained_weights,
-        chained=lambda w: [] if pretrained_weights(w) else chained_weights(plain(w.backbone)),
+        source=get_feature_source,
+        pretrained=get_pretrained_weights,
+        chained=get_chained_weights,
     output:
         update(f"{CACHE}/features/{{backbone}}/{{shard}}.h5"),
     log:

@@ -1,7 +1,8 @@
+# Train one model on cached features, and predict.
 rule fusion:
     input:
         clips=CLIPS,
-        features=lambda w: expand(f"{CACHE}/features/{{backbone}}.h5", backbone=PLAN.inputs(w.model)),
+        features=get_model_features,
     output:
         model=f"{RESULTS}/models/{{model}}.safetensors",
         candidates=f"{RESULTS}/models/{{model}}.csv",

@@ -1,3 +1,4 @@
+# Put the shards' features of one backbone into one file.
 rule merge:
     input:
         all_shards(f"{CACHE}/features/{{backbone}}/{{shard}}.h5"),

@@ -2,9 +2,9 @@
 # reads, but it does not start the training again.
 rule pretrain:
     input:
-        clips=lambda w: order_only([CLIPS], pretrain_is_current(w)),
-        shards=lambda w: order_only(all_shards(source_of(w.backbone)), pretrain_is_current(w)),
-        start=lambda w: chained_weights(w.backbone),
+        clips=get_pretrain_clips,
+        shards=get_pretrain_shards,
+        start=get_pretrain_start,
     output:
         weights=f"{CACHE}/weights/{{backbone}}.safetensors",
         history=f"{CACHE}/weights/{{backbone}}.csv",

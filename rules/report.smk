@@ -1,3 +1,4 @@
+# Everything that predicts, and every file that the report writes.
 ANSWERS = [*PLAN.models, *PLAN.ensembles]
 TABLES = [f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles") for kind in ("csv", "md")]
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", *TABLES)}
@@ -6,7 +7,7 @@ for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
 if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles:
     REPORT["submission.zip"] = f"{RESULTS}/submission.zip"
 
-# The ledger's stages and the files that hold their statuses, in the order of the flow.
+# The stages in the ledger, in their order, and the files that hold the statuses of their clips.
 STAGES = {
     **{PLAN.stage_name("decode", p): all_shards(f"{CACHE}/media/{p}/{{shard}}.status.h5") for p in CONFIG.decode},
     **{PLAN.stage_name("faces", p): all_shards(f"{CACHE}/faces/{p}/{{shard}}.h5") for p in CONFIG.faces},
@@ -14,6 +15,7 @@ STAGES = {
 }
 
 
+# Write the tables, figures and the summary of the run, and the submission if there are unlabelled test clips.
 rule report:
     input:
         clips=CLIPS,

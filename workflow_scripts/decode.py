@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
         Path(snakemake.config["job"]["root"]),
         Path(snakemake.input.shard[0]),
         Path(snakemake.output.media),
-        Path(snakemake.output.fates),
+        Path(snakemake.output.status),
         on_failure=snakemake.config["job"]["on_failure"],
-        attempt=snakemake.params.attempt,
+        retries=snakemake.params.retries,
     )

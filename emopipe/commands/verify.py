@@ -1,4 +1,4 @@
-"""The command `emopipe verify`: reads all files of a cache and compares what they hold with its digests."""
+"""The command `emopipe verify`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +13,16 @@ from emopipe.core.errors import CacheError, DamagedCacheError
 from emopipe.core.log import Progress, log_to
 
 
-def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/demo, or a part of one.")]) -> None:
-    """Read every file of a cache; damaged ones are put aside, so that the next run makes them anew."""
+def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/demo, or a folder in one.")]) -> None:
+    """Read every file of a cache and compare it with its checksums.
+
+    Renames damaged files to `<name>.damaged`, so that the next run makes them again. Exits with 1 if a file is damaged.
+    """
     log_to(None)
     paths = _files(folder)
     if not paths:
-        said = f"There are no cache files (.h5, .safetensors, .csv) in {folder}: name a cache, such as cache/demo."
-        typer.echo(said, err=True)
+        message = f"There are no cache files (.h5, .safetensors, .csv) in {folder}. Name a cache, such as cache/demo."
+        typer.echo(message, err=True)
         raise typer.Exit(1)
     progress = Progress("verifying", len(paths), unit="files")
     faults = 0
@@ -34,16 +37,16 @@ def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/d
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files to read: all of the cache's format; weights, but for those of other programs; tables of clips."""
+    """Return the files to read: cache files, weights that emopipe wrote, and tables of clips."""
     found = [*folder.rglob("*.h5"), *filter(_is_sealed, folder.rglob("*.safetensors"))]
     for sums in folder.rglob(tables.SUMS):
-        found += filter(Path.is_file, map(sums.with_name, tables.noted(sums.parent)))
-    # What a running job is about to rename is not whole yet, and its own.
+        found += filter(Path.is_file, map(sums.with_name, tables.sealed(sums.parent)))
+    # A temporary file belongs to a running job and is not complete yet.
     return sorted(path for path in found if not is_temporary(path))
 
 
 def _is_sealed(path: Path) -> bool:
-    """Whether weights can be compared with a digest; so can damaged ones, as they cannot be whole."""
+    """Return whether weights have a checksum. Unreadable weights count too, because they must be damaged."""
     try:
         return bool(read_sealed(path)[1])
     except UNREADABLE:
@@ -51,21 +54,21 @@ def _is_sealed(path: Path) -> bool:
 
 
 def _fault(path: Path) -> str:
-    """What is wrong with a file, and what was done about it; "" where it is whole."""
+    """Return what is wrong with a file, after renaming it if it is damaged; "" if it is whole."""
     try:
         _read(path)
     except DamagedCacheError as error:
-        return f"{error} It lies as {set_aside(path)} meanwhile."
+        return f"{error} The damaged file is now {set_aside(path)}."
     except CacheError as error:
-        return str(error) if path.exists() else ""  # a running job removes its parts
+        return str(error) if path.exists() else ""  # a running job may have removed it
     return ""
 
 
 def _read(path: Path) -> None:
-    """Read a file.
+    """Read a file to its end.
 
     Raises:
-        CacheError: It is damaged, or another fault keeps it from being read.
+        CacheError: The file is damaged (DamagedCacheError), or it cannot be read for another reason.
     """
     if path.suffix == ".safetensors":
         from emopipe.cache.tensors import read_whole  # torch is slow to import
@@ -73,7 +76,7 @@ def _read(path: Path) -> None:
         try:
             read_whole(path, sealed=True)
         except OSError as error:
-            raise CacheError(f"{path} cannot be read ({error}): make it readable.") from error
+            raise CacheError(f"{path} cannot be read ({error}). Make the file readable.") from error
         except UNREADABLE as error:
             raise DamagedCacheError(path, f"it holds no whole weights: {error}") from error
     elif path.suffix == ".csv":

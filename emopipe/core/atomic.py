@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the digests of files."""
+"""Write files atomically (a reader sees the whole file or none), and compute checksums of files."""
 
 import contextlib
 import fnmatch
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CACHES = Path("cache")
-"""In the working folder: a folder for each corpus, with what the workflow can make anew."""
+"""The folder of all caches, in the working folder: one subfolder a corpus. The workflow can rebuild its files."""
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)\.\d+\.tmp(\.[^.]*)?", re.DOTALL)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on success it is renamed to `path`, on failure it is removed.
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
-    The temporary name keeps the suffix, because libraries choose formats by it.
+    The temporary name has the suffix of `path`, because libraries choose the format by the suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -29,24 +29,24 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporaries(path: Path) -> list[Path]:
-    """What `replacing(path)` left behind where its process was killed; `path`'s stem may be a pattern."""
+    """Return the temporary files that killed processes left from `replacing(path)`; the stem may be a pattern."""
     found = path.parent.glob(f".{path.stem}.*.tmp{path.suffix}")
     return [each for each in found if is_temporary(each) and fnmatch.fnmatchcase(_replaced(each), path.stem)]
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that `replacing` writes, or left behind."""
+    """Return whether a file has the name of a temporary file of `replacing`."""
     return bool(_replaced(path))
 
 
 def _replaced(path: Path) -> str:
-    """The stem of the file that a temporary one was to replace; "" where it is none."""
+    """Return the stem of the file that a temporary file replaces; "" for any other file."""
     found = _TEMPORARY.fullmatch(path.name)
     return found["stem"] if found else ""
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file so that nothing takes it for a good one; its new name."""
+    """Rename a damaged file to `<name>.damaged`, so that no job reads it. Return the new path."""
     aside = path.with_name(f"{path.name}.damaged")
     with contextlib.suppress(FileNotFoundError):
         os.replace(path, aside)
@@ -54,12 +54,12 @@ def set_aside(path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text by rename."""
+    """Write text as UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the SHA-256 checksum of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The errors that a user can mend, each one clear sentence: what was found, what was expected, what to do."""
+"""Errors that a user can fix. Each message says what was found, what was expected and what to do."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ from emopipe.core.text import escape_text
 
 
 class EmopipeError(Exception):
-    """Something a user can mend; its text is the whole message that the user needs."""
+    """An error that a user can fix; its text is the whole message."""
 
 
 class ConfigError(EmopipeError):
-    """A key of the config is unknown, ill-typed or at odds with another."""
+    """A key of the config is unknown, has a value of the wrong type, or contradicts another key."""
 
 
 class CorpusError(EmopipeError):
-    """The corpus folder or table is not as its adapter expects."""
+    """The corpus folder or its table does not have the form that its adapter expects."""
 
 
 class MediaError(EmopipeError):
@@ -26,28 +26,28 @@ class MediaError(EmopipeError):
 
 
 class WeightsError(EmopipeError):
-    """Weights are missing, of another network, or not the file that their digest names."""
+    """Weights are missing, belong to another network, or have another checksum than expected."""
 
 
 class DeviceError(EmopipeError):
-    """The device that the config asks for is not there."""
+    """The device that the config names is not available."""
 
 
 class CacheError(EmopipeError):
-    """A cached file is corrupt or was made by something else than the config says."""
+    """A cache file cannot be used: it is damaged, or another config made it."""
 
 
 class DamagedCacheError(CacheError):
-    """A cached file does not hold what was written into it."""
+    """A cache file does not contain what was written to it."""
 
     def __init__(self, path: Path, fault: str) -> None:
-        super().__init__(f"{path} is damaged: {fault}. Run again, and it is made anew.")
+        super().__init__(f"{path} is damaged: {fault}. Run the workflow again to rebuild it.")
         self.path = path
 
 
 class RunningError(EmopipeError):
-    """A run is under way where another was about to begin."""
+    """Another run is still active in the same folder."""
 
 
 class CoverageError(EmopipeError):
-    """Too few clips have what the run needs of them."""
+    """Too few clips have the features that the run needs."""

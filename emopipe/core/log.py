@@ -1,4 +1,4 @@
-"""Lines that say how far a long stage is: clips done, clips per second, time left; in the terminal and the log."""
+"""The package's logger, and the progress of long stages: clips done, clips per second, time left."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ LOGGER = logging.getLogger("emopipe")
 
 
 def log_to(path: str | Path | None) -> logging.Logger:
-    """Send the package's messages to the terminal and, where a path is given, to that file."""
+    """Log the package's messages to the terminal and, if a path is given, to that file too. Return the logger."""
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
     LOGGER.handlers = [logging.StreamHandler(sys.stderr)]
@@ -22,22 +22,20 @@ def log_to(path: str | Path | None) -> logging.Logger:
 
 
 class Progress:
-    """Counts items done and says so now and then, so that parallel jobs do not drown the terminal."""
+    """Counts finished items and logs a line every few seconds, so that parallel jobs do not flood the terminal."""
 
     def __init__(self, what: str, total: int, *, unit: str = "clips", every_seconds: float = 5.0) -> None:
         self.what, self.total, self.unit, self.done = what, total, unit, 0
         self._every = every_seconds
-        self._start = self._said = time.monotonic()
+        self._start = self._logged = time.monotonic()
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more items; speak if the last word is some seconds old or all is done."""
+        """Count `n` more items. Log a line if the last one is some seconds old, or if all items are done."""
         self.done += n
         now = time.monotonic()
-        if now - self._said >= self._every or self.done == self.total:
-            self._said = now
-            LOGGER.info(self._line(now))
-
-    def _line(self, now: float) -> str:
-        rate = self.done / max(now - self._start, 1e-9)
-        left = (self.total - self.done) / max(rate, 1e-9)
-        return f"{self.what}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left:.0f} s left"
+        if now - self._logged >= self._every or self.done == self.total:
+            self._logged = now
+            rate = self.done / max(now - self._start, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            counts = f"{self.done}/{self.total} {self.unit}"
+            LOGGER.info(f"{self.what}: {counts}, {rate:.1f} {self.unit}/s, {left:.0f} s left")

@@ -1,4 +1,4 @@
-"""The base of every block of options: unknown keys and wrong types are refused, never guessed at."""
+"""The base class of every block of the config: unknown keys and wrong types are errors."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class Options(BaseModel):
-    """A block of the config: strict types, no unknown keys, immutable once read."""
+    """A block of the config: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
@@ -16,7 +16,7 @@ class Options(BaseModel):
 
 
 def _number(value: Any) -> Any:
-    """YAML reads `1e-3` as a string and `1` as an integer; both are meant as numbers."""
+    """Convert what YAML reads as a string (`1e-3`) or as an integer (`1`) into a float."""
     if isinstance(value, str):
         try:
             return float(value)

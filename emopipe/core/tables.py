@@ -1,4 +1,4 @@
-"""Tables of strings as CSV: "001" stays "001", "NA" is a name like any other, and bytes that are no UTF-8 stay too."""
+"""Tables of strings as CSV files: "001" stays "001", "NA" stays "NA", and bytes that are not UTF-8 are kept."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,21 +9,24 @@ import pandas as pd
 from emopipe.core.atomic import replacing, sha256, write_text
 from emopipe.core.errors import DamagedCacheError
 
-# Names of files need not be UTF-8, which strings kept by pyarrow (where that happens to be installed) have to be.
+# File names may contain bytes that are not UTF-8. Strings stored by pyarrow (if it is installed) may not.
 pd.set_option("mode.string_storage", "python")
 
 SUMS = "tables.sha256"
-"""Beside tables: their digests, as `sha256sum` writes and checks them. A table cut at the end of a line looks whole."""
+"""The file beside tables that holds their checksums, in the format of `sha256sum`.
+
+It is needed because a table that was cut at the end of a line still looks complete.
+"""
 
 
 def of(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
-    """A table of strings, "" where a row lacks a column."""
+    """Return a table of strings; a cell is "" where its row has no such column."""
     return pd.DataFrame([dict(row) for row in rows], dtype=str).fillna("")
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of strings and whole numbers as CSV; the file appears whole, and equal tables give equal bytes."""
-    # Python's CSV writer leaves a lone carriage return bare, which readers take for the end of a row.
+    """Write a table of strings and integers as CSV, atomically; equal tables give equal bytes."""
+    # Python's CSV writer does not quote a lone carriage return, and readers then take it for the end of a row.
     texts = table.select_dtypes(exclude="number")
     bare = any(texts[column].str.contains("\r", regex=False).any() for column in texts)
     quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
@@ -34,12 +37,12 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table as it was written, or these columns of it; numbers come as strings.
+    """Read a table, or some of its columns, as strings; numbers become strings too.
 
     Raises:
-        DamagedCacheError: The file is no table, lacks a column, or is not the one that `seal` has seen.
+        DamagedCacheError: The file is not a table, lacks a column, or has another checksum than `seal` recorded.
     """
-    expected = noted(path.parent).get(path.name)
+    expected = sealed(path.parent).get(path.name)
     if expected and expected != sha256(path):
         raise DamagedCacheError(path, "it is not the table that was written")
     try:
@@ -57,15 +60,18 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def seal(paths: Iterable[Path]) -> None:
-    """Note digests of tables in a file beside them, in no job's output; `read` compares tables that have one."""
+    """Record the checksums of tables in a file beside them; `read` compares them.
+
+    The file is not an output of any rule, because Snakemake deletes outputs before it runs a job again.
+    """
     paths = list(paths)
     for folder in {path.parent for path in paths}:
         sums = {path.name: sha256(path) for path in paths if path.parent == folder}
         write_text(folder / SUMS, "".join(f"{found}  {name}\n" for name, found in sorted(sums.items())))
 
 
-def noted(folder: Path) -> dict[str, str]:
-    """Name -> digest of the tables in a folder that `seal` has seen."""
+def sealed(folder: Path) -> dict[str, str]:
+    """Return the checksums that `seal` recorded in a folder: file name -> checksum."""
     try:
         text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Checks of what a config says. Each fault is one sentence: the key, what was found, what was expected."""
+"""Check the blocks of a config. Each fault is one line: the key, what was found, what was expected, what to do."""
 
 import difflib
 import types
@@ -15,12 +15,11 @@ Block = TypeVar("Block", bound=BaseModel)
 
 
 def known(where: str, value: str, names: Iterable[str]) -> None:
-    """Refuse a value that is none of the names. Raises ConfigError."""
+    """Raise a ConfigError if `value` is not one of `names`; `where` is the key, for the message."""
     names = list(names)
     if value not in names:
-        raise ConfigError(
-            f"{where} is {value!r}, which is not configured; known: {', '.join(names)}.{_near(value, names)}"
-        )
+        listed = ", ".join(names) or "none"
+        raise ConfigError(f"{where} is {value!r}, which is not configured; known: {listed}.{_suggestion(value, names)}")
 
 
 def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, warn: bool = True) -> Block:
@@ -33,7 +32,7 @@ def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, w
         warn: Whether to log the old names of keys; not for blocks in files that no user edits.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value is not as it should be; one line a fault.
+        ConfigError: A key is unknown or missing, or a value is wrong. The message has one line for each fault.
     """
     try:
         return model.model_validate(with_new_names(model, values, where, warn=warn))
@@ -47,7 +46,7 @@ def with_new_names(
     """Return the block with the old names of its keys replaced, also in nested blocks; a warning gives each new name.
 
     Raises:
-        ConfigError: A key stands there under its old and its new name.
+        ConfigError: A key is set under its old name and under its new name.
     """
     renamed: Mapping[str, str] = getattr(model, "renamed", {})
     block: dict[str, Any] = {}
@@ -77,28 +76,32 @@ def _inside(annotation: Any, value: Any, key: str, warn: bool) -> Any:
     return with_new_names(models[0], value, key, warn=warn)
 
 
-def _near(word: str, names: Iterable[str]) -> str:
+def _suggestion(word: str, names: Iterable[str]) -> str:
+    """Return " Did you mean ...?" with the most similar name; "" if no name is similar."""
     match = difflib.get_close_matches(str(word), list(names), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
 def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
+    """Return one of pydantic's faults as a sentence that names the key."""
     path = [str(part) for part in fault["loc"]]
     key = ".".join(filter(None, (prefix, *path)))
     if fault["type"] == "extra_forbidden":
         names = list(_block(model, path[:-1]).model_fields)
-        return f"Unknown key {key} (value {fault['input']!r}); known here: {', '.join(names)}.{_near(path[-1], names)}"
+        found = f"Unknown key {key} (value {fault['input']!r})"
+        return f"{found}; known here: {', '.join(names)}.{_suggestion(path[-1], names)}"
     if fault["type"] == "missing":
-        return f"The key {key} is missing; it must be set."
+        return f"The key {key} is missing. Set it."
     if fault["type"] == "value_error":
         return f"{key or 'config'}: {fault['ctx']['error']}."
     value = fault["input"]
-    hint = f" (for text, write '\"{value}\"')" if fault["type"] == "string_type" else ""
-    return f"{key} is {value!r} ({type(value).__name__}): {fault['msg'][0].lower()}{fault['msg'][1:]}{hint}."
+    hint = f' (to write it as text, put it in quotes: "{value}")' if fault["type"] == "string_type" else ""
+    expected = fault["msg"].replace("Input", "the value", 1)  # pydantic: "Input should be a valid integer"
+    return f"{key} is {value!r} ({type(value).__name__}): {expected[0].lower()}{expected[1:]}{hint}."
 
 
 def _block(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """The model that describes the block at `path`; names of presets are passed over."""
+    """Return the class of the block at `path`; names of presets in the path are skipped."""
     for part in path:
         field = model.model_fields.get(part)
         inner = _models_in(field.annotation) if field else []
@@ -107,6 +110,7 @@ def _block(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the classes of blocks in a type annotation, such as `Inner` in `list[Inner] | None`."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return [annotation] if issubclass(annotation, BaseModel) else []
     return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]

@@ -1,1 +1,1 @@
-"""What a run says in the end: ledger, figures, submission, summary."""
+"""The results of a run: tables, comparisons, figures, ledger, submission and summary."""

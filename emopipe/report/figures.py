@@ -1,4 +1,4 @@
-"""Confusion matrices as pictures."""
+"""Confusion matrices as PNG images."""
 
 from pathlib import Path
 
@@ -13,7 +13,14 @@ from matplotlib import pyplot as plt
 
 
 def confusion_matrix(counts: pd.DataFrame, title: str, path: Path) -> None:
-    """Draw counts (classes, classes), shaded by the share of each row's class; PNG, without a time stamp."""
+    """Draw a confusion matrix as a PNG image without a time stamp, so that equal counts give equal bytes.
+
+    Args:
+        counts: (classes, classes), a row for each label and a column for each prediction; cells are shaded by their
+            share of the row.
+        title: The title above the matrix.
+        path: The file to write.
+    """
     shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
     figure, axes = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")

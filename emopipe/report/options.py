@@ -1,19 +1,29 @@
-"""What a config asks of the report."""
+"""What a config says about the report."""
+
+from collections.abc import Collection, Sequence
 
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
+from emopipe.core.validation import known
 
 BEST_MODALITY, BEST_SINGLE = "best_modality", "best_single"
-"""Stand for the model of one modality, and for the model of any, that is best on the reported split."""
+"""They stand for the model that is best on the reported split: of those of one modality, and of all single models."""
 
 
 class Comparison(Options):
-    """A model to compare with another."""
+    """Two models to compare on the same clips."""
 
     model: str
     """The model or ensemble."""
     against: str
-    """The model or ensemble that it is held against; best_modality and best_single are those on the reported split."""
+    """The model or ensemble to compare it with; best_modality or best_single: the best one on the reported split."""
     aim: Number | None = Field(default=None, gt=0)
-    """Points of accuracy by which it should be better; the table says whether it is."""
+    """Points of accuracy by which `model` should be better; the table says whether it is. Default: no aim."""
+
+
+def check_comparisons(comparisons: Sequence[Comparison], names: Collection[str]) -> None:
+    """Raise a ConfigError if a comparison names something that is not one of the run's models and ensembles."""
+    for number, comparison in enumerate(comparisons):
+        known(f"comparisons.{number}.model", comparison.model, names)
+        known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])

@@ -1,4 +1,4 @@
-"""The table of results: a row a model and split, with how sure each figure is."""
+"""The table of results: one row for each model and split, with confidence intervals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,47 +20,52 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Model:
-    """A model or an ensemble, as a reader of tables meets it."""
+    """The predictions of a model or an ensemble, and what the tables say about it."""
 
     name: str
     predictions: pd.DataFrame
     oof: pd.DataFrame
-    """Out-of-fold predictions of the clips learned from."""
+    """Out-of-fold predictions of the clips that it was trained on."""
     seeds: pd.DataFrame
-    """Each seed's predictions, in a column `seed`."""
+    """The predictions of each seed; the seed is in a column `seed`."""
     combines: bool = False
     """Whether it is an ensemble."""
     note: str = ""
-    """What a reader has to know."""
+    """A note for the table."""
     selected_on: str = ""
-    """The reported split, where that chose anything."""
+    """The reported split, if that split was used to select the model; else empty."""
     paper: str = ""
-    """The paper's figure."""
+    """The accuracy that the paper reports for this setting; else empty."""
 
     def on(self, split: str) -> pd.DataFrame:
-        """The labelled predictions of a split."""
+        """Return the predictions of a split's labelled clips."""
         return self.predictions[(self.predictions["split"] == split) & (self.predictions["label"] != "")]
 
-    def right(self, split: str) -> np.ndarray:
-        """(N,) bool."""
+    def correct(self, split: str) -> np.ndarray:
+        """Return whether each labelled clip of a split is predicted correctly, (N,) bool."""
         part = self.on(split)
         return (part["label"] == part["pred"]).to_numpy()
 
-    def seeds_right(self, split: str) -> dict[int, float]:
-        """Seed -> its accuracy."""
+    def accuracy_by_seed(self, split: str) -> dict[int, float]:
+        """Return the accuracy on a split of each seed: seed -> accuracy."""
         part = self.seeds[(self.seeds["split"] == split) & (self.seeds["label"] != "")]
         return (part["pred"] == part["label"]).groupby(part["seed"]).mean().to_dict()
+
+    @property
+    def oof_accuracy(self) -> float:
+        """The accuracy of the out-of-fold predictions."""
+        return (self.oof["pred"] == self.oof["label"]).mean()
 
 
 @dataclass(frozen=True)
 class Results:
-    """All models of a run."""
+    """All models and ensembles of a run."""
 
     models: Mapping[str, Model]
     subjects: Mapping[str, str]
-    """Clip -> subject, empty where unknown."""
+    """Clip -> subject; empty if unknown."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Model -> why it was not run, and what would help."""
+    """Model that was not run -> why, and what to do about it."""
 
     @property
     def splits(self) -> list[str]:
@@ -69,35 +74,36 @@ class Results:
         return sorted({s for t in tables for s in t.loc[t["label"] != "", "split"]})
 
     def groups(self, split: str) -> tuple[np.ndarray, str]:
-        """What a bootstrap of this split draws, and its name."""
+        """Return what a bootstrap of this split resamples, (N,), and its name: `subject` or `clip`."""
         clips = next(iter(self.models.values())).on(split)["clip"]
         return statistics.groups_of(clips.to_numpy(), np.array([self.subjects.get(clip, "") for clip in clips]))
 
     def best(self, split: str, *prefixes: str) -> str | None:
-        """The most accurate model on a split whose name begins so, ensembles left out."""
+        """Return the most accurate model on a split whose name has one of the prefixes; ensembles are omitted."""
         names = [name for name, model in self.models.items() if not model.combines and name.startswith(prefixes)]
-        return max(names, key=lambda name: self.models[name].right(split).mean(), default=None)
+        return max(names, key=lambda name: self.models[name].correct(split).mean(), default=None)
 
 
 def table(results: Results) -> pd.DataFrame:
-    """A row a model and split; a model that was not run has a row that says why."""
+    """Return the table of results. A model that was not run has a row with the reason."""
     rows = [_row(results, model, split) for split in results.splits for model in results.models.values()]
-    if not rows:  # nothing but the clips learned from is labelled
-        rows = [{"model": m.name, "oof_accuracy": _right(m.oof), "note": m.note} for m in results.models.values()]
+    if not rows:  # only clips that models were trained on have labels
+        rows = [{"model": m.name, "oof_accuracy": m.oof_accuracy, "note": m.note} for m in results.models.values()]
     rows += [{"model": name, "note": reason} for name, reason in results.missing.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _row(results: Results, model: Model, split: str) -> dict[str, object]:
-    part, right, seeds = model.on(split), model.right(split), list(model.seeds_right(split).values())
+    part, correct, seeds = model.on(split), model.correct(split), list(model.accuracy_by_seed(split).values())
     scores = score(part, model.name).iloc[0]
     groups, drawn = results.groups(split)
-    low, high = statistics.interval(right.astype(float), groups)
+    low, high = statistics.interval(correct.astype(float), groups)
     best = results.best(split, "")
+    is_best = best == model.name
     return {
         "model": model.name,
         "split": split,
-        "right": int(right.sum()),
+        "right": int(correct.sum()),
         **{name: scores[name] for name in ("n", "accuracy", "uar", "macro_f1", "coverage", "accuracy_covered")},
         "low": low,
         "high": high,
@@ -105,15 +111,11 @@ def _row(results: Results, model: Model, split: str) -> dict[str, object]:
         "seeds": len(seeds),
         "seeds_mean": np.mean(seeds) if seeds else np.nan,
         "seeds_sd": np.std(seeds, ddof=1) if len(seeds) > 1 else np.nan,
-        "ece": statistics.calibration_error(part[PROBABILITIES].to_numpy().max(1), right),
-        "oof_accuracy": _right(model.oof),
+        "ece": statistics.calibration_error(part[PROBABILITIES].to_numpy().max(1), correct),
+        "oof_accuracy": model.oof_accuracy,
         "best_single": best,
-        "mcnemar_p": np.nan if best == model.name else statistics.mcnemar(right, results.models[best].right(split)),
+        "mcnemar_p": np.nan if is_best else statistics.mcnemar(correct, results.models[best].correct(split)),
         "selected_on": model.selected_on if split == model.selected_on else "",
         "paper": model.paper if split == "val" and len(part) == paper.CLIPS else "",
         "note": model.note,
     }
-
-
-def _right(predictions: pd.DataFrame) -> float:
-    return (predictions["pred"] == predictions["label"]).mean()

@@ -1,4 +1,4 @@
-"""The table that a run ends with, in the terminal and as Markdown."""
+"""The summary of a run: its metrics as Markdown, and in the terminal with the clips' statuses."""
 
 import io
 
@@ -7,35 +7,37 @@ from rich.console import Console
 from rich.table import Table
 
 SHOWN = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1", "coverage": "coverage"}
+"""Metric -> its heading."""
 
 
 def markdown(metrics: pd.DataFrame, run: str) -> str:
-    """The metrics as a Markdown table: n of N right, percentages."""
+    """Return the metrics as a Markdown table: correct clips of all clips, and percentages."""
     lines = [
         f"# Run {run}",
         "",
         "| model | split | right | " + " | ".join(SHOWN.values()) + " |",
         "|---|---|---|" + "---|" * 4,
+        *("| " + " | ".join(cells) + " |" for cells in _cells(metrics)),
+        "",
+        "Accuracy, UAR (unweighted average recall) and macro F1 include all clips of the split. Coverage is the share",
+        "of clips for which the model had features. tables/results.md has confidence intervals and significance tests.",
     ]
-    lines += ["| " + " | ".join(cells) + " |" for cells in _cells(metrics)]
-    lines += ["", "Accuracy, UAR and macro F1 are over all clips of the split; coverage is the share of clips that the"]
-    lines += ["model had anything to go by. Intervals, tests and what chose what: tables/results.md."]
     return "\n".join(lines) + "\n"
 
 
 def terminal(metrics: pd.DataFrame, ledger_counts: pd.DataFrame, run: str, folder: str) -> str:
-    """The metrics and the clips' fates as plain text."""
+    """Return the metrics, the clips' statuses and the folder of the results as plain text."""
     buffer = io.StringIO()
     console = Console(file=buffer, width=100)
     table = Table("model", "split", "right", *SHOWN.values(), title=f"Run {run}")
     for cells in _cells(metrics):
         table.add_row(*cells)
     console.print(table)
-    fates = Table("stage", *ledger_counts.columns, title="Clips by stage and status")
+    statuses = Table("stage", *ledger_counts.columns, title="Clips by stage and status")
     for stage, row in ledger_counts.iterrows():
-        fates.add_row(str(stage), *map(str, row))
-    console.print(fates)
-    console.print(f"Everything is in {folder}")
+        statuses.add_row(str(stage), *map(str, row))
+    console.print(statuses)
+    console.print(f"All results are in {folder}")
     return buffer.getvalue()
 
 

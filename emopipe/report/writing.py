@@ -1,4 +1,4 @@
-"""Tables as Markdown, as a paper would print them, with notes that say how each figure was made."""
+"""The tables of a run as Markdown, with notes that explain how each number was computed."""
 
 import re
 from collections.abc import Mapping
@@ -8,37 +8,43 @@ import pandas as pd
 
 from emopipe.scoring.statistics import BINS, RESAMPLES
 
-_MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # what Markdown would read as more than text
+_MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # characters that have a meaning in Markdown
 TITLES = {"results": "Results", "comparisons": "Differences between models", "ensembles": "Members of ensembles"}
 
 
 def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
-    """One of the tables named in TITLES."""
-    shape, notes = {
+    """Return a table as Markdown.
+
+    Args:
+        name: One of the tables in TITLES.
+        table: The table as its CSV file holds it.
+        recipe: `Plan.report`.
+    """
+    columns, notes = {
         "results": (_results, _results_notes),
         "comparisons": (_comparisons, _comparisons_notes),
         "ensembles": (_ensembles, _ensembles_notes),
     }[name]
-    rows = shape(table)
+    rows = columns(table)
     lines = [f"# {TITLES[name]}: run {recipe['run']}", ""]
     lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows.to_numpy()]
-    return "\n".join([*lines, "", *notes(table, recipe)]) + "\n"
+    paragraphs = "\n\n".join(notes(table, recipe))
+    return "\n".join([*lines, "", paragraphs]) + "\n"
 
 
 def _cell(text: str) -> str:
-    """Text that stays within its cell and is shown as it is: no HTML, link, picture or code comes out of a name."""
+    """Escape a text, so that Markdown shows it as it is, in one cell: a name cannot become HTML, a link or code."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def _results(table: pd.DataFrame) -> pd.DataFrame:
+    counts = zip(table["right"], table["n"], strict=True)
     made = pd.DataFrame(
         {
             "model": table["model"],
             "split": _text(table["split"]),
-            "right": [
-                f"{right:.0f}/{n:.0f}" if n > 0 else "" for right, n in zip(table["right"], table["n"], strict=True)
-            ],
+            "right": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
             "accuracy [95 %]": _with_interval(table, "accuracy", 100),
             "UAR": _percent(table["uar"]),
             "macro F1": _percent(table["macro_f1"]),
@@ -53,12 +59,9 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
         },
         dtype=str,
     )
-    return made.loc[:, [(made[column] != "").any() or column == "model" for column in made]]
-
-
-def _text(column: pd.Series) -> pd.Series:
-    """A column of names, which pandas reads as numbers where none is given."""
-    return column.astype(object).fillna("")
+    return made.loc[
+        :, [(made[column] != "").any() or column == "model" for column in made]
+    ]  # empty columns are omitted
 
 
 def _comparisons(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,61 +97,67 @@ def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
 def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     kind, folds = recipe["protocol"]["kind"], recipe["protocol"]["folds"]
     notes = [
-        "Accuracy, UAR and macro F1 are over all clips of the split, those without any vector included; coverage is "
-        "the share of clips that the model had anything to go by. Intervals: percentile bootstrap, "
-        f"{RESAMPLES} samples, drawn by {_drawn(table)}. A model is the mean of its seeds' probabilities; over seeds: "
-        "mean and standard deviation of the single seeds, which vary initial weights, dropout, hidden modalities and "
-        "mixup, not the order of clips. An ensemble's seed combines its members' networks of that seed.",
-        f"ECE: expected calibration error, {BINS} bins. p: McNemar's exact test against the model (no ensemble) that "
-        "is best on the same split. Out of fold: accuracy on the clips learned from, each predicted by networks that "
-        f"left out its fold (protocol {kind}, {folds} folds).",
+        "Accuracy, UAR (unweighted average recall) and macro F1 include all clips of the split, even those without any "
+        "features. Coverage is the share of clips for which the model had features. Intervals are from a percentile "
+        f"bootstrap with {RESAMPLES} samples, drawn by {_drawn(table)}. A model's probabilities are the mean over its "
+        "seeds. The column over seeds has the mean and standard deviation of single seeds. Seeds differ in initial "
+        "weights, dropout, modality dropout and mixup, but not in the order of clips. A seed of an ensemble combines "
+        "the networks of its members with that seed.",
+        f"ECE is the expected calibration error with {BINS} bins. p is from McNemar's exact test against the single "
+        "model that is best on the same split. Out of fold is the accuracy on the clips that models were trained on: "
+        f"networks that were trained without a clip's fold predict it (protocol {kind}, {folds} folds).",
     ]
     if recipe["selected_on_val"]:
         names = ", ".join(recipe["selected_on_val"])
-        notes.append(f"Selected on val, the split reported here, and therefore flattered: {names}.")
+        notes.append(f"Selected on val, the split reported here, so their results are optimistic: {names}.")
     else:
-        notes.append("No reported split chose anything: epochs, candidates, members and weights are of training clips.")
+        notes.append(
+            "No reported split was used for selection: epochs, candidates, members and weights were selected on "
+            "training clips."
+        )
     if recipe["learned_here"]:
         notes.append(
-            f"The backbones {', '.join(recipe['learned_here'])} were trained on this corpus' training clips, out of "
-            "fold. Where speakers are unknown, one may be in several folds, which flatters the figures out of fold."
+            "These backbones were trained out of fold on the training clips of this corpus: "
+            f"{', '.join(recipe['learned_here'])}. If speakers are unknown, one speaker may be in several folds, and "
+            "the out-of-fold accuracies are then optimistic."
         )
         if kind == "kfold":
-            notes.append("In a cross-validation these backbones have seen clips of the fold that is reported.")
+            notes.append("In a cross-validation, these backbones were also trained on clips of the reported fold.")
     if recipe["paper"]:
-        notes.append("Paper: Zhou et al. (arXiv 2012.13912) on AFEW 7.0's val split, with IR50 as the face network.")
-    return _paragraphs(notes)
+        notes.append(
+            "Paper: accuracies of Zhou et al. (arXiv 2012.13912) on the val split of AFEW 7.0, with IR50 as the face "
+            "network."
+        )
+    return notes
 
 
 def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    return _paragraphs(
-        [
-            "Points of accuracy on the same clips, with the 95 % interval of a paired bootstrap "
-            f"({RESAMPLES} samples, drawn by {_drawn(table)}); over seeds: mean and standard deviation of the "
-            "differences of equal seeds. Fused models stand against the single modality, ensembles against the single "
-            "model, that is best on the reported split itself: the hardest one to beat."
-        ]
-    )
-
-
-def _drawn(table: pd.DataFrame) -> str:
-    """What the bootstrap of a table drew: clips or subjects."""
-    return ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
+    return [
+        "Differences are in points of accuracy on the same clips, with the 95 % interval of a paired bootstrap "
+        f"({RESAMPLES} samples, drawn by {_drawn(table)}). The column over seeds has the mean and standard deviation "
+        "of the differences between equal seeds. Fused models are compared with the best model of one modality, and "
+        "ensembles with the best single model. The best model is selected on the reported split itself, so it is the "
+        "hardest one to beat."
+    ]
 
 
 def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    return _paragraphs(
-        [
-            "Weights and temperatures are fitted on out-of-fold predictions of the clips learned from. A weight of "
-            "zero: not chosen. For stacking, weights are the shares of the coefficients' magnitudes. In a "
-            "cross-validation, what is fitted for a fold leaves its clips out; only the answer's temperature has seen "
-            "them, through the combinations of the other folds."
-        ]
-    )
+    return [
+        "Weights and temperatures are fitted on out-of-fold predictions of the clips that models were trained on. A "
+        "member with weight zero was not chosen. For stacking, a weight is the member's share of the absolute "
+        "coefficients. In a cross-validation, the weights for a fold are fitted without its clips; only the "
+        "temperature of the ensemble's prediction depends on them, through the combinations of the other folds."
+    ]
 
 
-def _paragraphs(notes: list[str]) -> list[str]:
-    return [line for note in notes for line in (note, "")][:-1]
+def _drawn(table: pd.DataFrame) -> str:
+    """Return what the bootstrap of a table resamples: `clip` or `subject`."""
+    return ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Return a column of names as text; pandas reads an empty column as numbers."""
+    return column.astype(object).fillna("")
 
 
 def _with_interval(table: pd.DataFrame, column: str, scale: float, shape: str = "{:.1f}") -> list[str]:

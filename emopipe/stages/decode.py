@@ -33,10 +33,10 @@ def run(
     root: Path,
     shard: Path,
     output: Path,
-    fates: Path,
+    status_file: Path,
     *,
     on_failure: str = "keep_going",
-    attempt: int = 0,
+    retries: int = 0,
 ) -> None:
     """Decode the clips of one shard.
 
@@ -45,9 +45,9 @@ def run(
         root: The corpus' folder, to which the shard's paths are relative.
         shard: The shard's clip table.
         output: The file to make; clips that it already holds unchanged are taken over.
-        fates: A file to make of the clips' statuses alone, which stays where `output` is temporary.
+        status_file: A file to make with the clips' statuses alone; it is kept if `output` is temporary.
         on_failure: `keep_going` makes a clip whose file cannot be read a row, `stop` ends the job.
-        attempt: How often clips that could not be read were tried again (`emopipe.workflow.retry`).
+        retries: How often unreadable clips were retried (`emopipe.workflow.retry`).
 
     Raises:
         MediaError: A clip's file cannot be read, and the run is to stop; or several, and no other was decoded.
@@ -58,7 +58,7 @@ def run(
     progress = Progress(f"decode {output.stem}", len(table))
     with (
         making(output, FIELDS, stage="decode", recipe=recipe) as media,
-        Writer(fates, {}, stage="decode", recipe=recipe) as statuses,
+        Writer(status_file, {}, stage="decode", recipe=recipe) as statuses,
         ClipReader(options) as read,
     ):
         for clip in table.itertuples():
@@ -70,7 +70,7 @@ def run(
             statuses.add(replace(row, arrays={}))
             progress.advance()
         policy.check(media.taken)
-        statuses.note(attempt=attempt)
+        statuses.note(attempt=retries)
 
 
 def _row(clip: pd.Series, root: Path, read: ClipReader) -> Row:

@@ -26,19 +26,19 @@ def run(
     weights: Path,
     folder: Path,
 ) -> None:
-    """Write everything that a reader of the run wants.
+    """Write the results of a run.
 
     Args:
         recipe: `Plan.report`.
         clips: The clip table.
         stages: Stage -> its files, for the ledger.
         predicted: Model or ensemble -> its predictions.
-        out_of_fold: Model or ensemble -> its out-of-fold predictions of the clips learned from.
-        seeds: Model or ensemble -> what it predicts by each seed.
-        candidates: Model -> its candidates, with a note.
+        out_of_fold: Model or ensemble -> its out-of-fold predictions of the clips that it was trained on.
+        seeds: Model or ensemble -> the predictions of each of its seeds.
+        candidates: Model -> its table of candidates, which has a note.
         weights: The ensembles' weights.
-        folder: The run's results: metrics.csv, ledger.csv, summary.md, tables/, figures/ and, where there are
-            unlabelled test clips, submission.zip are written there.
+        folder: Where to write metrics.csv, ledger.csv, summary.md, tables/, figures/ and, if there are unlabelled test
+            clips, submission.zip.
     """
     table = tables.read(clips)
     models = {
@@ -57,28 +57,28 @@ def run(
     run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"])
     parts = [metrics.score(m.predictions, name) for name, m in models.items()]
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
-    fates = ledger.build(table, stages)
+    statuses = ledger.build(table, stages)
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
-    tables.write(fates, folder / "ledger.csv")
+    tables.write(statuses, folder / "ledger.csv")
     _tables(recipe, run_results, pd.read_csv(weights), folder / "tables")
     write_text(folder / "summary.md", summary.markdown(scores, folder.name))
     for name, model in models.items():
         for split in run_results.splits:
             counts = metrics.confusion(model.on(split))
-            title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} right"
+            title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} correct"
             figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{name}_{split}.png")
     if "ensemble" in models and submission.wanted(models["ensemble"].predictions):
         submission.write(models["ensemble"].predictions, folder / "submission.zip")
     if scores.empty:
-        LOGGER.info("No clip outside the training split is labelled: there is nothing to score.")
-    LOGGER.info(summary.terminal(scores, ledger.counts(fates), folder.name, f"{folder}/"))
+        LOGGER.info("No clip outside the training split has a label, so there is nothing to score.")
+    LOGGER.info(summary.terminal(scores, ledger.counts(statuses), folder.name, f"{folder}/"))
 
 
 def _tables(recipe: Mapping[str, Any], run_results: Results, weights: pd.DataFrame, folder: Path) -> None:
-    asked = [Comparison.model_validate(block) for block in recipe["comparisons"]]
+    requested = [Comparison.model_validate(block) for block in recipe["comparisons"]]
     made = {
         "results": results.table(run_results),
-        "comparisons": comparisons.table(run_results, asked),
+        "comparisons": comparisons.table(run_results, requested),
         "ensembles": weights,
     }
     for name, frame in made.items():

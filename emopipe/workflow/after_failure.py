@@ -1,8 +1,9 @@
-"""What Snakemake puts back after a job that failed, as if it were what that job was to make.
+"""Move stale outputs out of the way after a run that failed.
 
-An output that jobs update is kept while its job runs, and put back where the job fails. But by then Snakemake has noted
-that the job was run for the config, code and clips of now, and takes the old file, with a new date, for current. So at
-the end of a run that failed, files that are not current become parts: the next job is run, and takes over what it can.
+A rule with `update(...)` outputs keeps the old output while its job runs, and Snakemake puts the old file back if the
+job fails. But Snakemake has already recorded that the job ran with the current config, code and clips. It would then
+take the old file, which has a new date, for current. So at the end of a failed run, every output that is not current
+is moved into the folder of partial outputs. The next run makes the output again, and reuses the rows that still hold.
 """
 
 import contextlib
@@ -16,25 +17,37 @@ from emopipe.cache.store import stands_for
 from emopipe.core.log import LOGGER
 
 
-def hand_over(path: Path, recipe: Mapping[str, Any], clips: str) -> None:
-    """Make a file a part of itself, unless this recipe made it for exactly these clips (see `clips_digest`)."""
-    with _told(path):
-        if path.is_file() and not stands_for(path, recipe, clips):
+def stash_stale_output(path: Path, recipe: Mapping[str, Any], clips: str) -> None:
+    """Move a stale output into its folder of partial outputs, where the next job finds the rows that still hold.
+
+    Args:
+        path: The output, which may be missing.
+        recipe: The recipe that makes the output in the current run.
+        clips: The digest of the clips that the output should hold (`cache.store.clips_digest`).
+    """
+    with _warn_if_refused(path):
+        if _is_stale(path, recipe, clips):
             part = next_part(path)
             part.parent.mkdir(exist_ok=True)
             os.replace(path, part)
 
 
-def drop(path: Path, recipe: Mapping[str, Any], clips: str) -> None:
-    """The same for a file that nothing is taken over from."""
-    with _told(path):
-        if path.is_file() and not stands_for(path, recipe, clips):
+def remove_stale_output(path: Path, recipe: Mapping[str, Any], clips: str) -> None:
+    """Delete a stale output that no later job can reuse. The arguments are those of `stash_stale_output`."""
+    with _warn_if_refused(path):
+        if _is_stale(path, recipe, clips):
             path.unlink()
 
 
+def _is_stale(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
+    """Return whether the output exists, but another recipe or other clips made it."""
+    return path.is_file() and not stands_for(path, recipe, clips)
+
+
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _warn_if_refused(path: Path) -> Iterator[None]:
+    """Log a warning, and go on, if the system refuses to move or delete the file."""
     try:
         yield
     except OSError as error:
-        LOGGER.warning(f"{path} is out of date and cannot be moved ({error}): delete it before you run again.")
+        LOGGER.warning(f"{path} is out of date, but it cannot be moved ({error}). Delete it before you run again.")

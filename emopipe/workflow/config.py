@@ -1,4 +1,9 @@
-"""The one schema of the config: every key with its type, default and description; wrong ones are told by name."""
+"""The config: the schema of every key, then the checks.
+
+The classes below are the schema: pydantic checks types and ranges by them, and `emopipe config-keys` lists them.
+`parse` then walks down the config once, block by block. It checks what pydantic cannot: the options of each kind, by
+the class of that kind, and names that refer to other blocks.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +19,10 @@ from emopipe.core.options import Number, Options
 from emopipe.core.validation import checked, known, with_new_names
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
+from emopipe.fusion.checks import ENSEMBLE, check_ensembles, check_model, check_protocol
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media.decoded import DecodeOptions
-from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
+from emopipe.report.options import Comparison, check_comparisons
 from emopipe.report.paper import Row as PaperRow
 from emopipe.training.options import PretrainOptions
 from emopipe.training.phase_options import phase_class
@@ -27,29 +33,32 @@ from emopipe.weights.naming import resolve as resolve_weights
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """A name that becomes part of a path."""
 
+# -- the schema ------------------------------------------------------------------------------------------------
+
 
 class CorpusBlock(Options):
-    """Which clips."""
+    """The clips."""
 
     name: Name
-    """The cache's name: `cache/<name>/`. One name stands for one corpus."""
+    """Name of the cache: `cache/<name>/`. Each corpus needs its own name."""
     kind: str
-    """The adapter: afew, ravdess, cremad, emodb, folder, table or demo."""
+    """How the corpus is stored on disk: afew, cremad, demo, emodb, folder, ravdess or table."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The adapter's own options."""
+    """Options of this kind of corpus, listed below. Default: none."""
 
 
 class FacesBlock(Options):
     """A preset of face detection."""
 
     detector: str
-    """mtcnn, centerface, scrfd or yunet."""
+    """The face detector: mtcnn, centerface, scrfd or yunet."""
     decode: Name | None = None
-    """The decode preset whose frames are searched; may be left out where there is only one."""
+    """The decode preset whose frames the detector reads. Default: the only one; required if there are several."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)
-    """Quality at which aligned crops are kept."""
+    """JPEG quality of the aligned crops in the cache."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The detector's own options."""
+    """Options of this detector, listed below. Its `weights` are a file or a name that `emopipe weights list` shows.
+    Default: none."""
 
 
 class BackboneBlock(Options):
@@ -58,134 +67,155 @@ class BackboneBlock(Options):
     renamed: ClassVar = {"chain": "schedule"}
 
     kind: str
-    """The network: ir50, ir_se50, resnet18, densenet121, vgg16, vggface, expression, onnx, timm:<timm's name>,
-    audio_alexnet, speech, hf:<folder or Hugging Face id> or opensmile."""
+    """The network. Face: ir50, ir_se50, resnet18, densenet121, vgg16, vggface, expression, onnx or timm:<timm's name>.
+    Audio: audio_alexnet, speech, hf:<folder or Hugging Face id> or opensmile."""
     faces: Name | None = None
-    """For a face network, the faces preset; may be left out where there is only one."""
+    """For a face network: the faces preset. Default: the only one; required if there are several."""
     decode: Name | None = None
-    """For an audio network, the decode preset; may be left out where there is only one."""
+    """For an audio network: the decode preset. Default: the only one; required if there are several."""
     weights: str | None = None
-    """Weights to start from or to extract with: a file (safetensors or a state dict), or a name that `emopipe weights
-    list` shows."""
+    """Weights to extract with or to start training from: a file (safetensors, or a state dict of torch), or a name that
+    `emopipe weights list` shows. Default: none; the network is then trained from random weights."""
     batch: int = Field(default=128, ge=1)
-    """Faces that go through the network at once."""
+    """Faces that the network processes at once."""
     optional: bool = False
-    """true: where the weights are missing, models that need them are left out, and the tables say so in their rows."""
+    """What happens if the weights are missing. true: models that need them are skipped, and the tables say so. false:
+    the run stops before it starts."""
     views: list[str] = Field(default_factory=list)
-    """Augmented views to cache for models that `augment`: flip for faces; slow, fast, low, high, noise for sound."""
+    """Augmented views to cache, for models with `augment: true`. Faces: flip. Sound: slow, fast, low, high, noise.
+    Default: none."""
     schedule: list[dict[str, Any]] = Field(default_factory=list)
     """Phases of training on labelled stills or speech of other corpora (`sources`), in order. The first phase starts
     from `weights`, if they are given."""
     pretrain: PretrainOptions | None = None
     """Train the network on the corpus' own training clips, after its schedule and before it extracts features."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The network's own options."""
+    """Options of this kind of network, listed below. Default: none."""
 
 
 class ModelBlock(FusionOptions):
-    """A model over cached features: one stream is a single modality, several are fused."""
+    """A model over cached features: with one stream it reads a single modality, with several it fuses them."""
 
     streams: list[Name] = Field(min_length=1)
-    """Backbones whose features the model reads."""
+    """The backbones whose features the model reads, at least one."""
     paper: PaperRow | None = None
-    """The paper's setting that this model stands for; its figure stands beside ours on AFEW."""
+    """The setting of the paper that this model reproduces. Tables show the paper's accuracy next to ours on AFEW (see
+    `paper_figures`). Default: none."""
 
 
 class EnsembleBlock(EnsembleOptions):
-    """Several models combined."""
+    """A combination of several models."""
 
     paper: PaperRow | None = None
-    """The paper's setting that this ensemble stands for."""
+    """The setting of the paper that this ensemble reproduces, as for models. Default: none."""
 
 
 class Config(Options):
     """A whole run."""
 
     run: Name
-    """The run's name: `results/<run>/`."""
+    """Name of the run; its results are in `results/<run>/`."""
     corpus_root: str | None = None
-    """The folder that holds the corpus; not needed for the demo."""
+    """The folder of the corpus. Required, except for the demo corpus."""
     corpus: CorpusBlock
-    """Which clips: the corpus' name, kind and options."""
+    """The corpus: its name, kind and options."""
     shards: int | None = Field(default=None, ge=1, le=99_999)
-    """Into how many parts the corpus is split; a part is what one job works on. Left out: the least power of two, 8 at
-    least, by which a part has about 512 clips or fewer; a cache that exists keeps its number though the corpus grows,
-    because another number computes everything again."""
+    """Number of parts that the corpus is split into; one job works on one part. Default: the smallest power of two, at
+    least 8, that gives about 512 clips or fewer in each part. An existing cache keeps its number if the corpus grows,
+    because another number recomputes everything."""
     threads: int = Field(default=2, ge=1)
-    """Threads of a job that runs networks (never more than --cores)."""
+    """CPU threads of a job that runs networks; never more than Snakemake's --cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one; cuda without a usable GPU is an error."""
+    """Where networks run. auto: on the GPU if there is one, else on the CPU. cuda: on the GPU, or the run fails."""
     keep_media: bool = True
-    """false deletes sampled frames and sound once nothing needs them: less disk, but a new clip decodes all again."""
+    """Whether to keep sampled frames and sound in the cache. false needs less disk, but if a clip is added, clips that
+    were decoded before are decoded again."""
     on_failure: Literal["keep_going", "stop"] = "keep_going"
-    """What a clip does whose file cannot be read, or on which a stage breaks down: with keep_going it becomes a row of
-    the ledger (and is tried again once it can be read), with stop it ends its job."""
+    """What happens if a clip's file cannot be read, or if a stage fails on a clip. keep_going: the ledger records it,
+    the run continues, and the clip is retried once its file can be read. stop: the job fails."""
     min_coverage: Number = Field(default=0.0, ge=0, le=1)
-    """The share of clips that every backbone must have features of. Where there are fewer, the run stops before it
-    trains models, with the list of the clips that lack them; 0 never stops."""
+    """Share of clips that need features, for every backbone. Below it, the run lists the other clips and stops before
+    it trains models. 0: never stop."""
     library_changes: Literal["recompute", "keep"] = "recompute"
     """What happens to files that another version of a library made (PyAV, OpenCV, torch, ...; major.minor). recompute
     makes them again, and all that was made from them. keep keeps them. Either way the run logs what differs."""
     decode: dict[Name, DecodeOptions] = Field(min_length=1)
-    """Presets of frame sampling."""
+    """Presets of frame sampling, by name; at least one."""
     faces: dict[Name, FacesBlock] = Field(default_factory=dict)
-    """Presets of face detection."""
+    """Presets of face detection, by name. Required if there is a face network."""
     sources: dict[Name, SourceBlock] = Field(default_factory=dict)
     """Corpora of labelled stills or speech that the schedules of backbones train on."""
     backbones: dict[Name, BackboneBlock] = Field(min_length=1)
-    """Presets of feature extractors."""
+    """Presets of feature extractors, by name; at least one."""
     models: dict[Name, ModelBlock] = Field(default_factory=dict)
-    """Models: `face_*` and `audio_*` read one modality, `fused_*` several."""
+    """Models, by name. The name begins with `face_` or `audio_` for one modality, with `fused_` for both. Default:
+    none; the run then stops after the features."""
     protocol: Protocol = Field(default_factory=Protocol)
-    """Which clips models learn from and which they predict."""
+    """The clips that models are trained on, and the clips that they predict."""
     ensemble: EnsembleBlock = Field(default_factory=EnsembleBlock)
-    """How models' probabilities become the run's answer."""
+    """The ensemble whose predictions are the run's answer. Default: the mean of all models' probabilities."""
     ensembles: dict[Name, EnsembleBlock] = Field(default_factory=dict)
-    """More ways to combine them, for comparison; their names begin with `ensemble_`."""
+    """More ensembles, by name, to compare with it. The name begins with `ensemble_`. Default: none."""
     paper_figures: bool = False
-    """true where the corpus is AFEW 7.0 itself, not another in its folders: the paper's figures stand beside ours."""
+    """Whether tables show the paper's accuracies. Set it to true only if the corpus is AFEW 7.0 itself, and not another
+    corpus in the same folders."""
     comparisons: list[Comparison] = Field(default_factory=list)
-    """Pairs of models whose difference the tables give; fused models and ensembles are compared anyway."""
+    """Pairs of models to compare. Default: none. In any case, each fused model is compared with the best model of one
+    modality, and each ensemble with the best single model."""
 
     @property
     def every_ensemble(self) -> dict[str, EnsembleBlock]:
-        """The run's answer, called `ensemble`, and the others."""
-        return {"ensemble": self.ensemble, **self.ensembles}
+        """All ensembles by name; the run's answer is called `ensemble`."""
+        return {ENSEMBLE: self.ensemble, **self.ensembles}
+
+
+# -- reading and checking --------------------------------------------------------------------------------------
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A config file's keys and values, unchecked. Raises ConfigError where it is no YAML of keys and values."""
+    """Return the keys and values of a config file, unchecked.
+
+    Raises:
+        ConfigError: The file cannot be read, or it is not YAML with keys and values.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"The config {path} cannot be read: {error}") from error
+        raise ConfigError(f"The config {path} cannot be read: {error}. Correct the path or the file.") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"The config {path} holds {type(raw).__name__}, expected keys and values.")
+        raise ConfigError(
+            f"The config {path} contains a value of type {type(raw).__name__}, but expected are keys and values. See "
+            "`emopipe config-keys` for all keys."
+        )
     return raw
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
-    """Check a config that is already read. Raises ConfigError, one sentence a fault."""
-    return _resolve(checked(Config, raw))
+    """Check a config and return it, with the default presets filled in and the names of weights replaced by paths.
 
-
-def _resolve(config: Config) -> Config:
-    """Check what one block says of another, and fill in presets that need no naming."""
+    Raises:
+        ConfigError: The config has a fault. The message has one line for each fault of types, ranges and unknown keys.
+        CorpusError: A corpus of `sources` is of an unknown kind.
+    """
+    config = checked(Config, raw)
     known("corpus.kind", config.corpus.kind, corpora.KINDS)
     checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
     if config.corpus.kind != "demo" and not config.corpus_root:
-        raise ConfigError("corpus_root is not set: name the corpus' folder, e.g. --config corpus_root=/data/AFEW")
+        raise ConfigError("corpus_root is not set. Set it to the corpus' folder, e.g. --config corpus_root=/data/AFEW.")
     faces = {name: _resolve_faces(config, name, block) for name, block in config.faces.items()}
     nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
     for name, block in config.models.items():
-        _check_model(name, block, nets)
-        _check_fusion(name, block, config, nets)
-    _check_ensembles(config)
+        _check_streams(f"models.{name}", block, nets)
+        streams = {stream: modality(nets[stream]) for stream in block.streams}
+        check_model(name, block, streams, [view for stream in block.streams for view in nets[stream].views])
+        check_protocol(f"models.{name}", block, config.protocol)
+    check_ensembles(config.every_ensemble, config.models)
+    check_comparisons(config.comparisons, [*config.models, *config.every_ensemble])
     return config.model_copy(update={"faces": faces, "backbones": nets})
 
 
 def modality(block: BackboneBlock) -> str:
-    """`face` or `audio`: what the network reads."""
+    """Return what the network reads: `face` or `audio`."""
     return backbones.modality(block.kind)
 
 
@@ -199,7 +229,7 @@ def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
 
 
 def _with_weights(where: str, kind: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Options whose weights are a path: of weights named by the registry, whose own options then are the defaults."""
+    """Return options in which `weights` is a path. If it was a name of the registry, its entry gives the defaults."""
     given = options.get("weights")
     if not isinstance(given, str) or not given:
         return options
@@ -208,7 +238,7 @@ def _with_weights(where: str, kind: str, options: dict[str, Any]) -> dict[str, A
 
 
 def _named_weights(where: str, block: BackboneBlock) -> BackboneBlock:
-    """The same for a backbone, which names its weights beside its options or, where it comes trained, among them."""
+    """Do the same for a backbone, whose weights are a key of the block or, if it comes trained, one of its options."""
     if block.weights:
         chosen = resolve_weights(block.weights, block.kind, f"{where}.weights")
         block = block.model_copy(update={"weights": chosen.path, "options": {**chosen.defaults, **block.options}})
@@ -225,12 +255,12 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
     checked(backbones.options_class(block.kind), block.options, f"{where}.options")
     for key in ("pretrain", "schedule"):
         if getattr(block, key) and not backbones.trainable(block.kind):
-            raise ConfigError(f"{where}.{key} is set, but a network of kind {block.kind} cannot be trained; remove it.")
+            raise ConfigError(f"{where}.{key} is set, but a network of kind {block.kind} cannot be trained. Remove it.")
     block = block.model_copy(update={"schedule": _checked_schedule(where, block, config)})
     if block.weights and not backbones.trainable(block.kind):
         raise ConfigError(
-            f"{where}.weights is set, but a network of kind {block.kind} comes trained; which it is stands in its kind "
-            f"and {where}.options; remove it."
+            f"{where}.weights is set, but a network of kind {block.kind} comes trained: its kind and {where}.options "
+            "name it. Remove weights."
         )
     if backbones.trainable(block.kind) and not (block.pretrain or block.schedule or block.weights):
         raise ConfigError(
@@ -241,10 +271,14 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
         known(f"{where}.views", view, VIEWS[modality(block)])
     if modality(block) == "face":
         if block.decode:
-            raise ConfigError(f"{where}.decode is set, but a face network reads a faces preset; set {where}.faces.")
+            raise ConfigError(
+                f"{where}.decode is set, but a face network reads a faces preset. Set {where}.faces instead."
+            )
         return block.model_copy(update={"faces": _preset(f"{where}.faces", block.faces, config.faces, "faces")})
     if block.faces:
-        raise ConfigError(f"{where}.faces is set, but an audio network reads a decode preset; set {where}.decode.")
+        raise ConfigError(
+            f"{where}.faces is set, but an audio network reads a decode preset. Set {where}.decode instead."
+        )
     return block.model_copy(update={"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")})
 
 
@@ -260,66 +294,21 @@ def _checked_schedule(where: str, block: BackboneBlock, config: Config) -> list[
     return phases
 
 
-def _check_model(name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
+def _check_streams(where: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
     for stream in block.streams:
-        known(f"models.{name}.streams", stream, nets)
+        known(f"{where}.streams", stream, nets)
     if len(set(block.streams)) < len(block.streams):
-        raise ConfigError(f"models.{name}.streams names a backbone twice: {', '.join(block.streams)}.")
-    modalities = {modality(nets[stream]) for stream in block.streams}
-    expected = "fused" if len(modalities) > 1 else next(iter(modalities))
-    if not name.startswith(f"{expected}_"):
-        streams = ", ".join(block.streams)
-        raise ConfigError(
-            f"models.{name} reads {' and '.join(sorted(modalities))} ({streams}): its name should begin with "
-            f"{expected}_, so that tables can tell modalities apart."
-        )
-
-
-def _check_ensembles(config: Config) -> None:
-    for name in config.ensembles:
-        if not name.startswith("ensemble_"):
-            raise ConfigError(
-                f"ensembles.{name}: an ensemble's name should begin with ensemble_; call it ensemble_{name}."
-            )
-    for name, block in config.every_ensemble.items():
-        where = name if name == "ensemble" else f"ensembles.{name}"
-        for member in block.members or ():
-            known(f"{where}.members", member, config.models)
-    names = [*config.models, *config.every_ensemble]
-    for number, comparison in enumerate(config.comparisons):
-        known(f"comparisons.{number}.model", comparison.model, names)
-        known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
-
-
-def _check_fusion(name: str, block: ModelBlock, config: Config, nets: Mapping[str, BackboneBlock]) -> None:
-    modalities = {modality(nets[stream]) for stream in block.streams}
-    if block.fusion in ("fbp", "adaptive_fbp") and len(modalities) < 2:
-        raise ConfigError(
-            f"models.{name}.fusion is {block.fusion}, which joins face and audio, but all streams are "
-            f"{next(iter(modalities))}; use concat, gated, late or crossmodal, or add a stream."
-        )
-    if block.fusion in ("gated", "late", "crossmodal") and len(block.streams) < 2:
-        raise ConfigError(
-            f"models.{name}.fusion is {block.fusion}, which joins streams, but there is one; leave it out."
-        )
-    if block.augment and not any(nets[stream].views for stream in block.streams):
-        raise ConfigError(
-            f"models.{name}.augment is true, but none of its backbones has views; set "
-            f"backbones.{block.streams[0]}.views."
-        )
-    early = block.early_stopping
-    if early and early.watch == "val" and config.protocol.kind != "given":
-        raise ConfigError(
-            f"models.{name}.early_stopping.watch is val, but protocol.kind is {config.protocol.kind}, which learns "
-            "from val; use watch: inner."
-        )
+        raise ConfigError(f"{where}.streams names a backbone twice: {', '.join(block.streams)}. Name each one once.")
 
 
 def _preset(where: str, given: str | None, presets: Mapping[str, Any], block: str) -> str:
+    """Return the name of a preset: the given one, or the only one there is."""
     if given is not None:
         known(where, given, presets)
         return given
     if len(presets) != 1:
         found = ", ".join(presets) or "none"
-        raise ConfigError(f"{where} is not set and there is no single {block} preset to take (found: {found}); set it.")
+        raise ConfigError(
+            f"{where} is not set, and its default is the only {block} preset, but the config has: {found}. Set it."
+        )
     return next(iter(presets))

@@ -1,4 +1,4 @@
-"""How a job of the workflow ends: with a sentence where a user can mend it, and with what it computed kept."""
+"""How a job of the workflow ends: errors that a user can fix are logged as one message, without a traceback."""
 
 import contextlib
 import errno
@@ -10,63 +10,61 @@ from emopipe.core.atomic import set_aside
 from emopipe.core.errors import DamagedCacheError, EmopipeError
 from emopipe.core.log import LOGGER, log_to
 
-MENDABLE = {
+FIXES = {
     errno.ENOSPC: "free some space on that disk",
-    errno.EDQUOT: "free some space of your quota",
-    errno.EACCES: "give this user the right to read and write there",
-    errno.EPERM: "give this user the right to read and write there",
-    errno.EROFS: "make the disk writable, or work elsewhere",
+    errno.EDQUOT: "free some space in your quota",
+    errno.EACCES: "give this user permission to read and write there",
+    errno.EPERM: "give this user permission to read and write there",
+    errno.EROFS: "make the disk writable, or work in another folder",
     errno.ENOENT: "put the file back",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
-"""What the operating system may refuse -> what to do about it."""
+"""Error of the operating system -> what the user can do about it."""
 
 
 @contextlib.contextmanager
 def job_log(path: str | Path) -> Iterator[None]:
-    """Log a job to `path` too; an error that a user can mend ends it with its sentence, others with a traceback.
+    """Log a job to the file `path` and end it with exit code 1 if it fails.
 
-    A damaged file of the cache is put out of the way, so that the next run makes it anew. A request to end, as a
-    cluster sends it before it kills, ends the job in order.
+    - An error that a user can fix is logged as its message; any other error is logged with its traceback.
+    - A damaged cache file is renamed to `<name>.damaged`, so that the next run makes it again.
+    - SIGTERM, which clusters send before they kill a job, ends the job by an exception, so that it cleans up.
     """
     before = signal.signal(signal.SIGTERM, _end)
     try:
         log_to(path)
         yield
     except DamagedCacheError as error:
-        LOGGER.error(f"{error} {_put_away(error.path)}")
+        LOGGER.error(f"{error} {_renamed(error.path)}")
         raise SystemExit(1) from None
     except EmopipeError as error:
         LOGGER.error(str(error))
         raise SystemExit(1) from None
     except OSError as error:
-        LOGGER.error(_of_the_system(error), exc_info=error.errno not in MENDABLE)
+        known = error.errno in FIXES
+        todo = f"To fix it, {FIXES[error.errno]}; then run again" if known else "The traceback follows"
+        LOGGER.error(f"The job failed: {error}. The results so far are kept. {todo}.", exc_info=not known)
         raise SystemExit(1) from None
     except Exception:
-        LOGGER.exception("The job failed:")
+        LOGGER.exception("The job failed with an unexpected error. The traceback follows.")
         raise SystemExit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _put_away(path: Path) -> str:
-    try:
-        return f"It lies as {set_aside(path)} meanwhile."
-    except OSError as error:
-        return f"It has to be removed by hand, as it cannot be renamed ({error.strerror})."
-
-
 def _end(number: int, _frame: object) -> None:
-    LOGGER.error("The job was asked to end (SIGTERM). What it has computed is kept; then run again.")
+    LOGGER.error("The job received SIGTERM and ends. The results so far are kept; run again to continue.")
     raise SystemExit(128 + number)
 
 
-def _of_the_system(error: OSError) -> str:
-    """The sentence for what the operating system refused."""
-    what = MENDABLE.get(error.errno, "see below")
-    return f"The job failed, as the system says '{error}': {what}. What it has computed is kept; then run again."
+def _renamed(path: Path) -> str:
+    """Rename a damaged file; return the sentence that says so."""
+    try:
+        return f"The damaged file is now {set_aside(path)}."
+    except OSError as error:
+        return f"The damaged file cannot be renamed ({error.strerror}). Delete it."
 
 
 def by_stem(paths: Iterable[str | Path]) -> dict[str, Path]:
-    """Files by their names without the last suffix: how models, ensembles and features are told apart."""
+    """Return paths by their names without the last suffix: `results/x/oof/face_x.csv` is the path of `face_x`."""
     return {Path(path).stem: Path(path) for path in paths}

@@ -1,7 +1,7 @@
-"""Whether clips that could not be read are worth another try, asked whenever the workflow is planned.
+"""Decide whether to retry clips that could not be read; this is asked each time the workflow is planned.
 
-The number is a param of the decode rule and stands in the file that the job makes, so that it grows, and the job runs
-again, only while a clip that was unreadable can be read now.
+The retry counter is a param of the decode rule, and the job writes it into its status file. So it grows, and the job
+runs again, only if a clip that was unreadable can be read now.
 """
 
 from collections.abc import Mapping
@@ -13,25 +13,25 @@ from emopipe.core.errors import CacheError, MediaError
 from emopipe.media import files
 
 
-def attempt(fates: Path, root: Path, paths: Mapping[str, str]) -> int:
-    """The attempt that a shard's decoding is at.
+def retry_counter(status_file: Path, root: Path, paths: Mapping[str, str]) -> int:
+    """Return how often the decoding of a shard has been retried, this time included; 0 for the first time.
 
     Args:
-        fates: The shard's file of statuses, which may not be there yet.
+        status_file: The shard's status file, which may not exist yet.
         root: The corpus' folder.
-        paths: Clip -> its file's path below `root`, of those that the scan of the corpus could read.
+        paths: Clip -> path of its file below `root`, for the clips that the scan of the corpus could read.
     """
     try:
-        with Reader(fates) as reader:
-            made = int(reader.attributes.get("attempt", 0))
+        with Reader(status_file) as reader:
+            retries = int(reader.attributes.get("attempt", 0))
             lost = [clip for clip in reader.clips if reader.status[clip] == UNREADABLE and clip in paths]
     except CacheError:
         return 0
-    return made + any(_readable(root / paths[clip]) for clip in lost)
+    return retries + any(_readable(root / paths[clip]) for clip in lost)
 
 
 def _readable(path: Path) -> bool:
-    """Whether all of it can be read: where the end cannot, another try would be in vain, and so on for ever."""
+    """Return whether the whole file can be read. If its end cannot, the decoding would fail again, at each retry."""
     try:
         with files.opened(path) as file:
             files.refuse_failing_disk(file, path)

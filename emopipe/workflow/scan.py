@@ -1,4 +1,4 @@
-"""The corpus as it stands on disk now: scanned whenever the workflow is planned."""
+"""Scan the corpus: the clip table as the files on disk give it now. This is done each time the workflow is planned."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,34 +15,35 @@ from emopipe.corpora import demo
 from emopipe.corpora.digests import content_digests
 from emopipe.workflow.config import Config
 
-LEAST_IN_COMMON = 0.1
-"""A corpus that shares a smaller part of its clips with the cache of its name is another corpus."""
+MIN_SHARED = 0.1
+"""A corpus that shares a smaller part of its clips with the cache of its name is taken for another corpus."""
 
 
 def cache_folder(config: Config) -> Path:
-    """Where the corpus' cache is."""
+    """Return the folder of the corpus' cache."""
     return CACHES / config.corpus.name
 
 
 def clip_table(config: Config) -> Path:
-    """Where the corpus stage writes the clip table."""
+    """Return the path of the clip table, which the corpus stage writes."""
     return cache_folder(config) / "clips.csv"
 
 
 def clips_root(config: Config) -> Path:
-    """The folder to which the clip table's paths are relative."""
+    """Return the folder to which the paths in the clip table are relative."""
     if config.corpus.kind == "demo":
         return cache_folder(config) / "clips"
     return Path(config.corpus_root).expanduser()
 
 
 def scan(config: Config) -> pd.DataFrame:
-    """The clip table with content digests.
+    """Return the clip table of the corpus, with a digest of each clip's content.
 
-    A clip's digest is remembered with its size and times in the cache, so that only new and changed files are read.
+    The cache stores each digest with the size and times of its file, so that only new and changed files are read.
 
     Raises:
-        CorpusError: The corpus is not as its adapter expects, or the cache of its name holds another corpus.
+        CorpusError: The corpus does not have the form that its adapter expects, or the cache of its name belongs to
+            another corpus.
     """
     options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
     root = clips_root(config)
@@ -50,13 +51,13 @@ def scan(config: Config) -> pd.DataFrame:
         table = demo.scan(root, options)
     else:
         table = corpora.scan(config.corpus.kind, root, options)
-        table = content_digests(root, table, cache_folder(config) / "digests.csv", progress=_Reading())
-    _refuse_another(config, table)
+        table = content_digests(root, table, cache_folder(config) / "digests.csv", progress=_ReadingProgress())
+    _refuse_another_corpus(config, table)
     return table
 
 
-class _Reading:
-    """Says how far the first reading of a corpus is."""
+class _ReadingProgress:
+    """Logs the progress of reading files; logs nothing if there is none to read."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
@@ -66,38 +67,37 @@ class _Reading:
         self._progress.advance()
 
 
+def _refuse_another_corpus(config: Config, table: pd.DataFrame) -> None:
+    """Raise a CorpusError if the clips in the cache of this name are those of another corpus."""
+    # The demo's clips keep their names, not their content, when the options of the drawing change.
+    key = "clip" if config.corpus.kind == "demo" else "digest"
+    if (cached := _read_clip_table(config, [key])) is None:
+        return
+    before, now = (set(clips[key]) - {UNREADABLE} for clips in (cached, table))
+    if len(before & now) < MIN_SHARED * min(len(before), len(now)):
+        raise CorpusError(
+            f"{cache_folder(config)} is the cache of another corpus: {len(before & now)} of its {len(before)} clips "
+            f"are among the {len(now)} clips in {clips_root(config)}. Give this corpus a name of its own "
+            "(corpus.name), or delete that folder."
+        )
+
+
 def recorded(config: Config) -> pd.DataFrame | None:
-    """The clip table as the corpus stage wrote it; None where it has not run, or the table is damaged.
+    """Return the clip table that the corpus stage wrote; None if it has not run, or if the table is damaged.
 
-    For jobs on a cluster's nodes, where Snakemake plans anew. The run that sent them has scanned the corpus; a scan by
-    each of them would be one a job.
+    This is for jobs on the nodes of a cluster, where Snakemake plans again: the run that submitted them has already
+    scanned the corpus, and one more scan for each job would be slow.
     """
-    return _remembered(clip_table(config))
+    return _read_clip_table(config)
 
 
-def _remembered(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
-    """The clip table, or these columns of it, where it is only a memory: the corpus itself tells what it has told."""
+def _read_clip_table(config: Config, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
+    """Read the clip table, or some of its columns; None (and a warning, if it is damaged) if that is not possible."""
+    path = clip_table(config)
     if not path.is_file():
         return None
     try:
         return tables.read(path, columns)
     except CacheError:
-        LOGGER.warning(
-            f"{path} is damaged, so the corpus alone tells which clips there are. Delete it, to make it anew."
-        )
+        LOGGER.warning(f"{path} is damaged and was ignored; the corpus was scanned again. Delete it to rebuild it.")
         return None
-
-
-def _refuse_another(config: Config, table: pd.DataFrame) -> None:
-    cached_path = clip_table(config)
-    # The demo is drawn anew when its drawing changes: its clips keep their names, not their content.
-    key = "clip" if config.corpus.kind == "demo" else "digest"
-    if (remembered := _remembered(cached_path, [key])) is None:
-        return
-    cached, found = (set(clips[key]) - {UNREADABLE} for clips in (remembered, table))
-    if len(cached & found) < LEAST_IN_COMMON * min(len(cached), len(found)):
-        raise CorpusError(
-            f"{cached_path.parent} is the cache of another corpus: {len(cached & found)} of its {len(cached)} clips "
-            f"are among the {len(found)} clips in {clips_root(config)}. Give this corpus a name of its own "
-            "(corpus.name), or delete that folder."
-        )

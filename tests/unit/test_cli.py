@@ -17,6 +17,17 @@ def run(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "300"})
 
 
+def test_without_arguments_it_shows_its_help():
+    assert run().output.strip() == run("--help").output.strip()
+    assert "Usage:" in run().output and "snakemake --cores" in run().output
+
+
+@pytest.mark.parametrize("command", [command.name or command.callback.__name__ for command in app.registered_commands])
+def test_every_subcommand_is_explained_by_an_example(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0 and f"Example: emopipe {command} " in result.output
+
+
 def test_check(tmp_path):
     result = run("check", REPOSITORY / "configs/smoke.yaml")
     assert result.exit_code == 0 and "is sound: run smoke" in result.output
@@ -38,8 +49,16 @@ def test_the_demo_config():
 
 def test_config_keys_lists_them_all():
     output = run("config-keys").output
-    for key in (*Config.model_fields, "backbones.<name>.pretrain.epochs", "models.<name>.streams", "decode.<name>.fps"):
+    inner = (
+        "backbones.<name>.pretrain.epochs",
+        "models.<name>.streams",
+        "decode.<name>.fps",
+        "comparisons.<number>.aim",
+    )
+    for key in (*Config.model_fields, *inner):
         assert key in output
+    assert 'device  (auto | cpu | cuda; default: "auto")' in output
+    assert "shards  (integer, at least 1, at most 99999 or null; default: null)" in output
 
 
 def test_inspect(tmp_path):

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from emopipe.training.step_options import step_class
 
+from emopipe import corpora, stills
+from emopipe.backbones import registry as backbones
+from emopipe.commands.config_keys import keys
 from emopipe.core.errors import ConfigError
+from emopipe.faces import detectors
 from emopipe.workflow import config as configs
 
 SOUND = yaml.safe_load("""
@@ -107,6 +112,34 @@ def test_faults(path, value, words):
         configs.parse(changed(path, value))
     for word in words:
         assert word in str(caught.value)
+
+
+SCHEMAS = {
+    "config": configs.Config,
+    **{f"{registry.__name__}.{kind}": registry.options_class(kind)
+       for registry in (corpora, detectors, backbones, stills) for kind in registry.KINDS},
+    **{f"step.{modality}": step_class(modality) for modality in ("face", "audio")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_every_key_has_a_description(schema):
+    for key, field, _ in keys(SCHEMAS[schema].model_json_schema()):
+        assert field.get("description", "").endswith("."), key
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "registry"),
+    [
+        (configs.CorpusBlock, "kind", corpora),
+        (configs.FacesBlock, "detector", detectors),
+        (configs.BackboneBlock, "kind", backbones),
+        (configs.SourceBlock, "kind", stills),
+    ],
+)
+def test_descriptions_name_every_kind(block, key, registry):
+    words = re.findall(r"\w+", block.model_fields[key].description)
+    assert set(registry.KINDS) <= set(words)
 
 
 def test_several_faults_are_all_told():

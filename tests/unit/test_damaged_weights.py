@@ -106,7 +106,8 @@ def test_a_job_puts_the_caches_own_aside(read):
     with pytest.raises(SystemExit), job_log("a.log"):
         read(WEIGHTS)
     assert [file.name for file in WEIGHTS.parent.iterdir()] == ["net.safetensors.damaged"]
-    assert "is made anew. It lies as cache/demo/weights/net.safetensors.damaged" in Path("a.log").read_text()
+    renamed = "The damaged file is now cache/demo/weights/net.safetensors.damaged."
+    assert f"Run the workflow again to rebuild it. {renamed}" in Path("a.log").read_text()
 
 
 def test_a_users_own_stay_where_they_are():
@@ -160,5 +161,5 @@ def test_verify_leaves_weights_that_may_not_be_read(monkeypatch):
     save_head(WEIGHTS)
     monkeypatch.setattr(tensors, "load_file", refuse)
     found = verify()
-    assert found.exit_code == 1 and "cannot be read (Permission denied): make it readable." in found.output
+    assert found.exit_code == 1 and "cannot be read (Permission denied). Make the file readable." in found.output
     assert [path.name for path in WEIGHTS.parent.iterdir()] == ["net.safetensors"]

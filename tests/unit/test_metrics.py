@@ -61,13 +61,13 @@ def test_ledger_has_every_clip_and_stage(tmp_path):
     with Writer(tmp_path / "0.h5", {"x": Field("f4")}, stage="faces", recipe={}) as writer:
         for row in rows:
             writer.add(row)
-    fates = ledger.build(table, {"decode": [], "faces": [tmp_path / "0.h5"]})
-    assert list(fates.columns) == ["clip", "split", "stage", "status", "reason"]
-    assert len(fates) == 6
-    faces = fates[fates["stage"] == "faces"].set_index("clip")
+    statuses = ledger.build(table, {"decode": [], "faces": [tmp_path / "0.h5"]})
+    assert list(statuses.columns) == ["clip", "split", "stage", "status", "reason"]
+    assert len(statuses) == 6
+    faces = statuses[statuses["stage"] == "faces"].set_index("clip")
     assert faces["status"].to_dict() == {"a": "ok", "b": "missing", "c": "no_face"}
     assert faces.loc["c", "reason"] == "no face in 4 sampled frames"
-    assert ledger.counts(fates).loc["faces", "ok"] == 1
+    assert ledger.counts(statuses).loc["faces", "ok"] == 1
 
 
 def test_ledger_goes_by_clip_and_then_by_stage(tmp_path):
@@ -77,14 +77,14 @@ def test_ledger_goes_by_clip_and_then_by_stage(tmp_path):
             for clip in clips:
                 writer.add(Row(clip, "d", "ok", f"of {clip}", {}))
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
-    fates = ledger.build(table, {"decode": paths, "audio": paths[1:], "faces": paths[:1]})
-    assert list(zip(fates["clip"], fates["stage"], strict=True)) == [
+    statuses = ledger.build(table, {"decode": paths, "audio": paths[1:], "faces": paths[:1]})
+    assert list(zip(statuses["clip"], statuses["stage"], strict=True)) == [
         (clip, stage) for clip in ("10", "9", "a", "b") for stage in ("decode", "audio", "faces")
     ]
-    assert fates["split"].tolist() == [split for split in ("train", "train", "test", "val") for _ in range(3)]
-    assert fates.loc[fates["stage"] == "decode", "reason"].tolist() == ["of 10", "of 9", "of a", "of b"]
-    assert fates.loc[fates["clip"] == "b", "status"].tolist() == ["ok", "ok", "missing"]
-    assert list(ledger.counts(fates).index) == ["decode", "audio", "faces"]
+    assert statuses["split"].tolist() == [split for split in ("train", "train", "test", "val") for _ in range(3)]
+    assert statuses.loc[statuses["stage"] == "decode", "reason"].tolist() == ["of 10", "of 9", "of a", "of b"]
+    assert statuses.loc[statuses["clip"] == "b", "status"].tolist() == ["ok", "ok", "missing"]
+    assert list(ledger.counts(statuses).index) == ["decode", "audio", "faces"]
 
 
 def test_submission_is_emotiws(tmp_path):

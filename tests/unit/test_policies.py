@@ -17,7 +17,7 @@ from emopipe.core.fingerprint import digest
 from emopipe.media import files
 from emopipe.stages import decode, merge
 from emopipe.workflow.job import job_log
-from emopipe.workflow.retry import attempt
+from emopipe.workflow.retry import retry_counter
 from tests.conftest import write_clip
 
 RECIPE = {"stage": "decode", "options": {"policy": "count", "count": 2}}
@@ -92,8 +92,8 @@ def decoded(folder, **keys):
     """The statuses after decoding."""
     paths = folder / "shard.csv", folder / "00.h5", folder / "00.status.h5"
     decode.run(RECIPE, folder, *paths, **keys)
-    with Reader(paths[1]) as media, Reader(paths[2]) as fates:
-        assert media.status == fates.status
+    with Reader(paths[1]) as media, Reader(paths[2]) as statuses:
+        assert media.status == statuses.status
         return media.status
 
 
@@ -102,14 +102,14 @@ PATHS = {"a": "a.avi", "b": "b.avi"}
 
 def test_a_clip_that_cannot_be_read_is_tried_again_once_it_can_be(shard):
     (shard / "b.avi").rename(shard / "hidden")
-    fates = shard / "00.status.h5"
-    assert attempt(fates, shard, PATHS) == 0
+    status_file = shard / "00.status.h5"
+    assert retry_counter(status_file, shard, PATHS) == 0
     assert decoded(shard) == {"a": OK, "b": UNREADABLE}
-    assert attempt(fates, shard, PATHS) == 0  # it is still away: nothing is worth a try
+    assert retry_counter(status_file, shard, PATHS) == 0  # it is still away: nothing is worth a try
     (shard / "hidden").rename(shard / "b.avi")
-    assert attempt(fates, shard, PATHS) == 1
-    assert decoded(shard, attempt=1) == {"a": OK, "b": OK}
-    assert attempt(fates, shard, PATHS) == 1  # as the job was told: it is not run again
+    assert retry_counter(status_file, shard, PATHS) == 1
+    assert decoded(shard, retries=1) == {"a": OK, "b": OK}
+    assert retry_counter(status_file, shard, PATHS) == 1  # as the job was told: it is not run again
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -117,7 +117,7 @@ def test_what_could_never_be_read_is_not_tried_again_and_does_not_hold_up_planni
     (shard / "b.avi").unlink()
     os.mkfifo(shard / "b.avi") if kind == "pipe" else (shard / "b.avi").symlink_to("/dev/zero")
     assert decoded(shard) == {"a": OK, "b": UNREADABLE}
-    assert attempt(shard / "00.status.h5", shard, PATHS) == 0
+    assert retry_counter(shard / "00.status.h5", shard, PATHS) == 0
 
 
 def test_a_file_whose_end_cannot_be_read_is_not_tried_again(shard, monkeypatch):
@@ -129,7 +129,7 @@ def test_a_file_whose_end_cannot_be_read_is_not_tried_again(shard, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(files.os, "read", fail)
-    assert attempt(shard / "00.status.h5", shard, PATHS) == 0
+    assert retry_counter(shard / "00.status.h5", shard, PATHS) == 0
 
 
 def test_several_clips_that_stay_unreadable_do_not_end_a_later_run(shard):
@@ -219,7 +219,7 @@ def test_a_damaged_file_is_told_of_and_put_out_of_the_way(tmp_path, capsys):
     ("error", "said"),
     [
         (OSError(28, "No space left on device"), "free some space"),
-        (PermissionError(13, "Permission denied"), "the right to"),
+        (PermissionError(13, "Permission denied"), "permission to"),
     ],
 )
 def test_what_the_system_refuses_is_a_sentence(tmp_path, error, said):

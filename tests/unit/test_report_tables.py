@@ -116,9 +116,9 @@ def test_results_as_markdown():
     assert len(rows) == 2 + 5 and len({line.count("|") - line.count("\\|") for line in rows}) == 1
     assert "| face_x | val | 80/200 | 40.0 [" in text
     assert "Get it \\| there." in text
-    assert "Selected on val, the split reported here, and therefore flattered: fused_z." in text
+    assert "Selected on val, the split reported here, so their results are optimistic: fused_z." in text
     honest = writing.markdown("results", results.table(run()), RECIPE | {"selected_on_val": []})
-    assert "No reported split chose anything" in honest
+    assert "No reported split was used for selection" in honest
     assert "paper" not in rows[0]  # a column without content is left out
 
 
@@ -139,7 +139,7 @@ def test_comparisons():
     first, second, third, fused, answer = table.itertuples()
     assert first.difference == pytest.approx(10) and first.low > 0
     assert first.verdict == "higher; the aim of +3.0 points is met"
-    assert second.verdict == "not told apart: the interval holds zero; the aim of +5.0 points is missed"
+    assert second.verdict == "not significant: the interval contains zero; the aim of +5.0 points is missed"
     assert third.verdict == "not run: face_ir50 (see the table of results)"
     assert first.seeds_mean == pytest.approx(10) and first.seeds_sd == pytest.approx(0, abs=1e-9)
     assert fused.verdict == "higher" and answer.seeds_mean == pytest.approx(2)

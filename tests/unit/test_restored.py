@@ -32,16 +32,16 @@ def digest_of(clips):
 def test_a_current_file_stays(tmp_path):
     path = tmp_path / "00.h5"
     run(path, "ab")
-    after_failure.hand_over(path, RECIPE, digest_of("ab"))
-    after_failure.drop(path, RECIPE, digest_of("ab"))
-    after_failure.hand_over(tmp_path / "missing.h5", RECIPE, "")
+    after_failure.stash_stale_output(path, RECIPE, digest_of("ab"))
+    after_failure.remove_stale_output(path, RECIPE, digest_of("ab"))
+    after_failure.stash_stale_output(tmp_path / "missing.h5", RECIPE, "")
     assert [file.name for file in tmp_path.iterdir()] == ["00.h5"]
 
 
 def test_rows_of_the_clips_before_are_taken_over(tmp_path):
     path = tmp_path / "00.h5"
     run(path, "ab")
-    after_failure.hand_over(path, RECIPE, digest_of("abc"))
+    after_failure.stash_stale_output(path, RECIPE, digest_of("abc"))
     assert not path.exists() and len(parts_of(path)) == 1
     assert run(path, "abc") == ["c"] and not parts_of(path)
 
@@ -49,10 +49,10 @@ def test_rows_of_the_clips_before_are_taken_over(tmp_path):
 def test_rows_of_the_recipe_before_are_kept_until_another_file_is_made(tmp_path):
     path = tmp_path / "00.h5"
     run(path, "ab")
-    after_failure.hand_over(path, OTHER, digest_of("ab"))
+    after_failure.stash_stale_output(path, OTHER, digest_of("ab"))
     assert not path.exists()
     assert run(path, "ab") == []  # back to what was before
-    after_failure.hand_over(path, OTHER, digest_of("ab"))
+    after_failure.stash_stale_output(path, OTHER, digest_of("ab"))
     assert run(path, "ab", OTHER) == ["a", "b"] and not parts_of(path)
 
 
@@ -60,5 +60,5 @@ def test_rows_of_the_recipe_before_are_kept_until_another_file_is_made(tmp_path)
 def test_a_table_of_statuses_is_dropped(tmp_path, recipe, clips):
     path = tmp_path / "00.status.h5"
     run(path, "ab")
-    after_failure.drop(path, recipe, digest_of(clips))
+    after_failure.remove_stale_output(path, recipe, digest_of(clips))
     assert not path.exists()

@@ -59,8 +59,8 @@ def test_automatic(clips, shards):
 def test_automatic_is_the_least_power_of_two_that_suffices(clips):
     count = sharding.automatic(clips)
     assert count & (count - 1) == 0
-    assert clips <= count * sharding.CLIPS
-    assert count == sharding.FEWEST or clips > count // 2 * sharding.CLIPS
+    assert clips <= count * sharding.MAX_CLIPS
+    assert count == sharding.MIN_SHARDS or clips > count // 2 * sharding.MAX_CLIPS
 
 
 def test_cut_is_by_the_clips_own_hash():

@@ -1,0 +1,44 @@
+"""The command `emopipe resume`."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emopipe.core.errors import EmopipeError
+from emopipe.workflow.resume import refuse_alive
+
+
+def resume(
+    context: typer.Context,
+    elsewhere: Annotated[
+        bool,
+        typer.Option(help="Treat as over what cannot be seen from here: a run on another computer, jobs of a cluster."),
+    ] = False,
+) -> None:
+    """Continue a run that was killed.
+
+    Unlocks the working folder, then calls Snakemake with the arguments that follow. Stops without unlocking if that
+    run, or one of its jobs, is still alive.
+    """
+    folder = _working_folder(context.args)
+    try:
+        refuse_alive(folder, elsewhere=elsewhere)
+    except EmopipeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    snakemake = [sys.executable, "-m", "snakemake", *context.args]
+    if any((folder / ".snakemake/locks").glob("*")) and (code := subprocess.call([*snakemake, "--unlock"])):
+        raise typer.Exit(code)
+    raise typer.Exit(subprocess.call([*snakemake, "--rerun-incomplete"]))
+
+
+def _working_folder(arguments: list[str]) -> Path:
+    """Return the working folder that Snakemake's arguments name; the current folder if they name none."""
+    for number, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in ("--directory", "-d"):
+            return Path(value if equals else arguments[number + 1]).resolve()
+    return Path.cwd().resolve()

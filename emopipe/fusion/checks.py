@@ -1,0 +1,71 @@
+"""Rules for the blocks of models and ensembles that concern other blocks of the config as well."""
+
+from collections.abc import Collection, Mapping
+
+from emopipe.backbones.base import Modality
+from emopipe.core.errors import ConfigError
+from emopipe.core.validation import known
+from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
+
+BILINEAR = ("fbp", "adaptive_fbp")
+JOINING = ("gated", "late", "crossmodal")
+ENSEMBLE = "ensemble"
+"""The name of the ensemble whose predictions are the run's answer; the names of all others begin with it."""
+
+
+def check_model(name: str, options: FusionOptions, streams: Mapping[str, Modality], views: Collection[str]) -> None:
+    """Raise a ConfigError if a model's name or options do not fit its streams.
+
+    Args:
+        name: The model's name.
+        options: Its options.
+        streams: Stream (a backbone's name) -> its modality.
+        views: The augmented views that any of these backbones has.
+    """
+    where, modalities = f"models.{name}", sorted(set(streams.values()))
+    prefix = "fused" if len(modalities) > 1 else modalities[0]
+    if not name.startswith(f"{prefix}_"):
+        raise ConfigError(
+            f"{where} reads {' and '.join(modalities)} ({', '.join(streams)}), so its name should begin with "
+            f"{prefix}_. Tables tell modalities by that prefix. Rename the model."
+        )
+    if options.fusion in BILINEAR and len(modalities) < 2:
+        raise ConfigError(
+            f"{where}.fusion is {options.fusion}, which needs a face stream and an audio stream, but all streams are "
+            f"{modalities[0]}. Use concat, gated, late or crossmodal, or add a stream."
+        )
+    if options.fusion in JOINING and len(streams) < 2:
+        raise ConfigError(
+            f"{where}.fusion is {options.fusion}, which needs several streams, but there is one. Remove the key, or "
+            "add a stream."
+        )
+    if options.augment and not views:
+        raise ConfigError(
+            f"{where}.augment is true, but none of its backbones has views. Set backbones.{next(iter(streams))}.views, "
+            "or remove augment."
+        )
+
+
+def check_protocol(where: str, options: FusionOptions, protocol: Protocol) -> None:
+    """Raise a ConfigError if early stopping watches clips that the protocol trains on; `where` is the model's key."""
+    early = options.early_stopping
+    if early and early.watch == "val" and protocol.kind != "given":
+        raise ConfigError(
+            f"{where}.early_stopping.watch is val, but protocol.kind is {protocol.kind}, which trains on val. Use "
+            "watch: inner."
+        )
+
+
+def check_ensembles(ensembles: Mapping[str, EnsembleOptions], models: Collection[str]) -> None:
+    """Raise a ConfigError if an ensemble's name lacks the prefix, or if one of its members is not a model.
+
+    Args:
+        ensembles: All ensembles by name; the run's answer is called ENSEMBLE.
+        models: The names of all models.
+    """
+    for name, options in ensembles.items():
+        where = name if name == ENSEMBLE else f"ensembles.{name}"
+        if name != ENSEMBLE and not name.startswith(f"{ENSEMBLE}_"):
+            raise ConfigError(f"{where}: the name of an ensemble should begin with ensemble_. Call it ensemble_{name}.")
+        for member in options.members or ():
+            known(f"{where}.members", member, models)

@@ -1,0 +1,35 @@
+# What happens at the start and at the end of a run.
+from emopipe.cache import preserved
+from emopipe.workflow import after_failure, resume
+
+
+onstart:
+    resume.begin_workflow(Path.cwd(), workflow)
+
+
+onsuccess:
+    end_run()
+
+
+onerror:
+    end_run()
+    stash_stale_outputs()
+
+
+def end_run():
+    """Remove what only a killed run needs: the record of this run, and the results that jobs preserved."""
+    resume.end(Path.cwd())
+    preserved.clear(Path(CACHE, "weights"), Path(RESULTS, "models"))
+
+
+def stash_stale_outputs():
+    """Move the old outputs that Snakemake has put back, so that the next run does not take them for current."""
+    features = [(f"features/{file}", PLAN.features(file)) for name in PLAN.backbones for file in PLAN.views(name)]
+    faces = [(f"faces/{preset}", PLAN.faces(preset)) for preset in CONFIG.faces]
+    media = [(f"media/{preset}", PLAN.decode(preset)) for preset in CONFIG.decode]
+    for shard in SHARDS:
+        clips = PLAN.shard_digest(shard)
+        for folder, recipe in media + faces + features:
+            after_failure.stash_stale_output(Path(CACHE, folder, f"{shard}.h5"), recipe, clips)
+        for folder, recipe in media:
+            after_failure.remove_stale_output(Path(CACHE, folder, f"{shard}.status.h5"), recipe, clips)
