@@ -13,7 +13,7 @@ from emopipe.workflow import config as configs
 from emopipe.workflow import scan
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
-from emopipe.workflow.resources import Resources
+from emopipe.workflow.resources import ResourceEstimates
 from emopipe.workflow.retry import retry_counter
 
 # The config and the corpus
@@ -182,5 +182,5 @@ def get_model_features(wildcards):
 
 
 # What a rule asks a cluster for; see `emopipe.workflow.resources`.
-RESOURCES = Resources(PLAN)
+RESOURCES = ResourceEstimates(PLAN)
 memory, minutes = RESOURCES.memory, RESOURCES.minutes

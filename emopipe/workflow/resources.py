@@ -26,7 +26,7 @@ SAMPLES_PER_SECOND = 20
 """Assumed speed of training. It is not measured: networks and devices differ widely."""
 
 
-class Resources:
+class ResourceEstimates:
     """The functions that compute a rule's `mem_mb` and `runtime` for one plan."""
 
     def __init__(self, plan: Plan) -> None:

@@ -79,7 +79,7 @@ PLAN = SimpleNamespace(
 
 
 def test_memory_grows_with_clips_input_and_attempts():
-    known = resources.Resources(PLAN)
+    known = resources.ResourceEstimates(PLAN)
     shard, whole, read = Wildcards(fromdict={"shard": "3"}), Wildcards(), SimpleNamespace(size_mb=7)
     assert known.memory(1000)(whole, None, 1) == 1000  # the input may not exist yet
     assert known.memory(1000, per_clip=0.5)(whole, None, 1) == 1002
@@ -89,7 +89,7 @@ def test_memory_grows_with_clips_input_and_attempts():
 
 
 def test_minutes_grow_with_clips_and_attempts():
-    known = resources.Resources(PLAN)
+    known = resources.ResourceEstimates(PLAN)
     assert known.minutes(30, per_clip=30)(Wildcards(fromdict={"shard": "3"}), 1) == 32  # 31.5, rounded up
     assert known.minutes(30, per_clip=30, seconds=lambda wildcards: 60)(Wildcards(), 2) == 2 * 33
     assert known.minutes(30)(Wildcards(), 1000) == 2880
@@ -109,7 +109,7 @@ def test_pretraining_is_computed_from_the_training_clips(name, count):
             },
         }
     )
-    known = resources.Resources(SimpleNamespace(config=config, table=PLAN.table))
+    known = resources.ResourceEstimates(SimpleNamespace(config=config, table=PLAN.table))
     wildcards, block = Wildcards(fromdict={"backbone": name}), config.backbones[name]
     assert known.pretraining_seconds(wildcards) == count / 20
     net = registry.spec(block.kind, registry.options_class(block.kind).model_validate(block.options))
