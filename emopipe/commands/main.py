@@ -12,6 +12,7 @@ from emopipe.backbones import registry as backbones
 from emopipe.commands import weights
 from emopipe.commands.evaluate import evaluate
 from emopipe.commands.pretrain import pretrain
+from emopipe.commands.run import run
 from emopipe.commands.verify import verify
 from emopipe.core.errors import EmopipeError
 from emopipe.faces import detectors
@@ -24,6 +25,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(pretrain)
 app.command()(evaluate)
 app.command()(verify)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(resume)
 
 

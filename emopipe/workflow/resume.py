@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ import psutil
 import typer
 
 from emopipe.core.errors import EmopipeError, RunningError
+from emopipe.workflow import launch
 
 NOTE = Path(".snakemake/emopipe-run.json")
 """In the working folder, while a run is under way: who runs it, and where its jobs go."""
@@ -69,10 +69,10 @@ def resume(
     folder = _folder(context.args)
     try:
         refuse_alive(folder, elsewhere=elsewhere)
+        snakemake = launch.command(context.args, Path.cwd())
     except EmopipeError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    snakemake = [sys.executable, "-m", "snakemake", *context.args]
     if any((folder / ".snakemake/locks").glob("*")) and (code := subprocess.call([*snakemake, "--unlock"])):
         raise typer.Exit(code)
     raise typer.Exit(subprocess.call([*snakemake, "--rerun-incomplete"]))

@@ -1,9 +1,6 @@
 """The config's schema: every fault is a sentence that names the key."""
 
 import copy
-import re
-import textwrap
-from pathlib import Path
 
 import pytest
 import yaml
@@ -139,25 +136,3 @@ def test_a_config_that_cannot_be_read(tmp_path):
             configs.read(tmp_path / name)
     with pytest.raises(ConfigError, match="absent"):
         configs.read(tmp_path / "absent")
-
-
-def test_the_readmes_blocks_are_sound():
-    """What README shows of models, ensembles and comparisons is accepted as it stands there."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    blocks = [textwrap.dedent(block) for block in re.findall(r"((?:^    .*\n)+)", text, re.MULTILINE)]
-    found = [yaml.safe_load(block) for block in blocks if block.startswith(("models:", "ensemble:"))]
-    assert len(found) == 2
-    names = ("expression", "logmel", "spectrogram")
-    raw = changed(
-        "backbones",
-        {name: {"kind": "expression" if name == "expression" else "audio_alexnet", "pretrain": {}} for name in names}
-        | {"face": SOUND["backbones"]["face"], "voice": SOUND["backbones"]["voice"]},
-    )
-    raw["backbones"]["expression"]["views"] = ["flip"]
-    raw["models"] = {
-        "face_mean": {"streams": ["expression"], "face_attention": "mean"},
-        "face_relation": {"streams": ["expression"], "face_attention": "relation"},
-        **found[0]["models"],
-    }
-    config = configs.parse(raw | found[1])
-    assert config.models["fused_mine"].frames == 3 and config.ensemble.method == "greedy"
