@@ -25,7 +25,10 @@ app.add_typer(weights.app, name="weights")
 app.command()(pretrain)
 app.command()(evaluate)
 app.command()(verify)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run)
+app.command(
+    epilog="Example: emopipe run --configfile smoke --cores 2",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(run)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(resume)
 
 

@@ -10,16 +10,10 @@ from emopipe.workflow.launch import command
 
 
 def run(context: typer.Context) -> None:
-    """Run the workflow in the current folder; all arguments go to Snakemake.
+    """Run the workflow in the current folder. All arguments go to Snakemake.
 
     Without --configfile the demo runs. --configfile takes a file or the name of a shipped config, such as smoke.
-    Results go to results/, reusable files to cache/, both in the current folder. Examples:
-
-    emopipe run -n                                     (what would run)
-
-    emopipe run --configfile smoke --cores 2           (the demo in small)
-
-    emopipe run --configfile afew --config corpus_root=/data/AFEW
+    Results go to results/, reusable files to cache/. -n shows what would run. Without --cores, all cores are used.
     """
     try:
         words = command(context.args, Path.cwd())
