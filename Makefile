@@ -1,6 +1,9 @@
 # make demo          set-up, then the whole pipeline on the embedded corpus: results/demo/
 # make test          set-up, then all tests
-# make resume        set-up, then what a killed run left undone: make resume ARGS="--configfile configs/afew.yaml ..."
+# make check         set-up, then the unit tests alone
+# make lint          set-up, then the linters
+# make resume        set-up, then what a killed run did not finish: make resume ARGS="--configfile configs/afew.yaml ..."
+# make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
 # make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
@@ -8,7 +11,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo resume test test-faults test-slurm setup lint
+.PHONY: demo resume test check test-faults test-slurm setup lint wheel
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -22,6 +25,9 @@ test-faults: setup
 test: setup
 	$(BIN)/python -m pytest
 
+check: setup
+	$(BIN)/python -m pytest tests/unit
+
 test-slurm: setup
 	tests/slurm/one_node.sh $(BIN)/python -m tests.slurm
 
@@ -29,7 +35,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint
+	$(BIN)/python -m tests.lint
+
+wheel: setup
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 setup: $(STAMP)
 
@@ -38,5 +47,5 @@ $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --no-deps --requirement constraints.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)

@@ -10,8 +10,6 @@ rule chain:
         f"{CACHE}/logs/chain/{{backbone}}.{{step}}.log",
     benchmark:
         f"{CACHE}/benchmarks/chain/{{backbone}}.{{step}}.tsv"
-    conda:
-        "../environment.yml"
     threads: CONFIG.threads
     resources:
         gpu=1,

@@ -7,8 +7,6 @@ rule corpus:
         f"{CACHE}/logs/corpus.log",
     benchmark:
         f"{CACHE}/benchmarks/corpus.tsv"
-    conda:
-        "../environment.yml"
     threads: CONFIG.threads
     resources:
         mem_mb=memory(4000),

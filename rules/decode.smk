@@ -9,8 +9,6 @@ rule decode:
         f"{CACHE}/logs/decode/{{decode}}/{{shard}}.log",
     benchmark:
         f"{CACHE}/benchmarks/decode/{{decode}}/{{shard}}.tsv"
-    conda:
-        "../environment.yml"
     resources:
         mem_mb=memory(1000 + max(preset.clip_memory_mb for preset in CONFIG.decode.values())),
         runtime=minutes(30, per_clip=5),

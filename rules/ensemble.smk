@@ -13,8 +13,6 @@ rule ensemble:
         f"{RESULTS}/logs/ensemble.log",
     benchmark:
         f"{RESULTS}/benchmarks/ensemble.tsv"
-    conda:
-        "../environment.yml"
     resources:
         mem_mb=memory(2000, per_clip=0.05),
         runtime=minutes(20, per_clip=0.1),

@@ -8,8 +8,6 @@ rule faces:
         f"{CACHE}/logs/faces/{{detector}}/{{shard}}.log",
     benchmark:
         f"{CACHE}/benchmarks/faces/{{detector}}/{{shard}}.tsv"
-    conda:
-        "../environment.yml"
     threads: CONFIG.threads
     resources:
         gpu=1,

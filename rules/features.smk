@@ -10,8 +10,6 @@ rule features:
         f"{CACHE}/logs/features/{{backbone}}/{{shard}}.log",
     benchmark:
         f"{CACHE}/benchmarks/features/{{backbone}}/{{shard}}.tsv"
-    conda:
-        "../environment.yml"
     threads: CONFIG.threads
     resources:
         gpu=1,

@@ -13,8 +13,6 @@ rule fusion:
         f"{RESULTS}/logs/fusion/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/fusion/{{model}}.tsv"
-    conda:
-        "../environment.yml"
     threads: CONFIG.threads
     resources:
         gpu=1,

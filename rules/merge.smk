@@ -8,8 +8,6 @@ rule merge:
         f"{CACHE}/logs/merge/{{backbone}}.log",
     benchmark:
         f"{CACHE}/benchmarks/merge/{{backbone}}.tsv"
-    conda:
-        "../environment.yml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(20, per_clip=0.1),

@@ -12,8 +12,6 @@ rule pretrain:
         f"{CACHE}/logs/pretrain/{{backbone}}.log",
     benchmark:
         f"{CACHE}/benchmarks/pretrain/{{backbone}}.tsv"
-    conda:
-        "../environment.yml"
     threads: CONFIG.threads
     resources:
         gpu=1,

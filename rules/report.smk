@@ -31,8 +31,6 @@ rule report:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
-    conda:
-        "../environment.yml"
     resources:
         mem_mb=memory(2000, per_clip=0.05),
         runtime=minutes(30, per_clip=0.1),

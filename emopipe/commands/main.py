@@ -12,6 +12,7 @@ from emopipe.commands.inspect import inspect
 from emopipe.commands.migrate import migrate
 from emopipe.commands.pretrain import pretrain
 from emopipe.commands.resume import resume
+from emopipe.commands.run import run
 from emopipe.commands.verify import verify
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ _add(verify, "emopipe verify cache/demo")
 _add(migrate, "emopipe migrate cache/demo")
 # Every other option is Snakemake's.
 anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+_add(run, "emopipe run --configfile smoke --cores 2", **anything)
 _add(resume, "emopipe resume --cores 8 --configfile configs/afew.yaml", **anything)
 _add(pretrain, "emopipe pretrain configs/weights/expression.yaml --data /data --out expression.safetensors")
 _add(evaluate, "emopipe evaluate expression --corpus fer2013:/data/fer2013.zip --split test")

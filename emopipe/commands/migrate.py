@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-import emopipe
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import log_to
+from emopipe.workflow import launch
 from emopipe.workflow.migration import Outcome
 from emopipe.workflow.migration import migrate as take_over
 
@@ -24,11 +24,9 @@ def migrate(folder: Annotated[Path, typer.Argument(help="A corpus' cache, such a
 
     This rewrites what made each file, never its data, and only if this version computes the same numbers. Other files
     are listed; the next run computes them again. Call it in the folder that holds `cache/`, while no run is active.
-
-    Example: emopipe migrate cache/demo
     """
     log_to(None)
-    scripts = Path(emopipe.__file__).parents[1] / "workflow_scripts"
+    scripts = launch.files(Path.cwd()) / "workflow_scripts"
     try:
         outcomes = list(take_over(folder, scripts))
     except EmopipeError as error:

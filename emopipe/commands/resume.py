@@ -1,13 +1,13 @@
 """The command `emopipe resume`."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from emopipe.core.errors import EmopipeError
+from emopipe.workflow import launch
 from emopipe.workflow.resume import refuse_alive
 
 
@@ -26,10 +26,10 @@ def resume(
     folder = _working_folder(context.args)
     try:
         refuse_alive(folder, elsewhere=elsewhere)
+        snakemake = launch.command(context.args, Path.cwd())
     except EmopipeError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    snakemake = [sys.executable, "-m", "snakemake", *context.args]
     if any((folder / ".snakemake/locks").glob("*")) and (code := subprocess.call([*snakemake, "--unlock"])):
         raise typer.Exit(code)
     raise typer.Exit(subprocess.call([*snakemake, "--rerun-incomplete"]))

@@ -1,4 +1,4 @@
-"""The command line, as README uses it."""
+"""The command line, as the docs use it."""
 
 from pathlib import Path
 

@@ -2,18 +2,16 @@
 
 import copy
 import re
-import textwrap
-from pathlib import Path
 
 import pytest
 import yaml
-from emopipe.training.step_options import step_class
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.commands.config_keys import keys
 from emopipe.core.errors import ConfigError
 from emopipe.faces import detectors
+from emopipe.training.phase_options import phase_class
 from emopipe.workflow import config as configs
 
 SOUND = yaml.safe_load("""
@@ -118,7 +116,7 @@ SCHEMAS = {
     "config": configs.Config,
     **{f"{registry.__name__}.{kind}": registry.options_class(kind)
        for registry in (corpora, detectors, backbones, stills) for kind in registry.KINDS},
-    **{f"step.{modality}": step_class(modality) for modality in ("face", "audio")},
+    **{f"step.{modality}": phase_class(modality) for modality in ("face", "audio")},
 }  # fmt: skip
 
 
@@ -172,25 +170,3 @@ def test_a_config_that_cannot_be_read(tmp_path):
             configs.read(tmp_path / name)
     with pytest.raises(ConfigError, match="absent"):
         configs.read(tmp_path / "absent")
-
-
-def test_the_readmes_blocks_are_sound():
-    """What README shows of models, ensembles and comparisons is accepted as it stands there."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    blocks = [textwrap.dedent(block) for block in re.findall(r"((?:^    .*\n)+)", text, re.MULTILINE)]
-    found = [yaml.safe_load(block) for block in blocks if block.startswith(("models:", "ensemble:"))]
-    assert len(found) == 2
-    names = ("expression", "logmel", "spectrogram")
-    raw = changed(
-        "backbones",
-        {name: {"kind": "expression" if name == "expression" else "audio_alexnet", "pretrain": {}} for name in names}
-        | {"face": SOUND["backbones"]["face"], "voice": SOUND["backbones"]["voice"]},
-    )
-    raw["backbones"]["expression"]["views"] = ["flip"]
-    raw["models"] = {
-        "face_mean": {"streams": ["expression"], "face_attention": "mean"},
-        "face_relation": {"streams": ["expression"], "face_attention": "relation"},
-        **found[0]["models"],
-    }
-    config = configs.parse(raw | found[1])
-    assert config.models["fused_mine"].frames == 3 and config.ensemble.method == "greedy"

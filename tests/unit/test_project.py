@@ -1,11 +1,14 @@
-"""The project's own files agree with each other: pins, resources, profiles, what README says."""
+"""The project's own files agree with each other: pins, versions, licences, resources, profiles, the Dockerfile."""
 
 import importlib.metadata
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+import emopipe
 
 REPOSITORY = Path(__file__).parents[2]
 CONDA_NAMES = {
@@ -40,11 +43,14 @@ def test_conda_has_the_same_pins():
 
 
 def test_conda_lists_every_dependency():
-    import tomllib
-
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *extras["detectors"], *extras["demo"], *extras["hf"], *extras["slurm"]]
+    extras = project()["project"]["optional-dependencies"]
+    listed = [
+        *project()["project"]["dependencies"],
+        *extras["detectors"],
+        *extras["demo"],
+        *extras["hf"],
+        *extras["slurm"],
+    ]
     wanted = {re.split(r"[<>=]", name)[0] for name in listed}
     environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
@@ -86,10 +92,80 @@ def test_the_slurm_profile_leaves_resources_to_the_rules_and_sites():
         assert slurm[key] == default[key]
 
 
-def test_readme_names_what_is_there():
-    text = (REPOSITORY / "README.md").read_text()
-    for path in re.findall(r"`((?:configs|emopipe|profiles)/[\w./]+\.\w+)`", text):
-        assert (REPOSITORY / path).exists(), path
-    targets = (REPOSITORY / "Makefile").read_text()
-    for target in re.findall(r"\bmake (\w+)", text):
-        assert re.search(rf"^{target}:", targets, re.M), target
+def test_no_rule_names_an_environment():
+    """None was ever solved: all rules run in the environment that runs Snakemake."""
+    assert not [
+        path for path in REPOSITORY.glob("rules/*.smk") if re.search(r"^\s*(conda|container):", path.read_text(), re.M)
+    ]
+
+
+def project():
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def test_the_build_backend_is_pinned():
+    assert project()["build-system"]["requires"] == [f"hatchling=={pins()['hatchling']}"]
+
+
+def test_the_version_stands_everywhere():
+    assert project()["project"]["dynamic"] == ["version"]
+    assert project()["tool"]["hatch"]["version"]["path"] == "emopipe/__init__.py"
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["version"] == emopipe.__version__
+    assert emopipe.__version__ in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_the_citation():
+    """What version 1.2.0 of the format asks for, and the paper."""
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= set(citation)
+    (paper,) = citation["references"]
+    assert {"type", "title", "authors"} <= set(paper)
+    assert paper["identifiers"][0]["value"] == "arXiv:2012.13912"
+
+
+def test_licences():
+    files = project()["project"]["license-files"]
+    assert [(REPOSITORY / file).is_file() for file in files] == [True, True]
+    assert "Copyright (c) 2026 the emopipe authors" in (REPOSITORY / "LICENSE").read_text()
+    terms = (REPOSITORY / files[1]).read_text()
+    for path in (REPOSITORY / "emopipe/weights/files").glob("*.safetensors"):
+        assert f"`{path.name}`" in terms
+
+
+def test_the_image_is_set_up_as_make_does():
+    """Docker is not at hand where tests run: its steps are compared with those of the Makefile."""
+    docker = (REPOSITORY / "Dockerfile").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text()
+    python = re.search(r"^PYTHON \?= python([\d.]+)$", makefile, re.M)[1]
+    assert re.search(rf"^FROM python:{re.escape(python)}-slim$", docker, re.M)
+    steps = re.findall(r"python -m pip install (.*)", makefile)
+    made = re.findall(r"python -m pip install (.*)", docker)
+    index = "--extra-index-url ${TORCH_INDEX} "
+    assert index in made[0] and re.search(r"^ARG TORCH_INDEX=https://\S+/cpu$", docker, re.M)
+    wanted = [step.replace("--quiet", "--no-cache-dir").replace("--editable ", "") for step in steps]
+    assert [step.replace(index, "") for step in made] == wanted
+    assert 'ENTRYPOINT ["emopipe"]' in docker
+
+
+def test_the_image_gets_what_the_wheel_needs():
+    kept = re.findall(r"^!(.*)$", (REPOSITORY / ".dockerignore").read_text(), re.M)
+    hook = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
+    needed = {
+        "emopipe",
+        "constraints.txt",
+        "pyproject.toml",
+        "hatch_build.py",
+        "README.md",
+        "LICENSE",
+        *hook["workflow"],
+    }
+    assert needed <= set(kept) and all((REPOSITORY / name).exists() for name in kept)
+
+
+def test_the_makefile_explains_its_targets():
+    text = (REPOSITORY / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split())
+    assert set(re.findall(r"^# make ([\w-]+)", text, re.M)) == targets - {"setup"}
+    assert {"demo", "test", "check", "lint", "setup", "resume", "wheel", "test-faults", "test-slurm"} == targets

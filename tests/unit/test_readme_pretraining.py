@@ -1,8 +1,7 @@
-"""README's commands that make weights and evaluate them run as they stand there, on small stand-ins for the data."""
+"""The commands of docs/training.md that make weights and evaluate them run as they stand there, on small stand-ins."""
 
 import json
 import os
-import shlex
 import zipfile
 from pathlib import Path
 
@@ -12,20 +11,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from emopipe.backbones import registry as backbones
 from emopipe.commands.main import app
 from emopipe.core import validation
 from emopipe.core.labels import CLASSES
-from emopipe.training.phase_options import phase_class
 from emopipe.workflow.config import Config
+from tests.pages import REPOSITORY, blocks, commands_of
 
-REPOSITORY = Path(__file__).parents[2]
-SECTION = (REPOSITORY / "README.md").read_text().partition("### Pretraining on")[2].partition("### Weights")[0]
-
-
-def commands():
-    lines = [line.strip() for line in SECTION.splitlines() if line.startswith("    .venv/bin/emopipe ")]
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+PAGE = "docs/training.md"
 
 
 @pytest.fixture
@@ -57,7 +49,7 @@ def test_commands_run(place):
         for clip in sorted(Path(shared, "data/ravdess_av").glob("*.mp4"))[:2]:
             (place / "DATA/ravdess_av" / clip.name).symlink_to(clip)
     ran = []
-    for words in commands():
+    for words in commands_of(PAGE, "emopipe"):
         if "ravdess:DATA/ravdess_av" in words and not shared:
             continue  # needs real clips
         result = CliRunner().invoke(app, words)
@@ -69,14 +61,10 @@ def test_commands_run(place):
     assert json.loads(ran[-1][1])["n"] == len(CLASSES)
 
 
-def test_the_block_of_the_config_is_accepted():
-    """Its keys are the config's own, as are those of each phase."""
-    lines = SECTION[SECTION.index("    sources:") :].splitlines()
-    block = yaml.safe_load("\n".join(lines[: lines.index("")]))
+def test_the_first_block_trains_on_its_sources():
+    shown = yaml.safe_load(blocks(PAGE, "yaml")[0])
     rest = {"run": "x", "corpus": {"name": "x", "kind": "demo"}, "decode": {"x": {"policy": "all"}}}
-    config = validation.checked(Config, {**rest, **block})
+    config = validation.checked(Config, {**rest, **shown})
     for backbone in config.backbones.values():
         assert backbone.schedule and backbone.pretrain and backbone.weights
-        for phase in backbone.schedule:
-            made = validation.checked(phase_class(backbones.modality(backbone.kind)), phase)
-            assert set(made.sources) <= set(config.sources)
+        assert {name for phase in backbone.schedule for name in phase["sources"]} == set(config.sources)

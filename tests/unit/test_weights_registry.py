@@ -1,14 +1,11 @@
 """Weights by name: a registry that is true to its networks, fetching that leaves nothing half done, sums that hold."""
 
-import fnmatch
 import functools
 import hashlib
 import io
 import json
 import re
-import textwrap
 import threading
-import tomllib
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +31,7 @@ from emopipe.weights.entries import DETECTOR, Face, package_registry, read
 from emopipe.weights.paths import entry_at, folder, path_of
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
+from tests.pages import blocks, commands_of
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = package_registry()
@@ -202,15 +200,6 @@ def test_what_may_not_be_sold_is_marked():
     marked = {known.name for known in PACKAGE if known.noncommercial}
     assert {known.name for known in PACKAGE if "insightface/releases" in (known.url or "")} <= marked
     assert "vggface" in marked and "yunet" not in marked
-
-
-def test_the_registry_and_its_files_are_installed():
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    patterns = project["tool"]["setuptools"]["package-data"]["emopipe.weights"]
-    folder = REPOSITORY / "emopipe/weights"
-    data = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and ".py" not in p.suffix]
-    assert "registry.yaml" in data
-    assert [name for name in data if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 # --- reading a registry
@@ -731,38 +720,34 @@ def test_verify(place, known):
     assert "gone: not here." in result.stdout
 
 
-# --- README
+# --- docs/weights.md
 
 
-def test_the_readmes_commands_run(place, monkeypatch, server):
+def test_the_pages_commands_run(place, monkeypatch, server):
     """Each as it stands there, on stand-ins for the files that would be fetched."""
-    text = (REPOSITORY / "README.md").read_text()
-    commands = re.findall(r"^    \.venv/bin/emopipe weights (.*?)(?:\s+#.*)?$", text, re.MULTILINE)
-    assert {command.split()[0] for command in commands} == {"list", "show", "fetch", "verify"}
+    commands = commands_of("docs/weights.md", "emopipe", "weights")
+    assert {command[0] for command in commands} == {"list", "show", "fetch", "verify"}
     near = {"url": server("net", b"net"), "sha256": digest(b"net"), "archive": None, "commit": None}
     local = {name: known.model_copy(update=near) for name, known in PACKAGE.entries.items()}
     monkeypatch.setattr(weights, "package_registry", lambda: type(PACKAGE)(local, PACKAGE.files))
     for command in commands:
-        result = run(*command.split())
+        result = run(*command)
         assert result.exit_code == 0, result.output
-        fetched = command.split()[1:] if command.startswith("fetch") else []
+        fetched = command[1:] if command[0] == "fetch" else []
         assert all((place / local[name].file).read_bytes() == b"net" for name in fetched)
 
 
-def test_the_readmes_config_is_sound(place):
-    text = (REPOSITORY / "README.md").read_text().partition("### Weights")[2]
-    block = textwrap.dedent(re.search(r"^    faces:\n(?:    .*\n)+", text, re.MULTILINE)[0])
-    shown = yaml.safe_load(block)
+def test_the_pages_config_is_sound(place):
+    shown = yaml.safe_load(blocks("docs/weights.md", "yaml")[0])
     streams = {"models": {"face_all": {"streams": list(shown["backbones"])}}}
     config = parsed(**shown, **streams)
     assert all(str(place) in (net.weights or net.options["weights"]) for net in config.backbones.values())
 
 
-def test_the_readmes_own_weights_come_with_the_package():
-    text = (REPOSITORY / "README.md").read_text().partition("### Weights")[2]
-    block = textwrap.dedent(re.search(r"^    backbones:\n      faces:.*\n(?:      .*\n)+", text, re.MULTILINE)[0])
+def test_the_pages_own_weights_come_with_the_package():
+    shown = yaml.safe_load(blocks("docs/weights.md", "yaml")[1])
     models = {"fused_all": {"streams": ["faces", "voices"]}}
-    config = parsed(**yaml.safe_load(block), faces={"main": {"detector": "mtcnn"}}, models=models)
+    config = parsed(**shown, faces={"main": {"detector": "mtcnn"}}, models=models)
     assert set(config.backbones) == {"faces", "voices"}
     assert all(Path(net.weights).is_file() for net in config.backbones.values())
 

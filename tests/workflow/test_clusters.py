@@ -1,8 +1,7 @@
-"""What jobs ask a cluster for, by dry runs of README's command for Slurm; `make test-slurm` runs them on a real one."""
+"""What jobs ask a cluster for, by dry runs of a command in docs/clusters.md; `make test-slurm` runs them on Slurm."""
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 
@@ -10,7 +9,8 @@ import pytest
 
 from emopipe.media.decoded import DecodeOptions
 from tests.conftest import write_clip
-from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code
+from tests.pages import commands_of
+from tests.workflow.conftest import Workflow, copy_of_the_code
 
 GPU_RULES = {"faces", "pretrain", "features", "fusion"}
 CPU_RULES = {"corpus", "decode", "merge", "ensemble", "report"}
@@ -41,14 +41,13 @@ def grown(path, megabytes):
         file.truncate(round(megabytes * 1024**2))
 
 
-def readme_command():
-    text = (REPOSITORY / "README.md").read_text()
-    return re.search(r"^    \.venv/bin/snakemake (--workflow-profile profiles/slurm --configfile .*)$", text, re.M)[1]
+def command_for_slurm():
+    return commands_of("docs/clusters.md", "snakemake")[0]
 
 
 def planned(workflow, *arguments):
-    """README's command as a dry run: (rule, wildcards) -> what the job asks for."""
-    words = [word.replace("/data", str(workflow.work.parent)) for word in shlex.split(readme_command())]
+    """The command as a dry run: (rule, wildcards) -> what the job asks for."""
+    words = [word.replace("/data", str(workflow.work.parent)) for word in command_for_slurm()]
     command = [sys.executable, "-m", "snakemake", *words, "--directory", str(workflow.work), "--dry-run", "--forceall"]
     environment = {**os.environ, "PYTHONPATH": str(workflow.code)}
     run = subprocess.run(

@@ -69,7 +69,7 @@ def test_comments_and_docstrings(finished):
         ("emopipe/fusion/attention.py", '"""The mean of the vectors that are there."""', '"""Mean."""'),
         ("emopipe/cache/store.py", "# create_dataset, not assignment:", "# not assignment:"),
         ("workflow_scripts/decode.py", '"""Decode one shard\'s clips."""', '"""Decode."""\n# And a comment.'),
-        ("emopipe/__init__.py", '__version__ = "0.1.0"', '__version__ = "0.2.0"'),
+        ("emopipe/__init__.py", '__version__ = "0.2.0"', '__version__ = "0.2.1"'),
     ]
     with contextlib.ExitStack() as stack:
         for file, old, new in edits:

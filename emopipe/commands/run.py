@@ -1,0 +1,24 @@
+"""The command `emopipe run`: Snakemake with this project's workflow, from any folder."""
+
+import os
+from pathlib import Path
+
+import typer
+
+from emopipe.core.errors import EmopipeError
+from emopipe.workflow.launch import command
+
+
+def run(context: typer.Context) -> None:
+    """Run the workflow in the current folder. All arguments go to Snakemake.
+
+    Without --configfile the demo runs. --configfile takes a file or the name of a shipped config, such as smoke.
+    Results go to results/, reusable files to cache/. -n shows what would run. Without --cores, all cores are used.
+    """
+    try:
+        words = command(context.args, Path.cwd())
+    except EmopipeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    # In place of this process, so that Snakemake itself gets Ctrl-C and SIGTERM.
+    os.execv(words[0], words)

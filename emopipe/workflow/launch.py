@@ -1,0 +1,89 @@
+"""Snakemake's command line for this project's workflow, whether it is a checkout or an installed package."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emopipe.core.errors import ConfigError
+
+PACKAGE = Path(__file__).parents[1]
+INSTALLED = PACKAGE / "_workflow"
+"""Where a wheel keeps the workflow's files (see hatch_build.py); a checkout has them at its top."""
+CONFIG = ("--configfile", "--configfiles")
+SNAKEFILE = ("--snakefile", "-s")
+PROFILE = ("--workflow-profile",)
+LIMITS = ("--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile", *PROFILE)
+"""Options of Snakemake that may say how many jobs or cores a run takes."""
+
+
+def files(folder: Path) -> Path:
+    """Return the folder that holds the Snakefile, rules, workflow_scripts, configs and profiles.
+
+    Args:
+        folder: The current folder. If it is a checkout, its own files are used.
+    """
+    if (folder / "Snakefile").is_file() and (folder / "workflow_scripts").is_dir():
+        return folder
+    return INSTALLED if INSTALLED.is_dir() else PACKAGE.parent
+
+
+def command(arguments: Sequence[str], folder: Path) -> list[str]:
+    """Return the command line that runs the workflow.
+
+    The Snakefile, the default profile and `--cores all` are added, unless the arguments have options of their own for
+    them. In a checkout, Snakemake finds Snakefile and profile itself. Elsewhere the profile has to be named, because
+    Snakemake searches the current folder first, and its `rerun-triggers` are part of how the workflow decides what runs
+    again. A Snakefile of the user's own brings its own profile.
+
+    Args:
+        arguments: Snakemake's own arguments. A config may be the name of a shipped one, such as `smoke`.
+        folder: The current folder.
+
+    Raises:
+        ConfigError: A config is neither a file nor the name of a shipped config.
+    """
+    root = files(folder)
+    words = [sys.executable, "-m", "snakemake"]
+    if root != folder and not _has(arguments, SNAKEFILE):
+        words += ["--snakefile", str(root / "Snakefile")]
+        if not _has(arguments, PROFILE):
+            words += ["--workflow-profile", str(root / "profiles/default")]
+    if not _has(arguments, LIMITS) and "SNAKEMAKE_PROFILE" not in os.environ:
+        words += ["--cores", "all"]
+    return words + _with_paths(arguments, folder, root / "configs")
+
+
+def _has(arguments: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether one of the options is among the arguments, as `--cores 2`, `--cores=2`, `-c 2` or `-c2`."""
+    short = tuple(name for name in names if not name.startswith("--"))
+    return any(word.partition("=")[0] in names or word.startswith(short) for word in arguments)
+
+
+def _with_paths(arguments: Sequence[str], folder: Path, configs: Path) -> list[str]:
+    """The arguments with the path of each config that is given by its name."""
+    words, is_config = [], False
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if name in CONFIG and equals:
+            word = f"{name}={_config(value, folder, configs)}"
+        elif word.startswith("-"):
+            is_config = word in CONFIG
+        elif is_config:
+            word = _config(word, folder, configs)
+        words.append(word)
+    return words
+
+
+def _config(given: str, folder: Path, configs: Path) -> str:
+    """The path of a config: a file of the user's, or a shipped one by its name."""
+    shipped = configs / f"{given}.yaml"
+    if (folder / given).is_file():
+        return given
+    if "/" not in given and shipped.is_file():
+        return str(shipped)
+    names = ", ".join(sorted(path.stem for path in configs.glob("*.yaml")))
+    raise ConfigError(
+        f"There is no config {given}: it is neither a file nor the name of a shipped config. Check the path, or use "
+        f"one of these names: {names}."
+    )

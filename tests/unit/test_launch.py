@@ -1,0 +1,100 @@
+"""`emopipe run`: Snakemake's command line, from a checkout, another folder and an installed package."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from emopipe.commands import run as command
+from emopipe.commands.main import app
+from emopipe.core.errors import ConfigError
+from emopipe.workflow import launch
+from tests.pages import REPOSITORY
+
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+OURS = ["--snakefile", str(REPOSITORY / "Snakefile"), "--workflow-profile", str(REPOSITORY / "profiles/default")]
+
+
+@pytest.fixture(autouse=True)
+def no_profile(monkeypatch):
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+
+
+def arguments(*given, folder):
+    made = launch.command(given, folder)
+    assert made[:3] == SNAKEMAKE
+    return made[3:]
+
+
+def test_snakefile_profile_and_cores_are_added(tmp_path):
+    assert arguments("-n", folder=tmp_path) == [*OURS, "--cores", "all", "-n"]
+
+
+@pytest.mark.parametrize(
+    "limit", ["--cores 2", "--cores=2", "-c 2", "-c2", "-j 4", "--jobs 4", "--profile mine", "--executor slurm"]
+)
+def test_the_users_limit_is_kept(tmp_path, limit):
+    assert arguments(*limit.split(), folder=tmp_path) == [*OURS, *limit.split()]
+
+
+def test_a_profile_of_the_environment_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "mine")
+    assert arguments("-n", folder=tmp_path) == [*OURS, "-n"]
+
+
+def test_another_profile_or_snakefile_is_kept(tmp_path):
+    given = ["--workflow-profile", "slurm"]
+    assert arguments(*given, folder=tmp_path) == [*OURS[:2], *given]
+    given = ["-s", "Mine", "--cores", "1"]
+    assert arguments(*given, folder=tmp_path) == given
+
+
+def test_a_shipped_config_by_its_name(tmp_path):
+    smoke = str(REPOSITORY / "configs/smoke.yaml")
+    for given in (["--configfile", "smoke"], ["--configfiles", "smoke"]):
+        assert arguments(*given, "-n", folder=tmp_path)[-3:] == [given[0], smoke, "-n"]
+    assert arguments("--configfile=smoke", folder=tmp_path)[-1] == f"--configfile={smoke}"
+
+
+def test_a_file_goes_before_a_name(tmp_path):
+    (tmp_path / "smoke").write_text("run: mine")
+    (tmp_path / "mine.yaml").write_text("run: mine")
+    given = ["--configfile", "smoke", "mine.yaml", "-n"]
+    assert arguments(*given, folder=tmp_path)[-4:] == given
+
+
+def test_names_of_other_options_are_left_alone(tmp_path):
+    given = ["extract", "--configfile", "smoke", "--config", "run=afew"]
+    assert arguments(*given, folder=tmp_path)[-3:] == [str(REPOSITORY / "configs/smoke.yaml"), *given[-2:]]
+
+
+def test_an_unknown_config_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"no config smok: .*Check the path, or use one of these names: afew.*smoke"):
+        launch.command(["--configfile", "smok"], tmp_path)
+    result = CliRunner().invoke(app, ["run", "--configfile", "../smoke.yaml"])
+    assert result.exit_code == 1 and "There is no config ../smoke.yaml" in result.output
+
+
+def test_a_checkout_uses_its_own_files(tmp_path):
+    (tmp_path / "workflow_scripts").mkdir()
+    (tmp_path / "Snakefile").touch()
+    assert launch.files(tmp_path) == tmp_path
+    assert launch.files(tmp_path / "workflow_scripts") == REPOSITORY
+
+
+def test_an_installed_package_uses_the_files_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "INSTALLED", tmp_path)
+    assert launch.files(Path("/")) == tmp_path
+
+
+def test_the_command_becomes_snakemake(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(command.os, "execv", lambda program, words: made.append((program, words)))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["run", "extract", "-n", "--configfile", "smoke", "--config", "run=x", "--quiet"])
+    assert result.exit_code == 0, result.output
+    ((program, words),) = made
+    smoke = str(REPOSITORY / "configs/smoke.yaml")
+    assert program == sys.executable
+    assert words[-7:] == ["extract", "-n", "--configfile", smoke, "--config", "run=x", "--quiet"]
