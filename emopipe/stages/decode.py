@@ -41,16 +41,16 @@ def run(
     """Decode the clips of one shard.
 
     Args:
-        recipe: `Plan.decode`; its `options` say how frames are sampled.
+        recipe: `Plan.decode`; its `options` define how frames are sampled.
         root: The corpus' folder, to which the shard's paths are relative.
         shard: The shard's clip table.
-        output: The file to make; clips that it already holds unchanged are taken over.
+        output: The file to make; unchanged clips that it already holds are reused.
         status_file: A file to make with the clips' statuses alone; it is kept if `output` is temporary.
-        on_failure: `keep_going` makes a clip whose file cannot be read a row, `stop` ends the job.
+        on_failure: If a clip's file cannot be read, `keep_going` records this in a row; `stop` ends the job.
         retries: How often unreadable clips were retried (`emopipe.workflow.retry`).
 
     Raises:
-        MediaError: A clip's file cannot be read, and the run is to stop; or several, and no other was decoded.
+        MediaError: A clip's file cannot be read and `on_failure` is `stop`, or all of several clips cannot be read.
     """
     table = tables.read(shard)
     options = DecodeOptions.model_validate(recipe["options"])

@@ -48,22 +48,22 @@ def run(
     threads: int,
     on_failure: str = "keep_going",
 ) -> None:
-    """Find, follow and align the faces of one shard's clips.
+    """Detect, track and align the faces of one shard's clips.
 
     Args:
         recipe: `Plan.faces`.
         media: The shard's decoded clips.
-        output: The file to make; clips that it already holds unchanged are taken over.
-        weights: The detector's file of weights, or None where its nets come with a package.
-        device: auto, cpu or cuda: where detectors' nets run.
-        threads: Frames searched at once.
-        on_failure: `keep_going` makes a clip that detection breaks down on a row, `stop` ends the job.
+        output: The file to make; unchanged clips that it already holds are reused.
+        weights: The detector's file of weights; None if a package contains its networks.
+        device: auto, cpu or cuda; the detector's networks run there.
+        threads: How many frames are searched in parallel.
+        on_failure: If detection fails on a clip, `keep_going` records this in a row; `stop` ends the job.
 
     Raises:
-        DeviceError: The device is not there.
-        CacheError: `media` is damaged, or made by something else than the recipe says.
+        DeviceError: The device does not exist.
+        CacheError: `media` is damaged, or another recipe made it.
     """
-    cv2.setNumThreads(1)  # frames are spread over threads already
+    cv2.setNumThreads(1)  # frames already run in parallel threads
     policy = FailurePolicy(on_failure)
     with (
         Reader(media, recipe["media"]) as clips,
@@ -84,7 +84,7 @@ def run(
 
 
 class _PerThread:
-    """A detector for each thread, made when the thread first needs it: nets keep state while they run."""
+    """One detector for each thread, built at first use, because networks keep state while they run."""
 
     def __init__(self, recipe: Mapping[str, Any], weights: str | None, device: str) -> None:
         path = {"weights": weights} if weights else {}
@@ -94,7 +94,7 @@ class _PerThread:
         self.device = ""
 
     def __call__(self, jpeg: np.ndarray) -> Detections:
-        """Find the faces of one frame, given as JPEG bytes."""
+        """Return the faces of one frame, which is given as JPEG bytes."""
         if not hasattr(self._own, "detector"):
             self._own.detector = self._build()
             self.device = self._own.detector.device
@@ -102,7 +102,7 @@ class _PerThread:
 
 
 class _Frames(Sequence[np.ndarray]):
-    """A clip's frames, decoded when they are asked for: a long clip's would not fit in memory together."""
+    """A clip's frames, each decoded on access: the frames of a long clip would not fit in memory together."""
 
     def __init__(self, jpegs: Sequence[np.ndarray]) -> None:
         self._jpegs = jpegs

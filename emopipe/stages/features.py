@@ -16,7 +16,7 @@ from emopipe.runtime import device as devices
 
 
 def fields(dim: int) -> dict[str, Field]:
-    """Per clip T rows: vectors (NaN where masked), seconds, mask; and one row: the fold of the network used."""
+    """Return the fields: per clip T rows of vectors (NaN if masked), seconds and mask, and one row with the fold."""
     return {"x": Field("f4", (dim,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
 
 
@@ -36,17 +36,16 @@ def run(
     Args:
         recipe: `Plan.features`.
         source: The shard of the faces stage (face network) or of the decode stage (audio network).
-        output: The file to make; clips that it already holds unchanged, made by the same weights on the same device,
-            are taken over.
+        output: The file to make; unchanged clips that it already holds, by the same weights and device, are reused.
         weights: A file of weights, or None.
-        pretrained: What the pretrain stage learned, or None.
+        pretrained: The weights that the pretrain stage made, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        on_failure: `keep_going` makes a clip that the network breaks down on a row, `stop` ends the job.
+        on_failure: If the network fails on a clip, `keep_going` records this in a row; `stop` ends the job.
 
     Raises:
-        CacheError: `source` is damaged, or made by something else than the recipe says.
-        DeviceError: The device is not there.
+        CacheError: `source` is damaged, or another recipe made it.
+        DeviceError: The device does not exist.
     """
     where = devices.prepare(device, threads)
     network = Extractor(

@@ -9,29 +9,29 @@ from emopipe.cache.store import Reader, Row, Writer, clips_digest
 from emopipe.core.errors import CacheError, CoverageError
 
 SAME = ("dim", "modality", "input", "licence", "citation")
-"""Attributes that all shards share."""
+"""Attributes that are equal in all shards."""
 JOINED = ("device", "learned_sha256")
-"""Attributes of which there may be several."""
+"""Attributes that may differ between shards; the merged file lists all values."""
 ROUNDING = 1e-6
-"""Of a share times the number of clips, which is the number of clips that are needed."""
+"""Tolerance for the product of a share and a number of clips."""
 MOST_NAMED = 1000
-"""Clips without features that a message names."""
+"""How many clips without features a message names at most."""
 
 
 def run(
     recipe: Mapping[str, Any], shards: Sequence[Path], output: Path, *, clips: str, min_coverage: float = 0.0
 ) -> None:
-    """Merge the shards, of which one at a time is open.
+    """Merge the shards; one at a time is open.
 
     Args:
         recipe: `Plan.merge`.
         shards: All shards of one backbone's features.
         output: The file to make.
-        clips: Digest of the clips, with their content, that the shards should hold together.
-        min_coverage: The share of the clips that need to have features.
+        clips: Digest of the clips, with their content, that the shards together must hold.
+        min_coverage: The share of clips that must have features.
 
     Raises:
-        CacheError: A shard is damaged, made by something else than the recipe says, or holds other clips.
+        CacheError: A shard is damaged, another recipe made it, or it holds other clips.
         CoverageError: Too few clips have features.
     """
     with Reader(shards[0], recipe["features"]) as first:
@@ -57,8 +57,8 @@ def run(
 def _refuse_other_clips(held: list[tuple[str, str]], clips: str, output: Path) -> None:
     if clips_digest(sorted(held)) != clips:
         raise CacheError(
-            f"The {len(held)} clips of the shards in {output.with_suffix('')} are not the corpus' clips as they are "
-            "now, as in files that were copied from another run: delete that folder and run again."
+            f"The shards in {output.with_suffix('')} hold {len(held)} clips that are not the corpus' clips of now, as "
+            "if they had been copied from another run. Delete that folder and run again."
         )
 
 
@@ -68,6 +68,6 @@ def _refuse_thin(lacking: list[Row], total: int, least: float, output: Path) -> 
         more = f"\n  and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
         raise CoverageError(
             f"{total - len(lacking)} of {total} clips have features of {output.stem}, fewer than the share of "
-            f"{least:g} that min_coverage asks for. Mend these clips, or lower min_coverage, and run again:\n"
+            f"{least:g} that min_coverage requires. Repair these clips, or lower min_coverage, and run again:\n"
             f"{named}{more}"
         )

@@ -1,7 +1,7 @@
-"""What each stage is to make, as plain recipes: what Snakemake compares to decide what runs again.
+"""The plan of a run: a recipe for each stage, which Snakemake compares to decide what runs again.
 
-A recipe holds the options that the stage uses, the fingerprint of exactly the code that it uses, and the digests of
-the recipes upstream. Device, threads and paths are no part of it: they change no result that counts.
+A recipe holds the options that the stage uses, the fingerprint of exactly the code that it uses, the versions of the
+libraries that this code uses, and the digests of the recipes upstream. Device, threads and paths are not part of it.
 """
 
 import functools
@@ -36,7 +36,7 @@ Recipe = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Recipes of one run: a checked config, the corpus' clip table with digests, and the scripts' folder."""
+    """Recipes of one run: from a checked config, the clip table with digests, and the folder of the scripts."""
 
     config: Config
     table: pd.DataFrame
@@ -48,32 +48,32 @@ class Plan:
 
     @cached_property
     def shard_count(self) -> int:
-        """Into how many parts the corpus is cut: as the config says, else as its cache is, else as many as it needs."""
+        """Number of shards: the config's, or else the existing cache's, or else as many as the corpus needs."""
         kept = self.config.shards or sharding.recorded(scan.cache_folder(self.config))
         return kept or sharding.automatic(len(self.table))
 
     @cached_property
     def shards(self) -> list[str]:
-        """Names of the corpus' parts, such as 00 to 07."""
+        """Names of the shards, such as 00 to 07."""
         width = max(2, len(str(self.shard_count - 1)))
         return [f"{number:0{width}d}" for number in range(self.shard_count)]
 
     def shard_table(self, shard: str) -> pd.DataFrame:
-        """The clips of one part."""
+        """Return the clips of one shard."""
         return self._by_shard.get(shard, self.table.iloc[:0])
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def shard_digest(self, shard: str) -> str:
-        """Digest of the clips in one part and of their content, whatever their labels and paths."""
+        """Return the digest of one shard's clips and their content; labels and paths do not count."""
         return _content(self.shard_table(shard))
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def all_digest(self) -> str:
-        """Digest of all clips and their content, as a merged file holds them."""
+        """Return the digest of all clips and their content, as a merged file holds them."""
         return _content(self.table)
 
     def shard_paths(self, shard: str) -> dict[str, str]:
-        """The paths, in the corpus' folder, of the clips in one part that could be read when it was scanned."""
+        """Return clip -> path below the corpus' folder, for those clips of a shard that could be read when scanned."""
         table = self.shard_table(shard)
         table = table[table["digest"] != UNREADABLE]
         return dict(zip(table["clip"], table["path"], strict=True))
@@ -83,10 +83,10 @@ class Plan:
         return dict(zip(self.shards, sharding.cut(self.table, self.shard_count), strict=True))
 
     def check_weights(self) -> None:
-        """Find every file of weights that the config names, before anything runs.
+        """Check every file of weights that the config names, before anything runs.
 
         Raises:
-            WeightsError: One is missing or unfit.
+            WeightsError: A file is missing or belongs to another network.
         """
         for preset in self.config.faces:
             self.faces(preset)
@@ -102,7 +102,7 @@ class Plan:
 
     @cached_property
     def missing_backbones(self) -> dict[str, str]:
-        """Optional backbones whose weights are not there -> what to do about it."""
+        """Optional backbones whose weights are missing -> what to do about it."""
         missing = {}
         for name, block in self.config.backbones.items():
             try:
@@ -125,7 +125,7 @@ class Plan:
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleBlock]:
-        """The run's answer and its other ensembles, with the members that can run; none where no member can."""
+        """The run's answer and its other ensembles, with the members that can run; empty ensembles are omitted."""
         blocks = {"ensemble": self.config.ensemble, **self.config.ensembles}
         members = {
             n: [m for m in block.members or self.config.models if m in self.models] for n, block in blocks.items()
@@ -143,24 +143,26 @@ class Plan:
         for name, block in self.config.every_ensemble.items():
             gone = [member for member in block.members or self.config.models if member not in self.models]
             if gone and name in self.ensembles:
-                why[f"{name} (whole)"] = f"Not run: it lacks {', '.join(gone)}; the row {name} is of the others."
+                why[f"{name} (whole)"] = (
+                    f"Not run, because {', '.join(gone)} cannot run; the row {name} combines the others."
+                )
             elif gone:
-                why[name] = f"Not run: it lacks all its members, {', '.join(gone)}."
+                why[name] = f"Not run, because none of its members ({', '.join(gone)}) can run."
         return why
 
     def views(self, stream: str) -> list[str]:
-        """A backbone's plain features and its views, as their files are called."""
+        """Return the names of a backbone's features: the plain ones, then its views."""
         return [stream, *(f"{stream}@{view}" for view in self.config.backbones[stream].views)]
 
     def inputs(self, model: str) -> list[str]:
-        """The features that a model reads, as their files are called: views too, where it learns from them."""
+        """Return the names of the features that a model reads, with views if it is trained on them."""
         block = self.config.models[model]
         return [name for stream in block.streams for name in (self.views(stream) if block.augment else [stream])]
 
     # -- recipes, stage by stage -------------------------------------------------------------------------------
 
     def corpus(self) -> Recipe:
-        """The clip table itself; for the demo, the drawing too."""
+        """Return the recipe of the clip table and, for the demo, of the drawn clips."""
         rows = digest(self.table.to_csv(index=False))
         drawing = self.config.corpus.options if self.config.corpus.kind == "demo" else {}
         code = closure("emopipe.stages.corpus:run").fingerprint
@@ -168,13 +170,13 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def decode(self, preset: str) -> Recipe:
-        """Frames and sound of clips."""
+        """Return the recipe of frames and sound."""
         made = f"media/{preset}"
         return self._recipe("decode", made=made, options=self.config.decode[preset].model_dump())
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def faces(self, preset: str) -> Recipe:
-        """Detected, tracked and aligned faces."""
+        """Return the recipe of detected, tracked and aligned faces."""
         block = self.config.faces[preset]
         refuse_missing(block.options.get("weights", ""), f"faces.{preset}.options.weights")
         options = detectors.options_class(block.detector).model_validate(block.options)
@@ -191,7 +193,7 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def chain(self, name: str, step: int) -> Recipe:
-        """Weights trained on labelled stills or speech of other corpora: one phase of a backbone's schedule."""
+        """Return the recipe of one phase of a backbone's schedule: weights trained on other corpora."""
         block = self.config.backbones[name]
         options = backbones.options_class(block.kind).model_validate(block.options)
         given = _sha256(_present(block.weights, f"backbones.{name}.weights")) if block.weights else ""
@@ -210,7 +212,7 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def pretrain(self, name: str) -> Recipe:
-        """Weights learned from the corpus' own training clips."""
+        """Return the recipe of weights trained on the corpus' own training clips."""
         block = self.config.backbones[name]
         train = self.table[self.table["split"] == "train"]
         return self._recipe(
@@ -225,7 +227,7 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def features(self, file: str) -> Recipe:
-        """Feature vectors of clips; `file` is a backbone's name, with `@<view>` for one of its views."""
+        """Return the recipe of features; `file` is a backbone's name, with `@<view>` for one of its views."""
         name, _, view = file.partition("@")
         block = self.config.backbones[name]
         learned = digest(self.pretrain(name)) if block.pretrain else ""
@@ -236,12 +238,12 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def merge(self, name: str) -> Recipe:
-        """All shards' features in one file."""
+        """Return the recipe of all shards' features in one file."""
         return self._recipe("merge", made=f"features/{name}.h5", features=digest(self.features(name)))
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def fusion(self, model: str) -> Recipe:
-        """A model over features, and what it predicts."""
+        """Return the recipe of a model and its predictions."""
         block = self.config.models[model]
         streams = {stream: modality(self.config.backbones[stream]) for stream in block.streams}
         options = block.model_dump(include=set(FusionOptions.model_fields))
@@ -252,7 +254,7 @@ class Plan:
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def ensemble(self) -> Recipe:
-        """The run's answer, and other combinations of its models."""
+        """Return the recipe of the ensembles."""
         blocks = {
             name: block.model_dump(include=set(EnsembleOptions.model_fields)) for name, block in self.ensembles.items()
         }
@@ -261,7 +263,7 @@ class Plan:
         )
 
     def report(self) -> Recipe:
-        """Metrics, ledger, figures and the submission."""
+        """Return the recipe of metrics, tables, ledger, figures and the submission."""
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
         on_afew = self.config.corpus.kind == "afew" and self.config.paper_figures
         whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
@@ -282,13 +284,13 @@ class Plan:
 
     @property
     def members(self) -> list[str]:
-        """All members of any ensemble."""
+        """Models that are members of an ensemble."""
         named = {member for block in self.ensembles.values() for member in block.members}
         return [name for name in self.models if name in named]
 
     @property
     def scored_splits(self) -> list[str]:
-        """The splits that models are scored on: labelled, and not learned from unless cross-validated."""
+        """Splits that models are scored on: labelled, and either not trained on or cross-validated."""
         labelled = self.table[self.table["label"] != ""]
         kind = self.config.protocol.kind
         if kind == "kfold":
@@ -298,11 +300,11 @@ class Plan:
 
     @property
     def has_unlabelled_test(self) -> bool:
-        """Whether there are clips to submit predictions for."""
+        """Whether there are unlabelled test clips, for a submission."""
         return bool(((self.table["split"] == "test") & (self.table["label"] == "")).any())
 
     def stage_name(self, stage: str, preset: str) -> str:
-        """A stage as the ledger calls it: with its preset, where there are several."""
+        """Return a stage's name in the ledger: with its preset, if there are several."""
         return stage if len(getattr(self.config, stage)) == 1 else f"{stage}/{preset}"
 
     # -- helpers -----------------------------------------------------------------------------------------------
