@@ -1,5 +1,6 @@
 """The project's own files agree with each other: pins, versions, licences, resources, profiles, the Dockerfile."""
 
+import importlib
 import importlib.metadata
 import re
 import tomllib
@@ -97,6 +98,19 @@ def test_no_rule_names_an_environment():
     assert not [
         path for path in REPOSITORY.glob("rules/*.smk") if re.search(r"^\s*(conda|container):", path.read_text(), re.M)
     ]
+
+
+def test_the_rules_replace_no_name_of_snakemake():
+    """Snakemake runs them in its own module: a class `Resources` there would take the place of Snakemake's."""
+    taken = vars(importlib.import_module("snakemake.api")) and vars(importlib.import_module("snakemake.workflow"))
+    code = "".join(path.read_text() for path in [REPOSITORY / "Snakefile", *REPOSITORY.glob("rules/*.smk")])
+    for line in re.findall(r"^(?:from \S+ )?import .*$", code, re.M):
+        made = {}
+        exec(line, made)
+        for name, value in made.items():
+            assert name == "__builtins__" or taken.get(name, value) is value, line
+    for name in re.findall(r"^(?:def |class )?(\w+)(?:\(.*\):| = )", code, re.M):
+        assert name not in taken, name
 
 
 def project():
