@@ -1,7 +1,7 @@
-"""Fusion across streams: from a vector (B, D_s) for each stream to the classes' logits (B, K).
+"""Fusion heads: from one vector (B, D_s) for each stream to class logits (B, K).
 
-Every join is called as `forward(vectors, present)`: `vectors` maps stream to (B, D_s), with a learned vector where a
-clip lacks the stream; `present` maps stream to (B,) bool.
+Every head is called as `forward(vectors, present)`. `vectors` maps stream to (B, D_s) and contains a trained embedding
+where a clip lacks the stream. `present` maps stream to (B,) bool.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from emopipe.fusion.rng import Dropout
 Vectors = Mapping[str, torch.Tensor]
 
 
-class Concatenation(nn.Module):
-    """All streams' vectors end to end, dropout, a linear layer."""
+class ConcatHead(nn.Module):
+    """Concatenates all streams' vectors, then applies dropout and a linear layer."""
 
     def __init__(
         self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
@@ -29,12 +29,12 @@ class Concatenation(nn.Module):
         self.classify = nn.Linear(sum(dims.values()), classes)
 
     def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
-        """Logits (B, K)."""
+        """Return logits (B, K)."""
         return self.classify(self.dropout(torch.cat(list(vectors.values()), 1)))
 
 
-class Bilinear(nn.Module):
-    """Factorized bilinear pooling of sound and face; streams of one modality are first put end to end."""
+class BilinearHead(nn.Module):
+    """Factorized bilinear pooling of audio and face; streams of one modality are concatenated first."""
 
     def __init__(
         self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
@@ -47,26 +47,29 @@ class Bilinear(nn.Module):
         kind = AdaptiveBilinearPooling if self.adaptive else FactorizedBilinearPooling
         self.pooling = kind(*sizes, options.out, options.factor, options.dropout, signed_sqrt=options.signed_sqrt)
         self.classify = nn.Linear(options.out * (3 if self.adaptive else 1), classes)
-        # Vectors of length one: logits need a scale to reach beyond near-uniform probabilities.
+        # The pooled vectors have length one. Without a scale, probabilities would stay near uniform.
         self.scale = nn.Parameter(torch.tensor(8.0))
 
     def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
-        """Logits (B, K)."""
+        """Return logits (B, K)."""
         a, v = (torch.cat(self._of(modality, vectors), 1) for modality in ("audio", "face"))
-        there = [torch.stack(self._of(modality, present)).any(0) for modality in ("audio", "face")]
-        fused = self.pooling(a, v, torch.stack(there, 1)) if self.adaptive else self.pooling(a, v)
+        if self.adaptive:
+            has = [torch.stack(self._of(modality, present)).any(0) for modality in ("audio", "face")]
+            fused = self.pooling(a, v, torch.stack(has, 1))
+        else:
+            fused = self.pooling(a, v)
         return self.classify(fused) * self.scale
 
     def _of(self, modality: str, values: Vectors) -> list[torch.Tensor]:
         return [value for stream, value in values.items() if self.modalities[stream] == modality]
 
 
-class Gated(nn.Module):
-    """Gated multimodal units, with the gates sharing one softmax over the streams that are there.
+class GatedHead(nn.Module):
+    """Gated multimodal units, where one softmax over the streams that are present gives all gates.
 
         h_s = tanh(W_s x_s),  z = softmax_s(g_s^T [x_1 : ... : x_S]),  h = sum_s z_s h_s
 
-    after Arevalo et al. (arXiv 1702.01992), whose gate of two streams is the same softmax.
+    after Arevalo et al. (arXiv 1702.01992), whose gate for two streams is the same softmax.
     """
 
     def __init__(
@@ -80,18 +83,18 @@ class Gated(nn.Module):
         self.classify = nn.Linear(options.out, classes)
 
     def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
-        """Logits (B, K)."""
-        beside = torch.cat(list(vectors.values()), 1)  # (B, sum D_s)
-        there = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
-        gates = masked_softmax(self.gate(beside), there)  # (B, S)
+        """Return logits (B, K)."""
+        concatenated = torch.cat(list(vectors.values()), 1)  # (B, sum D_s)
+        has = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
+        gates = masked_softmax(self.gate(concatenated), has)  # (B, S)
         hidden = torch.stack([torch.tanh(self.project[stream](x)) for stream, x in vectors.items()], 1)  # (B, S, out)
         return self.classify(self.dropout((hidden * gates[..., None]).sum(1)))
 
 
-class Late(nn.Module):
-    """Score fusion: each stream classifies alone; probabilities are averaged over the streams that are there.
+class LateHead(nn.Module):
+    """Late fusion: each stream is classified alone, and probabilities are averaged over the streams that are present.
 
-    The streams' weights are learned, one a stream. What is given out are logarithms of probabilities, which are logits.
+    Each stream has one trained weight. The output is log probabilities, which are valid logits.
     """
 
     def __init__(
@@ -104,20 +107,20 @@ class Late(nn.Module):
         self.weight = nn.Parameter(torch.zeros(len(dims)))
 
     def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
-        """Log probabilities (B, K)."""
+        """Return log probabilities (B, K)."""
         scores = torch.stack([self.classify[s](self.dropout[s](x)).log_softmax(1) for s, x in vectors.items()], 1)
-        there = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
-        nothing = ~there.any(1, keepdim=True)
-        weights = masked_softmax(self.weight.expand_as(there), there | nothing)  # (B, S)
+        has = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
+        has_none = ~has.any(1, keepdim=True)
+        weights = masked_softmax(self.weight.expand_as(has), has | has_none)  # (B, S)
         return torch.logsumexp(scores + weights.clamp_min(1e-12).log()[..., None], 1)
 
 
-JOINS = {
-    "concat": Concatenation,
-    "fbp": Bilinear,
-    "adaptive_fbp": Bilinear,
-    "gated": Gated,
-    "late": Late,
-    "crossmodal": Concatenation,
+FUSION_HEADS = {
+    "concat": ConcatHead,
+    "fbp": BilinearHead,
+    "adaptive_fbp": BilinearHead,
+    "gated": GatedHead,
+    "late": LateHead,
+    "crossmodal": ConcatHead,
 }
-"""Fusion by name; `crossmodal` differs before the streams are pooled."""
+"""Value of the option `fusion` -> head; for `crossmodal`, a cross-modal transformer comes before pooling."""

@@ -1,4 +1,4 @@
-"""AdamW over stacked parameters: each network with its own learning rate and weight decay."""
+"""AdamW over stacked parameters, where each network has its own learning rate and weight decay."""
 
 import math
 from collections.abc import Mapping
@@ -6,23 +6,15 @@ from collections.abc import Mapping
 import torch
 
 WARM_UP = 0.1
-"""Share of the steps over which the learning rate rises."""
+"""Share of the steps in which the learning rate rises."""
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """The share of the peak learning rate at `step` of `steps`: a linear rise, then a cosine to zero."""
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
-
 class StackedAdamW:
-    """AdamW (Loshchilov and Hutter, arXiv 1711.05101) of M networks at once; torch's takes one rate for all."""
+    """AdamW (Loshchilov and Hutter, arXiv 1711.05101) of M networks; torch's AdamW has one learning rate for all."""
 
     def __init__(self, parameters: Mapping[str, torch.Tensor], lr: torch.Tensor, weight_decay: torch.Tensor) -> None:
-        """`parameters`: name -> (M, ...) leaves, changed in place; `lr` and `weight_decay` (M,)."""
+        """`parameters`: name -> (M, ...) leaves, which `step` changes in place; `lr` and `weight_decay`: (M,)."""
         self._parameters = list(parameters.values())
         self._first = [torch.zeros_like(p) for p in self._parameters]
         self._second = [torch.zeros_like(p) for p in self._parameters]
@@ -30,17 +22,25 @@ class StackedAdamW:
 
     @torch.no_grad()
     def step(self, share: float) -> None:
-        """One step down the gradients, at `share` of each network's learning rate; clears the gradients."""
+        """Take one step at `share` of each network's peak learning rate, then clear the gradients."""
         self._steps += 1
-        correct = 1 - BETAS[0] ** self._steps, 1 - BETAS[1] ** self._steps
+        correction = 1 - BETAS[0] ** self._steps, 1 - BETAS[1] ** self._steps
         for p, first, second in zip(self._parameters, self._first, self._second, strict=True):
             lr = (self._lr * share).view(-1, *[1] * (p.ndim - 1))
-            # 1. decay
+            # 1. weight decay
             p.mul_(1 - lr * self._decay.view_as(lr))
             # 2. running means of the gradient and of its square
             first.lerp_(p.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(p.grad, p.grad, value=1 - BETAS[1])
             # 3. step
-            size = (second / correct[1]).sqrt_().add_(EPSILON)
-            p.sub_(first.div(size).mul_(lr / correct[0]))
+            size = (second / correction[1]).sqrt_().add_(EPSILON)
+            p.sub_(first.div(size).mul_(lr / correction[0]))
             p.grad = None
+
+
+def cosine_warmup(step: int, steps: int) -> float:
+    """Return the share of the peak learning rate at `step` of `steps`: a linear rise, then a cosine to zero."""
+    rise = max(1, round(WARM_UP * steps))
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))

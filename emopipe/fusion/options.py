@@ -1,4 +1,4 @@
-"""How models over cached features are built and trained, and on which clips."""
+"""Options of models over cached features: architecture, training, protocol and ensembles."""
 
 import itertools
 from typing import Annotated, Any, Literal
@@ -12,105 +12,114 @@ Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
 
 
 class EarlyStopping(Options):
-    """Which epoch's network is kept: the one with the least loss on clips that it does not learn from."""
+    """Keep the network of the epoch that has the lowest loss on clips that it is not trained on."""
 
     watch: Literal["inner", "val"] = "inner"
-    """inner: one fold of the training clips, by subject where known; val: the reported split, which tables then say."""
+    """Clips whose loss is watched. inner: one fold of the training clips, by subject where known. val: the val split;
+    tables of results then state that val was used for selection."""
     folds: int = Field(default=5, ge=2)
-    """The inner fold is one of so many."""
+    """Number of folds that the training clips are divided into; one of them is the inner fold."""
     patience: int = Field(default=15, ge=1)
-    """Epochs without a lower loss after which training stops."""
+    """Number of epochs without a lower loss after which training stops."""
 
 
 class FusionOptions(Options):
-    """A model: attention over each stream's vectors, then fusion of the streams."""
+    """Options of a model: attention over each stream's vectors, then fusion of the streams."""
 
     face_attention: Attention = "transformer"
-    """How a face stream's vectors become one: their mean, FAN's self or relation attention, the audio companion's
-    (patch), the paper's transformer attention, or a transformer encoder (multihead)."""
+    """How the vectors of a face stream are pooled to one. mean: their mean. self, relation: FAN's attentions. patch:
+    attention over patches (Zhang et al.). transformer: the paper's attention. multihead: a transformer encoder."""
     audio_attention: Attention = "transformer"
-    """The same for an audio stream."""
+    """How the vectors of an audio stream are pooled to one; same values as for face_attention."""
     fusion: Fusion = "concat"
-    """How streams are joined: concatenation, factorized bilinear pooling of face and audio, the same with adaptive
-    weights, gated units, late fusion of scores, or cross-modal attention. One stream needs none of them."""
+    """How streams are fused. concat: concatenation. fbp: factorized bilinear pooling of face and audio. adaptive_fbp:
+    fbp with weights for each clip. gated: gated units. late: mean of the streams' probabilities. crossmodal: a
+    cross-modal transformer. A model with one stream needs no fusion."""
     hidden: int = Field(default=64, ge=1)
-    """Dimension to which a stream's vectors are reduced, where the attention reduces them."""
+    """Dimension that the attention reduces vectors to (transformer, multihead, crossmodal), or of its hidden layer
+    (patch)."""
     heads: int = Field(default=4, ge=1)
-    """Heads of multihead and crossmodal attention."""
+    """Number of heads of multihead and crossmodal attention."""
     out: int = Field(default=64, ge=1)
-    """Outputs o of bilinear pooling; units of gated fusion."""
+    """Number of outputs o of bilinear pooling; number of units of gated fusion."""
     factor: int = Field(default=4, ge=1)
-    """Factors k of bilinear pooling."""
+    """Number of factors k of bilinear pooling."""
     signed_sqrt: bool = True
     """Whether bilinear pooling takes the signed square root, as MFB does."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
-    """Dropout on pooled vectors, on the bilinear product and inside transformer blocks."""
+    """Rate of dropout on pooled vectors, on the bilinear product and inside transformer blocks."""
     modality_dropout: Number = Field(default=0.1, ge=0, lt=1)
-    """Chance that training hides a modality of a clip that has both: so the model can do without it."""
+    """Probability that a training step removes one modality of a clip that has both. The model then learns to predict
+    clips that lack a modality."""
     augment: bool = False
-    """Learn from the streams' cached views (`backbones.<name>.views`) too, and average predictions over them."""
+    """Whether to train on the streams' augmented views (`backbones.<name>.views`) as well, and to average predictions
+    over all views."""
     frames: int | None = Field(default=None, ge=1)
-    """Vectors of a clip that a step learns from, drawn anew each time (FAN takes 3); none: all, or 64 of more."""
+    """Number of vectors of a clip that a training step samples (FAN uses 3); default: all, but at most 64."""
     sampling: Literal["segments", "random"] = "segments"
-    """How they are drawn: one from each equal part of the clip, as FAN does, or from anywhere."""
+    """How these vectors are sampled. segments: one from each of equally long segments of the clip, as in FAN. random:
+    from the whole clip."""
     mixup: Number = Field(default=0.0, ge=0)
-    """alpha of the Beta distribution by which the vectors of two clips are mixed; 0 mixes none."""
+    """alpha of the Beta distribution for mixup of two clips' vectors; 0: no mixup."""
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced weighs a clip's loss by the inverse of its class' frequency among the training clips."""
+    """balanced: weight a clip's loss by the inverse frequency of its class among the training clips."""
     epochs: int = Field(default=60, ge=1)
-    """Passes over the training clips; without early stopping a fixed number, so that no reported split chooses it."""
+    """Number of passes over the training clips. Without early stopping, the number is fixed, so that no reported split
+    affects it."""
     early_stopping: EarlyStopping | None = None
-    """Whether to stop early, and on what."""
+    """Options of early stopping; default: no early stopping."""
     batch: int = Field(default=64, ge=2)
-    """Clips a step; a fold of the training clips takes as many steps as all of them, each with fewer clips."""
+    """Number of clips in a training step. A network that is trained without a fold takes as many steps as one that is
+    trained on all clips, with fewer clips in each."""
     lr: Number = Field(default=1e-3, gt=0)
-    """Peak learning rate of AdamW: a linear rise over the first tenth of the steps, then a cosine to zero."""
+    """Peak learning rate of AdamW. The rate rises linearly in the first tenth of the steps, then follows a cosine to
+    zero."""
     weight_decay: Number = Field(default=0.05, ge=0)
-    """AdamW's weight decay."""
+    """Weight decay of AdamW."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread over all classes."""
+    """Share of the target probability that is spread over all classes."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)
-    """One network a seed, which varies initial weights, dropout, hidden modalities and mixup; a model's probabilities
-    are the mean of theirs."""
+    """Seeds of initial weights, dropout, modality dropout and mixup. One network is trained for each seed, and the
+    model's probabilities are the mean over these networks."""
     search: dict[str, list[Any]] = Field(default_factory=dict)
-    """Values to try of some of lr, weight_decay, dropout, modality_dropout, label_smoothing and mixup: all
-    combinations are trained together, and the one with the least out-of-fold loss is the model."""
+    """Values to try for lr, weight_decay, dropout, modality_dropout, label_smoothing and mixup. All combinations are
+    trained, and the one with the lowest out-of-fold loss becomes the model."""
 
     @field_validator("seeds")
     @classmethod
-    def _all_different(cls, seeds: list[int]) -> list[int]:
-        """The same seed twice is the same network twice."""
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{seeds} names a seed twice")
+            raise ValueError(f"{seeds} contains a seed twice. Each seed gives one network, so all have to differ")
         return seeds
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> "FusionOptions":
-        """Transformer blocks share their dimension out evenly."""
-        headed = "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal"
-        if headed and self.hidden % self.heads:
-            raise ValueError(f"heads is {self.heads}, which does not divide hidden, {self.hidden}")
+    def _heads_divide_hidden(self) -> "FusionOptions":
+        uses_heads = "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal"
+        if uses_heads and self.hidden % self.heads:
+            raise ValueError(
+                f"heads is {self.heads}, which does not divide hidden, {self.hidden}. Choose hidden as a multiple of "
+                "heads"
+            )
         return self
 
     @model_validator(mode="after")
-    def _search_is_of_numbers(self) -> "FusionOptions":
-        """Candidates have one shape, so that they train together."""
+    def _search_is_valid(self) -> "FusionOptions":
         for name, values in self.search.items():
-            if name not in SEARCHED:
-                raise ValueError(f"search.{name} cannot be searched; known: {', '.join(SEARCHED)}")
+            if name not in SEARCHABLE:
+                raise ValueError(f"search.{name} cannot be searched. Options that can: {', '.join(SEARCHABLE)}")
             if not values:
-                raise ValueError(f"search.{name} is empty; give values to try, or leave it out")
+                raise ValueError(f"search.{name} is empty. List the values to try, or remove the key")
         if self.search:
-            candidates(self)  # each value is checked as the option itself would be
+            candidates(self)  # validates each value like the option itself
         return self
 
 
-SEARCHED = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothing", "mixup")
-"""Options that a network's shape does not depend on."""
+SEARCHABLE = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothing", "mixup")
+"""Options that do not change a network's shape, so that all candidates can be trained together."""
 
 
 def candidates(options: FusionOptions) -> list[FusionOptions]:
-    """All combinations of the values to try; the options themselves where there are none."""
+    """Return one set of options for each combination of `options.search`; without a search, the options themselves."""
     names = sorted(options.search)
     base = options.model_dump(include=set(FusionOptions.model_fields) - {"search"})
     grid = itertools.product(*(options.search[name] for name in names))
@@ -118,29 +127,31 @@ def candidates(options: FusionOptions) -> list[FusionOptions]:
 
 
 class Protocol(Options):
-    """Which clips are learned from, and which are predicted."""
+    """Which clips models are trained on, and which they predict."""
 
     kind: Literal["given", "kfold", "final"] = "given"
-    """given: learn from train, predict val and test. kfold: every labelled clip is predicted by models that learned
-    from the other folds. final: learn from train and val, predict test, for a submission."""
+    """given: train on train, predict val and test. kfold: predict every labelled clip by models that are trained on
+    the other folds. final: train on train and val, predict test, for a submission."""
     folds: int = Field(default=5, ge=2)
-    """Folds by which out-of-fold predictions of the clips that are learned from are made."""
+    """Number of folds of the training clips, for their out-of-fold predictions."""
     by: Literal["auto", "subject", "class"] = "auto"
-    """Folds by subject, or stratified by class; auto: by subject where there are enough and all are known."""
+    """How clips are assigned to folds. subject: clips of one subject stay in one fold. class: stratified by class.
+    auto: by subject if all subjects are known and there are enough of them, otherwise by class."""
     seed: int = 0
-    """Deals clips into folds."""
+    """Seed of the assignment of clips to folds."""
 
 
 class EnsembleOptions(Options):
-    """How models' probabilities become one answer."""
+    """How the probabilities of several models are combined."""
 
     method: Literal["mean", "weighted", "greedy", "stacking"] = "mean"
-    """mean; weighted: a mixture whose weights are most likely; greedy: members are added, with replacement, while
-    that lowers the loss (Caruana et al., ICML 2004); stacking: logistic regression on the members' log probabilities.
-    All but mean are fitted on out-of-fold predictions of the clips learned from."""
+    """mean: unweighted mean. weighted: mean with the weights of highest likelihood. greedy: members are added one by
+    one, with replacement, while the loss falls (Caruana et al., ICML 2004). stacking: logistic regression on the
+    members' log probabilities. All except mean are fitted on out-of-fold predictions of the training clips."""
     members: list[str] | None = Field(default=None, min_length=1)
-    """Models to combine; left out, all of them."""
+    """Models to combine; default: all models."""
     top: int | None = Field(default=None, ge=1)
-    """Take only so many of them, those with the best out-of-fold accuracy."""
+    """Number of members to use, those with the highest out-of-fold accuracy; default: all members."""
     calibrate: bool = False
-    """Scale each member's and the answer's logits by a temperature fitted out of fold (Guo et al., ICML 2017)."""
+    """Whether to divide the logits of each member and of the ensemble by a temperature that is fitted out of fold (Guo
+    et al., ICML 2017)."""

@@ -1,4 +1,4 @@
-"""Which clips a model learns from, which it predicts, and in which folds."""
+"""Which clips models are trained on, which they predict, and how clips are assigned to folds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,69 +11,82 @@ from emopipe.corpora.folds import assign
 from emopipe.fusion.options import EarlyStopping, Protocol
 
 KFOLD = "kfold"
-"""What the split of cross-validated predictions is called."""
+"""Value of the column `split` for cross-validated predictions."""
 
 
 @dataclass(frozen=True)
-class Roles:
-    """What each of N clips is there for, by its number in the clip table."""
+class ProtocolSplit:
+    """How the clips of a clip table are used; clips are given by their row numbers."""
 
-    learn: np.ndarray
-    """Clips to learn from."""
+    train_idx: np.ndarray
+    """(L,) clips to train on."""
     fold: np.ndarray
-    """The fold of each clip in `learn`."""
-    asked: np.ndarray
-    """Clips that models of all of `learn` predict."""
+    """(L,) fold of each clip in `train_idx`."""
+    predict_idx: np.ndarray
+    """(A,) clips that models predict which are trained on all of `train_idx`."""
     cross_validated: bool
-    """Whether the clips in `learn` are themselves reported, each as models of the other folds predict it."""
+    """Whether results report the clips in `train_idx`, each predicted by models that are trained on the other folds."""
 
     @property
     def folds(self) -> int:
-        """How many folds there are."""
+        """Number of folds."""
         return int(self.fold.max()) + 1 if len(self.fold) else 0
 
 
-def roles(table: pd.DataFrame, protocol: Protocol) -> Roles:
-    """Deal out the clips of the clip table.
+def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
+    """Split the clips of a clip table by the protocol.
 
     Raises:
-        CorpusError: There is nothing to learn from, or folds by subject are asked for and subjects are unknown.
+        CorpusError: Fewer than two clips can be trained on, or the protocol requires folds by subject and subjects are
+            unknown.
     """
     labelled, split = (table["label"] != "").to_numpy(), table["split"].to_numpy()
-    learned = {
+    chosen = {
         "given": split == "train",
         "kfold": labelled,
         "final": np.isin(split, ["train", "val"]) & labelled,
     }[protocol.kind]
-    learn = np.flatnonzero(learned)
-    if len(learn) < 2:
-        what = {"given": "in the training split", "kfold": "labelled", "final": "labelled in train or val"}
+    train_idx = np.flatnonzero(chosen)
+    if len(train_idx) < 2:
+        where = {"given": "in the training split", "kfold": "labelled", "final": "labelled in train or val"}
         raise CorpusError(
-            f"{len(learn)} clips are {what[protocol.kind]}, so no model can be trained (protocol {protocol.kind}): "
-            "check the corpus' splits."
+            f"{len(train_idx)} clips are {where[protocol.kind]}, but the protocol {protocol.kind} needs at least 2 to "
+            "train a model. Check the corpus' splits and labels."
         )
-    dealt = _folds(table.iloc[learn], protocol)
-    fold = table["clip"].iloc[learn].map(dealt).to_numpy()
-    return Roles(learn, fold, np.flatnonzero(~learned), protocol.kind == "kfold")
+    fold_of = _assign_folds(table.iloc[train_idx], protocol)
+    fold = table["clip"].iloc[train_idx].map(fold_of).to_numpy()
+    return ProtocolSplit(train_idx, fold, np.flatnonzero(~chosen), protocol.kind == "kfold")
 
 
-def stopping(
-    table: pd.DataFrame, learn: np.ndarray, options: EarlyStopping, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cut clips to learn from into those and the inner fold by which training is stopped, by number."""
-    dealt = assign(table.iloc[learn], min(options.folds, len(learn)), seed + 1)
-    inner = table["clip"].iloc[learn].map(dealt).to_numpy() == 0
-    return learn[~inner], learn[inner]
-
-
-def _folds(clips: pd.DataFrame, protocol: Protocol) -> Mapping[str, int]:
+def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> Mapping[str, int]:
+    """Return the fold of each clip, by its id."""
     folds = min(protocol.folds, len(clips))
     if protocol.by == "class":
         return assign(clips.assign(subject=""), folds, protocol.seed)
     subjects = set(clips["subject"])
     if protocol.by == "subject" and ("" in subjects or len(subjects) < folds):
         raise CorpusError(
-            f"protocol.by is subject, but {(clips['subject'] == '').sum()} of {len(clips)} clips have no subject and "
-            f"{len(subjects - {''})} subjects are known, for {folds} folds; use by: class, or fewer folds."
+            f"protocol.by is subject, but {(clips['subject'] == '').sum()} of {len(clips)} clips have no subject, and "
+            f"{len(subjects - {''})} subjects are known for {folds} folds. Set protocol.by to class, or reduce "
+            "protocol.folds."
         )
     return assign(clips, folds, protocol.seed)
+
+
+def split_for_early_stopping(
+    table: pd.DataFrame, train_idx: np.ndarray, options: EarlyStopping, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide training clips into clips to train on and the inner fold, whose loss decides when to stop.
+
+    Args:
+        table: The clip table.
+        train_idx: Row numbers of the training clips.
+        options: Options of early stopping.
+        seed: Seed of the assignment to folds.
+
+    Returns:
+        Row numbers of both parts.
+    """
+    fold_of = assign(table.iloc[train_idx], min(options.folds, len(train_idx)), seed + 1)
+    inner = table["clip"].iloc[train_idx].map(fold_of).to_numpy() == 0
+    return train_idx[~inner], train_idx[inner]

@@ -1,90 +1,129 @@
-"""M networks of one shape as one: their parameters are stacked, and every layer works on all at once."""
+"""Networks of one shape as one batched program: their parameters are stacked, and each layer computes all networks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
 from emopipe.core.labels import CLASSES
-from emopipe.fusion.data import Data, Statistics, Streams
-from emopipe.fusion.model import FusionModel, Mixing
-from emopipe.fusion.rng import key_of, mix
-from emopipe.fusion.run import Member, State
+from emopipe.fusion.data import MAX_VECTORS, FusionDataset, Statistics, Streams
+from emopipe.fusion.features import Features
+from emopipe.fusion.model import FusionModel, Mixup
+from emopipe.fusion.options import SEARCHABLE, FusionOptions
+from emopipe.fusion.rng import fold_in, keys_from_seeds
+
+SHARED_BYTES = 16 << 20
+"""Most bytes of vectors that a training step of one stack reads."""
+
+OWN_BYTES = 512 << 20
+"""Most bytes of tokens and attention weights that the networks of one stack hold."""
+
+MAX_GROUP = 128
+"""Most networks of a group, which see the same clips."""
+
+State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to train."""
+
+    options: FusionOptions
+    seed: int
+    train_idx: np.ndarray
+    """Numbers of the clips that it is trained on; each has at least one stream."""
+    stop_idx: np.ndarray
+    """Numbers of the clips whose loss decides when to stop; used with the option `early_stopping` only."""
+    steps: int
+    """Number of steps in an epoch."""
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained network."""
+
+    run: Run
+    state: State
+    """Its state dict, on the CPU."""
+    epochs: int
+    """Number of epochs after which the network had this state."""
 
 
 class Stack:
-    """Networks of one shape, as a batched program (torch.func over stacked parameters).
+    """Networks of one shape, as one batched program (torch.func over stacked parameters).
 
-    They stand in G groups of C networks; the networks of a group learned from the same clips and see the same clips.
+    They form G groups of C networks. The networks of one group are trained on the same clips and see the same clips.
     """
 
     def __init__(self, models: Sequence[FusionModel], seeds: Sequence[int], groups: int, device: torch.device) -> None:
-        """Stack `models`, group after group, which draw their random numbers by `seeds`."""
+        """Stack `models`, one group after the other; `seeds` give their random numbers."""
         self._layout = (groups, len(models) // groups)
-        self.keys = mix(torch.tensor(list(seeds), dtype=torch.int32, device=device) ^ 0x5EED)  # (M,)
+        self.keys = keys_from_seeds(seeds, device)  # (M,)
         self._standardise = [model.standardise.to(device) for model in models]
         self.parameters, self._buffers = stack_module_state([model.network.to(device) for model in models])
-        self._kept = set(models[0].network.state_dict())
+        self._saved_keys = set(models[0].network.state_dict())
         self._network = models[0].network.to("meta")
         self._keyed = [name for name, module in self._network.named_modules() if hasattr(module, "keyed")]
         for name in self._keyed:
             self._network.get_submodule(name).keyed = True
 
     @classmethod
-    def fresh(cls, data: Data, members: Sequence[Member], groups: int) -> Self:
-        """Untrained networks, each as its own seed makes it."""
+    def init(cls, dataset: FusionDataset, runs: Sequence[Run], groups: int) -> Self:
+        """Return untrained networks, each initialized by its seed."""
         models, statistics = [], {}
-        for member in members:
-            torch.manual_seed(member.seed)
-            learn = member.learn.tobytes()
-            if learn not in statistics:
-                statistics[learn] = data.statistics(member.learn)
-            models.append(_model(data, statistics[learn], member))
-        return cls(models, [member.seed for member in members], groups, data.targets.device)
+        for run in runs:
+            torch.manual_seed(run.seed)
+            clips = run.train_idx.tobytes()
+            if clips not in statistics:
+                statistics[clips] = dataset.statistics(run.train_idx)
+            models.append(_build_model(dataset, statistics[clips], run))
+        return cls(models, [run.seed for run in runs], groups, dataset.device)
 
     @classmethod
-    def of(cls, states: Sequence[State], data: Data, members: Sequence[Member], groups: int) -> Self:
-        """Networks with these states."""
-        unknown = {
-            stream: (f.x.new_zeros(f.x.shape[1]), f.x.new_ones(f.x.shape[1])) for stream, f in data.streams.items()
+    def from_states(cls, states: Sequence[State], dataset: FusionDataset, runs: Sequence[Run], groups: int) -> Self:
+        """Return networks with these state dicts."""
+        placeholder = {
+            stream: (f.x.new_zeros(f.x.shape[1]), f.x.new_ones(f.x.shape[1])) for stream, f in dataset.streams.items()
         }
-        models = [_model(data, unknown, member) for member in members]
+        models = [_build_model(dataset, placeholder, run) for run in runs]
         for model, state in zip(models, states, strict=True):
             model.load_state_dict(state)
-        return cls(models, [member.seed for member in members], groups, data.targets.device)
+        return cls(models, [run.seed for run in runs], groups, dataset.device)
 
     def train(self, training: bool) -> None:
-        """Whether dropout and its like are at work."""
+        """Switch between training mode, which uses dropout, and evaluation mode."""
         self._network.train(training)
 
-    def rekey(self, keys: torch.Tensor) -> None:
-        """Give every layer that draws at random a key of its own from `keys` (M,)."""
+    def set_keys(self, keys: torch.Tensor) -> None:
+        """Give each layer that uses random numbers its own keys, which depend on `keys` (M,)."""
         for number, name in enumerate(self._keyed):
-            self._buffers[f"{name}.key"] = key_of(keys, 100 + number)
+            self._buffers[f"{name}.key"] = fold_in(keys, 100 + number)
 
-    def __call__(self, streams: Streams, mixing: Mixing | None = None) -> torch.Tensor:
-        """Vectors (G, B, T, D) and masks (G, B, T) of each stream -> logits (G C, B, K)."""
-        # 1. standardise once a group, whose networks share their statistics
+    def __call__(self, streams: Streams, mixup: Mixup | None = None) -> torch.Tensor:
+        """Return logits (G C, B, K) for each stream's vectors (G, B, T, D) and masks (G, B, T)."""
+        # 1. standardize once for each group, because its networks share their statistics
         parts = [{s: (x[g], mask[g]) for s, (x, mask) in streams.items()} for g in range(self._layout[0])]
         ready = [one(part) for one, part in zip(self._standardise[:: self._layout[1]], parts, strict=True)]
         streams = tree_map(lambda *tensors: torch.stack(tensors), *ready)
-        # 2. all networks at once, without a copy of the vectors for each
-        one = None if mixing is None else 0
-        every = torch.vmap(torch.vmap(self._one, in_dims=(0, 0, None, one)), in_dims=(0, 0, 0, one))
-        parameters, buffers, grouped = (
+        # 2. all networks at once, without a copy of the vectors for each network
+        mixup_dim = None if mixup is None else 0
+        every = torch.vmap(torch.vmap(self._one, in_dims=(0, 0, None, mixup_dim)), in_dims=(0, 0, 0, mixup_dim))
+        parameters, buffers, mixup = (
             None if part is None else tree_map(lambda tensor: tensor.unflatten(0, self._layout), part)
-            for part in (self.parameters, self._buffers, mixing)
+            for part in (self.parameters, self._buffers, mixup)
         )
-        return every(parameters, buffers, streams, grouped).flatten(0, 1)
+        return every(parameters, buffers, streams, mixup).flatten(0, 1)
 
-    def _one(self, parameters: State, buffers: State, streams: Streams, mixing: Mixing | None) -> torch.Tensor:
-        return functional_call(self._network, (parameters, buffers), (streams, mixing))
+    def _one(self, parameters: State, buffers: State, streams: Streams, mixup: Mixup | None) -> torch.Tensor:
+        return functional_call(self._network, (parameters, buffers), (streams, mixup))
 
     def states(self, numbers: Sequence[int] | None = None) -> list[State]:
-        """State dicts of some networks, on the CPU; of all, if no numbers are given."""
-        stacked = {key: value for key, value in {**self.parameters, **self._buffers}.items() if key in self._kept}
+        """Return the state dicts of some networks, on the CPU; default: of all networks."""
+        stacked = {key: value for key, value in {**self.parameters, **self._buffers}.items() if key in self._saved_keys}
         chosen = range(len(self.keys)) if numbers is None else numbers
         return [
             {f"standardise.{key}": value.cpu().clone() for key, value in self._standardise[n].state_dict().items()}
@@ -93,6 +132,79 @@ class Stack:
         ]
 
 
-def _model(data: Data, statistics: Statistics, member: Member) -> FusionModel:
-    model = FusionModel(statistics, data.modalities, member.options, len(CLASSES))
-    return model.to(next(iter(data.streams.values())).x.dtype)
+def _build_model(dataset: FusionDataset, statistics: Statistics, run: Run) -> FusionModel:
+    return FusionModel(statistics, dataset.modalities, run.options, len(CLASSES)).to(dataset.dtype)
+
+
+def plan_stacks(dataset: FusionDataset, runs: Sequence[Run], seen: Sequence[object]) -> Iterator[list[list[int]]]:
+    """Decide which networks run in one stack, within the limits on memory.
+
+    Args:
+        dataset: The data set.
+        runs: The networks.
+        seen: For each network, a value that is equal for networks that see the same clips.
+
+    Yields:
+        The groups of one stack, all of one size, as numbers of `runs`.
+    """
+    # 1. networks by shape, and then by the clips that they see
+    shapes: dict[tuple[object, ...], dict[object, list[int]]] = {}
+    for number, (run, clips) in enumerate(zip(runs, seen, strict=True)):
+        shapes.setdefault(_shape(run), {}).setdefault(clips, []).append(number)
+    for groups in shapes.values():
+        # 2. memory that a training step takes
+        numbers = [number for group in groups.values() for number in group]
+        first = runs[numbers[0]]
+        clips = -(-max(len(runs[number].train_idx) for number in numbers) // first.steps)
+        own, shared = own_bytes(dataset, clips, first.options), shared_bytes(dataset, clips, first.options)
+        # 3. divide groups that are too large, and collect groups of equal size
+        most = max(1, min(MAX_GROUP, OWN_BYTES // own))
+        sizes: dict[int, list[list[int]]] = {}
+        for group in groups.values():
+            for part in np.array_split(group, -(-len(group) // most)):
+                sizes.setdefault(len(part), []).append(part.tolist())
+        # 4. as many groups in a stack as memory allows
+        for size, equal in sizes.items():
+            at_once = max(1, min(SHARED_BYTES // max(1, shared), OWN_BYTES // (own * size)))
+            yield from (equal[start : start + at_once] for start in range(0, len(equal), at_once))
+
+
+def _shape(run: Run) -> tuple[object, ...]:
+    """Return a value that is equal for networks that can share a stack.
+
+    Such networks differ in their seeds and in searchable options only, and each of these is zero in all or in none.
+    """
+    options = run.options.model_dump(exclude={"seeds", "search", *SEARCHABLE})
+    used = {name: getattr(run.options, name) > 0 for name in SEARCHABLE}
+    return repr(sorted(options.items())), repr(sorted(used.items())), run.steps
+
+
+def own_bytes(dataset: FusionDataset, clips: int, options: FusionOptions, *, full: bool = False) -> int:
+    """Return the bytes of tokens and attention weights that one network holds for a number of clips; at least 1.
+
+    A training step samples vectors from the clips; `full` counts all of their vectors.
+    """
+    total, sampled = 0, None if full else options
+    all_vectors = sum(_max_vectors(features, sampled) for features in dataset.streams.values())
+    for stream, features in dataset.streams.items():
+        kind = options.face_attention if dataset.modalities[stream] == "face" else options.audio_attention
+        vectors = _max_vectors(features, sampled)
+        if kind == "multihead" or options.fusion == "crossmodal":
+            total += clips * vectors * (20 * options.hidden + 4 * options.heads * all_vectors)
+        elif kind == "patch":
+            total += clips * vectors * 3 * options.hidden
+    return max(1, total * 4)
+
+
+def shared_bytes(dataset: FusionDataset, clips: int, options: FusionOptions | None = None) -> int:
+    """Return the bytes of the padded vectors of a number of clips; with options, of those that a step samples."""
+    total = 0
+    for features in dataset.streams.values():
+        total += clips * _max_vectors(features, options) * features.x.shape[1] * features.x.element_size()
+    return total
+
+
+def _max_vectors(features: Features, options: FusionOptions | None) -> int:
+    """Return the most vectors of any clip; with options, the most that a training step samples from a clip."""
+    longest = max(1, int(features.length.max()))
+    return min(longest, options.frames or MAX_VECTORS) if options else longest

@@ -1,4 +1,4 @@
-"""Networks that are trained already, kept until their model is whole: what was cut off trains the others alone."""
+"""A cache of trained networks: if training is interrupted, the next job trains only the networks that are missing."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,50 +9,50 @@ from emopipe.cache.metadata import UNREADABLE
 from emopipe.cache.tensors import read_whole, save_state
 from emopipe.core.fingerprint import digest
 from emopipe.core.log import LOGGER
-from emopipe.fusion.run import Member, Trained
+from emopipe.fusion.stack import Run, TrainedRun
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A folder of networks that were trained together, for one recipe."""
+class TrainedCache:
+    """A folder with one file for each stack of networks, for one recipe."""
 
     folder: Path | None = None
-    """None keeps nothing."""
+    """None: nothing is cached."""
     recipe: str = ""
-    """Digest of all that the networks depend on, beside their own options and clips."""
+    """Digest of everything that the networks depend on, except their own options and clips."""
 
-    def of(self, members: Sequence[Member], train: Callable[[], list[Trained]]) -> list[Trained]:
-        """The networks, trained together before or now."""
+    def load_or_train(self, runs: Sequence[Run], train: Callable[[], list[TrainedRun]]) -> list[TrainedRun]:
+        """Return the networks `runs` of one stack from the cache, or train and cache them."""
         if self.folder is None:
             return train()
-        path = self.folder / f"{digest([self.recipe, *map(_key, members)])[:32]}.safetensors"
-        if (kept := _read(path, members)) is not None:
-            LOGGER.info(f"{len(kept)} networks were trained before the model was cut off")
-            return kept
+        keys = [
+            [run.options.model_dump(), run.seed, run.train_idx.tolist(), run.stop_idx.tolist(), run.steps]
+            for run in runs
+        ]
+        path = self.folder / f"{digest([self.recipe, *keys])[:32]}.safetensors"
+        if (cached := _read(path, runs)) is not None:
+            LOGGER.info(f"{len(cached)} networks were trained before, by a job that was interrupted. They are reused.")
+            return cached
         trained = train()
         tensors = {f"{n}.{key}": tensor for n, each in enumerate(trained) for key, tensor in each.state.items()}
         save_state(tensors, path, {"epochs": json.dumps([each.epochs for each in trained])})
         return trained
 
 
-KEEP_NOTHING = Finished()
+NO_CACHE = TrainedCache()
 
 
-def _key(member: Member) -> list[object]:
-    return [member.options.model_dump(), member.seed, member.learn.tolist(), member.stop.tolist(), member.steps]
-
-
-def _read(path: Path, members: Sequence[Member]) -> list[Trained] | None:
-    """What was kept; None where there is nothing, or nothing whole."""
+def _read(path: Path, runs: Sequence[Run]) -> list[TrainedRun] | None:
+    """Return the networks of a file; None if the file does not exist or is damaged."""
     if not path.is_file():
         return None
     try:
         tensors, metadata = read_whole(path, sealed=True)
     except UNREADABLE as error:
-        LOGGER.warning(f"{path} holds no finished networks ({error}), so they are trained anew.")
+        LOGGER.warning(f"{path} should hold trained networks, but cannot be read ({error}). They are trained again.")
         return None
-    states = [{} for _ in members]
+    states = [{} for _ in runs]
     for name, tensor in tensors.items():
         number, _, key = name.partition(".")
         states[int(number)][key] = tensor
-    return [Trained(*parts) for parts in zip(members, states, json.loads(metadata["epochs"]), strict=True)]
+    return [TrainedRun(*parts) for parts in zip(runs, states, json.loads(metadata["epochs"]), strict=True)]

@@ -1,217 +1,244 @@
 """Training of many networks at once, over features that are held in memory.
 
-Networks of one shape (the seeds of a model, its folds, its candidates) are stacked and trained as one batched program.
-What a network learns does not depend on which others are trained beside it: random numbers come from keys
-(`emopipe.fusion.rng`), and each has its own clips and its own state of the optimiser.
+Networks of one shape (the seeds, folds and candidates of a model) are stacked and trained as one batched program. The
+result for one network does not depend on the other networks: random numbers come from keys (`emopipe.fusion.rng`), and
+each network has its own clips and its own state of the optimizer.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.stats import beta
 
-from emopipe.fusion.data import MOST_VECTORS, Data, Order, padded
-from emopipe.fusion.features import Features
-from emopipe.fusion.loss import Loss
-from emopipe.fusion.optimizer import StackedAdamW, one_cycle
-from emopipe.fusion.options import SEARCHED, FusionOptions
-from emopipe.fusion.rng import key_of
-from emopipe.fusion.run import Member, Trained
-from emopipe.fusion.stack import Stack
-from emopipe.fusion.trained_cache import KEEP_NOTHING, Finished
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
+from emopipe.fusion.model import Mixup
+from emopipe.fusion.optimizer import StackedAdamW, cosine_warmup
+from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.rng import fold_in, uniform
+from emopipe.fusion.stack import OWN_BYTES, Run, Stack, TrainedRun, own_bytes, plan_stacks, shared_bytes
+from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
 
-TRAIN_BYTES, PREDICT_BYTES = 16 << 20, 256 << 20
-"""Bytes of the vectors that one step of a batched program reads; more networks take turns."""
+PREDICT_BYTES = 256 << 20
+"""Most bytes of vectors that one step of a prediction reads."""
 
-OWN_BYTES = 512 << 20
-"""Bytes that the networks of a batched program keep for themselves, where they have tokens."""
-
-MOST_SHARING = 128
-"""Networks that see the same clips and are trained at once."""
+QUANTILES = 1024
+"""Number of quantiles of the Beta distribution from which the shares of mixup are drawn."""
 
 _CLIPS_KEY = 0x0C11B5
-"""The key by which all networks draw the order of clips, their views and their vectors."""
+"""The key of all networks for the order of clips, their views and their vectors."""
 
 
 def train(
-    data: Data,
-    members: Sequence[Member],
-    progress: Callable[[int], None] = lambda done: None,
-    finished: Finished = KEEP_NOTHING,
-) -> list[Trained]:
-    """Train all networks, those of one shape together.
+    dataset: FusionDataset,
+    runs: Sequence[Run],
+    progress: Callable[[int], None] = lambda count: None,
+    cache: TrainedCache = NO_CACHE,
+) -> list[TrainedRun]:
+    """Train all networks; networks of one shape are trained together.
 
-    Networks that learn from the same clips see them in the same order and draw the same views and vectors of them,
-    which saves most of the work; a seed varies initial weights, dropout, hidden modalities and mixup.
+    Networks that are trained on the same clips see them in the same order, with the same sampled views and vectors,
+    which saves most of the work. A seed changes initial weights, dropout, modality dropout and mixup.
 
     Args:
-        data: Clips, on the device that is to train.
-        members: The networks; each needs at least one clip to learn from.
-        progress: Told how many networks were trained, whenever some were.
-        finished: Where networks are kept that are trained; those that are there already are not trained again.
+        dataset: Clips, on the device to train on.
+        runs: The networks; each needs at least one training clip.
+        progress: Called with the number of networks whenever a stack of networks is trained.
+        cache: Where trained networks are kept; networks that it holds are not trained again.
 
     Returns:
-        They, in the same order.
+        The trained networks, in the order of `runs`.
     """
-    trained: dict[int, Trained] = {}
-    seen = [(member.learn.tobytes(), member.stop.tobytes()) for member in members]
-    for groups in _programs(data, members, seen):
+    trained: dict[int, TrainedRun] = {}
+    seen = [(run.train_idx.tobytes(), run.stop_idx.tobytes()) for run in runs]
+    for groups in plan_stacks(dataset, runs, seen):
         numbers = [number for group in groups for number in group]
-        program = [members[number] for number in numbers]
-        networks = finished.of(program, functools.partial(_train, data, program, len(groups)))
+        stacked = [runs[number] for number in numbers]
+        networks = cache.load_or_train(stacked, functools.partial(_train_stack, dataset, stacked, len(groups)))
         trained |= dict(zip(numbers, networks, strict=True))
         progress(len(numbers))
-    return [trained[number] for number in range(len(members))]
+    return [trained[number] for number in range(len(runs))]
 
 
-@torch.inference_mode()
-def predict(data: Data, networks: Sequence[Trained], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Class probabilities (R, K) float64 of the clips `rows` (R,) that each network is asked about.
-
-    Networks that learned from views average over them.
-    """
-    members, found = [network.member for network in networks], {}
-    seen = [(member.learn.tobytes(), part.tobytes()) for member, part in zip(members, rows, strict=True)]
-    for groups in _programs(data, members, seen):
-        numbers = [number for group in groups for number in group]
-        stack = Stack.of([networks[n].state for n in numbers], data, [members[n] for n in numbers], len(groups))
-        options = members[numbers[0]].options
-        passes = max(data.views.values()) if options.augment else 1
-        asked = [_long_first(data, rows[group[0]]) for group in groups]
-        mean = sum(_probabilities(data, stack, asked, view, options) for view in range(passes)) / passes  # (M, R, K)
-        for place, number in enumerate(numbers):
-            order = asked[place // len(groups[0])].argsort()[rows[number].argsort().argsort()]
-            found[number] = mean[place][order]
-    return [found[number] for number in range(len(networks))]
-
-
-def _train(data: Data, members: Sequence[Member], groups: int) -> list[Trained]:
-    """Networks of one shape, as one batched program."""
-    options, steps, seeing = members[0].options, members[0].steps, members[:: len(members) // groups]
-    stack = Stack.fresh(data, members, groups)
-    loss = Loss(data, members)
-    optimizer = StackedAdamW(stack.parameters, loss.number("lr"), loss.number("weight_decay"))
-    shared = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=data.targets.device)
-    order = Order([member.learn for member in seeing], steps, key_of(shared, 1))
-    best = _Best(stack, members) if options.early_stopping else None
+def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> list[TrainedRun]:
+    """Train networks of one shape as one batched program."""
+    # 1. what all networks share, or all of a group
+    options, steps, first_of_group = runs[0].options, runs[0].steps, runs[:: len(runs) // groups]
+    stack = Stack.init(dataset, runs, groups)
+    loss = Loss(dataset, runs)
+    optimizer = StackedAdamW(stack.parameters, loss.per_run("lr"), loss.per_run("weight_decay"))
+    clips_key = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=dataset.device)
+    sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_key, 1))
+    best = _BestStates(stack, runs) if options.early_stopping else None
+    # 2. train
     for epoch in range(options.epochs):
         stack.train(True)
-        for number, (rows, there) in enumerate(order.epoch(epoch)):  # (G, B)
+        for number, (rows, valid) in enumerate(sampler.epoch(epoch)):  # (G, B)
             step = epoch * steps + number
-            keys = key_of(stack.keys, 2 + step)
-            stack.rekey(keys)
-            mixing = loss.mixing(keys, there)
-            logits = stack(data.drawn(rows, key_of(shared, 2 + step), options), mixing)  # (M, B, K)
-            loss(logits, rows, there, mixing).sum().backward()
-            optimizer.step(one_cycle(step, steps * options.epochs))
-        if best and best.all_stopped(_held_out_loss(data, stack, seeing, epoch), epoch + 1):
+            keys = fold_in(stack.keys, 2 + step)
+            stack.set_keys(keys)
+            mixup = loss.draw_mixup(keys, valid)
+            batch = dataset.training_batch(rows, fold_in(clips_key, 2 + step), options)
+            logits = stack(batch, mixup)  # (M, B, K)
+            loss(logits, rows, valid, mixup).sum().backward()
+            optimizer.step(cosine_warmup(step, steps * options.epochs))
+        if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
             break
+    # 3. the last states, or the best
     states = best.states if best else stack.states()
-    epochs = best.epochs if best else [options.epochs] * len(members)
-    return [Trained(*parts) for parts in zip(members, states, epochs, strict=True)]
+    epochs = best.epochs if best else [options.epochs] * len(runs)
+    return [TrainedRun(*parts) for parts in zip(runs, states, epochs, strict=True)]
 
 
-class _Best:
-    """Of each network, the state with the least held-out loss so far; patience counts the epochs since."""
+class Loss:
+    """Cross-entropy of M stacked networks, with label smoothing, class weights and mixup."""
 
-    def __init__(self, stack: Stack, members: Sequence[Member]) -> None:
-        self._stack, self._patience = stack, members[0].options.early_stopping.patience
-        self._least = torch.full((len(members),), torch.inf, dtype=torch.float64)
-        self.epochs = [0] * len(members)
+    def __init__(self, dataset: FusionDataset, runs: Sequence[Run]) -> None:
+        self._dataset, self._runs = dataset, runs
+        self._targets = F.one_hot(dataset.targets.clamp_min(0), len(CLASSES)).to(dataset.dtype)
+        self._smoothing = self.per_run("label_smoothing")[:, None, None]
+        # 1. class weights (M, K)
+        weights = []
+        for run in runs:
+            counts = self._targets[run.train_idx].sum(0)
+            balanced = counts.sum() / ((counts > 0).sum() * counts.clamp_min(1))
+            weights.append(balanced if run.options.class_weights == "balanced" else torch.ones_like(counts))
+        self._weights = torch.stack(weights)
+        # 2. quantiles (M, Q) of the share in mixup that stays the clip's own, which is at least one half
+        alphas = [run.options.mixup for run in runs]
+        self._shares = None
+        if alphas[0] > 0:
+            middle = (np.arange(QUANTILES) + 0.5) / QUANTILES
+            table = np.stack([np.maximum(q := beta.ppf(middle, alpha, alpha), 1 - q) for alpha in alphas])
+            self._shares = torch.as_tensor(table, dtype=dataset.dtype, device=dataset.device)
+
+    def per_run(self, name: str) -> torch.Tensor:
+        """Return one option of all networks as a tensor (M,)."""
+        values = [getattr(run.options, name) for run in self._runs]
+        return torch.tensor(values, dtype=self._dataset.dtype, device=self._dataset.device)
+
+    def draw_mixup(self, keys: torch.Tensor, valid: torch.Tensor) -> Mixup | None:
+        """Draw partners and shares (M, B) for mixup (Zhang et al., arXiv 1710.09412) of a batch, valid (G, B).
+
+        Return None if no network uses mixup. Vectors are mixed after attention (manifold mixup, Verma et al., arXiv
+        1806.05236), where every clip has one.
+        """
+        if self._shares is None:
+            return None
+        valid = self._repeat_groups(valid)
+        clips = valid.shape[1]
+        partner = (uniform(fold_in(keys, 3), clips) * valid.sum(1, keepdim=True)).long()
+        share = self._shares.gather(1, (uniform(fold_in(keys, 4), clips) * QUANTILES).long())
+        return partner, share
+
+    def __call__(
+        self, logits: torch.Tensor, rows: torch.Tensor, valid: torch.Tensor, mixup: Mixup | None
+    ) -> torch.Tensor:
+        """Return the mean losses (M,) of logits (M, B, K) over the clips `rows` (G, B) that are `valid` (G, B)."""
+        # 1. targets with label smoothing, and clips' weights
+        rows, valid = self._repeat_groups(rows), self._repeat_groups(valid)  # (M, B)
+        target = self._targets[rows]  # (M, B, K)
+        weight = torch.einsum("mbk,mk->mb", target, self._weights) * valid
+        target = target * (1 - self._smoothing) + self._smoothing / len(CLASSES)
+        # 2. mixed like the vectors
+        if mixup:
+            partner, share = mixup
+            other = target.gather(1, partner[..., None].expand_as(target))
+            target = target * share[..., None] + other * (1 - share[..., None])
+            weight = weight * share + weight.gather(1, partner) * (1 - share)
+            weight = weight * valid
+        # 3. weighted mean of the cross-entropies
+        losses = -(target * logits.log_softmax(-1)).sum(-1)  # (M, B)
+        return (losses * weight).sum(1) / weight.sum(1).clamp_min(1e-12)
+
+    def _repeat_groups(self, of_groups: torch.Tensor) -> torch.Tensor:
+        """(G, B) -> (M, B): repeat the rows of a group for each of its networks."""
+        return of_groups.repeat_interleave(len(self._runs) // len(of_groups), 0)
+
+
+class _BestStates:
+    """The state of each network with the lowest loss so far, for early stopping."""
+
+    def __init__(self, stack: Stack, runs: Sequence[Run]) -> None:
+        self._stack, self._patience = stack, runs[0].options.early_stopping.patience
+        self._lowest = torch.full((len(runs),), torch.inf, dtype=torch.float64)
+        self.epochs = [0] * len(runs)
         self.states = stack.states()
 
-    def all_stopped(self, losses: torch.Tensor, epoch: int) -> bool:
-        """Take losses (M,) after an epoch; whether no network may get any better."""
+    def update(self, losses: torch.Tensor, epoch: int) -> bool:
+        """Record losses (M,) after an epoch; return whether all networks have run out of patience."""
         waiting = torch.tensor([epoch - last <= self._patience for last in self.epochs])
-        better = ((losses < self._least) & waiting).nonzero().flatten().tolist()
+        better = ((losses < self._lowest) & waiting).nonzero().flatten().tolist()
         for number, state in zip(better, self._stack.states(better), strict=True):
-            self._least[number], self.epochs[number], self.states[number] = losses[number], epoch, state
+            self._lowest[number], self.epochs[number], self.states[number] = losses[number], epoch, state
         return all(epoch - last >= self._patience for last in self.epochs)
 
 
 @torch.inference_mode()
-def _held_out_loss(data: Data, stack: Stack, seeing: Sequence[Member], epoch: int) -> torch.Tensor:
-    """Mean negative log-likelihood (M,) float64 of the clips held out for stopping; where there are none, it falls."""
-    rows = [member.stop for member in seeing]
-    probabilities = _probabilities(data, stack, rows, 0, seeing[0].options)  # (M, R, K)
-    each = len(probabilities) // len(rows)
+def _stopping_loss(dataset: FusionDataset, stack: Stack, first_of_group: Sequence[Run], epoch: int) -> torch.Tensor:
+    """Return the mean negative log-likelihoods (M,) float64 of the clips for early stopping.
+
+    A network without such clips gets a loss that falls with each epoch, so that it is not stopped.
+    """
+    rows = [run.stop_idx for run in first_of_group]
+    probs = _predict_stack(dataset, stack, rows, 0, first_of_group[0].options)  # (M, R, K)
+    group_size = len(probs) // len(rows)
     losses = []
-    for number, p in enumerate(probabilities):
-        part = rows[number // each]
-        right = p[np.arange(len(part)), data.targets[part].cpu().numpy()]
-        losses.append(-np.log(right.clip(1e-12)).mean() if len(part) else -float(epoch))
+    for number, p in enumerate(probs):
+        clips = rows[number // group_size]
+        of_target = p[np.arange(len(clips)), dataset.targets[clips].cpu().numpy()]
+        losses.append(-np.log(of_target.clip(1e-12)).mean() if len(clips) else -float(epoch))
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def _probabilities(
-    data: Data, stack: Stack, rows: Sequence[np.ndarray], view: int, options: FusionOptions
+@torch.inference_mode()
+def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Predict clips by trained networks; networks with the option `augment` average over the views.
+
+    Args:
+        dataset: Clips, on the device to predict on.
+        networks: The networks.
+        rows: For each network, the numbers (R,) of the clips to predict.
+
+    Returns:
+        For each network, class probabilities (R, K) float64.
+    """
+    runs, found = [network.run for network in networks], {}
+    length = sum(features.length[: len(dataset.targets)] for features in dataset.streams.values()).cpu().numpy()
+    seen = [(run.train_idx.tobytes(), part.tobytes()) for run, part in zip(runs, rows, strict=True)]
+    for groups in plan_stacks(dataset, runs, seen):
+        # 1. the networks of one stack
+        numbers = [number for group in groups for number in group]
+        stack = Stack.from_states(
+            [networks[n].state for n in numbers], dataset, [runs[n] for n in numbers], len(groups)
+        )
+        options = runs[numbers[0]].options
+        # 2. long clips first, so that clips in one step are of similar length and need little padding
+        by_length = [rows[group[0]][np.argsort(-length[rows[group[0]]], kind="stable")] for group in groups]
+        # 3. mean over the views (M, R, K)
+        views = max(dataset.views.values()) if options.augment else 1
+        mean = sum(_predict_stack(dataset, stack, by_length, view, options) for view in range(views)) / views
+        # 4. back to the order of `rows`
+        for place, number in enumerate(numbers):
+            order = by_length[place // len(groups[0])].argsort()[rows[number].argsort().argsort()]
+            found[number] = mean[place][order]
+    return [found[number] for number in range(len(networks))]
+
+
+def _predict_stack(
+    dataset: FusionDataset, stack: Stack, rows: Sequence[np.ndarray], view: int, options: FusionOptions
 ) -> np.ndarray:
-    """(M, R, K) float64 for the clips that each group of networks is asked about; lines beyond these mean nothing."""
+    """Return probabilities (M, R, K) float64 for the clips of each group; R is the largest number of clips in a group.
+
+    For a group with fewer clips, the rows at the end are padding.
+    """
     stack.train(False)
-    table, _ = padded(rows, data.targets.device)  # (G, R)
-    shared, own = _bytes_of(data, 1) * len(table), _own_bytes(data, 1, options, whole=True) * len(stack.keys)
-    size = max(1, min(PREDICT_BYTES // max(1, shared), OWN_BYTES // own))  # clips at once
-    parts = [stack(data.whole(part, view)).double().softmax(-1).cpu() for part in table.split(size, dim=1)]
+    table, _ = pad_indices(rows, dataset.device)  # (G, R)
+    shared = shared_bytes(dataset, 1) * len(table)
+    own = own_bytes(dataset, 1, options, full=True) * len(stack.keys)
+    size = max(1, min(PREDICT_BYTES // max(1, shared), OWN_BYTES // own))  # clips in one step
+    parts = [stack(dataset.full_batch(part, view)).double().softmax(-1).cpu() for part in table.split(size, dim=1)]
     return torch.cat(parts, 1).numpy()
-
-
-def _long_first(data: Data, rows: np.ndarray) -> np.ndarray:
-    """Clips in the order of their lengths, so that those which go through together are padded little."""
-    length = sum(features.length[: len(data.targets)] for features in data.streams.values()).cpu().numpy()
-    return rows[np.argsort(-length[rows], kind="stable")]
-
-
-def _programs(data: Data, members: Sequence[Member], seen: Sequence[object]) -> Iterator[list[list[int]]]:
-    """Numbers of the members that make one batched program: equally large groups, each of which sees the same clips."""
-    shapes: dict[tuple[object, ...], dict[object, list[int]]] = {}
-    for number, (member, clips) in enumerate(zip(members, seen, strict=True)):
-        shapes.setdefault(_shape(member), {}).setdefault(clips, []).append(number)
-    for groups in shapes.values():
-        numbers = [number for group in groups.values() for number in group]
-        first = members[numbers[0]]
-        clips = -(-max(len(members[number].learn) for number in numbers) // first.steps)
-        own, shared = _own_bytes(data, clips, first.options), _bytes_of(data, clips, first.options)
-        sharing = max(1, min(MOST_SHARING, OWN_BYTES // own))
-        sizes: dict[int, list[list[int]]] = {}
-        for group in groups.values():
-            for part in np.array_split(group, -(-len(group) // sharing)):
-                sizes.setdefault(len(part), []).append(part.tolist())
-        for size, equal in sizes.items():
-            at_once = max(1, min(TRAIN_BYTES // max(1, shared), OWN_BYTES // (own * size)))
-            yield from (equal[start : start + at_once] for start in range(0, len(equal), at_once))
-
-
-def _shape(member: Member) -> tuple[object, ...]:
-    """Equal where networks can be one batched program: all options but numbers, and whether those are zero."""
-    options = member.options.model_dump(exclude={"seeds", "search", *SEARCHED})
-    used = {name: getattr(member.options, name) > 0 for name in SEARCHED}
-    return repr(sorted(options.items())), repr(sorted(used.items())), member.steps
-
-
-def _own_bytes(data: Data, clips: int, options: FusionOptions, *, whole: bool = False) -> int:
-    """Bytes that one network keeps for itself, tokens and attention maps, where it has any; `whole`: of whole clips."""
-    total, drawn = 0, None if whole else options
-    others = sum(_vectors(features, drawn) for features in data.streams.values())
-    for stream, features in data.streams.items():
-        kind = options.face_attention if data.modalities[stream] == "face" else options.audio_attention
-        vectors = _vectors(features, drawn)
-        if kind == "multihead" or options.fusion == "crossmodal":
-            total += clips * vectors * (20 * options.hidden + 4 * options.heads * others)
-        elif kind == "patch":
-            total += clips * vectors * 3 * options.hidden
-    return max(1, total * 4)
-
-
-def _bytes_of(data: Data, clips: int, options: FusionOptions | None = None) -> int:
-    """Bytes of so many clips' vectors, padded to the longest; with options, as a training step draws them."""
-    total = 0
-    for features in data.streams.values():
-        total += clips * _vectors(features, options) * features.x.shape[1] * features.x.element_size()
-    return total
-
-
-def _vectors(features: Features, options: FusionOptions | None) -> int:
-    """The most vectors that any clip has; with options, that a training step draws of it."""
-    longest = max(1, int(features.length.max()))
-    return min(longest, options.frames or MOST_VECTORS) if options else longest

@@ -1,4 +1,4 @@
-"""Who learns from which clips, in which folds; candidates chosen out of fold; the fusion stage's files."""
+"""Which clips models are trained on and predict, in which folds; the choice of candidates; the fusion stage's files."""
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.fusion import cross_validation, trained_cache
-from emopipe.fusion.data import Data
+from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
-from emopipe.fusion.protocol import KFOLD, roles, stopping
+from emopipe.fusion.protocol import KFOLD, split_clips, split_for_early_stopping
 from emopipe.scoring import predictions
 from emopipe.stages import fusion
 
@@ -37,44 +37,44 @@ def corpus(subjects=True, n=48):
 
 def test_given_split():
     table = corpus()
-    found = roles(table, Protocol(folds=3))
-    assert set(table["split"].iloc[found.learn]) == {"train"} and not found.cross_validated
-    assert set(table["split"].iloc[found.asked]) == {"val", "test"} and len(found.asked) == 19
-    by_subject = pd.Series(found.fold).groupby(table["subject"].iloc[found.learn].to_numpy()).nunique()
+    found = split_clips(table, Protocol(folds=3))
+    assert set(table["split"].iloc[found.train_idx]) == {"train"} and not found.cross_validated
+    assert set(table["split"].iloc[found.predict_idx]) == {"val", "test"} and len(found.predict_idx) == 19
+    by_subject = pd.Series(found.fold).groupby(table["subject"].iloc[found.train_idx].to_numpy()).nunique()
     assert (by_subject == 1).all() and found.folds == 3
 
 
 def test_cross_validation_reports_all_labelled_clips():
-    found = roles(corpus(), Protocol(kind="kfold", folds=4))
-    assert len(found.learn) == 48 and found.cross_validated and found.folds == 4
-    assert corpus()["split"].iloc[found.asked].tolist() == ["test"] * 3
+    found = split_clips(corpus(), Protocol(kind="kfold", folds=4))
+    assert len(found.train_idx) == 48 and found.cross_validated and found.folds == 4
+    assert corpus()["split"].iloc[found.predict_idx].tolist() == ["test"] * 3
 
 
 def test_final_submission_learns_from_val_too():
-    found = roles(corpus(), Protocol(kind="final"))
-    assert len(found.learn) == 48 and not found.cross_validated
-    assert corpus()["split"].iloc[found.asked].tolist() == ["test"] * 3
+    found = split_clips(corpus(), Protocol(kind="final"))
+    assert len(found.train_idx) == 48 and not found.cross_validated
+    assert corpus()["split"].iloc[found.predict_idx].tolist() == ["test"] * 3
 
 
 def test_folds_are_stratified_where_subjects_are_unknown_or_not_wanted():
     for table, protocol in ((corpus(subjects=False), Protocol(folds=4)), (corpus(), Protocol(folds=4, by="class"))):
-        found = roles(table, protocol)
-        counts = pd.crosstab(found.fold, table["label"].iloc[found.learn].to_numpy())
+        found = split_clips(table, protocol)
+        counts = pd.crosstab(found.fold, table["label"].iloc[found.train_idx].to_numpy())
         assert (counts.max() - counts.min() <= 1).all()
     with pytest.raises(CorpusError, match="32 of 32 clips have no subject"):
-        roles(corpus(subjects=False), Protocol(by="subject"))
+        split_clips(corpus(subjects=False), Protocol(by="subject"))
 
 
 def test_nothing_to_learn_from_is_said():
     with pytest.raises(CorpusError, match="0 clips are in the training split"):
-        roles(corpus()[lambda t: t["split"] != "train"], Protocol())
+        split_clips(corpus()[lambda t: t["split"] != "train"], Protocol())
 
 
 def test_inner_fold_keeps_subjects_apart():
     table = corpus()
-    learn = roles(table, Protocol()).learn
-    rest, inner = stopping(table, learn, EarlyStopping(folds=3), seed=0)
-    assert sorted([*rest, *inner]) == sorted(learn) and len(inner) >= len(learn) // 4
+    train_idx = split_clips(table, Protocol()).train_idx
+    rest, inner = split_for_early_stopping(table, train_idx, EarlyStopping(folds=3), seed=0)
+    assert sorted([*rest, *inner]) == sorted(train_idx) and len(inner) >= len(train_idx) // 4
     assert not set(table["subject"].iloc[rest]) & set(table["subject"].iloc[inner])
 
 
@@ -122,13 +122,13 @@ def run(folder, table, options, protocol, seed=0):
 
 
 @pytest.mark.parametrize("change", ["nothing", "labels", "vectors"])
-def test_networks_of_a_model_that_was_cut_off_serve_the_same_labels_and_vectors_only(tmp_path, monkeypatch, change):
-    def cut_off(*_):
+def test_networks_of_an_interrupted_job_serve_the_same_labels_and_vectors_only(tmp_path, monkeypatch, change):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     table, trained = corpus(), []
     with monkeypatch.context() as patch:
-        patch.setattr(fusion, "_write", cut_off)
+        patch.setattr(fusion, "_write_tables", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3))
     if change == "labels":
@@ -209,10 +209,10 @@ def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
     features = {"net": stream_file(tmp_path / "net.h5", table), "voice": tmp_path / "voice.h5"}
     fusion.run(recipe, tmp_path / "clips.csv", features, outputs, device="cpu", threads=1)
     note = pd.read_csv(outputs["candidates"])["note"][0]
-    assert note == "Without voice, of which no clip to learn from has vectors, and concat in place of fbp."
+    assert note == "Not used, because no training clip has vectors: voice. Fusion: concat instead of fbp."
     nothing = dict.fromkeys(features, tmp_path / "voice.h5")
     fusion.run(recipe, tmp_path / "clips.csv", nothing, outputs, device="cpu", threads=1)
-    assert "the classes' shares" in pd.read_csv(outputs["candidates"])["note"][0]
+    assert "the class frequencies" in pd.read_csv(outputs["candidates"])["note"][0]
     assert (predictions.read(outputs["predictions"])["covered"] == 0).all()
 
 
@@ -230,6 +230,6 @@ def test_stopping_on_val_needs_val():
     options = FusionOptions(**FAST, early_stopping=EarlyStopping(watch="val"))
     mask = torch.ones(len(table), dtype=torch.int64)
     stream = Features(torch.from_numpy(x), mask.cumsum(0) - mask, mask)
-    data = Data.of({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
+    data = FusionDataset.from_views({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
     with pytest.raises(CorpusError, match="no val clip has a label and vectors"):
-        cross_validation.model(data, table, roles(table, Protocol(folds=3)), options, lambda count: None)
+        cross_validation.fit_candidates(data, table, split_clips(table, Protocol(folds=3)), options, lambda count: None)

@@ -1,4 +1,4 @@
-"""Training over cached features: many networks at once are each as alone, and learn what there is to learn."""
+"""Training over cached features: networks in a batch end as if trained alone, and learn what can be learned."""
 
 import dataclasses
 
@@ -10,16 +10,15 @@ from torch.utils.data import DataLoader
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.fusion import training
-from emopipe.fusion.data import Data, Order
+from emopipe.fusion.data import BatchSampler, FusionDataset
 from emopipe.fusion.features import Features, concatenate
-from emopipe.fusion.loss import Loss
 from emopipe.fusion.model import FusionModel
-from emopipe.fusion.optimizer import StackedAdamW, one_cycle
+from emopipe.fusion.optimizer import StackedAdamW, cosine_warmup
 from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
-from emopipe.fusion.rng import Dropout, bits, key_of, uniform
-from emopipe.fusion.stack import Stack
-from emopipe.fusion.trained_cache import Finished
-from emopipe.fusion.training import Member, predict, train
+from emopipe.fusion.rng import Dropout, fold_in, random_bits, uniform
+from emopipe.fusion.stack import Run, Stack
+from emopipe.fusion.trained_cache import TrainedCache
+from emopipe.fusion.training import Loss, predict, train
 
 CPU = torch.device("cpu")
 MODALITIES = {"f": "face", "v": "audio"}
@@ -49,14 +48,18 @@ def streams(n=60, seed=0):
 def data_of(n=60, seed=0, views=1):
     found, target = streams(n, seed)
     seen = {stream: [plain] * views for stream, plain in found.items()}
-    return Data.of(seen, MODALITIES, target, CPU), target
+    return FusionDataset.from_views(seen, MODALITIES, target, CPU), target
 
 
-def member(data, options, seed=0, learn=None, stop=None):
+def run_of(data, options, seed=0, train_idx=None, stop_idx=None):
     everything = np.flatnonzero(data.present.numpy())
-    learn = everything if learn is None else learn
-    return Member(
-        options, seed, learn, everything[:0] if stop is None else stop, max(1, len(everything) // options.batch)
+    train_idx = everything if train_idx is None else train_idx
+    return Run(
+        options,
+        seed,
+        train_idx,
+        everything[:0] if stop_idx is None else stop_idx,
+        max(1, len(everything) // options.batch),
     )
 
 
@@ -69,19 +72,19 @@ def probabilities(data, networks):
 
 def test_random_numbers_are_even_and_belong_to_their_key():
     keys = torch.arange(50, dtype=torch.int32)
-    drawn = uniform(key_of(keys, 3), 2000)
+    drawn = uniform(fold_in(keys, 3), 2000)
     assert drawn.min() >= 0 and drawn.max() < 1
     counts = torch.histc(drawn, 20, 0, 1)
     assert ((counts - 5000).abs() < 350).all()  # five standard deviations
     assert torch.corrcoef(drawn).fill_diagonal_(0).abs().max() < 0.12
     assert torch.corrcoef(torch.stack([drawn[0, :-1], drawn[0, 1:]]))[0, 1].abs() < 0.1
-    torch.testing.assert_close(uniform(key_of(keys[7:8], 3), 2000)[0], drawn[7])
-    assert not torch.equal(uniform(key_of(keys, 4), 2000), drawn)
+    torch.testing.assert_close(uniform(fold_in(keys[7:8], 3), 2000)[0], drawn[7])
+    assert not torch.equal(uniform(fold_in(keys, 4), 2000), drawn)
 
 
 def test_random_bits_do_not_depend_on_padding():
     key = torch.tensor(5, dtype=torch.int32)
-    torch.testing.assert_close(bits(key, torch.Size([3, 2, 4])), bits(key, torch.Size([6, 5, 4]))[:3, :2])
+    torch.testing.assert_close(random_bits(key, torch.Size([3, 2, 4])), random_bits(key, torch.Size([6, 5, 4]))[:3, :2])
 
 
 def test_dropout_keeps_the_mean_and_its_rate():
@@ -96,17 +99,17 @@ def test_dropout_keeps_the_mean_and_its_rate():
 # -- parts of training ------------------------------------------------------------------------------------------------
 
 
-def test_optimiser_is_torchs_adamw():
+def test_optimizer_is_torchs_adamw():
     torch.manual_seed(0)
     start, lr, decay = torch.randn(3, 4, 2), [1e-2, 3e-2, 1e-3], [0.1, 0.0, 0.5]
     stacked = {"p": start.clone().requires_grad_()}
     ours = StackedAdamW(stacked, torch.tensor(lr), torch.tensor(decay))
     alone = [row.clone().requires_grad_() for row in start]
     theirs = [torch.optim.AdamW([p], lr=a, weight_decay=d) for p, a, d in zip(alone, lr, decay, strict=True)]
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: one_cycle(step, 20)) for o in theirs]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: cosine_warmup(step, 20)) for o in theirs]
     for step in range(20):
         stacked["p"].square().sin().sum().backward()
-        ours.step(one_cycle(step, 20))
+        ours.step(cosine_warmup(step, 20))
         for p, optimizer, schedule in zip(alone, theirs, schedules, strict=True):
             optimizer.zero_grad()
             p.square().sin().sum().backward()
@@ -116,63 +119,63 @@ def test_optimiser_is_torchs_adamw():
 
 
 def test_learning_rate_rises_and_falls():
-    shares = [one_cycle(step, 100) for step in range(100)]
+    shares = [cosine_warmup(step, 100) for step in range(100)]
     assert shares.index(max(shares)) == 10 and max(shares) == 1
     assert shares[:11] == sorted(shares[:11]) and shares[10:] == sorted(shares[10:], reverse=True)
     assert 0 < shares[0] < 0.1 and 0 <= shares[-1] < 0.01
 
 
 def test_every_clip_is_seen_once_an_epoch():
-    learn = [np.arange(10), np.arange(5, 12), np.array([3])]
-    order = Order(learn, 3, torch.arange(3, dtype=torch.int32))
+    train_idx = [np.arange(10), np.arange(5, 12), np.array([3])]
+    order = BatchSampler(train_idx, 3, torch.arange(3, dtype=torch.int32))
     for epoch in (0, 1):
         steps = order.epoch(epoch)
         assert len(steps) == 3
-        for number, rows in enumerate(learn):
-            seen = torch.cat([clips[number][there[number]] for clips, there in steps])
+        for number, rows in enumerate(train_idx):
+            seen = torch.cat([clips[number][valid[number]] for clips, valid in steps])
             assert sorted(seen.tolist()) == rows.tolist()
-        for _, there in steps:  # those that are there come first
-            assert (there.int().diff(dim=1) <= 0).all()
+        for _, valid in steps:  # padding comes last
+            assert (valid.int().diff(dim=1) <= 0).all()
     assert not all(torch.equal(a, b) for (a, _), (b, _) in zip(order.epoch(0), order.epoch(1), strict=True))
 
 
 def test_loss_is_torchs_with_weights_and_smoothing():
     data, target = data_of()
     options = FusionOptions(label_smoothing=0.2, class_weights="balanced")
-    members = [member(data, options), member(data, options, seed=1)]
-    loss = Loss(data, members)
-    rows, there = torch.arange(1, 9)[None], torch.ones(1, 8, dtype=torch.bool)
-    there[0, 6:] = False
+    runs = [run_of(data, options), run_of(data, options, seed=1)]
+    loss = Loss(data, runs)
+    rows, valid = torch.arange(1, 9)[None], torch.ones(1, 8, dtype=torch.bool)
+    valid[0, 6:] = False
     logits = torch.randn(2, 8, len(CLASSES))
-    counts = np.bincount(target[members[0].learn], minlength=len(CLASSES))
+    counts = np.bincount(target[runs[0].train_idx], minlength=len(CLASSES))
     weights = torch.tensor(counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), dtype=torch.float32)
     truth = torch.tensor(target[1:7])
     for number in range(2):
         log_p = logits[number, :6].log_softmax(1)
         smooth = 0.8 * -log_p[range(6), truth] + 0.2 * -log_p.mean(1)
         expected = (smooth * weights[truth]).sum() / weights[truth].sum()
-        torch.testing.assert_close(loss(logits, rows, there, None)[number], expected)
+        torch.testing.assert_close(loss(logits, rows, valid, None)[number], expected)
 
 
 def test_mixup_mixes_targets_as_it_mixes_vectors():
     data, target = data_of()
     options = FusionOptions(label_smoothing=0.0, mixup=0.4)
-    loss = Loss(data, [member(data, options)])
-    rows, there = torch.arange(1, 9)[None], torch.arange(8)[None] < 6
-    partner, share = loss.mixing(torch.tensor([3], dtype=torch.int32), there)
+    loss = Loss(data, [run_of(data, options)])
+    rows, valid = torch.arange(1, 9)[None], torch.arange(8)[None] < 6
+    partner, share = loss.draw_mixup(torch.tensor([3], dtype=torch.int32), valid)
     assert partner.max() < 6 and (share >= 0.5).all() and (share <= 1).all()
     logits = torch.randn(1, 8, len(CLASSES))
     log_p, truth = logits[0].log_softmax(1), torch.tensor(target[1:9])
     own, other = -log_p[range(8), truth], -log_p[range(8), truth[partner[0]]]
     expected = (share[0] * own + (1 - share[0]) * other)[:6].mean()
-    torch.testing.assert_close(loss(logits, rows, there, (partner, share))[0], expected)
+    torch.testing.assert_close(loss(logits, rows, valid, (partner, share))[0], expected)
 
 
 def test_networks_mix_pooled_vectors():
     data, _ = data_of()
     options = FusionOptions(**SMALL)
     model = FusionModel(data.statistics(np.arange(1, 60)), MODALITIES, options, 7).eval()
-    batch = model.standardise(data.whole(torch.arange(1, 9)))
+    batch = model.standardise(data.full_batch(torch.arange(1, 9)))
     partner = torch.tensor([3, 2, 1, 0, 7, 6, 5, 4])
     whole = model.network(batch, (partner, torch.ones(8)))
     torch.testing.assert_close(whole, model.network(batch))
@@ -180,12 +183,14 @@ def test_networks_mix_pooled_vectors():
     torch.testing.assert_close(swapped, model.network(batch)[partner])
 
 
-def test_statistics_are_of_the_clips_learned_from():
+def test_statistics_are_of_the_training_clips():
     data, _ = data_of()
-    learn = np.arange(1, 30)
-    mean, std = data.statistics(learn)["v"]
+    train_idx = np.arange(1, 30)
+    mean, std = data.statistics(train_idx)["v"]
     voice = streams()[0]["v"]
-    x = np.concatenate([voice.x[s : s + n] for s, n in zip(voice.start[learn], voice.length[learn], strict=True)])
+    x = np.concatenate(
+        [voice.x[s : s + n] for s, n in zip(voice.start[train_idx], voice.length[train_idx], strict=True)]
+    )
     np.testing.assert_allclose(mean, x.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(std, x.std(0) + 1e-3, rtol=1e-4)
 
@@ -197,12 +202,12 @@ def test_batches_are_padded_to_their_longest():
     rng = np.random.default_rng(0)
     mask = np.array([[1, 1, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0]], bool)
     x = rng.normal(size=(3, 4, 2)).astype("f4")
-    vectors, there = features(x, mask).batch(torch.tensor([[2, 1], [1, 1]]))
-    assert there.tolist() == [[[True, True], [False, False]], [[False, False], [False, False]]]
+    vectors, valid = features(x, mask).batch(torch.tensor([[2, 1], [1, 1]]))
+    assert valid.tolist() == [[[True, True], [False, False]], [[False, False], [False, False]]]
     np.testing.assert_array_equal(vectors[0, 0], x[2][mask[2]])
     nothing = features(x, np.zeros((3, 4), bool))
-    vectors, there = nothing.batch(torch.tensor([0, 1, 2]))
-    assert vectors.shape == (3, 1, 2) and not there.any() and not nothing.present.any()
+    vectors, valid = nothing.batch(torch.tensor([0, 1, 2]))
+    assert vectors.shape == (3, 1, 2) and not valid.any() and not nothing.present.any()
 
 
 def counting(lengths):
@@ -217,7 +222,7 @@ def test_one_frame_a_third():
     found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
-        x, mask = found.sample(torch.arange(4), torch.rand(4, 3, generator=rng))
+        x, mask = found.sample_segments(torch.arange(4), torch.rand(4, 3, generator=rng))
         assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
         assert [int(v) // 3 for v in x[0, :, 0]] == [0, 1, 2]
         assert x[1, :2, 0].tolist() == [100, 101]
@@ -229,7 +234,7 @@ def test_a_draw_just_below_one_stays_in_the_clip():
     """In float32, 2 + 0.99999994 is 3: without care that is the next clip's first vector."""
     found = counting([65, 65])
     for count in (3, 6, 64):
-        x, _ = found.sample(torch.arange(2), torch.full((2, count), 1 - 2**-24))
+        x, _ = found.sample_segments(torch.arange(2), torch.full((2, count), 1 - 2**-24))
         assert x[:, -1, 0].tolist() == [64, 164]
 
 
@@ -237,7 +242,7 @@ def test_frames_from_anywhere():
     found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
-        x, mask = found.scatter(torch.arange(4), torch.rand(4, 64, generator=rng), 3)
+        x, mask = found.sample_random(torch.arange(4), torch.rand(4, 64, generator=rng), 3)
         assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
         assert sorted(set(x[0, :, 0].tolist())) == x[0, :, 0].tolist()  # in order, none twice
         assert x[1, :2, 0].tolist() == [100, 101]
@@ -249,15 +254,19 @@ def test_views_are_drawn_in_training_and_averaged_in_prediction():
     views = [counting([3, 4]), counting([2, 5])]
     both = concatenate(views)
     assert both.length.tolist() == [3, 4, 2, 5]
-    data = Data.of({"f": views}, {"f": "face"}, np.array([0, 1]), CPU)
-    assert data.whole(torch.tensor([0, 1]), 1)["f"][1].sum(1).tolist() == [2, 5]
+    data = FusionDataset.from_views({"f": views}, {"f": "face"}, np.array([0, 1]), CPU)
+    assert data.full_batch(torch.tensor([0, 1]), 1)["f"][1].sum(1).tolist() == [2, 5]
     lengths = set()
     for key in range(40):
         keys = torch.tensor([key], dtype=torch.int32)
-        plain = data.drawn(torch.tensor([[0, 1]]), keys, FusionOptions())["f"][1].sum(2)
+        plain = data.training_batch(torch.tensor([[0, 1]]), keys, FusionOptions())["f"][1].sum(2)
         assert plain.tolist() == [[3, 4]]
         lengths |= {
-            tuple(data.drawn(torch.tensor([[0, 1]]), keys, FusionOptions(augment=True))["f"][1].sum(2)[0].tolist())
+            tuple(
+                data.training_batch(torch.tensor([[0, 1]]), keys, FusionOptions(augment=True))["f"][1]
+                .sum(2)[0]
+                .tolist()
+            )
         }
     assert lengths == {(3, 4), (2, 4), (3, 5), (2, 5)}
 
@@ -265,12 +274,14 @@ def test_views_are_drawn_in_training_and_averaged_in_prediction():
 def test_predictions_are_means_over_views():
     data, target = data_of(120)
     shifted = dataclasses.replace(data.streams["f"], x=data.streams["f"].x + 0.5)
-    seen = Data.of({"f": [data.streams["f"], shifted], "v": [data.streams["v"]]}, MODALITIES, target, CPU)
+    seen = FusionDataset.from_views(
+        {"f": [data.streams["f"], shifted], "v": [data.streams["v"]]}, MODALITIES, target, CPU
+    )
     options = FusionOptions(augment=True, **SMALL)
-    networks = train(seen, [member(seen, options)])
-    once = dataclasses.replace(networks[0].member, options=options.model_copy(update={"augment": False}))
-    alone = dataclasses.replace(networks[0], member=once)
-    other = Data.of({"f": [shifted], "v": [data.streams["v"]]}, MODALITIES, target, CPU)
+    networks = train(seen, [run_of(seen, options)])
+    once = dataclasses.replace(networks[0].run, options=options.model_copy(update={"augment": False}))
+    alone = dataclasses.replace(networks[0], run=once)
+    other = FusionDataset.from_views({"f": [shifted], "v": [data.streams["v"]]}, MODALITIES, target, CPU)
     expected = (probabilities(seen, [alone])[0] + probabilities(other, [alone])[0]) / 2
     np.testing.assert_allclose(probabilities(seen, networks)[0], expected, atol=1e-6)
 
@@ -296,38 +307,40 @@ def test_many_at_once_are_each_alone(kind):
         **{**SMALL, "epochs": 4, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
     )
     fold = np.arange(60) % 3
-    members = [
-        member(data, options, seed, np.flatnonzero((fold != left_out) & data.present.numpy()), np.arange(5, 10))
+    runs = [
+        run_of(data, options, seed, np.flatnonzero((fold != left_out) & data.present.numpy()), np.arange(5, 10))
         for options in candidates(wide)
         for seed in (0, 1)
         for left_out in (0, 1, -1)
     ]
-    asked = [np.array([3, 0, 7]) if number % 2 else np.array([59, 1]) for number in range(len(members))]
-    together = train(data, members)
-    found = predict(data, together, asked)
+    rows = [np.array([3, 0, 7]) if number % 2 else np.array([59, 1]) for number in range(len(runs))]
+    together = train(data, runs)
+    found = predict(data, together, rows)
     for number in (0, 4, 11, 17, 23):
-        alone = train(data, [members[number]])
+        alone = train(data, [runs[number]])
         assert alone[0].epochs == together[number].epochs
-        np.testing.assert_allclose(predict(data, alone, [asked[number]])[0], found[number], atol=2e-4)
-    assert len({p.tobytes() for p in found}) == len(members)
+        np.testing.assert_allclose(predict(data, alone, [rows[number]])[0], found[number], atol=2e-4)
+    assert len({p.tobytes() for p in found}) == len(runs)
 
 
 def test_a_batched_step_is_the_plain_loops():
     """One network without random parts, trained here and by an ordinary loop over the same batches, ends the same."""
     data, _ = data_of()
     options = FusionOptions(**{**SMALL, "dropout": 0.0, "modality_dropout": 0.0, "epochs": 3}, label_smoothing=0.1)
-    one = member(data, options)
+    one = run_of(data, options)
     found = train(data, [one])[0].state
     torch.manual_seed(0)
-    model = FusionModel(data.statistics(one.learn), MODALITIES, options, len(CLASSES))
+    model = FusionModel(data.statistics(one.train_idx), MODALITIES, options, len(CLASSES))
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
     steps = one.steps * options.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
-    key = key_of(torch.tensor([0x0C11B5], dtype=torch.int32), 1)
-    batches = [rows[0][there[0]] for e in range(3) for rows, there in Order([one.learn], one.steps, key).epoch(e)]
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, steps))
+    key = fold_in(torch.tensor([0x0C11B5], dtype=torch.int32), 1)
+    batches = [
+        rows[0][valid[0]] for e in range(3) for rows, valid in BatchSampler([one.train_idx], one.steps, key).epoch(e)
+    ]
     for (rows,) in DataLoader([(rows,) for rows in batches], batch_size=None):
         loss = torch.nn.functional.cross_entropy(
-            model(data.whole(rows)), data.targets[rows], label_smoothing=options.label_smoothing
+            model(data.full_batch(rows)), data.targets[rows], label_smoothing=options.label_smoothing
         )
         optimizer.zero_grad()
         loss.backward()
@@ -341,20 +354,20 @@ def test_a_batched_step_is_the_plain_loops():
 def test_training_learns_and_repeats(fusion):
     options = FusionOptions(fusion=fusion, **{**SMALL, "batch": 32, "lr": 2e-2})
     data, _ = data_of(240)
-    asked, truth = data_of(seed=1)
-    networks = train(data, [member(data, options, seed) for seed in (0, 1)])
-    again = train(data, [member(data, options, seed) for seed in (0, 1)])
-    first, other = probabilities(asked, networks)
-    np.testing.assert_array_equal(first, probabilities(asked, again)[0])
+    unseen, truth = data_of(seed=1)
+    networks = train(data, [run_of(data, options, seed) for seed in (0, 1)])
+    again = train(data, [run_of(data, options, seed) for seed in (0, 1)])
+    first, other = probabilities(unseen, networks)
+    np.testing.assert_array_equal(first, probabilities(unseen, again)[0])
     assert not np.array_equal(first, other)
     np.testing.assert_allclose(first.sum(1), 1)
-    both = (asked.streams["f"].present & asked.streams["v"].present).numpy()
+    both = (unseen.streams["f"].present & unseen.streams["v"].present).numpy()
     assert (first.argmax(1) == truth)[both].mean() > 0.8
 
 
 def test_the_order_of_questions_changes_nothing():
     data, _ = data_of()
-    networks = train(data, [member(data, FusionOptions(**SMALL))])
+    networks = train(data, [run_of(data, FusionOptions(**SMALL))])
     rows = np.array([5, 0, 59, 7, 31])
     whole = probabilities(data, networks)[0]
     np.testing.assert_allclose(predict(data, networks, [rows])[0], whole[rows], atol=1e-6)
@@ -368,8 +381,8 @@ def test_one_modality_suffices_to_tell_clips_apart(fusion):
     data, _ = data_of(240)
     found, truth = streams(seed=1)
     found["v"] = features(np.zeros((60, 4, 6), "f4"), np.zeros((60, 4), bool))
-    asked = Data.of({s: [f] for s, f in found.items()}, MODALITIES, truth, CPU)
-    p = probabilities(asked, train(data, [member(data, options)]))[0]
+    unseen = FusionDataset.from_views({s: [f] for s, f in found.items()}, MODALITIES, truth, CPU)
+    p = probabilities(unseen, train(data, [run_of(data, options)]))[0]
     assert p[1:].std(0).max() > 0.05
     assert p[1:][truth[1:] == 0, 0].mean() > p[1:][truth[1:] != 0, 0].mean() + 0.2
 
@@ -382,15 +395,15 @@ def test_early_stopping_keeps_the_epoch_with_the_least_loss():
     options = FusionOptions(
         **{**SMALL, "epochs": 40, "dropout": 0.0, "batch": 64}, early_stopping=EarlyStopping(patience=3)
     )
-    one = member(data, options, learn=np.arange(1, 120), stop=np.arange(120, 200))
+    one = run_of(data, options, train_idx=np.arange(1, 120), stop_idx=np.arange(120, 200))
     kept = train(data, [one])[0]
     assert 1 <= kept.epochs <= 35
-    p = predict(data, [kept], [one.stop])[0]
-    long = train(data, [member(data, options.model_copy(update={"early_stopping": None}), learn=one.learn)])
-    q = predict(data, long, [one.stop])[0]
+    p = predict(data, [kept], [one.stop_idx])[0]
+    long = train(data, [run_of(data, options.model_copy(update={"early_stopping": None}), train_idx=one.train_idx)])
+    q = predict(data, long, [one.stop_idx])[0]
 
     def loss(p):
-        return -np.log(p[np.arange(80), noise[one.stop]]).mean()
+        return -np.log(p[np.arange(80), noise[one.stop_idx]]).mean()
 
     assert loss(p) < loss(q)
 
@@ -399,29 +412,31 @@ def test_a_state_is_a_models():
     """What is saved loads into an ordinary model, which says the same."""
     data, _ = data_of()
     options = FusionOptions(fusion="gated", **SMALL)
-    networks = train(data, [member(data, options)])
+    networks = train(data, [run_of(data, options)])
     model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, len(CLASSES)).eval()
     model.load_state_dict(networks[0].state, strict=True)
     with torch.no_grad():
-        p = model(data.whole(torch.arange(60))).softmax(1)
+        p = model(data.full_batch(torch.arange(60))).softmax(1)
     np.testing.assert_allclose(p, probabilities(data, networks)[0], atol=1e-5)
 
 
 def test_groups_share_what_they_see():
     data, _ = data_of()
     options = FusionOptions(**SMALL)
-    members = [
-        member(data, options, seed, learn) for learn in (np.arange(1, 30), np.arange(20, 60)) for seed in (0, 1, 2)
+    runs = [
+        run_of(data, options, seed, train_idx)
+        for train_idx in (np.arange(1, 30), np.arange(20, 60))
+        for seed in (0, 1, 2)
     ]
-    stack = Stack.fresh(data, members, groups=2)
-    asked = torch.tensor([[1, 2, 3], [30, 31, 32]])
+    stack = Stack.init(data, runs, groups=2)
+    rows = torch.tensor([[1, 2, 3], [30, 31, 32]])
     stack.train(False)
-    logits = stack(data.whole(asked))
+    logits = stack(data.full_batch(rows))
     assert logits.shape == (6, 3, 7)
     for number, state in enumerate(stack.states()):
         model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, 7).eval()
         model.load_state_dict(state)
-        torch.testing.assert_close(logits[number], model(data.whole(asked[number // 3])))
+        torch.testing.assert_close(logits[number], model(data.full_batch(rows[number // 3])))
 
 
 # -- training that was cut off ----------------------------------------------------------------------------------------
@@ -430,9 +445,9 @@ def test_groups_share_what_they_see():
 def test_networks_that_are_finished_are_not_trained_again(tmp_path, monkeypatch):
     data, _ = data_of()
     shapes = [FusionOptions(**SMALL, fusion=fusion) for fusion in ("concat", "gated")]
-    members = [member(data, options, seed) for options in shapes for seed in (0, 1)]
-    whole = train(data, members)
-    programs, run = [], training._train
+    runs = [run_of(data, options, seed) for options in shapes for seed in (0, 1)]
+    whole = train(data, runs)
+    programs, run = [], training._train_stack
 
     def cut_off(*arguments):
         programs.append(arguments)
@@ -441,14 +456,14 @@ def test_networks_that_are_finished_are_not_trained_again(tmp_path, monkeypatch)
         return run(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "_train", cut_off)
-        train(data, members, finished=Finished(tmp_path, "recipe"))
+        patch.setattr(training, "_train_stack", cut_off)
+        train(data, runs, cache=TrainedCache(tmp_path, "recipe"))
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_train", lambda *arguments: programs.append(arguments) or run(*arguments))
-        again = train(data, members, finished=Finished(tmp_path, "recipe"))
+        patch.setattr(training, "_train_stack", lambda *arguments: programs.append(arguments) or run(*arguments))
+        again = train(data, runs, cache=TrainedCache(tmp_path, "recipe"))
     assert len(programs) == 3  # the one that was cut off, and none that was finished
     for one, other in zip(whole, again, strict=True):
-        assert one.epochs == other.epochs and one.member is other.member
+        assert one.epochs == other.epochs and one.run is other.run
         assert all(torch.equal(one.state[key], other.state[key]) for key in one.state)
 
 
@@ -457,15 +472,15 @@ def test_networks_of_another_recipe_or_other_clips_are_trained(tmp_path, monkeyp
     monkeypatch.setattr(LOGGER, "propagate", True)
     data, _ = data_of()
     options = FusionOptions(**SMALL | {"epochs": 1})
-    train(data, [member(data, options)], finished=Finished(tmp_path, "recipe"))
+    train(data, [run_of(data, options)], cache=TrainedCache(tmp_path, "recipe"))
     whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for path, content in whole.items() if change in ("damage", "flip") else ():
         path.write_bytes(content[:100] if change == "damage" else content[:-2] + bytes([content[-2] ^ 64, content[-1]]))
-    programs, run = [], training._train
-    monkeypatch.setattr(training, "_train", lambda *arguments: programs.append(arguments) or run(*arguments))
-    learn = np.arange(10, 40) if change == "clips" else None
+    programs, run = [], training._train_stack
+    monkeypatch.setattr(training, "_train_stack", lambda *arguments: programs.append(arguments) or run(*arguments))
+    train_idx = np.arange(10, 40) if change == "clips" else None
     recipe = "another" if change == "recipe" else "recipe"
-    train(data, [member(data, options, learn=learn)], finished=Finished(tmp_path, recipe))
+    train(data, [run_of(data, options, train_idx=train_idx)], cache=TrainedCache(tmp_path, recipe))
     assert len(programs) == 1
-    assert ("so they are trained anew" in caplog.text) == (change in ("damage", "flip"))
+    assert ("They are trained again." in caplog.text) == (change in ("damage", "flip"))
     assert change not in ("damage", "flip") or whole == {path: path.read_bytes() for path in tmp_path.iterdir()}

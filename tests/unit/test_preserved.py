@@ -84,8 +84,8 @@ def test_a_run_that_ends_forgets_it(tmp_path):
 
 
 def test_a_model_is_not_trained_again_for_the_same_labels_and_features(tmp_path, monkeypatch):
-    trained, model = [], fusion.cross_validation.model
-    monkeypatch.setattr(fusion.cross_validation, "model", lambda *given: trained.append(1) or model(*given))
+    trained, fit = [], fusion.cross_validation.fit_candidates
+    monkeypatch.setattr(fusion.cross_validation, "fit_candidates", lambda *given: trained.append(1) or fit(*given))
     monkeypatch.setattr(fusion, "run", functools.partial(fusion.run, outlive=True))
     options, table = FusionOptions(**FAST), corpus()
 

@@ -66,7 +66,7 @@ def test_comments_and_docstrings(finished):
         ("emopipe/media/video.py", "# frames may grow in the middle", "# they may grow"),
         ("emopipe/faces/alignment.py", '"""From a face', '"""Out of a face'),
         ("emopipe/backbones/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
-        ("emopipe/fusion/attention.py", '"""The mean of the vectors that are there."""', '"""Mean."""'),
+        ("emopipe/fusion/attention.py", '"""The mean of a clip\'s vectors."""', '"""Mean."""'),
         ("emopipe/cache/store.py", "# create_dataset, not assignment:", "# not assignment:"),
         ("workflow_scripts/decode.py", '"""Decode one shard\'s clips."""', '"""Decode."""\n# And a comment.'),
         ("emopipe/__init__.py", '__version__ = "0.2.0"', '__version__ = "0.2.1"'),

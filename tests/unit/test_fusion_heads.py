@@ -1,18 +1,18 @@
-"""Fusion across streams: bilinear forms, gates, late fusion, cross-modal attention; what is missing stays out."""
+"""Fusion across streams: bilinear forms, gates, late fusion, cross-modal transformer; missing streams do not count."""
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from emopipe.fusion.bilinear import AdaptiveBilinearPooling, FactorizedBilinearPooling
-from emopipe.fusion.crossmodal import CrossModalAttention
-from emopipe.fusion.heads import JOINS, Gated, Late
-from emopipe.fusion.model import FusionModel, HideModality
+from emopipe.fusion.crossmodal_transformer import CrossModalTransformer
+from emopipe.fusion.heads import FUSION_HEADS, GatedHead, LateHead
+from emopipe.fusion.model import FusionModel, ModalityDropout
 from emopipe.fusion.options import FusionOptions
 
 MODALITIES = {"face": "face", "other": "face", "voice": "audio"}
 DIMS = {"face": 6, "other": 4, "voice": 5}
-FUSIONS = list(JOINS)
+FUSIONS = list(FUSION_HEADS)
 
 
 class TestFactorizedBilinearPooling:
@@ -76,7 +76,7 @@ def vectors(clips=4):
 
 def test_gates_share_what_is_there():
     found, present = vectors()
-    gated = Gated(DIMS, MODALITIES, FusionOptions(out=8), 7).double().eval()
+    gated = GatedHead(DIMS, MODALITIES, FusionOptions(out=8), 7).double().eval()
     before = gated(found, present)
     present["voice"][0] = False
     gates = gated.gate(torch.cat(list(found.values()), 1))[0, :2].softmax(0)  # face, other
@@ -87,7 +87,7 @@ def test_gates_share_what_is_there():
 
 def test_late_fusion_averages_probabilities_of_what_is_there():
     found, present = vectors()
-    late = Late(DIMS, MODALITIES, FusionOptions(), 7).double().eval()
+    late = LateHead(DIMS, MODALITIES, FusionOptions(), 7).double().eval()
     present["other"][0] = present["voice"][0] = False
     p = torch.stack([late.classify[s](found[s]).softmax(1) for s in DIMS])
     torch.testing.assert_close(late(found, present)[0].exp(), p[0, 0])
@@ -112,12 +112,12 @@ def build(fusion, **options):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_any_number_of_streams_and_any_missing_ones(fusion):
-    """What stands at masked places never counts, and a clip without anything gets finite logits."""
+    """What stands at mbatch places never counts, and a clip without anything gets finite logits."""
     model = build(fusion)
-    asked = streams({"voice": [0, 3, 1, 0], "face": [3, 0, 1, 0], "other": [3, 3, 1, 0]})
-    logits = model(asked)
+    batch = streams({"voice": [0, 3, 1, 0], "face": [3, 0, 1, 0], "other": [3, 3, 1, 0]})
+    logits = model(batch)
     assert logits.shape == (4, 7) and torch.isfinite(logits).all()
-    changed = {s: (torch.where(mask[..., None], x, 99.0), mask) for s, (x, mask) in asked.items()}
+    changed = {s: (torch.where(mask[..., None], x, 99.0), mask) for s, (x, mask) in batch.items()}
     torch.testing.assert_close(model(changed), logits)
 
 
@@ -132,32 +132,32 @@ def test_a_missing_modality_is_not_a_zero(fusion):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_all_streams_count(fusion):
-    model, asked = build(fusion), streams()
+    model, batch = build(fusion), streams()
     for stream in DIMS:
-        x, mask = asked[stream]
-        assert not torch.allclose(model({**asked, stream: (x + 1, mask)}), model(asked), atol=1e-4)
+        x, mask = batch[stream]
+        assert not torch.allclose(model({**batch, stream: (x + 1, mask)}), model(batch), atol=1e-4)
 
 
-def test_crossmodal_attention_looks_at_the_others_alone():
+def test_crossmodal_transformer_attends_to_the_others_alone():
     torch.manual_seed(0)
-    crossing = CrossModalAttention(DIMS, 8, 2, 0.0).double().eval()
-    asked = streams({"face": [0, 3, 3, 3], "other": [0, 3, 3, 3]})
-    out = crossing(asked)
-    x, mask = asked["face"]
-    moved = crossing({**asked, "face": (torch.where(mask[..., None], x + 1, x), mask)})
+    crossmodal = CrossModalTransformer(DIMS, 8, 2, 0.0).double().eval()
+    batch = streams({"face": [0, 3, 3, 3], "other": [0, 3, 3, 3]})
+    out = crossmodal(batch)
+    x, mask = batch["face"]
+    moved = crossmodal({**batch, "face": (torch.where(mask[..., None], x + 1, x), mask)})
     assert not torch.allclose(moved["voice"][1:], out["voice"][1:])  # sound looks at faces
     torch.testing.assert_close(moved["voice"][0], out["voice"][0])  # and where there are none, at nothing
 
 
 def test_modality_dropout_leaves_one():
     torch.manual_seed(0)
-    hide = HideModality({"face": "face", "voice": "audio"}, 0.9).train()
+    drop = ModalityDropout({"face": "face", "voice": "audio"}, 0.9).train()
     face, voice = torch.ones(200, 2, dtype=torch.bool), torch.ones(200, 2, dtype=torch.bool)
     face[:20], voice[20:40] = False, False
     data = {"face": (torch.zeros(200, 2, 1), face), "voice": (torch.zeros(200, 2, 1), voice)}
-    hidden = {stream: mask.any(1) for stream, (_, mask) in hide(data).items()}
+    hidden = {stream: mask.any(1) for stream, (_, mask) in drop(data).items()}
     assert (hidden["face"] | hidden["voice"]).all()
     assert (hidden["voice"][:20]).all() and (hidden["face"][20:40]).all()
     lost = torch.stack([~hidden["face"][40:], ~hidden["voice"][40:]]).float().mean(1)
     assert ((lost > 0.3) & (lost < 0.6)).all()
-    assert hide.eval()(data) is data
+    assert drop.eval()(data) is data
