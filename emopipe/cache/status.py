@@ -1,7 +1,7 @@
-"""How a clip fared in a stage: a status word, and reasons as codes whose texts stand here and nowhere else.
+"""The status of a clip in a stage, and the reason for it. All texts of reasons are in this file.
 
-Cache files hold reasons as codes with values, such as `[["no_face", {"frames": 12}]]`. Whoever shows a reason to a
-person calls `text`. So a change of wording changes no cache file, and nothing is computed again.
+Files hold reasons as codes with values, such as `[["no_face", {"frames": 12}]]`. Code that shows a reason to a person
+calls `text`. So a change of wording changes no cache file, and nothing is computed again.
 """
 
 import json
@@ -57,6 +57,12 @@ TEXTS: dict[str, str] = {
     # faces
     "no_face": "No face was found in {frames} sampled frames.",
     "several_faces": "{tracks} faces were tracked; the most prominent one is used.",
+    # models
+    "streams_omitted": "Not used, because no training clip has vectors: {streams}.",
+    "fusion_replaced": "Fusion: {used} instead of {asked}.",
+    "not_trained": (
+        "Not trained: no training clip has vectors of any stream. The predictions are the class frequencies."
+    ),
     # any stage
     "failed": "The stage failed on this clip: {error}.",
     "missing": "The files of the stage do not hold this clip.",

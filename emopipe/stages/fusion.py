@@ -11,6 +11,7 @@ import torch
 from emopipe import __version__
 from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
+from emopipe.cache.status import join, reason
 from emopipe.cache.store import content_digest
 from emopipe.cache.tensors import save_state
 from emopipe.core import tables
@@ -122,18 +123,17 @@ def _options_for(options: FusionOptions, modalities: Mapping[str, str]) -> Fusio
 
 
 def _note(omitted: list[str], options: FusionOptions, effective: FusionOptions) -> str:
-    """Return the note for tables of results; empty if no stream is omitted."""
+    """Return the note for tables of results, as codes; empty if no stream is omitted."""
     if not omitted:
         return ""
-    note = f"Not used, because no training clip has vectors: {', '.join(omitted)}."
+    note = reason("streams_omitted", streams=", ".join(omitted))
     changed = effective.fusion != options.fusion
-    return f"{note} Fusion: {effective.fusion} instead of {options.fusion}." if changed else note
+    return join(note, reason("fusion_replaced", used=effective.fusion, asked=options.fusion)) if changed else note
 
 
 def _untrained(split: ProtocolSplit, options: FusionOptions) -> CrossValidationResult:
     """Return the result of a model without any usable stream."""
-    note = "Not trained: no training clip has vectors of any stream. The predictions are the class frequencies."
-    candidates = pd.DataFrame([{"candidate": 0, "chosen": 1, "note": note}])
+    candidates = pd.DataFrame([{"candidate": 0, "chosen": 1, "note": reason("not_trained")}])
     oof_probs, predict_probs = (
         np.zeros((len(options.seeds), len(idx), len(CLASSES))) for idx in (split.train_idx, split.predict_idx)
     )

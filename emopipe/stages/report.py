@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.cache.status import text
 from emopipe.core import tables
 from emopipe.core.atomic import write_text
 from emopipe.core.log import LOGGER
@@ -41,6 +42,7 @@ def run(
             clips, submission.zip.
     """
     table = tables.read(clips)
+    notes = {name: text(pd.read_csv(path, keep_default_na=False)["note"].iat[0]) for name, path in candidates.items()}
     models = {
         name: Model(
             name,
@@ -48,7 +50,7 @@ def run(
             predictions.read(out_of_fold[name]),
             predictions.read(seeds[name]),
             combines=name not in candidates,
-            note=pd.read_csv(candidates[name], keep_default_na=False)["note"].iat[0] if name in candidates else "",
+            note=notes.get(name, ""),
             selected_on="val" if name in recipe["selected_on_val"] else "",
             paper=recipe["paper"].get(name, ""),
         )

@@ -445,7 +445,7 @@ def test_torch_files_load_without_counters_and_without_a_head(linear, tmp_path):
 
 
 def test_missing_weights_say_what_where_and_how(linear, tmp_path):
-    with pytest.raises(WeightsError, match=r"none\.pth of Sequential are missing; put a .* there \(download .*correct"):
+    with pytest.raises(WeightsError, match=r"none\.pth of Sequential do not exist\. Put a .* there \(from .*correct"):
         tensors.load_strict(linear, tmp_path / "none.pth")
     with pytest.raises(WeightsError, match=r"none\.safetensors cannot be read"):
         metadata.read_metadata(tmp_path / "none.safetensors")
@@ -461,7 +461,7 @@ def test_anothers_weights_name_the_first_of_each_fault(linear, tmp_path):
     with pytest.raises(WeightsError) as caught:
         tensors.load_strict(linear, tmp_path / "net.safetensors")
     assert (
-        "net.safetensors are not of this Sequential: 0.weight is missing (2 in all); module.0.weight is "
+        "net.safetensors do not belong to this Sequential: 0.weight is missing (2 in all); module.0.weight is "
         "unexpected (1 in all); 1.weight has the shape (4,) instead of (3,) (1 in all). Use weights of"
     ) in str(caught.value)
     assert all(torch.equal(before[key], tensor) for key, tensor in linear.state_dict().items())
@@ -489,7 +489,7 @@ def test_a_malicious_pickle_does_not_run(linear, tmp_path, preserved):
 
 def test_a_whole_model_or_a_training_state_is_refused(linear, tmp_path):
     torch.save(linear, tmp_path / "model.pth")
-    with pytest.raises(WeightsError, match=r"save the network's state_dict\(\) alone"):
+    with pytest.raises(WeightsError, match=r"Save the network's state_dict\(\) alone"):
         tensors.load_strict(linear, tmp_path / "model.pth")
     torch.save({"epoch": 3, "net": linear.state_dict()}, tmp_path / "state.pth")
     with pytest.raises(WeightsError, match=r"not a plain state dict: epoch is not a named tensor. Save"):

@@ -570,8 +570,8 @@ def test_opensmiles_version_is_in_the_recipe(monkeypatch):
     for number in ("2.6.0", "2.7.0"):
         monkeypatch.setattr(importlib.metadata, "version", lambda name, number=number: number)
         recipes.append(planned(kind="opensmile"))
-    assert [recipe["version"] for recipe in recipes] == ["opensmile 2.6.0", "opensmile 2.7.0"]
-    assert recipes[0]["weights"] == [] and "version" not in planned(kind="audio_alexnet", pretrain={})
+    assert [recipe["libraries"]["opensmile"] for recipe in recipes] == ["2.6", "2.7"]
+    assert recipes[0]["weights"] == [] and "opensmile" not in planned(kind="audio_alexnet", pretrain={})["libraries"]
 
 
 # --- openSMILE

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from emopipe.cache.status import text
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core import tables
 from emopipe.core.errors import CorpusError
@@ -209,7 +210,7 @@ def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
     features = {"net": stream_file(tmp_path / "net.h5", table), "voice": tmp_path / "voice.h5"}
     fusion.run(recipe, tmp_path / "clips.csv", features, outputs, device="cpu", threads=1)
     note = pd.read_csv(outputs["candidates"])["note"][0]
-    assert note == "Not used, because no training clip has vectors: voice. Fusion: concat instead of fbp."
+    assert text(note) == "Not used, because no training clip has vectors: voice. Fusion: concat instead of fbp."
     nothing = dict.fromkeys(features, tmp_path / "voice.h5")
     fusion.run(recipe, tmp_path / "clips.csv", nothing, outputs, device="cpu", threads=1)
     assert "the class frequencies" in pd.read_csv(outputs["candidates"])["note"][0]
