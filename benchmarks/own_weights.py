@@ -44,7 +44,7 @@ def main(
         network = networks.open_network(str(weights / f"{name}.safetensors") if weights else name, device=where,
                                         threads=threads)  # fmt: skip
         there = samples.Corpus(corpus.kind, data / corpus.path, corpus.splits, corpus.subjects)
-        given = samples.of(there, network.spec, detector=lambda: _finder(threads), detect=False, flip=True)
+        given = samples.open_corpus(there, network.spec, detector=lambda: _finder(threads), detect=False, flip=True)
         print(_row(name, what, scoring.score(network, given)), flush=True)
 
 
@@ -53,7 +53,7 @@ def _finder(threads: int) -> detectors.Detector:
 
 
 def _row(name: str, what: str, scores: scoring.Scores) -> str:
-    right = scores.right.astype(float)
+    right = scores.correct.astype(float)
     low, high = interval(right, np.arange(len(right)))
     worst, best = uar_interval(scores.table)
     recall = [f"{100 * scores.per_class[label]:.0f}" if label in scores.per_class else "" for label in CLASSES]
