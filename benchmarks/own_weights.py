@@ -50,12 +50,12 @@ def main(
         file = str(weights / f"{name}.safetensors") if weights else name
         network = networks.open_network(file, device=device, threads=threads)
         found = samples.Corpus(corpus.kind, data / corpus.path, corpus.splits, corpus.subjects)
-        given = samples.of(found, network.spec, detector=detector, detect=False, flip=True)
+        given = samples.open_corpus(found, network.spec, detector=detector, detect=False, flip=True)
         print(_row(name, tested_on, scoring.score(network, given)), flush=True)
 
 
 def _row(name: str, tested_on: str, scores: scoring.Scores) -> str:
-    correct = scores.right.astype(float)
+    correct = scores.correct.astype(float)
     low, high = interval(correct, np.arange(len(correct)))
     worst, best = uar_interval(scores.table)
     recall = [f"{100 * scores.per_class[label]:.0f}" if label in scores.per_class else "" for label in CLASSES]

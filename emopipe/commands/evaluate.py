@@ -26,41 +26,46 @@ if TYPE_CHECKING:
 def evaluate(
     backbone: Annotated[
         str,
-        typer.Argument(help="A name of `emopipe weights list` that tells classes, or weights of `emopipe pretrain`."),
+        typer.Argument(
+            help="A name from `emopipe weights list` that has classes, or a weights file from `emopipe pretrain`."
+        ),
     ],
     corpus: Annotated[str, typer.Option(help="KIND:PATH, such as fer2013:DATA/fer2013.zip, folder:DIR, ravdess:DIR.")],
-    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
-    subject: Annotated[list[str] | None, typer.Option(help="Only this person; may be given several times.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Use only this split. May be repeated.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Use only this subject. May be repeated.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE: an option of the corpus' kind; may be given several times.")
+        list[str] | None, typer.Option(help="KEY=VALUE: an option of the kind of corpus. May be repeated.")
     ] = None,
     detect: Annotated[bool, typer.Option("--detect", help="Find and align the faces of stills first.")] = False,
     detector: Annotated[
-        str, typer.Option(help="For --detect and for clips; KIND or KIND:WEIGHTS, a file or a name of the list.")
+        str, typer.Option(help="The face detector for --detect and for clips: KIND or KIND:WEIGHTS, a file or a name.")
     ] = "mtcnn",
-    flip: Annotated[bool, typer.Option(help="Look at faces mirrored, too, and average.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix to this PNG.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    flip: Annotated[bool, typer.Option(help="Use mirrored faces too, and average.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object to standard output.")] = False,
+    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix to this PNG file.")] = None,
+    device: Annotated[str, typer.Option(help="Where the network runs: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="The number of CPU threads.")] = 2,
 ) -> None:
-    """Score a network that tells emotions on labelled stills, on speech, or on the faces of clips.
+    """Evaluate an emotion classifier on labelled stills, on speech, or on the faces of clips.
 
-    Prints n, accuracy, UAR (unweighted average recall), each class' recall, the confusion matrix, samples a second.
+    Prints n, accuracy, UAR (unweighted average recall), the recall of each class, the confusion matrix, and samples per
+    second.
     """
     log_to(None)
     try:
         kind, path = _corpus(corpus)
         if confusion and confusion.suffix != ".png":
-            raise ConfigError(f"--confusion is {confusion}; the matrix is drawn as PNG, so end its name in .png.")
+            raise ConfigError(
+                f"--confusion is {confusion}, but the matrix is drawn as PNG. Give a name that ends in .png."
+            )
         finder, finder_options = _detector(detector)
-        # torch is slow to import, and the other commands have no need of it.
+        # torch is slow to import, and the other commands do not need it.
         from emopipe.evaluation import networks, samples, scoring
         from emopipe.runtime import device as devices
 
         where = devices.prepare(device, threads)
         network = networks.open_network(backbone, device=where, threads=threads)
-        given = samples.of(
+        given = samples.open_corpus(
             samples.Corpus(kind, path, tuple(split or ()), tuple(subject or ()), _options(option or ())),
             network.spec,
             detector=lambda: detectors.build(finder, finder_options, threads=threads),
@@ -76,37 +81,38 @@ def evaluate(
 
         confusion_matrix(scores.confusion, f"{network.name}, n = {scores.n}", confusion)
     if as_json:
-        typer.echo(json.dumps(scores.plain()))
+        typer.echo(json.dumps(scores.to_dict()))
     else:
-        _tell(scores, network.name, given.what)
+        _print_scores(scores, network.name, given.unit)
 
 
 def _corpus(given: str) -> tuple[str, Path]:
-    """A corpus' kind and path, out of KIND:PATH."""
+    """Return the kind and the path of KIND:PATH."""
     kind, _, path = given.partition(":")
     if not (kind and path):
-        raise ConfigError(f"--corpus is {given!r}; expected KIND:PATH, such as folder:DIR.")
+        raise ConfigError(f"--corpus is {given!r}. Expected KIND:PATH, such as folder:DIR.")
     return kind, Path(path).expanduser()
 
 
 def _options(given: Sequence[str]) -> dict[str, Any]:
-    """Options of a corpus' kind, out of KEY=VALUE, where values are read as YAML."""
+    """Return the options of KEY=VALUE texts, whose values are read as YAML."""
     options = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise ConfigError(f"--option is {text!r}; expected KEY=VALUE, such as calm=neutral.")
+            raise ConfigError(f"--option is {text!r}. Expected KEY=VALUE, such as calm=neutral.")
         try:
             options[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(
-                f"The value of --option {text!r} is no YAML, such as calm=neutral or 'labels={{contempt: Disgust}}'."
+                f"The value of --option {text!r} is not YAML. Expected a value as in calm=neutral or "
+                "'labels={contempt: Disgust}'."
             ) from error
     return options
 
 
 def _detector(given: str) -> tuple[str, Options]:
-    """A detector's kind and options, out of KIND or KIND:WEIGHTS."""
+    """Return the kind and the options of a detector, given as KIND or KIND:WEIGHTS."""
     kind, _, weights = given.partition(":")
     known("--detector", kind, detectors.KINDS)
     options = {}
@@ -118,12 +124,12 @@ def _detector(given: str) -> tuple[str, Options]:
     return kind, checked(detectors.options_class(kind), options, "--detector")
 
 
-def _tell(scores: "scoring.Scores", name: str, what: str) -> None:
+def _print_scores(scores: "scoring.Scores", name: str, unit: str) -> None:
     low, high, drawn = scores.interval
-    typer.echo(f"{name}: {scores.n} {what}" + (f", {scores.left_out} more left out" if scores.left_out else ""))
+    typer.echo(f"{name}: {scores.n} {unit}" + (f", {scores.omitted} omitted" if scores.omitted else ""))
     typer.echo(f"accuracy {scores.accuracy:.1%} [{low:.1%}, {high:.1%}] (95 % bootstrap interval, drawn by {drawn})")
-    typer.echo(f"UAR {scores.uar:.1%}, {scores.per_second:.0f} {what} a second")
-    table = Table("labelled", *scores.confusion.columns, "n", "recall", title="predicted", title_justify="center")
+    typer.echo(f"UAR {scores.uar:.1%}, {scores.per_second:.0f} {unit} per second")
+    table = Table("label", *scores.confusion.columns, "n", "recall", title="predicted", title_justify="center")
     for label, counts in scores.confusion.iterrows():
         if counts.sum():
             table.add_row(label, *map(str, counts), str(counts.sum()), f"{scores.per_class[label]:.1%}")

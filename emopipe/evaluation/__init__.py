@@ -1,1 +1,1 @@
-"""How well a network that tells emotions does on labelled stills, speech or clips, without any training."""
+"""Evaluation of an emotion classifier on labelled stills, speech or clips."""

@@ -1,4 +1,4 @@
-"""Networks that classify: this project's own weights, or an ONNX net whose entry in the registry names its outputs."""
+"""Networks that classify: emopipe's own weights, or an ONNX network whose registry entry names its classes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
@@ -17,7 +16,6 @@ from emopipe.backbones.memory_format import memory_format_of
 from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES
-from emopipe.core.options import Options
 from emopipe.core.validation import checked
 from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
 from emopipe.weights.checksums import hold
@@ -28,56 +26,68 @@ from emopipe.weights.paths import path_of
 
 @dataclass(frozen=True)
 class Network:
-    """A network that tells the seven classes."""
+    """A network that classifies into the seven classes."""
 
     name: str
-    """What it is called."""
+    """Its name in reports."""
     spec: Spec
-    """What it takes in."""
+    """Its input and output."""
     probabilities: Callable[[np.ndarray], np.ndarray]
-    """A batch as it takes it in -> (N, 7) float64 in the order of `CLASSES`, each row summing to 1."""
+    """A batch of its inputs -> (N, 7) float64 in the order of `CLASSES`; each row sums to 1."""
 
 
 def open_network(name: str, *, device: torch.device, threads: int) -> Network:
-    """A network by its name in the registry, or by the path of weights that `emopipe pretrain` or a chain made.
+    """Open a network by its name in the registry, or by the path of weights from `emopipe pretrain` or a chain.
+
+    Args:
+        name: The name or path.
+        device: Where it runs.
+        threads: CPU threads of an ONNX network.
 
     Raises:
-        ConfigError: There is no such name.
-        WeightsError: The weights are missing, or cannot classify.
-        DeviceError: The device is not there.
+        ConfigError: The name is unknown.
+        WeightsError: The weights are missing or have no classifier.
+        DeviceError: The device does not exist.
     """
     registry = package_registry()
     if is_path(name, registry):
-        return _own(Path(name).expanduser(), device)
+        return _own_network(Path(name).expanduser(), device)
     entry = named(name, registry)
     if not entry.classes:
         raise WeightsError(
-            f"{name} tells no classes, so it cannot be evaluated by itself; `emopipe weights list` shows which do."
+            f"{name} has no classes, so it cannot be evaluated by itself. Give a name that has classes; `emopipe "
+            "weights list` shows them."
         )
     path = path_of(entry, registry)
     refuse_missing(path, "evaluate", registry)
     hold(path, registry)
-    return _onnx(entry, path, device, threads) if entry.kind == "onnx" else _own(path, device)
+    return _onnx_network(entry, path, device, threads) if entry.kind == "onnx" else _own_network(path, device)
 
 
-def _own(path: Path, device: torch.device) -> Network:
-    """Weights with a classifier, as `emopipe.backbones.classifier` writes them; their recipe names the network."""
+def _own_network(path: Path, device: torch.device) -> Network:
+    """Open weights with a classifier, as `emopipe.backbones.classifier` writes them; their recipe has the network."""
     if not path.is_file():
         raise WeightsError(
-            f"The weights {path} are not there: correct the path, or name what `emopipe weights list` has."
+            f"The weights file {path} does not exist. Correct the path, or give a name from `emopipe weights list`."
         )
     metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
     if "classes" not in metadata or "recipe" not in metadata:
         raise WeightsError(
-            f"{path} holds no classifier of this project's, so it cannot be evaluated: name weights that `emopipe "
-            "pretrain` made, or a name of `emopipe weights list` that tells classes."
+            f"{path} has no classifier that emopipe wrote, so it cannot be evaluated. Give weights that `emopipe "
+            "pretrain` wrote, or a name from `emopipe weights list` that has classes."
         )
+    # 1. The network and its classifier.
     recipe = json.loads(metadata["recipe"])
     kind = recipe["kind"]
     options = checked(backbones.options_class(kind), recipe["options"], str(path), warn=False)
-    model = _classifier(kind, options, path).eval()
+    spec, network = backbones.spec(kind, options), backbones.build(kind, options)
+    backbones.load(kind, options, network, path)
+    model = Classifier(network, spec.dim)
+    load_head(model, path)
+    model.eval()
     layout = memory_format_of(model)
     model.to(device, memory_format=layout)
+    # 2. Its probabilities, in the order of CLASSES.
     order = [json.loads(metadata["classes"]).index(label) for label in CLASSES]
 
     @torch.inference_mode()
@@ -86,53 +96,43 @@ def _own(path: Path, device: torch.device) -> Network:
         x = x.contiguous(memory_format=layout) if x.ndim == 4 else x
         return model(x).double().softmax(1).cpu().numpy()[:, order]
 
-    return Network(path.stem, backbones.spec(kind, options), probabilities)
+    return Network(path.stem, spec, probabilities)
 
 
-def _classifier(kind: str, options: Options, path: Path) -> nn.Module:
-    network = backbones.build(kind, options)
-    backbones.load(kind, options, network, path)
-    model = Classifier(network, backbones.spec(kind, options).dim)
-    load_head(model, path)
-    return model
-
-
-def _onnx(entry: Entry, path: Path, device: torch.device, threads: int) -> Network:
+def _onnx_network(entry: Entry, path: Path, device: torch.device, threads: int) -> Network:
     options = backbones.options_class("onnx").model_validate({**entry.defaults, "weights": str(path)})
     network: Any = backbones.build("onnx", options, device=device.type, threads=threads)
-    places = [_place(name) for name in entry.classes]
-    if network.dim != len(places):
+    class_idx = [
+        None if name.casefold() in OTHER_CLASSES else CLASSES.index(canonical_label(name)) for name in entry.classes
+    ]
+    if network.dim != len(class_idx):
         raise WeightsError(
-            f"{path} gives {network.dim} numbers, where {entry.name} has {len(places)} classes; fetch it."
+            f"{path} gives {network.dim} numbers, but {entry.name} has {len(class_idx)} classes. Run `emopipe weights "
+            f"fetch {entry.name}`."
         )
 
     def probabilities(batch: np.ndarray) -> np.ndarray:
-        return onto_classes(network(batch).astype(np.float64), places)
+        return map_to_classes(network(batch).astype(np.float64), class_idx)
 
     return Network(entry.name, backbones.spec("onnx", options), probabilities)
 
 
-def _place(name: str) -> int | None:
-    """Which of the seven a network's class is; None for others, such as contempt."""
-    return None if name.casefold() in OTHER_CLASSES else CLASSES.index(canonical_label(name))
-
-
-def onto_classes(outputs: np.ndarray, places: Sequence[int | None]) -> np.ndarray:
-    """The share of each of the seven classes among them, the network's other classes left out.
+def map_to_classes(outputs: np.ndarray, class_idx: Sequence[int | None]) -> np.ndarray:
+    """Return probabilities over the seven classes; the network's other classes are omitted.
 
     Args:
         outputs: (N, K) logits or probabilities over the network's own classes.
-        places: Which of the seven each of the K is; None for another.
+        class_idx: The index into `CLASSES` of each of the K classes; None for another class, such as contempt.
 
     Returns:
         (N, 7) probabilities.
     """
-    kept = [column for column, place in enumerate(places) if place is not None]
+    kept = [column for column, index in enumerate(class_idx) if index is not None]
     if (outputs >= 0).all() and np.allclose(outputs.sum(1), 1, atol=1e-3):
         shares = outputs[:, kept]
     else:
         shares = np.exp(outputs[:, kept] - outputs[:, kept].max(1, keepdims=True))
     found = np.zeros((len(outputs), len(CLASSES)))
     for column, share in zip(kept, shares.T, strict=True):
-        found[:, places[column]] += share
+        found[:, class_idx[column]] += share
     return found / found.sum(1, keepdims=True).clip(1e-12)

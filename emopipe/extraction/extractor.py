@@ -1,4 +1,4 @@
-"""A backbone ready to extract: built, weights loaded, and each training clip sent to the network that never saw it."""
+"""A backbone with its weights. After pretraining by folds, each clip goes through a network not trained on it."""
 
 import sys
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from emopipe.runtime.device import name_of as device_name
 from emopipe.runtime.device import out_of_memory
 
 Embed = Callable[[np.ndarray], np.ndarray]
-"""A batch as the network takes it in -> its vectors, as arrays."""
+"""A batch of the network's inputs -> its vectors."""
 
 
 class Extractor:
-    """One backbone; where it was pretrained on this corpus, all its networks."""
+    """A backbone. If it was pretrained on this corpus, it has a network for each fold and one for all clips."""
 
     def __init__(
         self,
@@ -32,72 +32,90 @@ class Extractor:
         *,
         weights: str | None,
         pretrained: Path | None,
-        where: torch.device,
+        torch_device: torch.device,
         device: str,
         threads: int,
     ) -> None:
-        """Build and load: torch's networks run on `where`, others as `device` (auto, cpu or cuda) says.
+        """Build the networks and load their weights.
+
+        Args:
+            kind: The kind of backbone.
+            options: Its options.
+            weights: A file of weights, or None.
+            pretrained: The file of the pretrain stage, or None.
+            torch_device: Where torch networks run.
+            device: Where other networks run: auto, cpu or cuda.
+            threads: CPU threads of other networks.
 
         Raises:
-            WeightsError: Weights are missing or of another network.
-            DeviceError: The device is not there.
+            WeightsError: Weights are missing or belong to another network.
+            DeviceError: The device does not exist.
         """
         self.spec = registry.spec(kind, options)
-        self._where = where
-        self._most = sys.maxsize
-        self._learned = crossfit.load(pretrained) if pretrained else None
-        self.device = device_name(where)
+        self._torch_device = torch_device
+        self._max_batch = sys.maxsize
+        self._crossfit = crossfit.load(pretrained) if pretrained else None
+        self.device = device_name(torch_device)
         if not registry.trainable(kind):
             self._whole: Any = registry.build(kind, options, device=device, threads=threads)
             self._embed: dict[int, Embed] = {ALL: self._whole}
             self.device = self._whole.device
             return
-        states = {ALL: self._learned.full, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
+        states = {ALL: self._crossfit.full, **dict(enumerate(self._crossfit.folds))} if self._crossfit else {ALL: None}
         modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
         self._whole = modules[ALL]
         self._embed = {fold: self._runner(fold, module) for fold, module in modules.items()}
 
     def fold_of(self, clip: str) -> int:
-        """The fold whose network extracts this clip; ALL where it was in no network's training."""
-        return self._learned.fold_of.get(clip, ALL) if self._learned else ALL
+        """Return the fold whose network was not trained on this clip; ALL if none was trained on it."""
+        return self._crossfit.fold_of.get(clip, ALL) if self._crossfit else ALL
 
     def embed(self, fold: int, batch: np.ndarray) -> np.ndarray:
-        """(N, ...) as the network takes it in -> (N, D) or (N, T', D) float32, on common axes.
+        """Return the vectors of a batch, with the vectors of a fold's network mapped onto those of the network for all.
 
-        Where the device's memory is too small, the batch is halved, for what follows too, and this is said.
+        If the device's memory is too small, the batch size is halved from here on, and a warning reports this.
+
+        Args:
+            fold: Which network, see `fold_of`.
+            batch: (N, ...) inputs of the network.
+
+        Returns:
+            (N, D) or (N, T', D) float32.
         """
-        parts = [batch[start : start + self._most] for start in range(0, max(1, len(batch)), self._most)]
+        parts = [batch[start : start + self._max_batch] for start in range(0, max(1, len(batch)), self._max_batch)]
         try:
             return np.concatenate([self._embed[fold](part) for part in parts])
         except Exception as error:
-            most = max(map(len, parts), default=0)
-            if most < 2 or not out_of_memory(error):
+            size = max(map(len, parts), default=0)
+            if size < 2 or not out_of_memory(error):
                 raise
-        torch.cuda.empty_cache()  # out of the handler, whose traceback holds on to tensors
-        self._most = most // 2
-        LOGGER.warning(f"The memory of {self.device} is too small for {most} at once; going on with {self._most}.")
+        torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps tensors alive
+        self._max_batch = size // 2
+        LOGGER.warning(
+            f"The memory of {self.device} is too small for a batch of {size}. The batch size is now {self._max_batch}."
+        )
         return self.embed(fold, batch)
 
     def patch_times(self, length: int) -> np.ndarray:
-        """Of an audio network: seconds (T',) at which the patches of so many frames, or samples of a wave, are."""
+        """Return the times (T',) in seconds of an audio network's patches; `length` counts frames, or samples."""
         return self._whole.patch_times(length).numpy()
 
     def _network(self, kind: str, options: Options, state: crossfit.State | None, weights: str | None) -> nn.Module:
-        # Without any weights a network is random, yet the same in every shard and run.
+        # A network without weights is random, but the same in each shard and run.
         torch.manual_seed(0)
         module = registry.build(kind, options)
         if state is not None:
             module.load_state_dict(state, strict=True)
         elif weights:
             registry.load(kind, options, module, weights)
-        return module.to(self._where, memory_format=memory_format_of(module)).eval()
+        return module.to(self._torch_device, memory_format=memory_format_of(module)).eval()
 
     def _runner(self, fold: int, module: nn.Module) -> Embed:
-        axes = None if fold == ALL else self._learned.alignments[fold]
+        axes = None if fold == ALL else self._crossfit.alignments[fold]
 
         def embed(batch: np.ndarray) -> np.ndarray:
             with torch.inference_mode():
-                vectors = module(torch.from_numpy(batch).to(self._where)).float().cpu().numpy()
+                vectors = module(torch.from_numpy(batch).to(self._torch_device)).float().cpu().numpy()
             return vectors if axes is None else apply_map(vectors, axes)
 
         return embed

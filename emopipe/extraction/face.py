@@ -1,4 +1,4 @@
-"""Vectors of clips' faces: the faces of many clips go through the network together."""
+"""Vectors of clips' faces: a batch holds faces of several clips."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -13,20 +13,29 @@ from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
 from emopipe.faces.crops import read_crops
 
-FACES_AT_ONCE = 1024
-"""Faces that are held in memory together at the least, so that clips share batches."""
+GROUP_FACES = 1024
+"""Clips are read into memory until they have this many faces, so that clips share batches."""
 
 
 def rows(
     faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str, policy: FailurePolicy
 ) -> Iterator[Row]:
-    """Rows in the order of `clips`, of a view of them; an empty name is the plain one."""
+    """Yield the rows of clips, in order.
+
+    Args:
+        faces: A shard of the faces stage.
+        clips: Ids of clips in it.
+        network: A face backbone.
+        batch: The number of faces that the network takes at once.
+        view: A view of `VIEWS["face"]`; an empty name is the clip itself.
+        policy: What happens if the network fails on a clip.
+    """
     for crops in _groups(faces, clips, network, view):
         try:
-            vectors = _embed_together(crops, network, batch)
+            vectors = _embed(crops, network, batch)
         except EmopipeError:
             raise
-        except Exception:  # one clip of the group breaks the network: which one shows when each goes alone
+        except Exception:  # the network fails on a clip of the group: below, each clip is computed alone
             vectors = {}
         for clip in crops:
             yield policy.row(
@@ -35,18 +44,18 @@ def rows(
 
 
 def _groups(faces: Reader, clips: Iterator[str], network: Extractor, view: str) -> Iterator[dict[str, np.ndarray]]:
-    """The clips' faces, in groups of about FACES_AT_ONCE."""
+    """Yield the crops of the clips, in groups of about GROUP_FACES."""
     group: dict[str, np.ndarray] = {}
     for clip in clips:
-        group[clip] = views.of_crops(read_crops(faces, clip, network.spec.input), view)
-        if sum(map(len, group.values())) >= FACES_AT_ONCE:
+        group[clip] = views.augment_crops(read_crops(faces, clip, network.spec.input), view)
+        if sum(map(len, group.values())) >= GROUP_FACES:
             yield group
             group = {}
     yield group
 
 
-def _embed_together(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> dict[str, np.ndarray]:
-    """Vectors (n, D) of each clip's faces (n, side, side, 3), in batches over all clips of one fold."""
+def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> dict[str, np.ndarray]:
+    """Return the vectors (n, D) of each clip's crops (n, side, side, 3); clips of the same fold share batches."""
     vectors: dict[str, np.ndarray] = {}
     for fold in sorted({network.fold_of(clip) for clip in crops}):
         members = [clip for clip in crops if network.fold_of(clip) == fold]
@@ -69,10 +78,10 @@ def _row(
     network: Extractor,
     batch: int,
 ) -> Row:
-    """Vectors stand at the frames in which the face was found; the other frames are masked."""
+    """Return a clip's row, with vectors at the frames in which the face was found; the other frames are masked."""
     if not len(crops):
         return Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
-    own = vectors[clip] if clip in vectors else _embed_together({clip: crops}, network, batch)[clip]
+    own = vectors[clip] if clip in vectors else _embed({clip: crops}, network, batch)[clip]
     mask = faces.field(clip, "mask")
     x = np.full((len(mask), own.shape[1]), np.nan, np.float32)
     x[mask] = own

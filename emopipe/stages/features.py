@@ -53,7 +53,7 @@ def run(
         registry.options_from(recipe, weights),
         weights=weights,
         pretrained=pretrained,
-        where=where,
+        torch_device=where,
         device=device,
         threads=threads,
     )
@@ -66,7 +66,7 @@ def run(
     ):
         kept = {clip: row for clip in clips.clips if (row := vectors.earlier(clip, clips.digest[clip]))}
         new = (clip for clip in clips.clips if clip not in kept)
-        made = extraction.of(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], policy)
+        made = extraction.module_for(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], policy)
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
             if clip in kept:

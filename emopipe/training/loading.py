@@ -8,6 +8,7 @@ import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
+from emopipe.cache.status import text
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
@@ -96,7 +97,7 @@ def _speech(sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _thre
         for file in table["file"]:
             media = read_clip(file)
             if not len(media.audio):
-                LOGGER.warning(f"{file} is omitted because it has no sound ({media.reason or media.status})")
+                LOGGER.warning(f"{file} is omitted because it has no sound ({text(media.reason) or media.status})")
             waves.append(media.audio)
             progress.advance()
 

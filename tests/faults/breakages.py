@@ -157,7 +157,7 @@ def memory_of_the_device(_whole: Killable) -> Outcome:
     """A device whose memory holds 5 faces at once is asked to take 16: the batch is halved."""
     fault = "out of memory on the device, in features"
     options = registry.options_class("expression").model_validate({"size": 32, "width": 4, "dim": 8})
-    make = {"weights": None, "pretrained": None, "where": torch.device("cpu"), "device": "cpu", "threads": 1}
+    make = {"weights": None, "pretrained": None, "torch_device": torch.device("cpu"), "device": "cpu", "threads": 1}
     whole, small = (Extractor("expression", options, **make) for _ in range(2))
     at_once = []
 

@@ -488,7 +488,7 @@ def narrow_alexnet(path):
 def test_extraction_adapts_published_weights(tmp_path):
     expected = network("audio_alexnet", **NARROW)
     expected.load_state_dict(narrow_alexnet(tmp_path / "alexnet.pth"))
-    where = {"where": torch.device("cpu"), "device": "cpu", "threads": 1}
+    where = {"torch_device": torch.device("cpu"), "device": "cpu", "threads": 1}
     chosen = options("audio_alexnet", **NARROW)
     extractor = Extractor("audio_alexnet", chosen, weights=str(tmp_path / "alexnet.pth"), pretrained=None, **where)
     picture = np.random.default_rng(0).random((1, 1, 200, 70), np.float32)

@@ -24,7 +24,7 @@ from emopipe.core.atomic import sha256
 from emopipe.core.errors import CorpusError, WeightsError
 from emopipe.core.labels import CLASSES
 from emopipe.evaluation import networks, samples, scoring
-from emopipe.evaluation.networks import onto_classes, open_network
+from emopipe.evaluation.networks import map_to_classes, open_network
 from emopipe.evaluation.samples import Corpus, Sample, Samples
 from emopipe.faces import detectors
 from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive
@@ -172,20 +172,20 @@ def voices(tmp_path_factory):
 # --- scores
 
 
-def scores(label, predicted, subject=None, left_out=0):
+def scores(label, predicted, subject=None, omitted=0):
     table = pd.DataFrame({"label": label, "predicted": predicted, "subject": subject or [""] * len(label)})
-    return scoring.Scores(table, left_out, seconds=2.0)
+    return scoring.Scores(table, omitted, seconds=2.0)
 
 
 def test_scores_by_hand():
-    found = scores([0, 0, 0, 0, 3, 3, 6], [0, 0, 1, 2, 3, 0, 5], left_out=3)
+    found = scores([0, 0, 0, 0, 3, 3, 6], [0, 0, 1, 2, 3, 0, 5], omitted=3)
     assert (found.n, found.accuracy, found.per_second) == (7, pytest.approx(3 / 7), 5.0)
     assert found.per_class == {"Angry": 0.5, "Happy": 0.5, "Surprise": 0.0}
     assert found.uar == pytest.approx(1 / 3)  # over the classes that occur
     assert found.confusion.loc["Angry"].tolist() == [2, 1, 1, 0, 0, 0, 0]
     assert found.confusion.loc["Happy"].tolist() == [1, 0, 0, 1, 0, 0, 0]
     assert found.confusion.to_numpy().sum() == 7 and list(found.confusion.index) == list(CLASSES)
-    assert list(found.plain()) == KEYS
+    assert list(found.to_dict()) == KEYS
 
 
 def test_the_interval_draws_people_where_they_are_known():
@@ -214,9 +214,9 @@ def counted(sizes):
 def test_samples_go_through_together_and_come_out_in_order(sizes):
     network, given, batches = counted(sizes)
     found = scoring.score(network, given)
-    assert found.n == np.count_nonzero(sizes) and found.left_out == len(sizes) - found.n
+    assert found.n == np.count_nonzero(sizes) and found.omitted == len(sizes) - found.n
     assert found.accuracy == 1 and sum(batches) == sum(sizes)
-    assert max(batches) <= scoring.TOGETHER - 1 + max(sizes)
+    assert max(batches) <= scoring.BATCH_SIZE - 1 + max(sizes)
 
 
 def test_samples_of_other_shapes_go_apart():
@@ -235,34 +235,34 @@ def test_parts_are_averaged():
 
 def test_nothing_to_score_is_told():
     network, given, _ = counted([0, 0])
-    with pytest.raises(CorpusError, match="None of the 2 stills could be classified; see the warnings"):
+    with pytest.raises(CorpusError, match=r"None of the 2 stills could be classified\. See the warnings"):
         scoring.score(network, given)
 
 
 # --- other networks' classes
 
 
-PLACES = [0, None, 1, 2, 3, 4, 5, 6]
+CLASS_IDX = [0, None, 1, 2, 3, 4, 5, 6]
 
 
 def test_another_class_is_left_out_of_logits():
     logits = np.random.default_rng(0).normal(0, 3, (20, 8))
     kept = np.exp(np.delete(logits, 1, axis=1))
-    found = onto_classes(logits, PLACES)
+    found = map_to_classes(logits, CLASS_IDX)
     np.testing.assert_allclose(found, kept / kept.sum(1, keepdims=True), rtol=1e-9)
     logits[:, 1] += 5000  # however sure of it the network is
-    np.testing.assert_allclose(onto_classes(logits, PLACES), found, rtol=1e-9)
+    np.testing.assert_allclose(map_to_classes(logits, CLASS_IDX), found, rtol=1e-9)
 
 
 def test_another_class_is_left_out_of_probabilities():
     shares = np.random.default_rng(0).dirichlet(np.ones(8), 20)
     kept = np.delete(shares, 1, axis=1)
-    np.testing.assert_allclose(onto_classes(shares, PLACES), kept / kept.sum(1, keepdims=True), rtol=1e-9)
+    np.testing.assert_allclose(map_to_classes(shares, CLASS_IDX), kept / kept.sum(1, keepdims=True), rtol=1e-9)
 
 
 def test_classes_of_one_meaning_are_added():
     shares = np.array([[0.2, 0.3, 0.5], [0.6, 0.4, 0.0]])
-    found = onto_classes(shares, [3, 3, 5])
+    found = map_to_classes(shares, [3, 3, 5])
     np.testing.assert_allclose(found[:, [3, 5]], [[0.5, 0.5], [1.0, 0.0]])
     assert found.sum() == pytest.approx(2)
 
@@ -283,9 +283,9 @@ def test_what_is_said_without_json(rigged, shades, tmp_path):
     assert result.exit_code == 0
     interval = r"\[\d+.\d%, \d+.\d%\] \(95 % bootstrap interval, drawn by sample\)"
     assert re.search(rf"shade: 8 stills\naccuracy 50.0% {interval}", result.stdout)
-    assert re.search(r"UAR 31.2%, \d+ stills a second", result.stdout)
+    assert re.search(r"UAR 31.2%, \d+ stills per second", result.stdout)
     rows = {row[0]: row[1:] for line in result.stdout.splitlines() if len(row := re.findall(r"[\w.%]+", line)) == 10}
-    assert rows.pop("labelled") == [*CLASSES, "n", "recall"]
+    assert rows.pop("label") == [*CLASSES, "n", "recall"]
     assert rows == {
         "Angry": ["0", "0", "0", "0", "0", "0", "1", "1", "0.0%"],
         "Fear": ["0", "0", "0", "0", "0", "0", "1", "1", "0.0%"],
@@ -302,17 +302,17 @@ def test_a_split_alone(rigged, shades):
         "per_second": pytest.approx(0, abs=1e6)}  # fmt: skip
     assert told("shade", "--corpus", corpus, "--split", "test", "--split", "train")["n"] == 8
     said = refused("shade", "--corpus", corpus, "--split", "val")
-    assert said == f"{shades} has no split 'val' (found: test, train): correct --split."
+    assert said == f"{shades} has no split 'val'. Found: test, train. Correct --split."
     said = refused("shade", "--corpus", corpus, "--subject", "01")
-    assert said == f"{shades} has no subject '01' (found: none): correct --subject."
+    assert said == f"{shades} has no subject '01'. Found: none. Correct --subject."
 
 
 def test_what_is_no_picture_is_left_out(rigged, tmp_path):
     write(tmp_path / "stills/Happy/1.png", png(LEVELS["happiness"]))
     write(tmp_path / "stills/Happy/2.png", b"no picture")
     result = run("shade", "--corpus", f"folder:{tmp_path / 'stills'}")
-    assert "Happy/2.png is no picture and is left out" in result.stderr
-    assert "shade: 1 stills, 1 more left out" in result.stdout
+    assert "Happy/2.png is not an image and is omitted" in result.stderr
+    assert "shade: 1 stills, 1 omitted" in result.stdout
     assert told("shade", "--corpus", f"folder:{tmp_path / 'stills'}")["n"] == 1
     (tmp_path / "stills/Happy/1.png").unlink()
     assert refused("shade", "--corpus", f"folder:{tmp_path / 'stills'}").startswith("None of the 1 stills could be")
@@ -427,11 +427,11 @@ def test_a_found_face_is_cut_as_clips_faces_are(tmp_path):
     finder = Finder(1.5, (150, 140))
     for down in (0.0, 9.0):
         spec = Spec("face", FaceInput(100.0, 48, "rgb", (0.0,) * 3, (1.0,) * 3, down), 4, "", "")
-        given = samples.of(Corpus("folder", tmp_path), spec, detector=lambda: finder, detect=True, flip=False)
+        given = samples.open_corpus(Corpus("folder", tmp_path), spec, detector=lambda: finder, detect=True, flip=False)
         (sample,) = given.read()
         crop = derive(canonical_crop(still, finder.landmarks), 100.0, 48, down)
         assert np.abs(sample.parts - spec.input.prepare(crop[None])).max() <= 1
-        assert (sample.label, sample.subject, given.what, given.size) == (3, "", "stills", 1)
+        assert (sample.label, sample.subject, given.unit, given.size) == (3, "", "stills", 1)
 
 
 def test_clips_are_seen_face_by_face(rigged, tmp_path, finder):
@@ -441,11 +441,13 @@ def test_clips_are_seen_face_by_face(rigged, tmp_path, finder):
     write(tmp_path / "clips/Happy/broken.avi", b"no clip")
     finder.landmarks = (TEMPLATE - 55.5) * 0.2 + (32, 24)
     result = run("shade", "--corpus", f"folder:{tmp_path / 'clips'}")
-    assert "shade: 2 clips, 1 more left out" in result.stdout
-    assert "Happy/broken.avi shows no face and is left out (neither frames nor sound" in result.stderr
+    assert "shade: 2 clips, 1 omitted" in result.stdout
+    assert "Happy/broken.avi has no face and is omitted (neither frames nor sound" in result.stderr
     assert finder.calls == 8
     spec = Spec("face", FaceInput(112.0, 16, "gray", (0.0,), (1.0,)), 8, "", "")
-    given = samples.of(Corpus("folder", tmp_path / "clips"), spec, detector=lambda: finder, detect=False, flip=True)
+    given = samples.open_corpus(
+        Corpus("folder", tmp_path / "clips"), spec, detector=lambda: finder, detect=False, flip=True
+    )
     parts = {sample.label: sample.parts for sample in given.read() if len(sample.parts)}
     assert parts[2].shape == (8, 1, 16, 16)  # four frames, and mirrored
     np.testing.assert_allclose(parts[2][:4].mean((1, 2, 3)), [20, 24, 28, 32], atol=2.5)
@@ -503,7 +505,7 @@ def test_speech(voices, tmp_path):
     assert of_two["n"] == 14
     assert of_two["accuracy"] == pytest.approx(table[table["actor"] != "02"]["right"].mean())
     said = refused(tmp_path / "net.safetensors", "--corpus", f"ravdess:{voices}", "--subject", "04")
-    assert said.endswith("has no subject '04' (found: 01, 02, 03): correct --subject.")
+    assert said.endswith("has no subject '04'. Found: 01, 02, 03. Correct --subject.")
     result = run(tmp_path / "net.safetensors", "--corpus", f"ravdess:{voices}")
     assert "net: 21 utterances" in result.stdout and "drawn by subject" in result.stdout
 
@@ -517,8 +519,8 @@ def test_speech_in_class_folders_and_silent_files(tmp_path):
     corpus = f"folder:{tmp_path / 'speech'}"
     assert told(tmp_path / "net.safetensors", "--corpus", corpus, "--split", "train")["n"] == 1
     result = run(tmp_path / "net.safetensors", "--corpus", corpus, "--split", "val")
-    assert "val/Sad/empty.wav has no sound and is left out (the file is empty (0 bytes))" in result.stderr
-    assert "net: 1 utterances, 1 more left out" in result.stdout
+    assert "val/Sad/empty.wav has no sound and is omitted (the file is empty (0 bytes))" in result.stderr
+    assert "net: 1 utterances, 1 omitted" in result.stdout
     assert "--detect finds faces, but this is an audio network" in refused(
         tmp_path / "net.safetensors", "--corpus", corpus, "--detect"
     )
@@ -551,8 +553,8 @@ def test_options_of_the_corpus(tmp_path, shades, rigged):
     found = told("shade", "--corpus", corpus, "--option", "labels={contempt: Sad}")
     assert found["n"] == 2 and found["accuracy"] == 1
     assert "Unknown key --option.lables" in refused("shade", "--corpus", corpus, "--option", "lables={}")
-    assert refused("shade", "--corpus", corpus, "--option", "labels").startswith("--option is 'labels'; expected KEY=")
-    assert "is no YAML" in refused("shade", "--corpus", corpus, "--option", "labels={")
+    assert refused("shade", "--corpus", corpus, "--option", "labels").startswith("--option is 'labels'. Expected KEY=")
+    assert "is not YAML" in refused("shade", "--corpus", corpus, "--option", "labels={")
 
 
 def test_a_damaged_still_in_a_zip_is_left_out(tmp_path, rigged):
@@ -564,8 +566,8 @@ def test_a_damaged_still_in_a_zip_is_left_out(tmp_path, rigged):
     content[2000] ^= 255
     (tmp_path / "stills.zip").write_bytes(content)
     result = run("shade", "--corpus", f"folder:{tmp_path / 'stills.zip'}")
-    assert "Happy/broken.png is no picture and is left out" in result.stderr
-    assert "shade: 1 stills, 1 more left out" in result.stdout
+    assert "Happy/broken.png is not an image and is omitted" in result.stderr
+    assert "shade: 1 stills, 1 omitted" in result.stdout
 
 
 # --- what is refused
@@ -579,19 +581,23 @@ def test_a_file_in_the_place_of_a_name_is_held_to_its_sum(rigged, shades, tmp_pa
 
 @pytest.mark.parametrize("given", ["folder", "folder:", ":there", ""])
 def test_a_corpus_has_a_kind_and_a_path(given):
-    assert refused("ferplus", "--corpus", given) == (f"--corpus is {given!r}; expected KIND:PATH, such as folder:DIR.")
+    assert refused("ferplus", "--corpus", given) == (f"--corpus is {given!r}. Expected KIND:PATH, such as folder:DIR.")
 
 
 def test_unknown_kinds_and_places_are_told(rigged, tmp_path, voices):
     said = refused("shade", "--corpus", f"fodler:{tmp_path}")
-    assert said.startswith("--corpus is of kind 'fodler', but a face network sees one of afew, affectnet, cremad")
+    assert said.startswith(
+        "--corpus has the kind 'fodler'. Expected for a face network: one of afew, affectnet, cremad"
+    )
     assert refused("shade", "--corpus", f"folder:{tmp_path}/nowhere").endswith(
-        "nowhere does not exist: correct the path in --corpus."
+        "nowhere does not exist. Correct the path in --corpus."
     )
     assert f"were found in {tmp_path}. Expected <class>/<image>" in refused("shade", "--corpus", f"fer2013:{tmp_path}")
     own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
     said = refused(tmp_path / "net.safetensors", "--corpus", f"fer2013:{voices}")
-    assert said.startswith("--corpus is of kind 'fer2013', but an audio network hears one of afew, cremad, demo, emodb")
+    assert said.startswith(
+        "--corpus has the kind 'fer2013'. Expected for an audio network: one of afew, cremad, demo, emodb"
+    )
 
 
 def test_a_name_that_is_none_is_told(shades):
@@ -602,9 +608,9 @@ def test_a_name_that_is_none_is_told(shades):
 
 def test_networks_that_tell_no_classes_are_told(rigged, shades):
     corpus = f"folder:{shades}"
-    assert refused("vectors", "--corpus", corpus).startswith("vectors tells no classes, so it cannot be evaluated by")
+    assert refused("vectors", "--corpus", corpus).startswith("vectors has no classes, so it cannot be evaluated by")
     assert "run `emopipe weights fetch absent`" in refused("absent", "--corpus", corpus)
-    assert "gives 8 numbers, where short has 7 classes" in refused("short", "--corpus", corpus)
+    assert "gives 8 numbers, but short has 7 classes" in refused("short", "--corpus", corpus)
 
 
 def test_weights_without_a_classifier_are_told(shades, tmp_path):
@@ -617,9 +623,9 @@ def test_weights_without_a_classifier_are_told(shades, tmp_path):
     )
     for name in ("plain.safetensors", "plain.pth", "learned.safetensors"):
         said = refused(tmp_path / name, "--corpus", f"folder:{shades}")
-        assert said.startswith(f"{tmp_path / name} holds no classifier of this project's, so it cannot be evaluated:")
+        assert said.startswith(f"{tmp_path / name} has no classifier that emopipe wrote, so it cannot be evaluated.")
     said = refused(tmp_path / "none.safetensors", "--corpus", f"folder:{shades}")
-    assert said.startswith(f"The weights {tmp_path / 'none.safetensors'} are not there")
+    assert said.startswith(f"The weights file {tmp_path / 'none.safetensors'} does not exist")
     write(tmp_path / "cut.safetensors", b"123")
     assert "cannot be read" in refused(tmp_path / "cut.safetensors", "--corpus", f"folder:{shades}")
 
@@ -638,7 +644,7 @@ def test_own_weights_of_options_that_are_no_more_are_told(shades, tmp_path):
 
 def test_the_matrix_is_a_png(rigged, shades, tmp_path):
     said = refused("shade", "--corpus", f"folder:{shades}", "--confusion", tmp_path / "confusion.jpeg")
-    assert said.endswith("the matrix is drawn as PNG, so end its name in .png.")
+    assert said.endswith("the matrix is drawn as PNG. Give a name that ends in .png.")
 
 
 def test_a_path_is_told_from_a_name(tmp_path, monkeypatch, rigged):
@@ -648,7 +654,7 @@ def test_a_path_is_told_from_a_name(tmp_path, monkeypatch, rigged):
     assert open_network("shade", device=CPU, threads=1).name == "shade"
     Path("shade").mkdir()  # a folder is no file of weights
     assert open_network("shade", device=CPU, threads=1).name == "shade"
-    with pytest.raises(WeightsError, match="The weights There/shade are not there: correct the path"):
+    with pytest.raises(WeightsError, match=r"The weights file There/shade does not exist\. Correct the path"):
         open_network("There/shade", device=CPU, threads=1)
 
 

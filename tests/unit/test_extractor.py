@@ -19,7 +19,7 @@ BATCH = np.random.default_rng(0).normal(size=(13, 1, 32, 32)).astype(np.float32)
 
 def extractor():
     options = registry.options_class("expression").model_validate({"size": 32, "width": 4, "dim": 8})
-    where = {"where": torch.device("cpu"), "device": "cpu", "threads": 1}
+    where = {"torch_device": torch.device("cpu"), "device": "cpu", "threads": 1}
     return Extractor("expression", options, weights=None, pretrained=None, **where)
 
 
@@ -48,7 +48,9 @@ def test_a_batch_that_is_too_large_is_halved_and_said(error, monkeypatch):
     np.testing.assert_allclose(small.embed(-1, BATCH), whole.embed(-1, BATCH), atol=1e-5)
     assert asked == [13, 6, 3, 3, 3, 3, 1]
     np.testing.assert_allclose(small.embed(-1, BATCH), whole.embed(-1, BATCH), atol=1e-5)
-    assert said == [f"The memory of cpu is too small for {n} at once; going on with {n // 2}." for n in (13, 6)]
+    assert said == [
+        f"The memory of cpu is too small for a batch of {n}. The batch size is now {n // 2}." for n in (13, 6)
+    ]
     assert asked[7:] == [3, 3, 3, 3, 1]  # what did not fit once is not tried again
 
 

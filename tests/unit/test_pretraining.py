@@ -50,7 +50,7 @@ class TestFolds:
 
     def test_no_more_folds_than_clips(self):
         assert sorted(folds.assign(table(2, 0), 5, seed=0).values()) == [0, 1]
-        with pytest.raises(ValueError, match="at least two"):
+        with pytest.raises(ValueError, match="At least two"):
             folds.assign(table(1, 0), 2, seed=0)
 
     def test_the_seed_varies_them_and_the_order_of_rows_does_not(self):
