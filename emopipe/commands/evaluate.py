@@ -108,7 +108,7 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
 def _detector(given: str) -> tuple[str, Options]:
     """A detector's kind and options, out of KIND or KIND:WEIGHTS."""
     kind, _, weights = given.partition(":")
-    known("--detector", kind, detectors.KINDS)
+    known("--detector", kind, detectors.list_kinds())
     options = {}
     if weights:
         chosen = resolve(weights, f"{DETECTOR}{kind}", "--detector")

@@ -94,7 +94,7 @@ def of(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector], detect: 
         ConfigError: Faces are to be found in sound.
         CorpusError: The kind is unknown, or the corpus is not as its kind expects.
     """
-    known = corpora.KINDS if spec.modality == "audio" else {**stills.KINDS, **corpora.KINDS}
+    known = {*corpora.list_kinds(), *(stills.list_kinds() if spec.modality == "face" else ())}
     if corpus.kind not in known:
         heard = "an audio network hears" if spec.modality == "audio" else "a face network sees"
         raise CorpusError(f"--corpus is of kind {corpus.kind!r}, but {heard} one of {', '.join(sorted(known))}.")
@@ -111,9 +111,10 @@ def of(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector], detect: 
 
 def _is_of_stills(corpus: Corpus) -> bool:
     """`folder` is a kind of stills and of clips: what is in it decides; a zip can only hold stills."""
-    if corpus.kind in stills.KINDS and corpus.kind in corpora.KINDS:
+    is_kind_of_stills = corpus.kind in stills.list_kinds()
+    if is_kind_of_stills and corpus.kind in corpora.list_kinds():
         return corpus.path.is_file() or bool(media_files(corpus.path, IMAGE))
-    return corpus.kind in stills.KINDS
+    return is_kind_of_stills
 
 
 def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> Samples:

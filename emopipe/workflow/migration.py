@@ -270,7 +270,7 @@ def _modules(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return the modules that a recipe's stage looked up by name: as release 0.1.0 called them, and now."""
     stage = recipe["stage"]
     if stage == "faces":
-        return [f"emopipe.faces.detectors.{recipe['detector']}"], [detectors.KINDS[recipe["detector"]]]
+        return [f"emopipe.faces.detectors.{recipe['detector']}"], [detectors.module_name(recipe["detector"])]
     if stage in ("decode", "merge"):
         return [], []
     module, modality = backbones.module_name(recipe["kind"]), backbones.modality(recipe["kind"])
