@@ -21,8 +21,8 @@ A module has:
 - `net_files(options)` of a network that comes trained: returns the files (paths) that the network consists of. Their
   content is part of what made the features. The option that holds a file of weights is called `weights`.
 - `adapt(state, options)`: optional; changes the keys of a published state dict, without its head, to the network's own.
-- `version(options)`: optional; returns the name and version of a package that the network is part of, as a text. It is
-  part of what made the features.
+- `version(options)`: optional; returns the name and version of a package that the network is part of, such as "timm
+  1.0.19". They are part of what made the features.
 
 A complete module, `mypackage/mean_colour.py`:
 

@@ -23,10 +23,11 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from emopipe.core.errors import ConfigError, EmopipeError
+from emopipe.core.fingerprint import follow
 from emopipe.core.options import Options
 
 OWN = "emopipe"
-"""The package of the project's own kinds."""
+"""The package of the project's own kinds, and what the names of groups begin with."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Row:
 class Plugin:
     """An entry point of an installed package."""
 
+    group: str
+    """The entry point's group."""
+    kind: str
+    """The entry point's name."""
     module: str
     """The entry point's value."""
     package: str
@@ -90,7 +95,7 @@ class Registry(Generic[RowType]):
 
     def names(self) -> list[str]:
         """Return all kinds: the project's own in their order, then those of plug-ins by name."""
-        return [*self.own, *sorted({name for name, _ in self._plugins()} - set(self.own))]
+        return [*self.own, *sorted({plugin.kind for plugin in self._plugins()} - set(self.own))]
 
     def plugin(self, kind: str) -> Plugin | None:
         """Return the plug-in that a kind comes from, or None if the kind is the project's own.
@@ -98,7 +103,7 @@ class Registry(Generic[RowType]):
         Raises:
             EmopipeError: There is no such kind, or several packages have a kind of this name.
         """
-        found = [plugin for name, plugin in self._plugins() if name == kind]
+        found = [plugin for plugin in self._plugins() if plugin.kind == kind]
         sources = [*([OWN] if kind in self.own else []), *map(str, found)]
         if len(sources) > 1:
             raise self._error(
@@ -113,13 +118,16 @@ class Registry(Generic[RowType]):
         return found[0] if found else None
 
     def module_name(self, kind: str) -> str:
-        """Return the name of the module that holds a kind; the module is not imported.
+        """Return the name of the module that holds a kind, as fingerprints of code need it; it is not imported.
 
         Raises:
             EmopipeError: There is no such kind, or several packages have a kind of this name.
         """
-        plugin = self.plugin(kind)
-        return plugin.module if plugin else self.own[kind].module
+        if (plugin := self.plugin(kind)) is None:
+            return self.own[kind].module
+        for each in _installed(tuple(sys.path)):  # one plug-in may use the code of another
+            follow(each.module)
+        return plugin.module
 
     def row(self, kind: str) -> RowType:
         """Return the row of a kind; only the modules of plug-ins are imported for it.
@@ -140,12 +148,8 @@ class Registry(Generic[RowType]):
         plugin = self.plugin(kind)
         return self._imported(kind, plugin)[0] if plugin else importlib.import_module(self.own[kind].module)
 
-    def _plugins(self) -> list[tuple[str, Plugin]]:
-        """Return pairs of a kind and its plug-in."""
-        return [
-            (point.name, Plugin(point.value, point.dist.name, point.dist.version))
-            for point in _entry_points(tuple(sys.path)).select(group=self.group)
-        ]
+    def _plugins(self) -> list[Plugin]:
+        return [plugin for plugin in _installed(tuple(sys.path)) if plugin.group == self.group]
 
     def _imported(self, kind: str, plugin: Plugin) -> tuple[ModuleType, RowType]:
         """Import a plug-in's module, and check that it has what this group needs."""
@@ -182,6 +186,12 @@ def _plain_row(module: ModuleType) -> Row:
 
 
 @functools.lru_cache(maxsize=8)
-def _entry_points(_path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
-    """Return the entry points of all packages on a search path. Reading them takes a while, so it is done once."""
-    return importlib.metadata.entry_points()
+def _installed(_path: tuple[str, ...]) -> list[Plugin]:
+    """Return the plug-ins of all packages on a search path. Reading metadata takes a while, so it is done once."""
+    found = importlib.metadata.entry_points()
+    return [
+        Plugin(group, point.name, point.value, point.dist.name, point.dist.version)
+        for group in sorted(found.groups)
+        if group.startswith(f"{OWN}.")
+        for point in found.select(group=group)
+    ]

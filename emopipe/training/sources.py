@@ -26,8 +26,8 @@ class SourceBlock(Options):
     """A corpus to train on."""
 
     kind: str
-    """The kind of corpus: for a face network a corpus of stills, for an audio network a corpus of clips. `emopipe kinds`
-    lists them."""
+    """The kind of corpus: for a face network a corpus of stills, for an audio network a corpus of clips. `emopipe
+    kinds` lists them."""
     path: str
     """Path of the corpus: a folder, a zip or a CSV, depending on its kind."""
     train: list[str] = Field(default=["train"], min_length=1)
