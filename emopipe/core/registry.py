@@ -9,7 +9,7 @@ package names it by an entry point in its `pyproject.toml`; the entry point's na
 The groups are `emopipe.backbones`, `emopipe.detectors`, `emopipe.corpora` and `emopipe.stills`. What a module must have
 is described in the docstrings of `emopipe.backbones.registry`, `emopipe.faces.detectors`, `emopipe.corpora` and
 `emopipe.stills`. Entry points are found in the metadata of installed packages, so no package is imported to list kinds.
-A module is imported only when its kind is asked for.
+A module is imported only when its kind is asked for. It must be a source file (.py), as its code is fingerprinted.
 """
 
 import difflib
@@ -107,8 +107,8 @@ class Registry(Generic[RowType]):
         sources = [*([OWN] if kind in self.own else []), *map(str, found)]
         if len(sources) > 1:
             raise self._error(
-                f"Several packages have a {self._noun} of kind {kind!r}: {', '.join(sources)}. A kind must have one "
-                f"meaning. Uninstall a package, or rename its entry point in the group {self.group}."
+                f"Several packages have a {self._noun} of kind {kind!r}: {', '.join(sources)}. Only one may have it. "
+                f"Uninstall a package, or rename its entry point in the group {self.group}."
             )
         if not sources:
             names = self.names()
