@@ -63,6 +63,15 @@ class _Preprocessor(BaseModel):
     sampling_rate: int = Field(gt=0)
 
 
+def version(options: BackboneOptions) -> str:
+    """Return transformers with its version, on which the vectors depend.
+
+    Raises:
+        WeightsError: transformers is not installed.
+    """
+    return optional_packages.version("transformers")
+
+
 def spec(options: BackboneOptions) -> Spec:
     """The wave in, at the rate that the network was trained on; a vector every few milliseconds out.
 

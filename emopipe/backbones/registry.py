@@ -1,57 +1,159 @@
-"""The backbones by name; each module is imported when asked for, so each is fingerprinted by itself."""
+'''The kinds of backbones. A module is imported only when its kind is asked for.
 
-import importlib
+A backbone is a module. The project's own are rows of `KINDS`. A module of another package becomes a kind by an entry
+point of the group `emopipe.backbones` (see `emopipe.core.registry`). `emopipe kinds` lists them all.
+
+A module has:
+
+- `MODALITY`: "face" or "audio", what the network reads. Only plug-ins need it; other kinds have it in their row.
+- `TRAINABLE`: True if the network is an `nn.Module` that can be trained here; False if it comes trained. Only plug-ins
+  need it.
+- `NAMED_BY`: optional; the option that holds the text after the colon of `kind:text`, where one kind stands for many
+  networks. Only plug-ins need it.
+- `BackboneOptions`: a class derived from `emopipe.core.options.Options`; it checks the block `options` of the config.
+- `spec(options)`: returns an `emopipe.backbones.base.Spec`: what the network reads, how long its vectors are, its
+  licence. No weights are read for it where that can be avoided.
+- `build(options)` of a trainable network: returns the `nn.Module` with weights drawn from torch's global seed. A face
+  network maps faces (N, C, size, size) to vectors (N, dim). An audio network maps spectrograms (N, C, F, T) or waves
+  (N, T) to (N, T', dim), and its method `patch_times(T)` returns a tensor (T',) of seconds.
+- `build(options, device, threads)` of a network that comes trained: returns an object with the attribute `device` that
+  maps such batches to such vectors, float32 arrays of numpy both.
+- `net_files(options)` of a network that comes trained: returns the files (paths) that the network consists of. Their
+  content is part of what made the features. The option that holds a file of weights is called `weights`.
+- `adapt(state, options)`: optional; changes the keys of a published state dict, without its head, to the network's own.
+- `version(options)`: optional; returns the name and version of a package that the network is part of, such as "timm
+  1.0.19". They are part of what made the features.
+
+A complete module, `mypackage/mean_colour.py`:
+
+    import torch
+    from torch import nn
+
+    from emopipe.backbones.base import FaceInput, Spec
+    from emopipe.core.options import Options
+
+    MODALITY = "face"
+    TRAINABLE = True
+
+    class BackboneOptions(Options):
+        size: int = 16
+        """Side of the face in pixels."""
+
+    def spec(options):
+        face = FaceInput(112.0, options.size, "rgb", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))
+        return Spec(modality="face", input=face, dim=3, licence="MIT", citation="none")
+
+    def build(options):
+        return MeanColour()
+
+    class MeanColour(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+
+        def forward(self, x):  # (N, 3, size, size) -> (N, 3)
+            return x.mean((2, 3)) * self.scale
+'''
+
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from emopipe.backbones.base import Modality, Spec
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Options
+from emopipe.core.registry import Registry, Row
 
-KINDS: dict[str, str] = {
-    "ir50": "emopipe.backbones.ir50",
-    "ir_se50": "emopipe.backbones.ir_se50",
-    "resnet18": "emopipe.backbones.resnet18",
-    "densenet121": "emopipe.backbones.densenet121",
-    "vgg16": "emopipe.backbones.vgg16",
-    "vggface": "emopipe.backbones.vggface",
-    "expression": "emopipe.backbones.expression",
-    "onnx": "emopipe.backbones.onnx",
-    "timm": "emopipe.backbones.timm_net",
-    "audio_alexnet": "emopipe.backbones.audio_alexnet",
-    "speech": "emopipe.backbones.speech",
-    "hf": "emopipe.backbones.hf_audio",
-    "opensmile": "emopipe.backbones.opensmile_sets",
+
+@dataclass(frozen=True)
+class Kind(Row):
+    """A kind of backbone."""
+
+    modality: Modality
+    """What it reads."""
+    trainable: bool = True
+    """Whether it is an `nn.Module` that can be trained here; False if it comes trained."""
+    named_by: str | None = None
+    """Of a kind that stands for many networks, as `timm:<name>`: the option that holds the text after the colon."""
+
+
+KINDS: dict[str, Kind] = {
+    "ir50": Kind("emopipe.backbones.ir50", "face"),
+    "ir_se50": Kind("emopipe.backbones.ir_se50", "face"),
+    "resnet18": Kind("emopipe.backbones.resnet18", "face"),
+    "densenet121": Kind("emopipe.backbones.densenet121", "face"),
+    "vgg16": Kind("emopipe.backbones.vgg16", "face"),
+    "vggface": Kind("emopipe.backbones.vggface", "face"),
+    "expression": Kind("emopipe.backbones.expression", "face"),
+    "onnx": Kind("emopipe.backbones.onnx", "face", trainable=False),
+    "timm": Kind("emopipe.backbones.timm_net", "face", named_by="name"),
+    "audio_alexnet": Kind("emopipe.backbones.audio_alexnet", "audio"),
+    "speech": Kind("emopipe.backbones.speech", "audio"),
+    "hf": Kind("emopipe.backbones.hf_audio", "audio", trainable=False, named_by="weights"),
+    "opensmile": Kind("emopipe.backbones.opensmile_sets", "audio", trainable=False),
 }
-"""Kind -> the module that holds its `BackboneOptions`, `spec` and `build`, and `adapt` where weights need it."""
+"""The project's own kinds."""
 
-AUDIO = frozenset({"audio_alexnet", "speech", "hf", "opensmile"})
-"""Kinds that read sound; the others read faces."""
-FIXED = frozenset({"onnx", "hf", "opensmile"})
-"""Kinds that come trained and cannot be trained here."""
-NAMED = {"timm": "name", "hf": "weights"}
-"""Kinds that stand for many networks, as `timm:<name>` -> the option that the text after the first colon is."""
+
+def _kind_of(module: ModuleType) -> Kind:
+    """Return the row of a plug-in's module. Raises ValueError with the fault."""
+    for name, expected in {"MODALITY": get_args(Modality), "TRAINABLE": (True, False)}.items():
+        wanted = f"expected {' or '.join(map(repr, expected))}"
+        if not hasattr(module, name):
+            raise ValueError(f"lacks the constant {name} ({wanted})")
+        if (found := getattr(module, name)) not in expected:
+            raise ValueError(f"has the constant {name} = {found!r} ({wanted})")
+    if not module.TRAINABLE and not callable(getattr(module, "net_files", None)):
+        raise ValueError("lacks the function net_files, which a network that comes trained needs")
+    return Kind(module.__name__, module.MODALITY, module.TRAINABLE, getattr(module, "NAMED_BY", None))
+
+
+REGISTRY = Registry(
+    KINDS,
+    group="emopipe.backbones",
+    noun="backbone",
+    options="BackboneOptions",
+    functions=("spec", "build"),
+    row_of=_kind_of,
+)
+"""All kinds. In the functions below, `timm:<name>` is of kind timm."""
+
+
+def list_kinds(modality: Modality | None = None, *, trainable: bool | None = None) -> list[str]:
+    """Return the names of all kinds, plug-ins included, or of those that meet the conditions.
+
+    Raises:
+        ConfigError: A condition is given, and the module of a plug-in is not as it should be.
+
+    >>> list_kinds("audio", trainable=True)[:2]
+    ['audio_alexnet', 'speech']
+    """
+    names = REGISTRY.names()
+    if modality is not None:
+        names = [name for name in names if REGISTRY.row(name).modality == modality]
+    if trainable is not None:
+        names = [name for name in names if REGISTRY.row(name).trainable == trainable]
+    return names
 
 
 def module_name(kind: str) -> str:
-    """The module of a kind, whose code makes its features; `timm:<name>` is of kind timm.
+    """Return the module of a kind, whose code makes its features.
 
     Raises:
         ConfigError: There is no such kind.
     """
-    if (plain := _plain(kind)) not in KINDS:
-        raise ConfigError(f"There is no backbone of kind '{plain}'; use one of {', '.join(sorted(KINDS))}.")
-    return KINDS[plain]
+    return REGISTRY.module_name(_plain(kind))
 
 
 def unfolded(kind: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A kind such as `timm:resnet18` as a key of `KINDS` and options that hold what stood after the colon.
+    """Split a kind such as `timm:resnet18`: return `timm`, and the options with the text after the colon.
 
     Raises:
-        ConfigError: Nothing stands there, or what the options or the kind have no use for.
+        ConfigError: There is no such kind, nothing stands after the colon, or the kind or its options allow no text
+            there.
 
     >>> unfolded("timm:resnet18", {"size": 112})
     ('timm', {'name': 'resnet18', 'size': 112})
@@ -59,103 +161,117 @@ def unfolded(kind: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     plain, colon, text = kind.partition(":")
     if not colon:
         return kind, dict(options)
-    if (key := NAMED.get(plain)) is None:
+    if (key := REGISTRY.row(plain).named_by) is None:
         raise ConfigError(f"The kind {kind!r} has a colon, but {plain} is one network; write {plain}.")
     if not text:
         raise ConfigError(f"The kind {kind!r} ends at its colon; name the network after it, or as the option {key}.")
     if key in options:
-        raise ConfigError(f"The kind {kind!r} names its network, and so does its option {key}; leave that out.")
+        raise ConfigError(f"The kind {kind!r} names its network, and so does its option {key}; remove that option.")
     return plain, {key: text, **options}
 
 
 def modality(kind: str) -> Modality:
-    """`face` or `audio`."""
-    return "audio" if _plain(kind) in AUDIO else "face"
+    """Return `face` or `audio`: what a kind reads.
+
+    Raises:
+        ConfigError: There is no such kind, or the module of a plug-in is not as it should be.
+    """
+    return REGISTRY.row(_plain(kind)).modality
 
 
 def trainable(kind: str) -> bool:
-    """Whether the pretrain stage can train it: it is an `nn.Module`."""
-    return _plain(kind) not in FIXED
+    """Return whether the pretrain stage can train a kind: it is an `nn.Module`.
+
+    Raises:
+        ConfigError: As `modality`.
+    """
+    return REGISTRY.row(_plain(kind)).trainable
 
 
 def net_files(kind: str, options: Options) -> list[Path]:
-    """The files that a network which comes trained consists of; none for the others.
+    """Return the files that a network which comes trained consists of; none for the others.
 
     Raises:
-        WeightsError: One is missing or unfit.
+        WeightsError: A file is missing or unfit.
     """
     return [] if trainable(kind) else _module(kind).net_files(options)
 
 
 def version(kind: str, options: Options) -> str:
-    """The package that a network is part of and its version, where that decides what it gives; "" for the others.
+    """Return the package that a network is part of and its version, where that decides its numbers; "" for the others.
 
     Raises:
-        WeightsError: It is not installed.
+        WeightsError: The package is not installed.
     """
     module = _module(kind)
     return module.version(options) if hasattr(module, "version") else ""
 
 
 def options_class(kind: str) -> type[Options]:
-    """The class that checks a backbone's block of the config.
+    """Return the class that checks a backbone's block of the config.
 
     Raises:
-        ConfigError: There is no such kind.
+        ConfigError: There is no such kind, or the module of a plug-in is not as it should be.
     """
     return _module(kind).BackboneOptions
 
 
 def options_from(recipe: Mapping[str, Any], weights: str | None) -> Options:
-    """The options in a recipe, which leaves out the path of a network that comes trained: `weights` is that path."""
+    """Return the options in a recipe; `weights` is the path of a network that comes trained, which recipes omit."""
     options = options_class(recipe["kind"])
     path = {"weights": weights} if "weights" in options.model_fields else {}
     return options.model_validate({**recipe["options"], **path})
 
 
 def spec(kind: str, options: Options) -> Spec:
-    """What the backbone is; `options` is an instance of `options_class(kind)`.
+    """Return what the backbone reads and gives; `options` is an instance of `options_class(kind)`.
 
     Raises:
-        ConfigError: There is no such kind, or the network has not what the options say.
+        ConfigError: There is no such kind, or the network does not have what the options say.
         WeightsError: Kinds `onnx`, `hf` and `timm`: a file or package is missing or unfit.
     """
-    return _module(kind).spec(options)
+    found = _module(kind).spec(options)
+    if found.modality != modality(kind):
+        raise ConfigError(
+            f"The backbone {kind} is of modality {modality(kind)}, but its spec says {found.modality}: make the two "
+            f"equal in the module {module_name(kind)}."
+        )
+    return found
 
 
 def build(kind: str, options: Options, **where: Any) -> Any:
-    """The network itself: an `nn.Module` initialised from torch's global seed, or one that comes trained.
+    """Build the network: an `nn.Module` initialised from torch's global seed, or a network that comes trained.
 
     Args:
-        kind: A key of `KINDS`.
+        kind: A kind; `list_kinds` has them all.
         options: An instance of `options_class(kind)`.
-        where: Of kinds in `FIXED` only, which are bound to their device when built: `device`, `threads`.
+        where: Only for kinds that are not trainable, which are bound to their device when built: `device`, `threads`.
 
     Raises:
-        ConfigError: There is no such kind, or the network has not what the options say.
-        WeightsError: Kinds in `FIXED` and `timm`: a file or package is missing or unfit.
-        DeviceError: Kinds in `FIXED` only: the device is not there.
+        ConfigError: There is no such kind, or the network does not have what the options say.
+        WeightsError: Kinds that are not trainable, and `timm`: a file or package is missing or unfit.
+        DeviceError: Kinds that are not trainable: the device does not exist.
     """
     return _module(kind).build(options, **where)
 
 
 def load(kind: str, options: Options, module: Any, path: Path | str) -> None:
-    """Load a file of weights into a network that `build` gave: published ones, or this project's own.
+    """Load a file of weights into a network that `build` returned: published ones, or this project's own.
 
-    A module's `adapt(state, options)` makes a published state dict, less its head, the network's own; the keys and
-    shapes that it does not know pass through it unchanged and are refused afterwards.
+    A module's `adapt(state, options)` changes the keys of a published state dict, without its head, to the network's
+    own. It passes on keys and shapes that it does not know; these are refused afterwards.
 
     Args:
-        kind: A key of `KINDS` that is `trainable`.
+        kind: A kind that is `trainable`.
         options: An instance of `options_class(kind)`.
         module: The network, changed in place.
-        path: A .safetensors file or a torch file, see `weights.load_strict`.
+        path: A .safetensors file or a torch file, see `emopipe.cache.tensors.load_strict`.
 
     Raises:
         ConfigError: There is no such kind.
         WeightsError: The file is missing, unreadable, holds more than tensors, or is of another network.
     """
-    from emopipe.cache.tensors import load_strict  # here, as planning a run has no other need of torch
+    from emopipe.cache.tensors import load_strict  # here, as planning a run needs no torch otherwise
 
     network = _module(kind)
     adapt = getattr(network, "adapt", None)
@@ -163,7 +279,7 @@ def load(kind: str, options: Options, module: Any, path: Path | str) -> None:
 
 
 def _module(kind: str) -> ModuleType:
-    return importlib.import_module(module_name(kind))
+    return REGISTRY.load(_plain(kind))
 
 
 def _plain(kind: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
+from emopipe.core.errors import EmopipeError
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
 from emopipe.workflow.config import Config
@@ -23,9 +24,14 @@ def config_keys() -> None:
         "sources.<name>": stills,
     }
     for block, registry in registries.items():
-        for kind in registry.KINDS:
+        for kind in registry.list_kinds():
+            try:
+                schema = registry.options_class(kind).model_json_schema()
+            except EmopipeError as error:  # a plug-in that cannot be used
+                typer.echo(f"\n{error}", err=True)
+                continue
             typer.echo(f"\n{block}.options of {kind}:")
-            _list(registry.options_class(kind).model_json_schema(), "  ")
+            _list(schema, "  ")
     for modality in ("face", "audio"):
         typer.echo(f"\nbackbones.<name>.schedule, each phase of a network of modality {modality}:")
         _list(phase_class(modality).model_json_schema(), "  ")

@@ -114,7 +114,7 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
 def _detector(given: str) -> tuple[str, Options]:
     """Return the kind and the options of a detector, given as KIND or KIND:WEIGHTS."""
     kind, _, weights = given.partition(":")
-    known("--detector", kind, detectors.KINDS)
+    known("--detector", kind, detectors.list_kinds())
     options = {}
     if weights:
         chosen = resolve(weights, f"{DETECTOR}{kind}", "--detector")

@@ -9,6 +9,7 @@ from emopipe.commands.check import check
 from emopipe.commands.config_keys import config_keys
 from emopipe.commands.evaluate import evaluate
 from emopipe.commands.inspect import inspect
+from emopipe.commands.kinds import kinds
 from emopipe.commands.migrate import migrate
 from emopipe.commands.pretrain import pretrain
 from emopipe.commands.resume import resume
@@ -31,6 +32,7 @@ def _add(command: Callable[..., None], example: str, name: str | None = None, **
 
 _add(check, "emopipe check configs/afew.yaml --corpus-root /data/AFEW")
 _add(config_keys, "emopipe config-keys", name="config-keys")
+_add(kinds, "emopipe kinds")
 _add(inspect, "emopipe inspect cache/demo/faces/main/00.h5")
 _add(verify, "emopipe verify cache/demo")
 _add(migrate, "emopipe migrate cache/demo")

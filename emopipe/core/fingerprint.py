@@ -32,6 +32,7 @@ UNCOUNTED = (
     "emopipe.core.errors",
     "emopipe.core.fingerprint",
     "emopipe.core.log",
+    "emopipe.core.registry",
     "emopipe.core.options",  # options are part of every recipe by their values
     "emopipe.core.tables",
     "emopipe.core.text",

@@ -1,53 +1,105 @@
-"""One file per kind of corpus, which turns a folder into the clip table; loaded only when asked for."""
+'''The kinds of corpora. A module is imported only when its kind is asked for.
 
-import difflib
-import importlib
+An adapter is a module that turns a folder into the clip table. The project's own are rows of `KINDS`. A module of
+another package becomes a kind by an entry point of the group `emopipe.corpora` (see `emopipe.core.registry`). `emopipe
+kinds` lists them all.
+
+A module has:
+
+- `CorpusOptions`: a class derived from `emopipe.core.options.Options`; it checks the block `options` of the config.
+- `scan(root, options)`: returns the clip table of the folder `root` (a path): a DataFrame with a row for each clip and
+  these columns of texts:
+
+  - `clip`: the clip's id, each one once;
+  - `path`: its file, relative to `root`;
+  - `split`: train, val or test. `emopipe.corpora.splits.assign` splits a corpus that has no splits of its own;
+  - `label`: one of the names in `emopipe.core.labels.CLASSES`. It is "" where it is unknown, which only test may have.
+    `emopipe.corpora.classes.with_labels` translates synonyms;
+  - `subject`: who it shows; "" where unknown. A subject is in one split only. This is not checked if the options have
+    `subjects_apart` and it is False.
+
+  Further columns are kept. `emopipe.corpora.table.check` refuses a table that is not so.
+
+A complete module, `mypackage/flat.py`, for files that are called <split>_<subject>_<label>_<number>.avi:
+
+    import pandas as pd
+
+    from emopipe.core.options import Options
+
+    class CorpusOptions(Options):
+        suffix: str = ".avi"
+        """What the names of clips end in."""
+
+    def scan(root, options):
+        rows = []
+        for path in sorted(root.glob(f"*{options.suffix}")):
+            split, subject, label, number = path.stem.split("_")
+            rows.append((path.stem, path.name, split, label, subject))
+        return pd.DataFrame(rows, columns=["clip", "path", "split", "label", "subject"])
+'''
+
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.options import Options
+from emopipe.core.registry import Registry, Row
 from emopipe.corpora.table import check
 
-# A module has `class CorpusOptions(Options)` and `scan(root, options) -> pd.DataFrame`.
-KINDS: dict[str, str] = {
-    "afew": "emopipe.corpora.afew",
-    "cremad": "emopipe.corpora.cremad",
-    "demo": "emopipe.corpora.demo",
-    "emodb": "emopipe.corpora.emodb",
-    "folder": "emopipe.corpora.folder",
-    "ravdess": "emopipe.corpora.ravdess",
-    "table": "emopipe.corpora.tabular",
+KINDS: dict[str, Row] = {
+    "afew": Row("emopipe.corpora.afew"),
+    "cremad": Row("emopipe.corpora.cremad"),
+    "demo": Row("emopipe.corpora.demo"),
+    "emodb": Row("emopipe.corpora.emodb"),
+    "folder": Row("emopipe.corpora.folder"),
+    "ravdess": Row("emopipe.corpora.ravdess"),
+    "table": Row("emopipe.corpora.tabular"),
 }
+"""The project's own kinds."""
+
+REGISTRY = Registry(
+    KINDS,
+    group="emopipe.corpora",
+    noun="corpus",
+    options="CorpusOptions",
+    functions=("scan",),
+    error=CorpusError,
+)
+"""All kinds."""
+
+
+def list_kinds() -> list[str]:
+    """Return the names of all kinds, plug-ins included."""
+    return REGISTRY.names()
+
+
+def module_name(kind: str) -> str:
+    """Return the module of a kind, whose code makes the clip table.
+
+    Raises:
+        CorpusError: There is no such kind.
+    """
+    return REGISTRY.module_name(kind)
 
 
 def options_class(kind: str) -> type[Options]:
-    """The options that a kind of corpus takes.
+    """Return the class of the options that a kind of corpus takes.
 
     Raises:
-        CorpusError: the kind is unknown.
+        CorpusError: There is no such kind, or the module of a plug-in is not as it should be.
     """
-    return _module(kind).CorpusOptions
+    return REGISTRY.load(kind).CorpusOptions
 
 
 def scan(kind: str, root: Path, options: Options) -> pd.DataFrame:
-    """The checked clip table of the corpus in the folder root, without digests.
+    """Return the checked clip table of the corpus in the folder root, without digests.
 
     Raises:
-        CorpusError: the kind is unknown, the folder is missing, or the corpus is not as its kind expects.
+        CorpusError: There is no such kind, the folder does not exist, or the corpus is not as its kind expects.
     """
-    module = _module(kind)
+    module = REGISTRY.load(kind)
     if not root.is_dir():
         found = "is a file; unpack it to a folder, then" if root.is_file() else "does not exist:"
         raise CorpusError(f"The corpus folder {root} {found} correct its path (in a config, corpus_root).")
     return check(module.scan(root, options), root, subjects_apart=getattr(options, "subjects_apart", True))
-
-
-def _module(kind: str) -> ModuleType:
-    if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "choose one of them."
-        raise CorpusError(f"The corpus kind {kind!r} is unknown, expected one of {', '.join(KINDS)}: {hint}")
-    return importlib.import_module(KINDS[kind])

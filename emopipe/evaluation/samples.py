@@ -99,7 +99,7 @@ def open_corpus(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector],
         ConfigError: Faces are to be detected for an audio network.
         CorpusError: The kind is unknown, or the corpus is not as its kind expects.
     """
-    kinds = corpora.KINDS if spec.modality == "audio" else {**stills.KINDS, **corpora.KINDS}
+    kinds = {*corpora.list_kinds(), *(stills.list_kinds() if spec.modality == "face" else ())}
     if corpus.kind not in kinds:
         network = "an audio network" if spec.modality == "audio" else "a face network"
         raise CorpusError(
@@ -118,9 +118,10 @@ def open_corpus(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector],
 
 def _has_stills(corpus: Corpus) -> bool:
     """Return whether a corpus has stills; `folder` is a kind of stills and of clips, and a zip file has stills."""
-    if corpus.kind in stills.KINDS and corpus.kind in corpora.KINDS:
+    is_kind_of_stills = corpus.kind in stills.list_kinds()
+    if is_kind_of_stills and corpus.kind in corpora.list_kinds():
         return corpus.path.is_file() or bool(media_files(corpus.path, IMAGE))
-    return corpus.kind in stills.KINDS
+    return is_kind_of_stills
 
 
 def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> Samples:

@@ -1,49 +1,95 @@
-"""One file per kind of corpus of labelled stills, which a network can be pretrained on or evaluated with."""
+'''The kinds of corpora of labelled stills. A module is imported only when its kind is asked for.
 
-import difflib
-import importlib
+A module reads the stills that a network is trained or evaluated on. The project's own are rows of `KINDS`. A module of
+another package becomes a kind by an entry point of the group `emopipe.stills` (see `emopipe.core.registry`). `emopipe
+kinds` lists them all.
+
+A module has:
+
+- `StillsOptions`: a class derived from `emopipe.stills.base.BaseOptions`; it checks the block `options` of a source.
+- `read(path, options)`: returns the `emopipe.stills.base.Stills` of a folder or file: a table, the targets, and a
+  function that reads a still by its key. `emopipe.stills.base.stills_from_rows` makes them from a table with the
+  corpus' own class names.
+
+A complete module, `mypackage/flat_stills.py`, for images that are called <label>_<number>.png:
+
+    from pathlib import PurePosixPath
+
+    import pandas as pd
+
+    from emopipe.stills.archive import Archive
+    from emopipe.stills.base import BaseOptions, stills_from_rows
+
+    class StillsOptions(BaseOptions):
+        """Names of files say everything."""
+
+    def read(path, options):
+        archive = Archive(path)  # a folder or a zip file
+        keys = archive.images()
+        labels = [PurePosixPath(key).name.partition("_")[0] for key in keys]
+        rows = pd.DataFrame({"key": keys, "label": labels})
+        return stills_from_rows(rows, archive.read_image, options.labels, str(path))
+'''
+
 from pathlib import Path
-from types import ModuleType
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.options import Options
-from emopipe.stills.base import Stills
+from emopipe.core.registry import Registry, Row
+from emopipe.stills.base import BaseOptions, Stills
 
-# A module has `class StillsOptions(BaseOptions)` and `read(path, options) -> Stills`.
-KINDS: dict[str, str] = {
-    "affectnet": "emopipe.stills.affectnet",
-    "expw": "emopipe.stills.expw",
-    "fer2013": "emopipe.stills.fer2013",
-    "ferplus": "emopipe.stills.ferplus",
-    "folder": "emopipe.stills.folder",
-    "rafdb": "emopipe.stills.rafdb",
+KINDS: dict[str, Row] = {
+    "affectnet": Row("emopipe.stills.affectnet"),
+    "expw": Row("emopipe.stills.expw"),
+    "fer2013": Row("emopipe.stills.fer2013"),
+    "ferplus": Row("emopipe.stills.ferplus"),
+    "folder": Row("emopipe.stills.folder"),
+    "rafdb": Row("emopipe.stills.rafdb"),
 }
+"""The project's own kinds."""
+
+REGISTRY = Registry(
+    KINDS,
+    group="emopipe.stills",
+    noun="corpus of stills",
+    options="StillsOptions",
+    functions=("read",),
+    base=BaseOptions,
+    error=CorpusError,
+)
+"""All kinds."""
+
+
+def list_kinds() -> list[str]:
+    """Return the names of all kinds, plug-ins included."""
+    return REGISTRY.names()
+
+
+def module_name(kind: str) -> str:
+    """Return the module of a kind, whose code reads the stills.
+
+    Raises:
+        CorpusError: There is no such kind.
+    """
+    return REGISTRY.module_name(kind)
 
 
 def options_class(kind: str) -> type[Options]:
-    """The options that a kind of corpus takes.
+    """Return the class of the options that a kind of corpus takes.
 
     Raises:
-        CorpusError: The kind is unknown.
+        CorpusError: There is no such kind, or the module of a plug-in is not as it should be.
     """
-    return _module(kind).StillsOptions
+    return REGISTRY.load(kind).StillsOptions
 
 
 def read(kind: str, path: Path, options: Options) -> Stills:
-    """The labelled stills of a corpus.
+    """Return the labelled stills of a corpus.
 
     Raises:
-        CorpusError: The kind is unknown, nothing is there, or the corpus is not as its kind expects.
+        CorpusError: There is no such kind, the path does not exist, or the corpus is not as its kind expects.
     """
-    module = _module(kind)
+    module = REGISTRY.load(kind)
     if not path.exists():
         raise CorpusError(f"The stills {path} do not exist: correct the path.")
     return module.read(path, options)
-
-
-def _module(kind: str) -> ModuleType:
-    if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "choose one of them."
-        raise CorpusError(f"The kind of stills {kind!r} is unknown, expected one of {', '.join(KINDS)}: {hint}")
-    return importlib.import_module(KINDS[kind])

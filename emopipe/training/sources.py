@@ -26,8 +26,8 @@ class SourceBlock(Options):
     """A corpus to train on."""
 
     kind: str
-    """The kind of corpus: for a face network affectnet, expw, fer2013, ferplus, folder or rafdb; for an audio network a
-    kind of `corpus`."""
+    """The kind of corpus: for a face network a corpus of stills, for an audio network a corpus of clips. `emopipe
+    kinds` lists them."""
     path: str
     """Path of the corpus: a folder, a zip or a CSV, depending on its kind."""
     train: list[str] = Field(default=["train"], min_length=1)
@@ -75,7 +75,7 @@ def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
                 f"{where}.detect is set, but an audio network is trained on this corpus, and it uses no faces. Remove "
                 "detect."
             )
-        known(f"{where}.detect", block.detect, detectors.KINDS)
+        known(f"{where}.detect", block.detect, detectors.list_kinds())
         checked(detectors.options_class(block.detect), block.detector, f"{where}.detector")
 
 

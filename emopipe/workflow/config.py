@@ -42,7 +42,7 @@ class CorpusBlock(Options):
     name: Name
     """Name of the cache: `cache/<name>/`. Each corpus needs its own name."""
     kind: str
-    """How the corpus is stored on disk: afew, cremad, demo, emodb, folder, ravdess or table."""
+    """How the corpus is stored on disk; `emopipe kinds` lists the kinds."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of this kind of corpus, listed below. Default: none."""
 
@@ -51,7 +51,7 @@ class FacesBlock(Options):
     """A preset of face detection."""
 
     detector: str
-    """The face detector: mtcnn, centerface, scrfd or yunet."""
+    """The face detector; `emopipe kinds` lists the kinds."""
     decode: Name | None = None
     """The decode preset whose frames the detector reads. Default: the only one; required if there are several."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)
@@ -67,8 +67,8 @@ class BackboneBlock(Options):
     renamed: ClassVar = {"chain": "schedule"}
 
     kind: str
-    """The network. Face: ir50, ir_se50, resnet18, densenet121, vgg16, vggface, expression, onnx or timm:<timm's name>.
-    Audio: audio_alexnet, speech, hf:<folder or Hugging Face id> or opensmile."""
+    """The network; `emopipe kinds` lists the kinds. Of a kind that is listed as `timm:<name>`, the name of the network
+    follows the colon."""
     faces: Name | None = None
     """For a face network: the faces preset. Default: the only one; required if there are several."""
     decode: Name | None = None
@@ -198,7 +198,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
         CorpusError: A corpus of `sources` is of an unknown kind.
     """
     config = checked(Config, raw)
-    known("corpus.kind", config.corpus.kind, corpora.KINDS)
+    known("corpus.kind", config.corpus.kind, corpora.list_kinds())
     checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
     if config.corpus.kind != "demo" and not config.corpus_root:
         raise ConfigError("corpus_root is not set. Set it to the corpus' folder, e.g. --config corpus_root=/data/AFEW.")
@@ -221,7 +221,7 @@ def modality(block: BackboneBlock) -> str:
 
 def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
     where = f"faces.{name}"
-    known(f"{where}.detector", block.detector, detectors.KINDS)
+    known(f"{where}.detector", block.detector, detectors.list_kinds())
     options = _with_weights(f"{where}.options.weights", f"{DETECTOR}{block.detector}", block.options)
     checked(detectors.options_class(block.detector), options, f"{where}.options")
     decode = _preset(f"{where}.decode", block.decode, config.decode, "decode")
@@ -248,7 +248,7 @@ def _named_weights(where: str, block: BackboneBlock) -> BackboneBlock:
 
 def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> BackboneBlock:
     where = f"backbones.{name}"
-    known(f"{where}.kind", block.kind.partition(":")[0], backbones.KINDS)
+    known(f"{where}.kind", block.kind.partition(":")[0], backbones.list_kinds())
     kind, options = backbones.unfolded(block.kind, block.options)
     options = with_new_names(backbones.options_class(kind), options, f"{where}.options")
     block = _named_weights(where, block.model_copy(update={"kind": kind, "options": options}))

@@ -143,6 +143,8 @@ class _Migration:
         if version := new.pop("version", ""):
             library, _, number = version.partition(" ")
             new["libraries"][library] = ".".join(number.split(".")[:2])
+        if old.get("kind") == "hf":
+            new["libraries"]["transformers"] = _table()["libraries"]["transformers"]
         # 3. options under their names of now, and what it was made from
         new |= _options(old)
         new.pop("step", None)  # it is `phase` now
@@ -270,7 +272,7 @@ def _modules(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return the modules that a recipe's stage looked up by name: as release 0.1.0 called them, and now."""
     stage = recipe["stage"]
     if stage == "faces":
-        return [f"emopipe.faces.detectors.{recipe['detector']}"], [detectors.KINDS[recipe["detector"]]]
+        return [f"emopipe.faces.detectors.{recipe['detector']}"], [detectors.module_name(recipe["detector"])]
     if stage in ("decode", "merge"):
         return [], []
     module, modality = backbones.module_name(recipe["kind"]), backbones.modality(recipe["kind"])

@@ -182,7 +182,7 @@ class Plan:
         options = detectors.options_class(block.detector).model_validate(block.options)
         return self._recipe(
             "faces",
-            detectors.KINDS[block.detector],
+            detectors.module_name(block.detector),
             made=f"faces/{preset}",
             detector=block.detector,
             jpeg_quality=block.jpeg_quality,

@@ -65,9 +65,9 @@ def phase_recipe(
     named = {name: sources[name] for name in checked_phase.sources}
 
     # 2. List the modules that are looked up by name, which fingerprints do not follow.
-    kinds = stills.KINDS if modality == "face" else corpora.KINDS
-    modules = [backbones.module_name(kind), *(kinds[block.kind] for block in named.values())]
-    modules += [detectors.KINDS[block.detect] for block in named.values() if block.detect]
+    kinds = stills if modality == "face" else corpora
+    modules = [backbones.module_name(kind), *(kinds.module_name(block.kind) for block in named.values())]
+    modules += [detectors.module_name(block.detect) for block in named.values() if block.detect]
 
     # 3. Fingerprint their code, and name the libraries that it uses.
     used = closure("emopipe.stages.chain:run", *modules)

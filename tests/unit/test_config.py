@@ -5,10 +5,12 @@ import re
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.commands.config_keys import keys
+from emopipe.commands.main import app
 from emopipe.core.errors import ConfigError
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
@@ -135,8 +137,9 @@ def test_every_key_has_a_description(schema):
         (configs.SourceBlock, "kind", stills),
     ],
 )
-def test_descriptions_name_every_kind(block, key, registry):
-    words = re.findall(r"\w+", block.model_fields[key].description)
+def test_descriptions_name_the_command_that_lists_every_kind(block, key, registry):
+    command = re.search(r"`emopipe\s(.*?)`", block.model_fields[key].description)[1]
+    words = re.findall(r"^  (\w+)", CliRunner().invoke(app, [command]).output, re.M)
     assert set(registry.KINDS) <= set(words)
 
 

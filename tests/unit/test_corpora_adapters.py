@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from emopipe import corpora
 from emopipe.core.errors import CorpusError
@@ -46,20 +47,22 @@ def shared(folder):
 
 
 def test_kinds_are_loaded_only_when_asked_for():
-    code = "import sys, emopipe.corpora as c; print(*[m for m in c.KINDS.values() if m in sys.modules])"
+    code = "import sys, emopipe.corpora as c; print(*[r for r in c.KINDS.values() if r.module in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
 
 def test_every_kind_is_told_in_the_config():
-    from emopipe.workflow.config import CorpusBlock  # here: adapters know nothing of configs
+    from emopipe.commands.main import app  # here: adapters know nothing of configs and commands
+    from emopipe.workflow.config import CorpusBlock
 
-    told = CorpusBlock.model_fields["kind"].description
-    assert set(re.findall(r"\w+", told.partition(":")[2])) - {"or"} == set(corpora.KINDS)
+    command = re.search("`emopipe (.*)`", CorpusBlock.model_fields["kind"].description)[1]
+    section = CliRunner().invoke(app, [command]).output.partition("Corpora of clips")[2].partition("\n\n")[0]
+    assert {line.split()[0] for line in section.splitlines()[1:]} == set(corpora.KINDS)
 
 
 def test_unknown_kind_and_missing_root(tmp_path):
-    with pytest.raises(CorpusError, match=r"kind 'afwe' is unknown.*did you mean afew\?"):
+    with pytest.raises(CorpusError, match=r"no corpus of kind 'afwe'\. Did you mean afew\?"):
         corpora.options_class("afwe")
     with pytest.raises(CorpusError, match=r"corpus folder .*nowhere does not exist: correct its path"):
         scan("afew", tmp_path / "nowhere")

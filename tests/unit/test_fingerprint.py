@@ -330,7 +330,7 @@ def test_caches_do_not_depend_on_corpora_messages_or_class_names(stage):
 def test_detectors_do_not_know_each_other():
     from emopipe.faces import detectors
 
-    modules = [detectors.KINDS[kind] for kind in ("mtcnn", "centerface", "scrfd", "yunet")]
+    modules = [detectors.module_name(kind) for kind in ("mtcnn", "centerface", "scrfd", "yunet")]
     for module in modules:
         assert not {*modules} - {module} & {*closure(module).symbols}, module
 

@@ -88,7 +88,7 @@ def level(picture):
 
 
 def test_kinds_are_loaded_only_when_asked_for():
-    code = "import sys, emopipe.stills as s; print(*[m for m in s.KINDS.values() if m in sys.modules])"
+    code = "import sys, emopipe.stills as s; print(*[r for r in s.KINDS.values() if r.module in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -116,7 +116,7 @@ def test_a_file_that_is_no_zip_is_told(kind, tmp_path):
 
 
 def test_unknown_kind():
-    with pytest.raises(CorpusError, match=r"kind of stills 'ferpuls' is unknown.*did you mean ferplus\?"):
+    with pytest.raises(CorpusError, match=r"no corpus of stills of kind 'ferpuls'\. Did you mean ferplus\?"):
         stills.options_class("ferpuls")
 
 

@@ -29,6 +29,8 @@ class Workflow:
 
     code: Path
     work: Path
+    packages: tuple[Path, ...] = ()
+    """Folders of further installed packages."""
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         """Run Snakemake as a user would, with this checkout's package; its output."""
@@ -39,7 +41,7 @@ class Workflow:
             text=True,
             timeout=TIMEOUT_SECONDS,
             cwd=self.work,  # not the repository, whose package Python would find first
-            env={**os.environ, "PYTHONPATH": str(self.code)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (self.code, *self.packages)))},
             check=False,
         )
         output = result.stdout + result.stderr
