@@ -1,1 +1,1 @@
-"""Predictions, their scores, how sure these are, and how predictions are combined."""
+"""Tables of predictions, their scores with confidence intervals and tests, and ensembles."""

@@ -1,4 +1,4 @@
-"""Combining models: what is fitted is fitted on out-of-fold predictions, never on the clips that are reported."""
+"""Combine models. Weights are fitted on out-of-fold predictions, never on the clips that are reported."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,129 +8,138 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
 SMALLEST = 1e-9
-"""Probabilities below this count as this where logarithms are taken."""
+"""Probabilities are raised to this value before their logarithm is taken."""
 
-Combine = Callable[["Votes"], np.ndarray]
-"""From the members' votes to probabilities (N, K)."""
+Combine = Callable[["MemberPredictions"], np.ndarray]
+"""Members' predictions -> the ensemble's probabilities (N, K)."""
 
 
 @dataclass(frozen=True)
-class Votes:
-    """What M members say of N clips."""
+class MemberPredictions:
+    """The predictions of M members for N clips."""
 
-    p: np.ndarray
+    probs: np.ndarray
     """(M, N, K) probabilities."""
     covered: np.ndarray
-    """(M, N) bool: whether the member had anything to go by."""
+    """(M, N) bool: whether the clip has any features that the member uses."""
 
-    def at(self, rows: np.ndarray) -> "Votes":
-        """The votes on some clips."""
-        return Votes(self.p[:, rows], self.covered[:, rows])
-
-
-def temperature(p: np.ndarray, targets: np.ndarray) -> float:
-    """T that makes softmax(log p / T) of p (N, K) most likely for classes (N,); between 0.1 and 10."""
-    if not len(p):
-        return 1.0
-    logits = np.log(p.clip(SMALLEST))
-    found = minimize_scalar(lambda t: loss(_tempered(logits, np.exp(t)), targets), bounds=np.log([0.1, 10]))
-    return float(np.exp(found.x))
+    def select(self, rows: np.ndarray) -> "MemberPredictions":
+        """Return the predictions for some clips."""
+        return MemberPredictions(self.probs[:, rows], self.covered[:, rows])
 
 
-def tempered(p: np.ndarray, t: float) -> np.ndarray:
-    """Probabilities p (..., K) at temperature t."""
-    return _tempered(np.log(p.clip(SMALLEST)), t)
+def fit(method: str, members: MemberPredictions, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
+    """Fit a combination on out-of-fold predictions.
 
-
-def loss(p: np.ndarray, targets: np.ndarray) -> float:
-    """Mean negative log-likelihood of classes (N,) under p (N, K)."""
-    return float(-np.log(p[np.arange(len(targets)), targets].clip(SMALLEST)).mean())
-
-
-def average(votes: Votes, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean (N, K) over the members that had anything to go by; over all, where none had."""
-    weight = weights[:, None] * votes.covered  # (M, N)
-    weight = np.where(weight.sum(0) > 0, weight, np.maximum(weights, SMALLEST)[:, None])
-    return np.einsum("mn,mnk->nk", weight, votes.p) / weight.sum(0)[:, None]
-
-
-def fit(method: str, votes: Votes, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
-    """Fit a combination on out-of-fold votes and classes (N,).
+    Args:
+        method: mean, weighted, greedy or stacking (`EnsembleOptions.method`).
+        members: The members' out-of-fold predictions of N clips.
+        targets: (N,) class numbers.
 
     Returns:
-        The combination, and the members' weights (M,): for stacking, the shares of its coefficients' magnitudes.
+        The combination, and the members' weights (M,). For stacking, a weight is the member's share of the absolute
+        coefficients.
     """
     if method == "stacking":
-        return _stacking(votes, targets)
-    weights = {"mean": _equal, "weighted": _most_likely, "greedy": _greedy}[method](votes, targets)
-    return (lambda asked: average(asked, weights)), weights
+        return _fit_stacking(members, targets)
+    weights = {"mean": _equal_weights, "weighted": _mixture_weights, "greedy": _greedy_weights}[method](
+        members, targets
+    )
+    return (lambda predicted: weighted_mean(predicted, weights)), weights
 
 
-def _equal(votes: Votes, targets: np.ndarray) -> np.ndarray:
-    return np.full(len(votes.p), 1 / len(votes.p))
+def weighted_mean(members: MemberPredictions, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted mean (N, K) over the members that cover the clip; over all members if none covers it."""
+    weight = weights[:, None] * members.covered  # (M, N)
+    weight = np.where(weight.sum(0) > 0, weight, np.maximum(weights, SMALLEST)[:, None])
+    return np.einsum("mn,mnk->nk", weight, members.probs) / weight.sum(0)[:, None]
 
 
-def _most_likely(votes: Votes, targets: np.ndarray, rounds: int = 500) -> np.ndarray:
-    """Weights of a mixture by expectation-maximisation, which raises the likelihood in every round."""
-    weights = _equal(votes, targets)
-    right = votes.p[:, np.arange(len(targets)), targets].clip(SMALLEST) * votes.covered  # (M, N)
-    right = right[:, right.any(0)]
-    for _ in range(rounds if right.shape[1] else 0):
-        share = weights[:, None] * right
+def _equal_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray:
+    return np.full(len(members.probs), 1 / len(members.probs))
+
+
+def _mixture_weights(members: MemberPredictions, targets: np.ndarray, rounds: int = 500) -> np.ndarray:
+    """Return the most likely weights of a mixture, by expectation-maximization."""
+    weights = _equal_weights(members, targets)
+    of_target = members.probs[:, np.arange(len(targets)), targets].clip(SMALLEST) * members.covered  # (M, N)
+    of_target = of_target[:, of_target.any(0)]
+    for _ in range(rounds if of_target.shape[1] else 0):
+        share = weights[:, None] * of_target
         weights = (share / share.sum(0).clip(SMALLEST)).mean(1)
     return weights / weights.sum()
 
 
-def _greedy(votes: Votes, targets: np.ndarray, rounds: int = 50) -> np.ndarray:
-    """Caruana's selection with replacement; the bag with the least loss on the way."""
-    right = votes.p[:, np.arange(len(targets)), targets]  # (M, N)
-    counts, summed, known = np.zeros(len(right)), 0.0, 0.0
-    best, least = _equal(votes, targets), np.inf
+def _greedy_weights(members: MemberPredictions, targets: np.ndarray, rounds: int = 50) -> np.ndarray:
+    """Return the weights by Caruana's greedy selection with replacement, from the round with the lowest loss."""
+    of_target = members.probs[:, np.arange(len(targets)), targets]  # (M, N)
+    counts, total, n_covering = np.zeros(len(of_target)), 0.0, 0.0
+    best, lowest = _equal_weights(members, targets), np.inf
     for _ in range(rounds):
-        # what each clip's class would get if each member joined the bag
-        joined, by = summed + right * votes.covered, known + votes.covered  # (M, N)
-        p = np.divide(joined, by, out=np.tile(right.mean(0), (len(right), 1)), where=by > 0)
+        # 1. the mean probability of each clip's class if one more member, any of the M, is selected
+        totals, n_coverings = total + of_target * members.covered, n_covering + members.covered  # (M, N)
+        p = np.divide(totals, n_coverings, out=np.tile(of_target.mean(0), (len(of_target), 1)), where=n_coverings > 0)
+        # 2. select the member that gives the lowest loss
         losses = -np.log(p.clip(SMALLEST)).mean(1)
         new = int(losses.argmin())
         counts[new] += 1
-        summed, known = joined[new], by[new]
-        if losses[new] < least - 1e-9:
-            best, least = counts.copy(), losses[new]
+        total, n_covering = totals[new], n_coverings[new]
+        # 3. keep the best selection
+        if losses[new] < lowest - 1e-9:
+            best, lowest = counts.copy(), losses[new]
     return best / best.sum()
 
 
-def _stacking(votes: Votes, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
-    """Multinomial logistic regression; a class that never occurs keeps no probability."""
+def _fit_stacking(members: MemberPredictions, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
+    """Fit multinomial logistic regression; a class without any clip gets probability zero."""
+    equal = _equal_weights(members, targets)
     if len(set(targets.tolist())) < 2:
-        weights = _equal(votes, targets)
-        return (lambda asked: average(asked, weights)), weights
-    regression = LogisticRegression(C=0.05, max_iter=2000).fit(_inputs(votes), targets)
+        return (lambda predicted: weighted_mean(predicted, equal)), equal
+    regression = LogisticRegression(C=0.05, max_iter=2000).fit(_stacking_inputs(members), targets)
 
-    def combine(asked: Votes) -> np.ndarray:
-        p = np.zeros(asked.p.shape[1:])
+    def combine(predicted: MemberPredictions) -> np.ndarray:
+        p = np.zeros(predicted.probs.shape[1:])
         if p.size:
-            p[:, regression.classes_] = regression.predict_proba(_inputs(asked))
+            p[:, regression.classes_] = regression.predict_proba(_stacking_inputs(predicted))
         return p
 
-    strength = np.abs(regression.coef_).reshape(len(regression.coef_), len(votes.p), -1).sum((0, 2))
-    return combine, strength / strength.sum() if strength.sum() > 0 else _equal(votes, targets)
+    strength = np.abs(regression.coef_).reshape(len(regression.coef_), len(members.probs), -1).sum((0, 2))
+    return combine, strength / strength.sum() if strength.sum() > 0 else equal
 
 
-def _inputs(votes: Votes) -> np.ndarray:
-    """Log probabilities (N, M K) relative to their mean; zeros where a member had nothing to go by."""
-    logits = np.log(votes.p.clip(1e-4))
-    logits = (logits - logits.mean(-1, keepdims=True)) * votes.covered[..., None]
-    return logits.transpose(1, 0, 2).reshape(votes.p.shape[1], -1)
+def _stacking_inputs(members: MemberPredictions) -> np.ndarray:
+    """Return centered log probabilities (N, M K); zeros where a member does not cover the clip."""
+    logits = np.log(members.probs.clip(1e-4))
+    logits = (logits - logits.mean(-1, keepdims=True)) * members.covered[..., None]
+    return logits.transpose(1, 0, 2).reshape(members.probs.shape[1], -1)
 
 
-def best_members(votes: Votes, targets: np.ndarray, top: int | None) -> Sequence[int]:
-    """Numbers of the members with the best accuracy, in their own order."""
-    accuracy = (votes.p.argmax(-1) == targets).mean(1)
+def best_members(members: MemberPredictions, targets: np.ndarray, top: int | None) -> Sequence[int]:
+    """Return the numbers of the `top` members with the highest accuracy, in ascending order; None returns all."""
+    accuracy = (members.probs.argmax(-1) == targets).mean(1)
     order = np.argsort(-accuracy, kind="stable")
     return sorted(order[:top].tolist())
 
 
-def _tempered(logits: np.ndarray, t: float) -> np.ndarray:
-    scaled = logits / t
-    scaled = np.exp(scaled - scaled.max(-1, keepdims=True))
+def fit_temperature(p: np.ndarray, targets: np.ndarray) -> float:
+    """Return the T in [0.1, 10] for which softmax(log p / T) of p (N, K) is most likely for the classes (N,)."""
+    if not len(p):
+        return 1.0
+    logits = np.log(p.clip(SMALLEST))
+    found = minimize_scalar(lambda t: log_loss(_softmax(logits / np.exp(t)), targets), bounds=np.log([0.1, 10]))
+    return float(np.exp(found.x))
+
+
+def apply_temperature(p: np.ndarray, t: float) -> np.ndarray:
+    """Return softmax(log p / t) of probabilities p (..., K)."""
+    return _softmax(np.log(p.clip(SMALLEST)) / t)
+
+
+def log_loss(p: np.ndarray, targets: np.ndarray) -> float:
+    """Return the mean negative log-likelihood of classes (N,) for probabilities p (N, K)."""
+    return float(-np.log(p[np.arange(len(targets)), targets].clip(SMALLEST)).mean())
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    scaled = np.exp(logits - logits.max(-1, keepdims=True))
     return scaled / scaled.sum(-1, keepdims=True)

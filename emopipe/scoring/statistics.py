@@ -1,23 +1,26 @@
-"""How sure a figure is: bootstrap intervals, paired tests, calibration error."""
+"""Bootstrap intervals, paired tests and calibration error."""
 
 import numpy as np
 from scipy.stats import binomtest
 
 RESAMPLES = 2000
-"""Bootstrap samples behind an interval."""
+"""Number of bootstrap samples for an interval."""
 
 BINS = 15
-"""Bins of confidence of the expected calibration error, equally wide."""
+"""Number of equally wide bins of confidence for the expected calibration error."""
 
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a mean.
+    """Return the 95 % percentile bootstrap interval of a mean.
 
     Args:
-        values: (N,) such as 1 where a clip is right, or the difference of two models on it.
-        groups: (N,) what is drawn with replacement: clips' subjects, so that clips of one subject stay together, or
-            the clips themselves.
-        seed: Of the draws.
+        values: (N,) one value for each clip, such as 1 if it is correct, or the difference between two models.
+        groups: (N,) the clips' subjects, so that clips of one subject are drawn together, or the clips themselves.
+            Groups are drawn with replacement.
+        seed: Seed of the draws.
+
+    Returns:
+        Lower and upper bound.
     """
     _, group = np.unique(groups, return_inverse=True)
     count = group.max() + 1
@@ -33,22 +36,30 @@ def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[flo
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """The exact two-sided p of McNemar's test, for two models that are right (N,) bool on the same clips."""
+    """Return the exact two-sided p of McNemar's test; (N,) bool: whether two models are correct on the same clips."""
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     both = only_first + only_second
     return float(binomtest(only_first, both).pvalue) if both else 1.0
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error: |accuracy - mean confidence| (N,), bin by bin, weighed by the bins' clips."""
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    size = np.bincount(place, minlength=BINS)
-    gap = np.bincount(place, weights=right - confidence, minlength=BINS)
+def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Return the expected calibration error: the mean of |accuracy - mean confidence| over bins of confidence.
+
+    Args:
+        confidence: (N,) highest probability of each clip.
+        correct: (N,) bool: whether the prediction is correct.
+
+    Returns:
+        The mean over the bins, each weighted by its number of clips.
+    """
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    size = np.bincount(bins, minlength=BINS)
+    gap = np.bincount(bins, weights=correct - confidence, minlength=BINS)
     return float(np.abs(gap).sum() / max(1, size.sum()))
 
 
 def groups_of(clips: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, str]:
-    """What to draw in a bootstrap, and its name: subjects where all are known and there are several, else clips."""
+    """Return what a bootstrap draws, and its name: subjects if all are known and there are several, otherwise clips."""
     if (subjects != "").all() and len(set(subjects)) > 1:
         return subjects, "subject"
     return clips, "clip"

@@ -10,14 +10,21 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.scoring import ensembling, predictions
-from emopipe.scoring.ensembling import Votes, average, fit, loss, temperature, tempered
+from emopipe.scoring.ensembling import (
+    MemberPredictions,
+    apply_temperature,
+    fit,
+    fit_temperature,
+    log_loss,
+    weighted_mean,
+)
 from emopipe.stages import ensemble
 
 K = len(CLASSES)
 
 
-def voter(targets, skill, rng, sharpness=2.0):
-    """Probabilities (N, K) that lean towards the right class by `skill`."""
+def member_probs(targets, skill, rng, sharpness=2.0):
+    """Probabilities (N, K) that lean towards the correct class by `skill`."""
     logits = rng.normal(size=(len(targets), K)) * sharpness
     logits[np.arange(len(targets)), targets] += skill
     p = np.exp(logits)
@@ -25,78 +32,78 @@ def voter(targets, skill, rng, sharpness=2.0):
 
 
 @pytest.fixture
-def votes():
+def members():
     """Two good members, one useless one; and the classes."""
     rng = np.random.default_rng(0)
     targets = rng.integers(K, size=400)
-    p = np.stack([voter(targets, skill, rng) for skill in (3.0, 2.5, 0.0)])
-    return Votes(p, np.ones((3, 400), bool)), targets
+    p = np.stack([member_probs(targets, skill, rng) for skill in (3.0, 2.5, 0.0)])
+    return MemberPredictions(p, np.ones((3, 400), bool)), targets
 
 
-def test_mean(votes):
-    found, targets = votes
+def test_mean(members):
+    found, targets = members
     combine, weights = fit("mean", found, targets)
     np.testing.assert_allclose(weights, 1 / 3)
-    np.testing.assert_allclose(combine(found), found.p.mean(0))
+    np.testing.assert_allclose(combine(found), found.probs.mean(0))
 
 
-def test_who_knows_nothing_is_left_out(votes):
-    found, _ = votes
+def test_members_that_do_not_cover_a_clip_are_omitted(members):
+    found, _ = members
     covered = found.covered.copy()
     covered[0, :10], covered[:, 10] = False, False
-    p = average(Votes(found.p, covered), np.array([0.5, 0.25, 0.25]))
-    np.testing.assert_allclose(p[:10], (found.p[1, :10] + found.p[2, :10]) / 2)
-    np.testing.assert_allclose(p[10], np.array([0.5, 0.25, 0.25]) @ found.p[:, 10])
-    only_zero_weight = Votes(found.p, np.arange(3)[:, None] == np.full(400, 2))
-    np.testing.assert_allclose(average(only_zero_weight, np.array([0.5, 0.5, 0])).sum(1), 1)
+    p = weighted_mean(MemberPredictions(found.probs, covered), np.array([0.5, 0.25, 0.25]))
+    np.testing.assert_allclose(p[:10], (found.probs[1, :10] + found.probs[2, :10]) / 2)
+    np.testing.assert_allclose(p[10], np.array([0.5, 0.25, 0.25]) @ found.probs[:, 10])
+    only_zero_weight = MemberPredictions(found.probs, np.arange(3)[:, None] == np.full(400, 2))
+    np.testing.assert_allclose(weighted_mean(only_zero_weight, np.array([0.5, 0.5, 0])).sum(1), 1)
 
 
-def test_weights_are_the_most_likely_ones(votes):
-    found, targets = votes
+def test_weights_are_the_most_likely_ones(members):
+    found, targets = members
     _, weights = fit("weighted", found, targets)
 
     def objective(z):
         w = np.exp(z) / np.exp(z).sum()
-        return loss(np.einsum("m,mnk->nk", w, found.p), targets)
+        return log_loss(np.einsum("m,mnk->nk", w, found.probs), targets)
 
     best = minimize(objective, np.zeros(3))
     np.testing.assert_allclose(weights, np.exp(best.x) / np.exp(best.x).sum(), atol=0.01)
     assert weights[2] < 0.1 < weights[1] < weights[0] + 0.3
 
 
-def test_greedy_selection_is_caruanas(votes):
-    found, targets = votes
+def test_greedy_selection_is_caruanas(members):
+    found, targets = members
     _, weights = fit("greedy", found, targets)
     bag = []  # one by one, with replacement, by hand
     best, least = None, np.inf
     for _ in range(50):
-        losses = [loss(found.p[[*bag, m]].mean(0), targets) for m in range(3)]
+        losses = [log_loss(found.probs[[*bag, m]].mean(0), targets) for m in range(3)]
         bag.append(int(np.argmin(losses)))
         if min(losses) < least - 1e-9:
             best, least = list(bag), min(losses)
     np.testing.assert_allclose(weights, np.bincount(best, minlength=3) / len(best))
-    assert loss(average(found, weights), targets) <= min(loss(p, targets) for p in found.p)
+    assert log_loss(weighted_mean(found, weights), targets) <= min(log_loss(p, targets) for p in found.probs)
 
 
-def test_stacking_learns_who_is_right_about_what():
+def test_stacking_learns_which_member_is_correct_about_what():
     """One member sees only whether it is class 0, the other confuses it: stacking takes each for what it knows."""
     rng = np.random.default_rng(1)
-    targets, asked_targets = rng.integers(3, size=600), rng.integers(3, size=300)
+    targets, new_targets = rng.integers(3, size=600), rng.integers(3, size=300)
 
-    def members(t):
+    def predictions_of(t):
         first = np.full((len(t), K), 0.01)
         first[:, 0] = np.where(t == 0, 0.9, 0.02)
         first[:, 1:3] = np.where(t == 0, 0.02, 0.45)[:, None]
         second = np.full((len(t), K), 0.01)
         second[np.arange(len(t)), np.where(t == 2, 2, 1)] = 0.9
         p = np.stack([first, second]) * np.exp(rng.normal(size=(2, len(t), K)) * 0.3)
-        return Votes(p / p.sum(-1, keepdims=True), np.ones((2, len(t)), bool))
+        return MemberPredictions(p / p.sum(-1, keepdims=True), np.ones((2, len(t)), bool))
 
-    combine, weights = fit("stacking", members(targets), targets)
-    p = combine(members(asked_targets))
+    combine, weights = fit("stacking", predictions_of(targets), targets)
+    p = combine(predictions_of(new_targets))
     assert p.shape == (300, K) and (p[:, 3:] == 0).all()
     np.testing.assert_allclose(p.sum(1), 1)
-    assert (p.argmax(1) == asked_targets).mean() > 0.97
+    assert (p.argmax(1) == new_targets).mean() > 0.97
     assert weights.sum() == pytest.approx(1) and (weights > 0.2).all()
 
 
@@ -105,14 +112,14 @@ def test_temperature_undoes_overconfidence():
     logits = rng.normal(size=(3000, K))
     true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     targets = np.array([rng.choice(K, p=p) for p in true])
-    t = temperature(tempered(true, 1 / 3), targets)
+    t = fit_temperature(apply_temperature(true, 1 / 3), targets)
     assert t == pytest.approx(3, rel=0.1)
-    np.testing.assert_allclose(tempered(tempered(true, 1 / 3), 3), true, atol=1e-6)
-    assert temperature(np.empty((0, K)), np.empty(0, int)) == 1.0
+    np.testing.assert_allclose(apply_temperature(apply_temperature(true, 1 / 3), 3), true, atol=1e-6)
+    assert fit_temperature(np.empty((0, K)), np.empty(0, int)) == 1.0
 
 
-def test_best_members(votes):
-    found, targets = votes
+def test_best_members(members):
+    found, targets = members
     assert ensembling.best_members(found, targets, 2) == [0, 1]
     assert ensembling.best_members(found, targets, None) == [0, 1, 2]
 
@@ -131,11 +138,11 @@ def table(targets, p, split, prefix, covered=None):
     return predictions.table(clips, p, np.ones(len(targets), bool) if covered is None else covered)
 
 
-def run(folder, ensembles, oof, asked, seeds=2):
+def run(folder, ensembles, oof, reported, seeds=2):
     """Run the stage on models' tables; ensemble -> its predictions, its out-of-fold predictions, and the weights."""
     paths = {}
-    seeds = {n: pd.concat([f.assign(seed=s) for s in range(seeds)], ignore_index=True) for n, f in asked.items()}
-    for kind, tables in (("oof", oof), ("asked", asked), ("seeds", seeds)):
+    seeds = {n: pd.concat([f.assign(seed=s) for s in range(seeds)], ignore_index=True) for n, f in reported.items()}
+    for kind, tables in (("oof", oof), ("reported", reported), ("seeds", seeds)):
         for name, frame in tables.items():
             paths[kind, name] = folder / kind / f"{name}.csv"
             predictions.write(frame, paths[kind, name])
@@ -143,7 +150,7 @@ def run(folder, ensembles, oof, asked, seeds=2):
     recipe = {"ensembles": {name: block.model_dump() for name, block in ensembles.items()}}
     ensemble.run(
         recipe,
-        {name: paths["asked", name] for name in asked},
+        {name: paths["reported", name] for name in reported},
         {name: paths["oof", name] for name in oof},
         {name: paths["seeds", name] for name in oof},
         {name: made["p", name] for name in ensembles},
@@ -157,34 +164,34 @@ def run(folder, ensembles, oof, asked, seeds=2):
 
 def models(seed=0):
     rng = np.random.default_rng(seed)
-    learned, asked = rng.integers(K, size=200), rng.integers(K, size=60)
+    train, val = rng.integers(K, size=200), rng.integers(K, size=60)
     fold = np.arange(200) % 4
     skills = {"face_a": 3.0, "audio_b": 2.0, "audio_c": 0.0}
-    oof = {n: table(learned, voter(learned, s, rng), "train", "t").assign(fold=fold) for n, s in skills.items()}
-    return oof, {n: table(asked, voter(asked, s, rng), "val", "v") for n, s in skills.items()}
+    oof = {n: table(train, member_probs(train, s, rng), "train", "t").assign(fold=fold) for n, s in skills.items()}
+    return oof, {n: table(val, member_probs(val, s, rng), "val", "v") for n, s in skills.items()}
 
 
 def test_an_ensemble_of_means(tmp_path):
-    oof, asked = models()
-    read, weights = run(tmp_path, {"ensemble": EnsembleOptions(members=["face_a", "audio_b"])}, oof, asked)
-    expected = (asked["face_a"][predictions.PROBABILITIES] + asked["audio_b"][predictions.PROBABILITIES]) / 2
+    oof, reported = models()
+    read, weights = run(tmp_path, {"ensemble": EnsembleOptions(members=["face_a", "audio_b"])}, oof, reported)
+    expected = (reported["face_a"][predictions.PROBABILITIES] + reported["audio_b"][predictions.PROBABILITIES]) / 2
     np.testing.assert_allclose(read["p", "ensemble"][predictions.PROBABILITIES], expected, atol=2e-6)
-    assert list(weights["member"]) == ["face_a", "audio_b", "(the answer)"]
+    assert list(weights["member"]) == ["face_a", "audio_b", "(ensemble)"]
     assert (weights["weight"][:2] == 0.5).all() and weights["temperature"][2] == 1
     by_seed = read["s", "ensemble"]
     assert by_seed["seed"].value_counts().to_dict() == {0: 60, 1: 60}
     np.testing.assert_allclose(by_seed[predictions.PROBABILITIES].iloc[60:], expected, atol=2e-6)
-    right = (oof["face_a"]["pred"] == oof["face_a"]["label"]).mean()
-    assert weights["oof_accuracy"][0] == pytest.approx(right, abs=1e-6)
+    accuracy = (oof["face_a"]["pred"] == oof["face_a"]["label"]).mean()
+    assert weights["oof_accuracy"][0] == pytest.approx(accuracy, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
 def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
     """Other labels for the reported clips, the same answers."""
-    oof, asked = models()
+    oof, reported = models()
     blocks = {"ensemble": EnsembleOptions(method=method, top=2, calibrate=True)}
-    first, weights = run(tmp_path / "a", blocks, oof, asked)
-    lied = {name: frame.assign(label=frame["label"].to_numpy()[::-1]) for name, frame in asked.items()}
+    first, weights = run(tmp_path / "a", blocks, oof, reported)
+    lied = {name: frame.assign(label=frame["label"].to_numpy()[::-1]) for name, frame in reported.items()}
     second, _ = run(tmp_path / "b", blocks, oof, lied)
     columns = ["clip", "pred", *predictions.PROBABILITIES]
     pd.testing.assert_frame_equal(first["p", "ensemble"][columns], second["p", "ensemble"][columns])
@@ -197,13 +204,13 @@ def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
 def test_cross_validated_clips_are_answered_by_what_the_other_folds_fitted(method, tmp_path):
     """The labels of a fold change no answer for its own clips, and change some for the others'."""
     oof, _ = models()
-    asked = {name: frame.drop(columns="fold").assign(split=KFOLD) for name, frame in oof.items()}
+    reported = {name: frame.drop(columns="fold").assign(split=KFOLD) for name, frame in oof.items()}
     blocks = {"ensemble": EnsembleOptions(method=method, calibrate=True)}
-    first, _ = run(tmp_path / "a", blocks, oof, asked)
+    first, _ = run(tmp_path / "a", blocks, oof, reported)
     labels = oof["face_a"]["label"].to_numpy().copy()
     in_fold = (oof["face_a"]["fold"] == 1).to_numpy()
     labels[in_fold] = labels[in_fold][::-1]
-    second, _ = run(tmp_path / "b", blocks, {n: f.assign(label=labels) for n, f in oof.items()}, asked)
+    second, _ = run(tmp_path / "b", blocks, {n: f.assign(label=labels) for n, f in oof.items()}, reported)
     p, q = (read["p", "ensemble"][predictions.PROBABILITIES].to_numpy() for read in (first, second))
     assert np.abs(p - q)[~in_fold].max() > 1e-4
     # The temperature of a fold's answers comes from the others' cross-fitted ones, on which the fold has a say.
@@ -211,7 +218,7 @@ def test_cross_validated_clips_are_answered_by_what_the_other_folds_fitted(metho
 
 
 def test_models_of_different_clips_are_refused(tmp_path):
-    oof, asked = models()
-    asked["audio_b"] = asked["audio_b"].iloc[:-1]
+    oof, reported = models()
+    reported["audio_b"] = reported["audio_b"].iloc[:-1]
     with pytest.raises(CacheError, match="face_a and audio_b predict different clips"):
-        run(tmp_path, {"ensemble": EnsembleOptions()}, oof, asked)
+        run(tmp_path, {"ensemble": EnsembleOptions()}, oof, reported)
