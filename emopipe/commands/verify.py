@@ -78,7 +78,7 @@ def _read(path: Path) -> None:
         except OSError as error:
             raise CacheError(f"{path} cannot be read ({error}). Make the file readable.") from error
         except UNREADABLE as error:
-            raise DamagedCacheError(path, f"it holds no whole weights: {error}") from error
+            raise DamagedCacheError(path, f"it does not hold whole weights: {error}") from error
     elif path.suffix == ".csv":
         tables.read(path)
     else:

@@ -97,7 +97,7 @@ def _speech(sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _thre
         for file in table["file"]:
             media = read_clip(file)
             if not len(media.audio):
-                LOGGER.warning(f"{file} is omitted because it has no sound ({text(media.reason) or media.status})")
+                LOGGER.warning(f"{file} is omitted because it has no sound. {text(media.reason) or media.status}")
             waves.append(media.audio)
             progress.advance()
 

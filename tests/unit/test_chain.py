@@ -472,7 +472,7 @@ def test_another_networks_weights_are_no_start(data, tmp_path):
     options = registry.options_class("expression").model_validate(FACE | {"dim": 5})
     files_of_weights.save(registry.build("expression", options), tmp_path / "own.safetensors", {})
     result = pretrain(tmp_path, data, face_recipe(weights=str(tmp_path / "own.safetensors")))
-    assert result.exit_code == 1 and "own.safetensors are not of this ExpressionNet" in result.output
+    assert result.exit_code == 1 and "own.safetensors do not belong to this ExpressionNet" in result.output
 
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))

@@ -413,7 +413,7 @@ def test_stills_are_used_as_they_are_unless_faces_are_to_be_found(rigged, tmp_pa
     assert told("shade", "--corpus", corpus, "--detect")["accuracy"] == 1 and finder.calls == 1
     finder.empty = True
     assert (
-        "in 1 of 1 stills no face was found; they are used as they are"
+        "no face was found in 1 of 1 stills, which are used without alignment"
         in run("shade", "--corpus", corpus, "--detect").stderr
     )
     assert told("shade", "--corpus", corpus, "--detect") == {
@@ -442,7 +442,7 @@ def test_clips_are_seen_face_by_face(rigged, tmp_path, finder):
     finder.landmarks = (TEMPLATE - 55.5) * 0.2 + (32, 24)
     result = run("shade", "--corpus", f"folder:{tmp_path / 'clips'}")
     assert "shade: 2 clips, 1 omitted" in result.stdout
-    assert "Happy/broken.avi has no face and is omitted (neither frames nor sound" in result.stderr
+    assert "Happy/broken.avi has no face and is omitted. Neither frames nor sound" in result.stderr
     assert finder.calls == 8
     spec = Spec("face", FaceInput(112.0, 16, "gray", (0.0,), (1.0,)), 8, "", "")
     given = samples.open_corpus(
@@ -519,7 +519,7 @@ def test_speech_in_class_folders_and_silent_files(tmp_path):
     corpus = f"folder:{tmp_path / 'speech'}"
     assert told(tmp_path / "net.safetensors", "--corpus", corpus, "--split", "train")["n"] == 1
     result = run(tmp_path / "net.safetensors", "--corpus", corpus, "--split", "val")
-    assert "val/Sad/empty.wav has no sound and is omitted (the file is empty (0 bytes))" in result.stderr
+    assert "val/Sad/empty.wav has no sound and is omitted. The file is empty (0 bytes)." in result.stderr
     assert "net: 1 utterances, 1 omitted" in result.stdout
     assert "--detect finds faces, but this is an audio network" in refused(
         tmp_path / "net.safetensors", "--corpus", corpus, "--detect"
