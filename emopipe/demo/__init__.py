@@ -1,1 +1,1 @@
-"""The embedded demo corpus: drawn faces and synthetic speech, which show only that the pipeline runs."""
+"""The demo corpus: drawn faces and synthetic speech. It only shows that the pipeline runs."""

@@ -1,8 +1,8 @@
-"""Run as a program: speak a sentence with the eSpeak inside Praat, its samples to standard output.
+"""A program that speaks a sentence with the eSpeak inside Praat and writes its samples to standard output.
 
-eSpeak keeps its oscillators' state from one sentence to the next, so the same sentence sounds different the
-second time. Only the first sentence of a process is reproducible, hence a process for every sentence. It
-imports nothing of emopipe, to start fast.
+eSpeak keeps the state of its oscillators from one sentence to the next, so the same sentence sounds different the
+second time. Only the first sentence of a process is reproducible. Therefore each sentence has its own process. The
+program imports nothing of emopipe, to start fast.
 """
 
 import json
@@ -15,7 +15,7 @@ WORD_GAP_S = 0.01
 
 
 def main() -> None:
-    """Read `{text, voice, pitch, pitch_range, rate, sample_rate}` as JSON; write mono float32 samples."""
+    """Read `{text, voice, pitch, pitch_range, rate, sample_rate}` as JSON, and write mono float32 samples."""
     wanted = json.load(sys.stdin)
     synthesizer = call("Create SpeechSynthesizer", LANGUAGE, wanted["voice"])
     call(

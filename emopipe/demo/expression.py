@@ -1,4 +1,4 @@
-"""What the face does: action units for every emotion, and how they rise and fall over a clip."""
+"""Facial expressions: action units for each emotion, and how they rise and fall over a clip."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -9,7 +9,7 @@ from emopipe.demo.acting import Mix
 
 @dataclass(frozen=True)
 class Units:
-    """Action units of one moment, each from 0 (at rest) to about 1 (as strong as drawn)."""
+    """Action units at one moment, each from 0 (at rest) to about 1 (the strongest that is drawn)."""
 
     inner_brow: float = 0.0
     outer_brow: float = 0.0
@@ -45,31 +45,25 @@ EMOTIONS: dict[str, Units] = {
 
 
 def acted(mix: Mix, random: np.random.Generator) -> Units:
-    """The units at the apex of a clip: a mix of emotions, with every unit a little off, as people are."""
+    """Return the units at the apex of a clip: a mix of emotions, with a small random variation of each unit."""
     slack = {f.name: random.normal(0, 0.08) for f in fields(Units)}
     shares = {f.name: random.uniform(0.75, 1.2) for f in fields(Units)}
-    return Units(
-        **{
-            name: float(np.clip(slack[name] + shares[name] * _mixed(mix, name), 0, 1.2))
-            for name in slack
-            if name != "gaze_side"
-        },
-        gaze_side=float(random.normal(0, 0.35)),
-    )
-
-
-def _mixed(mix: Mix, unit: str) -> float:
-    return sum(share * getattr(EMOTIONS[emotion], unit) for emotion, share in mix.items())
+    units = {}
+    for name in slack:
+        mixed = sum(share * getattr(EMOTIONS[emotion], name) for emotion, share in mix.items())
+        units[name] = float(np.clip(slack[name] + shares[name] * mixed, 0, 1.2))
+    units["gaze_side"] = float(random.normal(0, 0.35))
+    return Units(**units)
 
 
 def at_strength(units: Units, strength: float) -> Units:
-    """The same expression at another strength, 0 being a face at rest."""
+    """Return the same expression at another strength, where 0 is a face at rest."""
     return Units(**{f.name: strength * getattr(units, f.name) for f in fields(Units)})
 
 
 def with_speech(units: Units, loudness: float) -> Units:
-    """The expression while speaking: the louder (0 to 1), the wider the mouth opens."""
-    # Pressed lips must part to speak, or an angry speaker would hum.
+    """Return the expression while speaking: the louder (0 to 1), the wider the mouth is open."""
+    # Pressed lips must part to speak.
     return replace(
         units,
         part=units.part + 0.9 * loudness,
@@ -79,7 +73,7 @@ def with_speech(units: Units, loudness: float) -> Units:
 
 
 def envelope(frames: int, random: np.random.Generator) -> np.ndarray:
-    """Onset, apex and offset over a clip: (frames,) in [0, 1]; a clip starts and ends mid-expression."""
+    """Return the strength of the expression over a clip (onset, apex, offset): (frames,) in [0, 1], never at rest."""
     knots = [0, random.uniform(0.15, 0.35), random.uniform(0.6, 0.85), 1]
     levels = [random.uniform(0.2, 0.6), 1, random.uniform(0.9, 1), random.uniform(0.4, 0.8)]
     return np.interp(np.linspace(0, 1, frames), knots, levels)

@@ -1,4 +1,4 @@
-"""One head with one expression: skin in its light, the features on it, and the hair in front."""
+"""A head with one expression: the lit skin, the features on it, and the hair in front."""
 
 from dataclasses import dataclass
 
@@ -17,19 +17,19 @@ from emopipe.demo.shading import shade
 class Head:
     """A painted head."""
 
-    picture: np.ndarray
+    image: np.ndarray
     """(HEIGHT, WIDTH, 3) in RGB, float32 in about [0, 1]."""
     cover: np.ndarray
-    """How far each pixel hides what is behind it: (HEIGHT, WIDTH, 1) float32 in [0, 1]."""
+    """The opacity of each pixel: (HEIGHT, WIDTH, 1) float32 in [0, 1]."""
     landmarks: np.ndarray
-    """Left eye, right eye, nose, left and right mouth corner as the viewer sees them: (5, 2) pixels."""
+    """Left eye, right eye, nose, left and right mouth corner from the viewer's side: (5, 2) pixels."""
 
 
-def paint_head(person: Identity, units: Units, stuff: Materials) -> Head:
+def paint_head(person: Identity, units: Units, materials: Materials) -> Head:
     """Paint a person's head with an expression."""
     shape = geometry(person, units)
     face = mask((HEIGHT, WIDTH), [outline(person, units.jaw)], blur=1.5)[..., None]
-    picture = stuff.behind + face * (stuff.skin * shade(person, units) - stuff.behind)
-    paint_features(picture, person, units, shape)
-    picture += stuff.fringe_cover * (stuff.fringe - picture)
-    return Head(picture, np.maximum(face, stuff.behind_cover), shape.landmarks())
+    image = materials.behind + face * (materials.skin * shade(person, units) - materials.behind)
+    paint_features(image, person, units, shape)
+    image += materials.fringe_cover * (materials.fringe - image)
+    return Head(image, np.maximum(face, materials.behind_cover), shape.landmarks())

@@ -1,4 +1,4 @@
-"""What is seen: the frames of a clip, with the lips in step with the speech."""
+"""The frames of a clip, whose lips move with the speech."""
 
 import cv2
 import numpy as np
@@ -15,35 +15,35 @@ SENSOR_NOISE = 0.012
 
 
 def draw_frames(plan: ClipPlan, loudness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the pictures of a clip.
+    """Draw the frames of a clip.
 
     Args:
-        plan: the clip.
-        loudness: how far the speech opens the mouth, (frames,) in [0, 1].
+        plan: The clip.
+        loudness: (frames,) in [0, 1]: how wide the speech opens the mouth.
 
     Returns:
-        The frames (frames, FRAME_HEIGHT, FRAME_WIDTH, 3) uint8 in RGB, and where the landmarks were drawn:
-        (frames, 5, 2) pixels, in the order left eye, right eye, nose, left and right mouth corner as seen.
+        The frames (frames, FRAME_HEIGHT, FRAME_WIDTH, 3) uint8 in RGB, and the drawn landmarks (frames, 5, 2) in
+        pixels: left eye, right eye, nose, left and right mouth corner from the viewer's side.
     """
     person = identity(plan)
     random = stream(plan, "face")
     apex = acted(face_mix(plan), random)
     strength = envelope(len(loudness), random)
-    stuff, path = materials(person, random), poses(len(loudness), random)
+    layers, path = materials(person, random), poses(len(loudness), random)
     behind = room(random)
     add_shoulders(behind, path[0], random)
     noise = SENSOR_NOISE * random.standard_normal((2 * FRAME_HEIGHT, 2 * FRAME_WIDTH, 3), np.float32)
     frames, landmarks = [], []
     for pose, part, voice in zip(path, strength, loudness, strict=True):
-        head = paint_head(person, with_speech(at_strength(apex, part), voice), stuff)
+        head = paint_head(person, with_speech(at_strength(apex, part), voice), layers)
         frames.append(_camera(compose(behind, head, pose), person, noise, random))
         landmarks.append(head.landmarks @ pose[:, :2].T + pose[:, 2])
     return np.array(frames), np.array(landmarks)
 
 
-def _camera(picture: np.ndarray, person: Identity, noise: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The lamp's warmth and the sensor's noise, of which every frame sees another part: uint8."""
+def _camera(image: np.ndarray, person: Identity, noise: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return an image with the warmth of the lamp and sensor noise, another part of it for each frame: uint8."""
     tint = np.float32([1 + person.warmth, 1, 1 - person.warmth])
-    top, left = random.integers(np.array(noise.shape[:2]) - picture.shape[:2])
-    seen = noise[top : top + picture.shape[0], left : left + picture.shape[1]]
-    return cv2.convertScaleAbs(np.clip(picture * tint + seen, 0, 1), alpha=255)
+    top, left = random.integers(np.array(noise.shape[:2]) - image.shape[:2])
+    seen = noise[top : top + image.shape[0], left : left + image.shape[1]]
+    return cv2.convertScaleAbs(np.clip(image * tint + seen, 0, 1), alpha=255)

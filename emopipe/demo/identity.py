@@ -1,4 +1,4 @@
-"""Who is drawn: the colours, proportions and voice of one subject."""
+"""The identity of a subject: colours, proportions and voice."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ import numpy as np
 
 from emopipe.demo.plan import ClipPlan
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 """Red, green and blue in [0, 1]."""
 
-SKINS: tuple[Colour, ...] = (
+SKINS: tuple[Color, ...] = (
     (0.93, 0.76, 0.66),
     (0.87, 0.68, 0.55),
     (0.78, 0.57, 0.43),
@@ -18,25 +18,25 @@ SKINS: tuple[Colour, ...] = (
     (0.95, 0.80, 0.72),
     (0.83, 0.64, 0.49),
 )
-HAIRS: tuple[Colour, ...] = (
+HAIRS: tuple[Color, ...] = (
     (0.10, 0.08, 0.07),
     (0.22, 0.14, 0.09),
     (0.36, 0.23, 0.13),
     (0.60, 0.45, 0.26),
     (0.45, 0.43, 0.42),
 )
-IRISES: tuple[Colour, ...] = ((0.25, 0.15, 0.09), (0.33, 0.24, 0.12), (0.30, 0.40, 0.30), (0.35, 0.48, 0.60))
+IRISES: tuple[Color, ...] = ((0.25, 0.15, 0.09), (0.33, 0.24, 0.12), (0.30, 0.40, 0.30), (0.35, 0.48, 0.60))
 FEMALE_VOICES = ("Female1", "Female2", "Female3", "Female4", "Female5")
 MALE_VOICES = ("Male1", "Male2", "Male3", "Male4", "Male5", "Male6", "Male7")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One subject; lengths are factors around 1, angles and offsets are in units of the drawing."""
+    """A subject; lengths are factors around 1, angles and offsets are in units of the drawing."""
 
-    skin: Colour
-    hair: Colour
-    iris: Colour
+    skin: Color
+    hair: Color
+    iris: Color
     long_hair: bool
     beard: bool
     glasses: bool
@@ -50,27 +50,27 @@ class Identity:
     lips: float
     brow: float
     resting_brow: float
-    """How low the brows hang at rest, in pixels of the head."""
+    """How low the brows are at rest, in pixels of the head."""
     resting_corner: float
-    """How low the mouth corners hang at rest, in pixels of the head."""
+    """How low the mouth corners are at rest, in pixels of the head."""
     light: tuple[float, float, float]
-    """Towards the lamp: right, down, out of the picture; of unit length."""
+    """The direction of the lamp: right, down, towards the viewer; of unit length."""
     warmth: float
     voice: str
     """The eSpeak voice variant."""
     pitch: float
-    """The factor on the variant's own pitch."""
+    """A factor on the variant's own pitch."""
 
 
 def identity(plan: ClipPlan) -> Identity:
-    """The subject of a clip: the same in all clips of the subject."""
+    """Return the subject of a clip, the same in all clips of this subject."""
     number = int(plan.subject[1:])
     random = np.random.default_rng(plan.subject_seed)
     female = number % 2 == 0
     voices = FEMALE_VOICES if female else MALE_VOICES
     light = np.array([random.uniform(-0.6, 0.6), random.uniform(-0.55, -0.2), 0.85])
     return Identity(
-        # These go by number, not by chance, so that even a small corpus has some of each.
+        # These depend on the number, not on chance, so that a small corpus has some of each.
         skin=_jitter(SKINS[number % len(SKINS)], random),
         hair=_jitter(HAIRS[number % len(HAIRS)], random),
         iris=IRISES[int(random.integers(len(IRISES)))],
@@ -95,7 +95,7 @@ def identity(plan: ClipPlan) -> Identity:
     )
 
 
-def _jitter(colour: Colour, random: np.random.Generator) -> Colour:
-    varied = np.array(colour) * random.uniform(0.93, 1.05) + random.normal(0, 0.01, 3)
+def _jitter(color: Color, random: np.random.Generator) -> Color:
+    varied = np.array(color) * random.uniform(0.93, 1.05) + random.normal(0, 0.01, 3)
     red, green, blue = np.clip(varied, 0, 1)
     return float(red), float(green), float(blue)

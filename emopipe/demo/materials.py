@@ -1,4 +1,4 @@
-"""What stays the same through a clip, painted once: hair, ears, neck, and skin before light falls on it."""
+"""The parts of a head that stay the same in a clip, painted once: hair, ears, neck, and skin without light."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from emopipe.demo.brush import ellipse, fill, mask
-from emopipe.demo.geometry import CENTRE_X, EYES_Y, HEIGHT, WIDTH
+from emopipe.demo.geometry import CENTER_X, EYES_Y, HEIGHT, WIDTH
 from emopipe.demo.hair import ears, fringe, hair_behind, neck
 from emopipe.demo.identity import Identity
 
@@ -15,7 +15,7 @@ _SIZE = HEIGHT, WIDTH
 
 @dataclass(frozen=True)
 class Materials:
-    """Pictures (HEIGHT, WIDTH, 3) in RGB and their covers (HEIGHT, WIDTH, 1), float32 in about [0, 1]."""
+    """Images (HEIGHT, WIDTH, 3) in RGB and their opacities (HEIGHT, WIDTH, 1), float32 in about [0, 1]."""
 
     skin: np.ndarray
     behind: np.ndarray
@@ -25,7 +25,7 @@ class Materials:
 
 
 def materials(person: Identity, random: np.random.Generator) -> Materials:
-    """Everything of a person's head but the face itself, with grain from `random`."""
+    """Return all of a person's head except the face, with grain from `random`."""
     hair = _hair(person, random)
     head_of_hair = mask(_SIZE, [hair_behind(person)], blur=2.5)
     throat = mask(_SIZE, [neck(person)], blur=2)
@@ -33,7 +33,7 @@ def materials(person: Identity, random: np.random.Generator) -> Materials:
     behind = 0.45 * hair
     for cover, brightness in ((throat, 0.6), (lobes, 0.78)):
         behind += cover[..., None] * (brightness * np.float32(person.skin) - behind)
-    # The neck ends softly, to lie over the collar.
+    # The neck fades out over the collar.
     throat[-46:] *= np.linspace(1, 0, 46, dtype=np.float32)[:, None]
     return Materials(
         skin=_skin(person, random),
@@ -45,27 +45,27 @@ def materials(person: Identity, random: np.random.Generator) -> Materials:
 
 
 def _skin(person: Identity, random: np.random.Generator) -> np.ndarray:
-    picture = np.empty((*_SIZE, 3), np.float32)
-    picture[:] = person.skin
+    image = np.empty((*_SIZE, 3), np.float32)
+    image[:] = person.skin
     flush = np.clip(np.array(person.skin) * [1.0, 0.8, 0.8], 0, 1)
     for x, y, wide in ((-52, 45, 24), (52, 45, 24), (0, 50, 16), (0, 145, 22)):
-        fill(picture, ellipse((CENTRE_X + x, EYES_Y + y), wide, 0.8 * wide), flush, blur=12, opacity=0.6)
+        fill(image, ellipse((CENTER_X + x, EYES_Y + y), wide, 0.8 * wide), flush, blur=12, opacity=0.6)
     grain = 0.015 * _grain(random, 1.0, 1.0) + 0.015 * _grain(random, 6.0, 6.0)
-    return picture * (1 + grain)[..., None]
+    return image * (1 + grain)[..., None]
 
 
 def _hair(person: Identity, random: np.random.Generator) -> np.ndarray:
-    # Strands run down, so the noise is blurred far along y and hardly along x.
+    # Strands are vertical, so the noise is blurred strongly along y and weakly along x.
     strands = 0.17 * _grain(random, 1.5, 14.0) + 0.13 * _grain(random, 7.0, 20.0)
     y, x = np.ogrid[0:HEIGHT, 0:WIDTH]
     sheen = 0.3 * np.exp(-(((y - EYES_Y + 105) / 30) ** 2))
-    away = 0.45 * np.minimum(np.abs(x - CENTRE_X) / 115, 1) ** 3  # the sides turn away from the lamp
+    away = 0.45 * np.minimum(np.abs(x - CENTER_X) / 115, 1) ** 3  # the sides are turned away from the lamp
     light = np.maximum(1 + strands + sheen - away, 0.3).astype(np.float32)
     return np.float32(person.hair) * light[..., None]
 
 
 def _grain(random: np.random.Generator, along_x: float, along_y: float) -> np.ndarray:
-    """Smooth noise of unit variance: (HEIGHT, WIDTH) float32."""
+    """Return smooth noise of unit variance: (HEIGHT, WIDTH) float32."""
     noise = random.standard_normal(_SIZE, np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=along_x, sigmaY=along_y)
     return noise / noise.std()

@@ -1,4 +1,4 @@
-"""Which clips the demo corpus has, and everything that each one needs in order to be drawn."""
+"""The clips of the demo corpus, with all that is needed to draw each of them."""
 
 import hashlib
 import json
@@ -14,30 +14,30 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class DemoOptions(Options):
-    """The size of the demo corpus: every subject acts every class `takes` times."""
+    """The size of the demo corpus: each subject acts each class `takes` times."""
 
     seed: int = 0
     """The seed of the faces, voices and noise."""
 
     subjects: Annotated[int, Field(ge=3, le=99)] = 14
-    """How many people are drawn; those not in val or test are in train."""
+    """The number of subjects. Those that are not in val or test are in train."""
 
     val_subjects: Count = 4
-    """How many of them are in val."""
+    """The number of subjects in val."""
 
     test_subjects: Count = 2
-    """How many of them are in test."""
+    """The number of subjects in test."""
 
     takes: Annotated[int, Field(ge=1, le=9)] = 3
-    """How many clips of each class a subject acts."""
+    """The number of clips of each class and subject."""
 
     @model_validator(mode="after")
     def _leaves_subjects_to_train(self) -> Self:
         held_out = self.val_subjects + self.test_subjects
         if held_out >= self.subjects:
             raise ValueError(
-                f"val_subjects + test_subjects is {held_out}, which leaves none of the {self.subjects} "
-                "subjects to train on; raise subjects or lower the two"
+                f"val_subjects + test_subjects is {held_out}, so none of the {self.subjects} subjects remains for "
+                "train. Increase subjects or decrease the others"
             )
         return self
 
@@ -46,7 +46,7 @@ class DemoOptions(Options):
 class ClipPlan:
     """One clip before it is drawn; equal plans give equal videos.
 
-    `seed` drives all that is random within the clip, `subject_seed` how the subject looks and sounds.
+    `seed` seeds what is random in the clip. `subject_seed` seeds the face and voice of the subject.
     """
 
     clip: str
@@ -59,12 +59,12 @@ class ClipPlan:
     subject_seed: int
 
     def digest(self) -> str:
-        """The identity of the clip's content: a SHA-256 over all fields, as hex."""
+        """Return a digest of the clip's content: the SHA-256 of all fields, as hex."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def plan(options: DemoOptions) -> list[ClipPlan]:
-    """All clips of the corpus, by subject, class and take."""
+    """Return all clips of the corpus, by subject, class and take."""
     return [
         _clip(options, number, label, take)
         for number in range(1, options.subjects + 1)
@@ -82,7 +82,7 @@ def _clip(options: DemoOptions, number: int, label: str, take: int) -> ClipPlan:
         split=_split(options, number),
         label=label,
         take=take,
-        # A Latin square: a third is AVI within every subject, class and take, so the container tells nothing.
+        # A Latin square: a third of each subject, class and take is AVI, so the container does not predict the class.
         container="avi" if (number + CLASSES.index(label) + take) % 3 == 0 else "mp4",
         seed=_seed(options.seed, clip),
         subject_seed=_seed(options.seed, subject),
@@ -98,5 +98,5 @@ def _split(options: DemoOptions, number: int) -> str:
 
 
 def _seed(seed: int, name: str) -> int:
-    """A seed of its own for every name, so that more subjects or takes leave the other clips as they are."""
+    """Return a seed for a name, so that more subjects or takes do not change the other clips."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4])

@@ -1,47 +1,47 @@
-"""The head in its room: background, shoulders, and how the head moves."""
+"""The scene: background, shoulders, and the motion of the head."""
 
 import cv2
 import numpy as np
 
 from emopipe.demo.brush import ellipse, fill, moved
 from emopipe.demo.face import Head
-from emopipe.demo.geometry import CENTRE_X, EYES_Y
+from emopipe.demo.geometry import CENTER_X, EYES_Y
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 240
 FRAME_RATE = 15
 HEAD_SCALE = 0.5
-PIVOT = (CENTRE_X, EYES_Y + 60)
-"""The head turns about its middle."""
+PIVOT = (CENTER_X, EYES_Y + 60)
+"""The head rotates about its middle."""
 
 
 def room(random: np.random.Generator) -> np.ndarray:
-    """The wall behind the head, with blurred things on it: (FRAME_HEIGHT, FRAME_WIDTH, 3) in RGB, float32."""
+    """Return the wall behind the head, with blurred objects: (FRAME_HEIGHT, FRAME_WIDTH, 3) in RGB, float32."""
     y, x = np.mgrid[0 : 1 : FRAME_HEIGHT * 1j, 0 : 1 : FRAME_WIDTH * 1j].astype(np.float32)
     slope = 1 + random.uniform(-0.4, 0.4) * (x - 0.5) + random.uniform(-0.3, 0.3) * (y - 0.5)
-    picture = np.float32(_dull_colour(random)) * np.float32(slope)[..., None]
+    image = np.float32(_dull_color(random)) * np.float32(slope)[..., None]
     for _ in range(5):
         corner, size = random.uniform([0, 0], [320, 200]), random.uniform([15, 20], [70, 110])
         box = corner + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
-        fill(picture, box, _dull_colour(random), blur=random.uniform(3, 8), opacity=0.5)
-    return picture
+        fill(image, box, _dull_color(random), blur=random.uniform(3, 8), opacity=0.5)
+    return image
 
 
-def add_shoulders(picture: np.ndarray, pose: np.ndarray, random: np.random.Generator) -> None:
-    """Paint a shirt below a head in this pose (2, 3), in place."""
-    x, y = pose @ [CENTRE_X, EYES_Y + 195, 1]
-    cloth = _dull_colour(random)
+def add_shoulders(image: np.ndarray, pose: np.ndarray, random: np.random.Generator) -> None:
+    """Paint a shirt below a head with a pose (2, 3), in place."""
+    x, y = pose @ [CENTER_X, EYES_Y + 195, 1]
+    cloth = _dull_color(random)
     right = np.array([[0, 6], [33, 0], [88, 18], [112, 60], [120, 200]])
     shirt = np.concatenate([right, right[::-1] * [-1, 1]])
-    fill(picture, moved(shirt, x, y), cloth, blur=2)
-    fill(picture, ellipse((x, y + 60), 70, 35), 0.75 * cloth, blur=14, opacity=0.6)
+    fill(image, moved(shirt, x, y), cloth, blur=2)
+    fill(image, ellipse((x, y + 60), 70, 35), 0.75 * cloth, blur=14, opacity=0.6)
 
 
-def _dull_colour(random: np.random.Generator) -> np.ndarray:
+def _dull_color(random: np.random.Generator) -> np.ndarray:
     return random.uniform(0.15, 0.8) * np.clip(random.normal(1, 0.15, 3), 0.6, 1.25)
 
 
 def poses(frames: int, random: np.random.Generator) -> np.ndarray:
-    """From the head's canvas to the frame, for every frame: (frames, 2, 3); the head sways and rolls."""
+    """Return the matrices (frames, 2, 3) from the head's canvas to each frame; the head sways and rolls."""
     time = np.arange(frames) / FRAME_RATE
     place = random.uniform([138, 112], [182, 130])
     size, tilt = HEAD_SCALE * random.uniform(0.92, 1.1), random.normal(0, 4)
@@ -59,7 +59,7 @@ def poses(frames: int, random: np.random.Generator) -> np.ndarray:
 
 
 def compose(behind: np.ndarray, head: Head, pose: np.ndarray) -> np.ndarray:
-    """The head over what is behind it: (FRAME_HEIGHT, FRAME_WIDTH, 3) float32."""
-    layers = np.concatenate([head.picture, head.cover], axis=2)
+    """Return the head in front of its background: (FRAME_HEIGHT, FRAME_WIDTH, 3) float32."""
+    layers = np.concatenate([head.image, head.cover], axis=2)
     seen = cv2.warpAffine(layers, pose, (FRAME_WIDTH, FRAME_HEIGHT), flags=cv2.INTER_LINEAR)
     return behind + seen[..., 3:] * (seen[..., :3] - behind)

@@ -1,25 +1,25 @@
-"""The light on a head: a height map of the face, and how bright a lamp makes each of its pixels."""
+"""The light on a head: a height map of the face, and the brightness of each pixel under a lamp."""
 
 import cv2
 import numpy as np
 
 from emopipe.demo.expression import Units
-from emopipe.demo.geometry import CENTRE_X, EYES_Y, HEIGHT, WIDTH, outline
+from emopipe.demo.geometry import CENTER_X, EYES_Y, HEIGHT, WIDTH, outline
 from emopipe.demo.identity import Identity
 
 COARSE = 4
-"""Shading is smooth, so it is computed at a quarter of the resolution, and this is what makes it fast."""
+"""Shading is smooth, so it is computed at a quarter of the resolution, which is fast."""
 
 _Y, _X = np.mgrid[0:HEIGHT:COARSE, 0:WIDTH:COARSE].astype(np.float32)
-_X -= CENTRE_X
+_X -= CENTER_X
 _Y -= EYES_Y
 AMBIENT, DIFFUSE, SHINE = 0.40, 0.72, 0.10
 REDDEN = np.array([0.85, 1.05, 1.15], np.float32)
-"""Light that went through skin is reddish, so shadows lose red last."""
+"""Light that passes through skin is reddish, so shadows keep more red."""
 
 
 def shade(person: Identity, units: Units) -> np.ndarray:
-    """The light that the face's skin returns, about 0.3 to 1.2: (HEIGHT, WIDTH, 3) float32 in RGB."""
+    """Return the light that the skin reflects, about 0.3 to 1.2: (HEIGHT, WIDTH, 3) float32 in RGB."""
     height = _skull(person, units) + _features(person, units)
     slope_y, slope_x = np.gradient(height, COARSE)
     normal = np.stack([-slope_x, -slope_y, np.ones_like(slope_x)])
@@ -30,17 +30,17 @@ def shade(person: Identity, units: Units) -> np.ndarray:
 
 
 def _skull(person: Identity, units: Units) -> np.ndarray:
-    """A dome over the outline of the face, in pixels."""
+    """Return the height of a dome over the outline of the face, in pixels."""
     mask = np.zeros(_X.shape, np.uint8)
     cv2.fillPoly(mask, [np.int32(outline(person, units.jaw) / COARSE)], 1)
-    # The square root of the distance to the edge rises like the side of a ball.
+    # The square root of the distance to the edge rises like the surface of a ball.
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5) * COARSE
     inside = np.minimum(distance / 95, 1)
     return cv2.GaussianBlur(62 * np.sqrt(inside * (2 - inside)), (0, 0), 2.2)
 
 
 def _features(person: Identity, units: Units) -> np.ndarray:
-    """Nose, sockets, cheeks, lips and chin, as bumps on the dome, in pixels."""
+    """Return the height of nose, sockets, cheeks, lips and chin above the dome, in pixels."""
     mouth = 84 * person.height
     drop = 22 * units.jaw
     tip = 46 * person.nose

@@ -1,4 +1,4 @@
-"""What is heard: a spoken sentence with the prosody of its emotion, in a noisy room."""
+"""The sound of a clip: a sentence with the prosody of its emotion, in a noisy room."""
 
 import json
 import os
@@ -31,14 +31,14 @@ SENTENCES = (
 
 @dataclass(frozen=True)
 class Prosody:
-    """A way to speak; pitch, pitch range, rate and loudness are factors on the subject's own voice."""
+    """The prosody of a sentence; all values are factors on the subject's own voice."""
 
     pitch: float = 1.0
     pitch_range: float = 1.0
     rate: float = 1.0
     loudness: float = 1.0
     effort: float = 1.0
-    """The factor on the upper frequencies: a tense voice is bright, a slack one dull."""
+    """A factor on the upper frequencies: a tense voice is bright, a relaxed one is dull."""
 
 
 EMOTIONS: dict[str, Prosody] = {
@@ -51,11 +51,11 @@ EMOTIONS: dict[str, Prosody] = {
     "Surprise": Prosody(pitch=1.45, pitch_range=1.9, rate=0.9, loudness=1.1, effort=0.8),
 }
 JITTER = Prosody(pitch=0.05, pitch_range=0.2, rate=0.06, loudness=0.2, effort=0.2)
-"""Standard deviations of the factors' logarithms from clip to clip."""
+"""Standard deviations of the logarithms of the factors between clips."""
 
 
 def speak(plan: ClipPlan) -> tuple[np.ndarray, np.ndarray]:
-    """The speech of a clip without and with the room's noise: two of (samples,) float32 at SAMPLE_RATE."""
+    """Return the speech of a clip without and with the noise of the room: two of (samples,) float32 at SAMPLE_RATE."""
     random = stream(plan, "voice")
     prosody = _prosody(voice_mix(plan), random)
     person = identity(plan)
@@ -74,7 +74,7 @@ def speak(plan: ClipPlan) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _prosody(mix: Mix, random: np.random.Generator) -> Prosody:
-    """The mix of the emotions' prosodies, jittered; on logarithms, because all are factors."""
+    """Return the mix of the emotions' prosodies with jitter, on logarithms because all values are factors."""
     neutral = np.log(astuple(EMOTIONS["Neutral"]))
     shares = [share * (np.log(astuple(EMOTIONS[emotion])) - neutral) for emotion, share in mix.items()]
     jitter = random.normal(0, astuple(JITTER))
@@ -84,7 +84,7 @@ def _prosody(mix: Mix, random: np.random.Generator) -> Prosody:
 def _espeak(text: str, *, voice: str, pitch: float, pitch_range: float, rate: int) -> np.ndarray:
     wanted = {"text": text, "voice": voice, "pitch": pitch, "pitch_range": pitch_range, "rate": rate}
     spoken = subprocess.run(
-        # -P: the modules beside espeak.py must not shadow anything that it imports.
+        # -P: the modules beside espeak.py must not shadow what it imports.
         [sys.executable, "-P", str(Path(espeak.__file__))],
         input=json.dumps({**wanted, "sample_rate": SAMPLE_RATE}).encode(),
         stdout=subprocess.PIPE,
@@ -95,7 +95,7 @@ def _espeak(text: str, *, voice: str, pitch: float, pitch_range: float, rate: in
 
 
 def _with_effort(spoken: np.ndarray, prosody: Prosody) -> np.ndarray:
-    """The sound split at about 1 kHz, its upper part scaled, and the whole set to the wanted loudness."""
+    """Return the sound with its part above about 1 kHz scaled by the effort, at the loudness of the prosody."""
     smoothing = np.exp(-2 * np.pi * 1000 / SAMPLE_RATE)
     low = lfilter([1 - smoothing], [1, -smoothing], spoken)
     shaped = low + prosody.effort * (spoken - low)
@@ -104,7 +104,7 @@ def _with_effort(spoken: np.ndarray, prosody: Prosody) -> np.ndarray:
 
 
 def _room(voice: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Noise 5 to 25 dB below the speech, somewhere between white and rumbling: (samples,)."""
+    """Return noise 5 to 25 dB below the speech, between white noise and low rumble: (samples,)."""
     memory = random.uniform(0.3, 0.97)
     noise = lfilter([1], [1, -memory], random.standard_normal(len(voice)))
     level = np.sqrt(np.mean(voice**2)) * 10 ** (-random.uniform(5, 25) / 20)

@@ -15,16 +15,16 @@ from emopipe.demo.speech import SAMPLE_RATE, speak
 
 CODECS = {"mp4": ("libx264", "aac"), "avi": ("mpeg4", "libmp3lame")}
 VIDEO_OPTIONS = {
-    # Without cpu-independent, x264's fastest routines give other bytes from run to run, even on one thread.
+    # Without cpu-independent, x264's fastest routines give different bytes in each run, even with one thread.
     "libx264": {"preset": "veryfast", "crf": "21", "threads": "1", "x264-params": "cpu-independent=1"},
     "mpeg4": {"qmin": "3", "qmax": "5", "threads": "1"},
 }
 
 
 def draw_clip(plan: ClipPlan, path: Path) -> None:
-    """Draw and speak a clip into a video file, which appears only when it is whole.
+    """Write the video file of a clip; it appears only when it is complete.
 
-    The container is the plan's, whatever the path ends in. Equal plans give equal bytes on one machine.
+    The container is that of the plan, whatever the file's extension. Equal plans give equal bytes on one machine.
     """
     voice, heard = speak(plan)
     frames, _ = draw_frames(plan, mouth_opening(voice))
@@ -37,7 +37,7 @@ def draw_clip(plan: ClipPlan, path: Path) -> None:
 
 
 def mouth_opening(voice: np.ndarray) -> np.ndarray:
-    """How loud speech (samples,) is at each video frame, as a share of its loudest: (frames,) in [0, 1]."""
+    """Return the loudness of speech (samples,) at each video frame, relative to its maximum: (frames,) in [0, 1]."""
     window = SAMPLE_RATE // FRAME_RATE
     level = np.sqrt(np.maximum(uniform_filter1d(voice.astype(np.float64) ** 2, window), 0))
     at_frames = level[window // 2 :: window]
@@ -47,15 +47,15 @@ def mouth_opening(voice: np.ndarray) -> np.ndarray:
 def _write(path: Path, container: str, frames: np.ndarray, samples: np.ndarray) -> None:
     """Write frames (n, h, w, 3) and mono samples (m,) at SAMPLE_RATE."""
     video_codec, audio_codec = CODECS[container]
-    # bitexact: no encoder versions or dates in the file.
+    # bitexact: the file has no encoder versions or dates.
     with av.open(str(path), "w", format=container, options={"fflags": "+bitexact"}) as file:
         video = file.add_stream(video_codec, rate=FRAME_RATE, options=VIDEO_OPTIONS[video_codec])
         video.width, video.height, video.pix_fmt = FRAME_WIDTH, FRAME_HEIGHT, "yuv420p"
         audio = file.add_stream(audio_codec, rate=SAMPLE_RATE, layout="mono")
         for index, pixels in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            picture.pts, picture.time_base = index, Fraction(1, FRAME_RATE)
-            file.mux(video.encode(picture))
+            image = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            image.pts, image.time_base = index, Fraction(1, FRAME_RATE)
+            file.mux(video.encode(image))
         file.mux(video.encode(None))
         sound = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         sound.sample_rate, sound.pts, sound.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)

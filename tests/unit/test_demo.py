@@ -72,7 +72,7 @@ class TestPlan:
         assert {c.digest() for c in CLIPS.values()} < {c.digest() for c in plan(DemoOptions(takes=4))}
 
     def test_refuses_to_leave_no_one_to_train_on(self):
-        with pytest.raises(ValidationError, match="leaves none of the 6 subjects"):
+        with pytest.raises(ValidationError, match="none of the 6 subjects remains for train"):
             DemoOptions(subjects=6)
 
     def test_refuses_an_unknown_key(self):
