@@ -121,7 +121,7 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
     whole = stills.read(corpus.kind, corpus.path, options)
     chosen = whole.rows(corpus.select(whole.table))
 
-    search = sharded_images.Search(detect) if detect else None
+    finder = sharded_images.FaceFinder(detect) if detect else None
 
     def read() -> Iterator[Sample]:
         for key, subject, target in zip(chosen.table["key"], chosen.table["subject"], chosen.targets, strict=True):
@@ -129,11 +129,11 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
             if not picture.size:
                 LOGGER.warning(f"{key} is no picture and is left out")
             crops = (
-                _without_margin(sharded_images.cut(picture, spec.input, search)[None], spec) if picture.size else None
+                _without_margin(sharded_images.cut(picture, spec.input, finder)[None], spec) if picture.size else None
             )
             yield Sample(int(target.argmax()), subject, _faces(crops, spec, flip))
-        if search:
-            search.tell()
+        if finder:
+            finder.log_misses()
 
     return Samples("stills", len(chosen), read)
 

@@ -1,4 +1,4 @@
-"""Stage pretrain: a corpus' own training clips -> weights of a backbone, out of fold."""
+"""Stage pretrain: trains a backbone on the corpus' own training clips, out of fold."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from emopipe.backbones import crossfit, feature_alignment, registry
-from emopipe.backbones.base import Spec
-from emopipe.backbones.classifier import has_classifier, load_head
+from emopipe.backbones.classifier import Classifier, has_classifier, load_head
 from emopipe.cache.partial import folder_for
 from emopipe.cache.preserved import Legacy, content
 from emopipe.cache.store import content_digest
@@ -22,16 +21,15 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
-from emopipe.core.options import Options
 from emopipe.corpora import folds
 from emopipe.runtime import device as devices
 from emopipe.training.checkpoint import Checkpoint
-from emopipe.training.clip_trainer import Classifier, Trained, fit
+from emopipe.training.clip_trainer import Trained, fit
 from emopipe.training.options import PretrainOptions
 from emopipe.training.samples import Samples
 
-MOST_VECTORS = 20_000
-"""Vectors that a map between two networks' axes is fitted on; more would not change it."""
+ALIGNMENT_VECTORS = 20_000
+"""Number of vectors that the alignment of two networks is fitted on; more would not change it."""
 
 
 def run(
@@ -46,24 +44,23 @@ def run(
     threads: int,
     outlive: bool = False,
 ) -> None:
-    """Train one network on all training clips and one a fold without that fold.
+    """Train one network on all training clips and, for each fold, one network without that fold.
 
     Args:
-        recipe: `Plan.pretrain`.
+        recipe: The recipe (`Plan.pretrain`).
         clips: The clip table.
         shards: All shards of the faces stage (face network) or of the decode stage (audio network).
-        output: The weights to make (see `emopipe.backbones.crossfit`).
-        history: A CSV of losses and of each fold's accuracy on the clips that it left out.
+        output: The file of weights to write (see `emopipe.backbones.crossfit`).
+        history: The CSV to write: the losses, and the accuracy of each fold's network on its held-out clips.
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        outlive: Keep what was made for the job that a next run starts in its place (`cache.preserved`), and take
-            up what such a job has left.
+        outlive: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
+            `emopipe.cache.preserved`).
 
     Raises:
-        CorpusError: No training clip has what the network reads.
-        CacheError: A shard is damaged, or made by something else than the recipe says, or another process is making
-            these weights.
+        CorpusError: Fewer than two training clips have a face or sound.
+        CacheError: A shard is damaged or was made by another recipe, or another process is writing these weights.
     """
     where = devices.prepare(device, threads)
     read = [content_digest(path, recipe["source"]) for path in shards]
@@ -72,112 +69,100 @@ def run(
     with folder_for(output) as unfinished:
         if legacy and legacy.take_up():
             return
-        job, fold_of = _job(recipe, clips, shards, output.stem, where, start, unfinished)
-        result, trained = _out_of_fold(job, fold_of, output.stem)
+        samples, train = _read_samples(recipe, clips, shards, output.stem)
+        networks = _Networks(recipe, samples, train, where, start, unfinished)
+        weights, trained = networks.train_out_of_fold(output.stem)
         metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
-        crossfit.save(result, output, metadata)
-        write_text(history, _history(trained).to_csv(index=False))
+        crossfit.save(weights, output, metadata)
+        rows = [
+            {"network": name, "epoch": epoch, "loss": round(loss, 5), "left_out_accuracy": round(one.accuracy, 5)}
+            for name, one in trained.items()
+            for epoch, loss in enumerate(one.losses, start=1)
+        ]
+        write_text(history, pd.DataFrame(rows).to_csv(index=False))
         if legacy:
             legacy.leave()
 
 
-def _job(
-    recipe: Mapping[str, Any],
-    clips: Path,
-    shards: Sequence[Path],
-    name: str,
-    where: torch.device,
-    start: str | None,
-    unfinished: Path,
-) -> tuple["_Job", dict[str, int]]:
-    """The training with all that it needs, and the fold of each clip."""
+def _read_samples(
+    recipe: Mapping[str, Any], clips: Path, shards: Sequence[Path], name: str
+) -> tuple[Samples, pd.DataFrame]:
+    """Return the samples of the training clips, and the rows of the clip table for the clips that have samples."""
     options = PretrainOptions.model_validate(recipe["pretrain"])
-    backbone = registry.options_from(recipe, None)
-    spec = registry.spec(recipe["kind"], backbone)
+    spec = registry.spec(recipe["kind"], registry.options_from(recipe, None))
     train = tables.read(clips).query("split == 'train'")
-    kind_of_samples = importlib.import_module(f"emopipe.training.{spec.modality}_clips")
-    samples = kind_of_samples.read(shards, list(train["clip"]), spec, options)
+    reader = importlib.import_module(f"emopipe.training.{spec.modality}_clips")
+    samples = reader.read(shards, list(train["clip"]), spec, options)
     if len(samples.clips) < 2:
         what = "a face" if spec.modality == "face" else "sound"
         raise CorpusError(
-            f"{len(samples.clips)} of {len(train)} training clips have {what}: {name} cannot be pretrained on "
-            "them; see the ledger's reasons, or use weights that are trained already."
+            f"{len(samples.clips)} of {len(train)} training clips have {what}, but at least 2 are needed to train "
+            f"{name}. See the reasons in the ledger, or use weights that are already trained."
         )
-    train = train.set_index("clip", drop=False).loc[samples.clips]
-    job = _Job(recipe, backbone, spec, options, samples, train, where, start, unfinished)
-    return job, folds.assign(train, options.folds, options.seed)
+    return samples, train.set_index("clip", drop=False).loc[samples.clips]
 
 
-def _out_of_fold(job: "_Job", fold_of: dict[str, int], name: str) -> tuple[crossfit.Learned, dict[str, Trained]]:
-    """The networks, the first on all clips, and how each one's training went."""
-    fold = np.array([fold_of[clip] for clip in job.clips])  # (clips,)
-    count = max(fold_of.values()) + 1
-    progress = Progress(f"pretrain {name}", (count + 1) * job.options.epochs, unit="epochs")
-    whole, trained = job.train("all", np.zeros(len(fold), bool), progress)
-    states, maps, histories = [], [], {"all": trained}
-    for number in range(count):
-        part, histories[f"fold{number}"] = job.train(f"fold{number}", fold == number, progress)
-        maps.append(job.map_between(part, whole, fold != number))
-        states.append(crossfit.state_of(part))
-    return crossfit.Learned(crossfit.state_of(whole), states, maps, fold_of), histories
-
-
-class _Job:
-    """One backbone, one set of samples, trained several times."""
+class _Networks:
+    """Several networks of one backbone, trained on parts of the same samples."""
 
     def __init__(
         self,
         recipe: Mapping[str, Any],
-        backbone: Options,
-        spec: Spec,
-        options: PretrainOptions,
         samples: Samples,
         train: pd.DataFrame,
         where: torch.device,
         start: str | None,
         unfinished: Path,
     ) -> None:
-        self.options, self.clips = options, samples.clips
-        self._recipe, self._kind, self._backbone, self._spec = recipe, recipe["kind"], backbone, spec
-        self._samples, self._where, self._start, self._unfinished = samples, where, start, unfinished
-        self._targets = train["label"].map(CLASSES.index).to_numpy()
+        """`train` holds the clips of the samples, in their order; `unfinished` is a folder for checkpoints."""
+        self._recipe, self._samples, self._train_table = recipe, samples, train
+        self._where, self._start, self._unfinished = where, start, unfinished
+        self._targets = train["label"].map(CLASSES.index).to_numpy()  # (clips,)
+        self._options = PretrainOptions.model_validate(recipe["pretrain"])
+        self._kind, self._backbone = recipe["kind"], registry.options_from(recipe, None)
+        self._dim = registry.spec(self._kind, self._backbone).dim
 
-    def train(self, name: str, left_out: np.ndarray, progress: Progress) -> tuple[nn.Module, Trained]:
-        """A network trained without the clips `left_out`; every one starts from the same weights."""
-        torch.manual_seed(self.options.seed)
+    def train_out_of_fold(self, name: str) -> tuple[crossfit.Learned, dict[str, Trained]]:
+        """Train all networks; return their weights, and the history of each network by its name."""
+        fold_of = folds.assign(self._train_table, self._options.folds, self._options.seed)
+        fold = np.array([fold_of[clip] for clip in self._samples.clips])  # (clips,)
+        count = max(fold_of.values()) + 1
+        progress = Progress(f"pretrain {name}", (count + 1) * self._options.epochs, unit="epochs")
+        whole, trained = self._train("all", np.zeros(len(fold), bool), progress)
+        states, maps, histories = [], [], {"all": trained}
+        for number in range(count):
+            part, histories[f"fold{number}"] = self._train(f"fold{number}", fold == number, progress)
+            maps.append(self._alignment(part, whole, fold != number))
+            states.append(crossfit.state_of(part))
+        return crossfit.Learned(crossfit.state_of(whole), states, maps, fold_of), histories
+
+    def _train(self, name: str, held_out: np.ndarray, progress: Progress) -> tuple[nn.Module, Trained]:
+        """Train one network without the clips `held_out` (clips,) bool; all networks start from the same weights."""
+        torch.manual_seed(self._options.seed)
         backbone = registry.build(self._kind, self._backbone)
         if self._start:
             registry.load(self._kind, self._backbone, backbone, self._start)
-        model = Classifier(backbone, self._spec.dim, self.options.dropout)
+        model = Classifier(backbone, self._dim, self._options.dropout)
         if self._start and has_classifier(self._start):
             load_head(model, self._start)
-        state = digest([self._recipe, name, devices.name_of(self._where)])  # another device's states do not fit
+        state = digest([self._recipe, name, devices.name_of(self._where)])  # states of other devices do not fit
         checkpoint = Checkpoint(self._unfinished / f"{name}.pt", state)
-        trained = fit(model, self._samples, self._targets, left_out, self.options, self._where, progress, checkpoint)
-        if left_out.any():
-            LOGGER.info(f"{name}: {trained.accuracy:.1%} of its {left_out.sum()} left-out clips are right")
+        trained = fit(model, self._samples, self._targets, held_out, self._options, self._where, progress, checkpoint)
+        if held_out.any():
+            LOGGER.info(f"{name}: accuracy {trained.accuracy:.1%} on its {held_out.sum()} held-out clips")
         return backbone, trained
 
     @torch.inference_mode()
-    def map_between(self, part: nn.Module, whole: nn.Module, shared: np.ndarray) -> np.ndarray:
-        """The map from one network's axes to another's, over clips that both have seen; (D + 1, D)."""
+    def _alignment(self, part: nn.Module, whole: nn.Module, shared: np.ndarray) -> np.ndarray:
+        """Fit the map (D + 1, D) from one network's vectors to another's, over clips that both were trained on."""
         rows = np.flatnonzero(shared[self._samples.clip])
-        generator = np.random.default_rng(self.options.seed)
-        rows = generator.permutation(rows)[:MOST_VECTORS]
+        rows = np.random.default_rng(self._options.seed).permutation(rows)[:ALIGNMENT_VECTORS]
         return feature_alignment.fit_map(self._vectors(part, rows), self._vectors(whole, rows))
 
     def _vectors(self, network: nn.Module, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors (n, D) of the samples at `rows`; patches of sound are rows of their own."""
         blocks = []
         for begin in range(0, len(rows), 64):
             batch = self._samples.batch(rows[begin : begin + 64], None).to(self._where)
             blocks.append(network(batch).flatten(0, -2).float().cpu().numpy())
         return np.concatenate(blocks)
-
-
-def _history(histories: Mapping[str, Trained]) -> pd.DataFrame:
-    rows = [
-        {"network": name, "epoch": epoch, "loss": round(loss, 5), "left_out_accuracy": round(trained.accuracy, 5)}
-        for name, trained in histories.items()
-        for epoch, loss in enumerate(trained.losses, start=1)
-    ]
-    return pd.DataFrame(rows)

@@ -1,1 +1,1 @@
-"""Training of a backbone on the corpus' own training clips, before it extracts features."""
+"""Training of backbones: on labelled stills or speech of other corpora, and on the corpus' own training clips."""

@@ -1,4 +1,4 @@
-"""How sounds are varied while a network learns: speed and noise of the wave, hidden parts of its picture."""
+"""Augmentation of sounds in training: speed and noise of the wave, masks on the spectrogram."""
 
 import librosa
 import numpy as np
@@ -9,8 +9,8 @@ from emopipe.training.augment_options import SoundAugmentation
 from emopipe.training.samples import uniform
 
 
-def vary_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Generator) -> np.ndarray:
-    """A wave (samples,) float32 at RATE, faster or slower and with noise."""
+def augment_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Generator) -> np.ndarray:
+    """Return a wave (samples,) float32 at RATE with another speed and with noise; its length changes with the speed."""
     speed = float(uniform(rng, 1 - options.speed, 1 + options.speed, 1))
     is_noisy = float(torch.rand(1, generator=rng)) < options.noise
     decibels = float(uniform(rng, options.loudest_db, options.quietest_db, 1))
@@ -22,19 +22,20 @@ def vary_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Generator
     return wave
 
 
-def at_least(picture: torch.Tensor, frames: int) -> torch.Tensor:
-    """A picture (C, F, T) repeated until it has so many frames."""
-    repeats = -(-frames // picture.shape[-1])
-    return picture.repeat(1, 1, repeats) if repeats > 1 else picture
+def repeat_to(spectrogram: torch.Tensor, frames: int) -> torch.Tensor:
+    """Return a spectrogram (C, F, T), repeated in time until it has at least so many frames."""
+    repeats = -(-frames // spectrogram.shape[-1])
+    return spectrogram.repeat(1, 1, repeats) if repeats > 1 else spectrogram
 
 
-def hide(picture: torch.Tensor, options: SoundAugmentation, rng: torch.Generator) -> torch.Tensor:
-    """A picture (C, F, T) with bands and moments silenced."""
-    picture = picture.clone()
-    for axis, count, widest in ((1, options.freq_masks, options.band), (2, options.time_masks, options.moment)):
-        extent = picture.shape[axis]
+def mask_spectrogram(spectrogram: torch.Tensor, options: SoundAugmentation, rng: torch.Generator) -> torch.Tensor:
+    """Return a copy of a spectrogram (C, F, T) with frequency masks and time masks set to 0."""
+    spectrogram = spectrogram.clone()
+    masks = (1, options.freq_masks, options.band), (2, options.time_masks, options.moment)
+    for axis, count, widest in masks:
+        extent = spectrogram.shape[axis]
         for _ in range(count):
             width = int(float(uniform(rng, 0, widest, 1)) * extent)
             start = int(torch.randint(extent - width + 1, (1,), generator=rng))
-            picture.narrow(axis, start, width).zero_()
-    return picture
+            spectrogram.narrow(axis, start, width).zero_()
+    return spectrogram

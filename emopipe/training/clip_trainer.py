@@ -1,4 +1,4 @@
-"""Training of one backbone with a classifier on top."""
+"""Training of one backbone with a classifier on clips of the corpus, of which some are held out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,74 +18,90 @@ from emopipe.training.samples import Samples
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave, beside the network: how it went."""
+    """The history of one training."""
 
     losses: list[float]
-    """Mean training loss, epoch by epoch."""
+    """Mean training loss of every epoch."""
     accuracy: float
-    """Share of the left-out clips whose mean probabilities are highest for their class; NaN where none was left out."""
+    """Share of the held-out clips whose mean probabilities are highest for their class; NaN if no clip is held out."""
 
 
 def fit(
     model: Classifier,
     samples: Samples,
     targets: np.ndarray,
-    left_out: np.ndarray,
+    held_out: np.ndarray,
     options: PretrainOptions,
     device: torch.device,
     progress: Progress,
     checkpoint: Checkpoint,
 ) -> Trained:
-    """Train on the samples of all clips but those left out, then score those; what was cut off goes on.
+    """Train on the samples of all clips that are not held out, then score those that are.
+
+    The number of epochs is fixed, so the held-out clips select nothing. An interrupted training resumes after its last
+    checkpoint.
 
     Args:
-        model: Changed in place; left in evaluation mode.
-        samples: Of all training clips.
+        model: The network; it is changed in place, and returned to evaluation mode.
+        samples: The samples of all training clips.
         targets: (clips,) class numbers.
-        left_out: (clips,) bool.
-        options: The recipe; a fixed number of epochs, so that the left-out clips choose nothing.
-        device: Where to train.
+        held_out: (clips,) bool.
+        options: The recipe.
+        device: The device to train on.
         progress: Counts epochs.
-        checkpoint: Where the state after an epoch is kept, also after the last one.
+        checkpoint: Holds the state after an epoch, also after the last one.
     """
-    rows = np.flatnonzero(~left_out[samples.clip])
+    # 1. Rows, optimizer and learning rate.
+    rows = np.flatnonzero(~held_out[samples.clip])
     if len(rows) == 1:
-        rows = rows.repeat(2)  # batch normalisation needs two
+        rows = rows.repeat(2)  # batch normalisation needs two samples
     rng = torch.Generator().manual_seed(options.seed)
     steps = max(1, len(rows) // options.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
     layout = layout_of(model)
     model.to(device, memory_format=layout)
+
+    # 2. The state of an interrupted training.
     state = _State(model, optimizer, schedule, rng)
-    losses = state.take_up(checkpoint.load(device))
+    losses = state.restore(checkpoint.load(device))
     progress.advance(len(losses))
+
+    # 3. Training.
     for epoch in range(len(losses), options.epochs):
         model.train()
         order = rows[torch.randperm(len(rows), generator=rng).numpy()]
-        loss = 0.0
+        total = 0.0
         for part in np.array_split(order, steps):
             batch = samples.batch(part, rng).to(device, memory_format=layout)
-            loss += _step(model, batch, targets[samples.clip[part]], optimizer, schedule, options)
-        losses.append(loss / steps)
+            target = torch.tensor(targets[samples.clip[part]], device=batch.device)
+            with torch.autocast(batch.device.type, torch.bfloat16):
+                logits = model(batch)
+            loss = F.cross_entropy(logits.float(), target, label_smoothing=options.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach())
+        losses.append(total / steps)
         if checkpoint.due() or epoch + 1 == options.epochs:
-            checkpoint.save(state.after(losses))
+            checkpoint.save(state.dump(losses))
         progress.advance()
     model.eval()
-    return Trained(losses, _accuracy(model, samples, targets, left_out, device))
+    return Trained(losses, _accuracy(model, samples, targets, held_out, device))
 
 
 @dataclass(frozen=True)
 class _State:
-    """All that changes while a network learns."""
+    """Everything that changes during training."""
 
     model: Classifier
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     rng: torch.Generator
 
-    def after(self, losses: list[float]) -> dict[str, Any]:
-        """What to keep after the epochs that had these losses."""
+    def dump(self, losses: list[float]) -> dict[str, Any]:
+        """Return the state after the epochs with these losses."""
         on_gpu = next(self.model.parameters()).is_cuda
         return {
             "losses": losses,
@@ -96,44 +112,25 @@ class _State:
             "dropout": torch.cuda.get_rng_state() if on_gpu else torch.get_rng_state(),
         }
 
-    def take_up(self, kept: dict[str, Any] | None) -> list[float]:
-        """Go back to what was kept; the losses of the epochs that are done."""
-        if kept is None:
+    def restore(self, state: dict[str, Any] | None) -> list[float]:
+        """Restore a state, if there is one; return the losses of the epochs that are done."""
+        if state is None:
             return []
-        self.model.load_state_dict(kept["model"])
-        self.optimizer.load_state_dict(kept["optimizer"])
-        self.schedule.load_state_dict(kept["schedule"])
-        self.rng.set_state(kept["rng"].cpu())
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.rng.set_state(state["rng"].cpu())
         on_gpu = next(self.model.parameters()).is_cuda
-        LOGGER.info(f"training goes on after epoch {len(kept['losses'])}, where it was cut off")
-        (torch.cuda.set_rng_state if on_gpu else torch.set_rng_state)(kept["dropout"].cpu())
-        return list(kept["losses"])
-
-
-def _step(
-    model: Classifier,
-    batch: torch.Tensor,
-    targets: np.ndarray,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    options: PretrainOptions,
-) -> float:
-    target = torch.tensor(targets, device=batch.device)
-    with torch.autocast(batch.device.type, torch.bfloat16):
-        logits = model(batch)
-    loss = F.cross_entropy(logits.float(), target, label_smoothing=options.label_smoothing)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    schedule.step()
-    return float(loss.detach())
+        LOGGER.info(f"training resumes after epoch {len(state['losses'])}")
+        (torch.cuda.set_rng_state if on_gpu else torch.set_rng_state)(state["dropout"].cpu())
+        return list(state["losses"])
 
 
 @torch.inference_mode()
 def _accuracy(
-    model: Classifier, samples: Samples, targets: np.ndarray, left_out: np.ndarray, device: torch.device
+    model: Classifier, samples: Samples, targets: np.ndarray, held_out: np.ndarray, device: torch.device
 ) -> float:
-    rows = np.flatnonzero(left_out[samples.clip])
+    rows = np.flatnonzero(held_out[samples.clip])
     if not len(rows):
         return float("nan")
     summed = np.zeros((len(targets), len(CLASSES)))

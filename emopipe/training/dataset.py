@@ -1,4 +1,4 @@
-"""What one step of a chain learns from: samples with targets, in memory or on disk, and how they are seen."""
+"""The interface between the trainer and the labelled stills or speech of one phase."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ import numpy as np
 import torch
 
 
-class Lessons(Protocol):
-    """Samples of labelled stills or speech, numbered from 0."""
+class Dataset(Protocol):
+    """Labelled samples, numbered from 0, in memory or on disk."""
 
     targets: np.ndarray
-    """(n, classes) float32, each row sums to 1."""
+    """(n, classes) float32; each row sums to 1."""
     split: np.ndarray
-    """(n,) `train`, `val` or, where a sample is not to be used, ""."""
+    """(n,) `train`, `val` or, for a sample that is not used, ""."""
     subject: np.ndarray
-    """(n,) who it is; "" where unknown."""
+    """(n,) the person in the sample; "" where unknown."""
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
-        """The samples at `rows`, varied, as a network takes them in."""
+        """Return the augmented samples at `rows` (n,) as a batch for the network."""
         ...
 
-    def plain(self, rows: np.ndarray, device: torch.device) -> Iterator["Look"]:
-        """The samples at `rows` as they are, in parts and in that order."""
+    def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator["EvalBatch"]:
+        """Yield the samples at `rows` (n,), without augmentation, in batches and in that order."""
         ...
 
 
 @dataclass(frozen=True)
-class Look:
-    """Some samples as evaluation sees them."""
+class EvalBatch:
+    """Some samples for evaluation."""
 
     views: list[torch.Tensor]
-    """Each as a network takes them in; their probabilities are averaged."""
+    """Views of the same samples, each a batch for the network. The probabilities of the views are averaged."""

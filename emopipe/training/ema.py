@@ -1,21 +1,21 @@
-"""The moving average of a network's weights, which generalises better than the weights of any one step."""
+"""The exponential moving average of a network's weights, which generalises better than the weights of a single step."""
 
 import torch
 from torch import nn
 
 
-class Average:
+class EMA:
     """Exponential moving average of all floating-point entries of a state dict (Polyak and Juditsky, 1992)."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """`decay` 0 keeps the last weights."""
+        """Start from the model's weights; with a decay of 0 the average is always the last weights."""
         self._decay = decay
         self.steps = 0
         self.state = {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the weights after one more step; the first steps, which know little, are soon forgotten."""
+        """Add the model's weights after one more step. The decay is smaller in the first steps, which count less."""
         self.steps += 1
         decay = min(self._decay, self.steps / (self.steps + 9))
         for key, tensor in model.state_dict().items():

@@ -1,4 +1,4 @@
-"""Training clips' faces in memory, and how they are varied."""
+"""The faces of training clips in memory, and their augmentation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,24 @@ from emopipe.backbones.base import FaceInput, Spec
 from emopipe.cache.store import Reader
 from emopipe.core.log import Progress
 from emopipe.faces.crops import read_crops
-from emopipe.training.augment_image import held_side, middle, vary
+from emopipe.training.augment_image import augment_faces, center_crop, held_side
 from emopipe.training.augment_options import FaceAugmentation
 from emopipe.training.options import PretrainOptions
 
 
 def read(shards: Sequence[Path], clips: Sequence[str], spec: Spec, _options: PretrainOptions) -> "Faces":
-    """The faces of `clips` out of the faces stage's shards, for the network that `spec` describes."""
+    """Read the faces of `clips` from the shards of the faces stage, for the network that `spec` describes."""
     return Faces(shards, clips, spec.input)
 
 
 class Faces:
-    """Aligned faces of clips: every sampled frame in which the main face was found."""
+    """Aligned faces of clips; see `emopipe.training.samples.Samples`.
+
+    Every sampled frame in which the main face was found is one sample.
+    """
 
     def __init__(self, shards: Sequence[Path], clips: Sequence[str], geometry: FaceInput) -> None:
-        """Read the crops of `clips` out of the faces stage's shards."""
+        """Read the crops of `clips` from the shards of the faces stage; clips without a face are omitted."""
         self.geometry, wanted = geometry, set(clips)
         margin = held_side(geometry.size) / geometry.size
         progress = Progress("reading faces", len(wanted))
@@ -41,14 +44,17 @@ class Faces:
         shape = found[self.clips[0]].shape[1:] if found else (0, 0)
         self._pixels = np.empty((sum(counts), *shape), np.uint8)
         for clip, stop in zip(self.clips, np.cumsum(counts), strict=True):
-            faces_of_clip = found.pop(clip)  # so that no two copies of all faces are held
+            faces_of_clip = found.pop(clip)  # so that memory never holds two copies of all faces
             self._pixels[stop - len(faces_of_clip) : stop] = faces_of_clip
 
     def batch(self, rows: np.ndarray, rng: torch.Generator | None) -> torch.Tensor:
-        """(n, C, size, size) float32; with a generator, varied as `FaceAugmentation` does by default."""
+        """Return faces (n, C, size, size) float32, normalised.
+
+        With a generator, they are augmented with the defaults of `FaceAugmentation`.
+        """
         pixels = torch.from_numpy(self._pixels[rows])
         images = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)  # (n, C, side, side)
         size = self.geometry.size
-        placed = middle(images, size) if rng is None else vary(images, size, FaceAugmentation(), rng)
+        faces = center_crop(images, size) if rng is None else augment_faces(images, size, FaceAugmentation(), rng)
         mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (self.geometry.mean, self.geometry.std))
-        return (placed - mean) / std
+        return (faces - mean) / std

@@ -1,4 +1,4 @@
-"""How training went: a CSV, TensorBoard's event files and a picture of the curves."""
+"""The history of a training: a CSV, event files of TensorBoard, and a figure of the curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,8 @@ from emopipe.core.log import LOGGER
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+EpochMetrics = dict[str, float]
+"""The metrics of one epoch: epoch, lr, loss, and held_out_ and val_ loss, accuracy and uar if they were evaluated."""
 COLUMNS = [
     "epoch",
     "lr",
@@ -21,47 +23,48 @@ COLUMNS = [
 ]
 
 
-class Journal:
-    """Event files are written as training runs, the others when it is over."""
+class TensorBoardLog:
+    """Writes event files of TensorBoard during training."""
 
     def __init__(self, events: Path) -> None:
-        """`events`: TensorBoard's log folder; what an interrupted run wrote there is written anew."""
+        """Open the log folder `events`; event files of an interrupted run in it are deleted and written again."""
         events.mkdir(parents=True, exist_ok=True)
         for old in events.glob("events.out.tfevents.*"):
             old.unlink()
         self._writer = SummaryWriter(str(events))
 
-    def tell(self, line: dict[str, float]) -> None:
-        """Take in one epoch."""
-        for name, value in line.items():
+    def write(self, metrics: EpochMetrics) -> None:
+        """Write the metrics of one epoch, and log them."""
+        for name, value in metrics.items():
             if name != "epoch":
                 group, _, score = name.rpartition("_")
-                self._writer.add_scalar(f"{group or 'training'}/{score}", value, int(line["epoch"]))
+                self._writer.add_scalar(f"{group or 'training'}/{score}", value, int(metrics["epoch"]))
         self._writer.flush()
-        parts = [f"{name} {value:.4f}" for name, value in line.items() if name not in ("epoch", "lr")]
-        LOGGER.info(f"epoch {line['epoch']:.0f}: {', '.join(parts)}")
+        parts = [f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("epoch", "lr")]
+        LOGGER.info(f"epoch {metrics['epoch']:.0f}: {', '.join(parts)}")
 
     def close(self) -> None:
         """Close the event file."""
         self._writer.close()
 
 
-def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
-    """One row an epoch; empty where a split was not looked at."""
+def write_history(history: Sequence[EpochMetrics], path: Path) -> None:
+    """Write a CSV with one row per epoch; cells of scores that were not evaluated are empty."""
     write_text(path, pd.DataFrame(history).reindex(columns=COLUMNS).round(6).to_csv(index=False))
 
 
-def draw(history: Sequence[dict[str, float]], title: str, path: Path) -> None:
-    """Loss and accuracy over epochs, as a PNG."""
+def plot_history(history: Sequence[EpochMetrics], title: str, path: Path) -> None:
+    """Write a PNG with the curves of loss and accuracy."""
     table = pd.DataFrame(history).reindex(columns=COLUMNS)
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     left.plot(table["epoch"], table["loss"], label="training (augmented)")
     for part, name in (("held_out", "held out"), ("val", "val")):
-        seen = table.dropna(subset=[f"{part}_loss"])
-        if len(seen):
-            left.plot(seen["epoch"], seen[f"{part}_loss"], marker=".", label=name)
-            right.plot(seen["epoch"], 100 * seen[f"{part}_accuracy"], marker=".", label=f"{name}, accuracy")
-            right.plot(seen["epoch"], 100 * seen[f"{part}_uar"], marker=".", linestyle="--", label=f"{name}, UAR")
+        evaluated = table.dropna(subset=[f"{part}_loss"])
+        if len(evaluated):
+            epoch = evaluated["epoch"]
+            left.plot(epoch, evaluated[f"{part}_loss"], marker=".", label=name)
+            right.plot(epoch, 100 * evaluated[f"{part}_accuracy"], marker=".", label=f"{name}, accuracy")
+            right.plot(epoch, 100 * evaluated[f"{part}_uar"], marker=".", linestyle="--", label=f"{name}, UAR")
     left.set(xlabel="epoch", ylabel="loss")
     left.set_title(title, parse_math=False)
     right.set(xlabel="epoch", ylabel="%")

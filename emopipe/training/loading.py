@@ -1,4 +1,4 @@
-"""From the corpora that a step of a chain names to the lessons that a network is given."""
+"""Reads the corpora of a phase into a dataset for the trainer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,123 +12,120 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
 from emopipe.faces import detectors
-from emopipe.faces.detection import Detector
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.sandbox import ClipReader
 from emopipe.stills.base import one_hot
 from emopipe.stills.merge import merged
 from emopipe.training import sharded_images
-from emopipe.training.dataset import Lessons
+from emopipe.training.dataset import Dataset
 from emopipe.training.phase_options import SpeechPhase, StillsPhase
 from emopipe.training.sources import SourceBlock
-from emopipe.training.speech_dataset import SpeechLessons
-from emopipe.training.stills_dataset import StillLessons
+from emopipe.training.speech_dataset import SpeechDataset
+from emopipe.training.stills_dataset import StillsDataset
 
 Sources = Mapping[str, SourceBlock]
 
 
-def lessons(sources: Sources, step: StillsPhase | SpeechPhase, spec: Spec, work: Path, threads: int) -> Lessons:
-    """What a step learns from.
+def load_dataset(sources: Sources, phase: StillsPhase | SpeechPhase, spec: Spec, work: Path, threads: int) -> Dataset:
+    """Read the corpora of a phase.
 
     Args:
-        sources: The step's corpora by name.
-        step: Its recipe.
-        spec: What the network takes in.
-        work: A folder in which stills are kept, cut, while training runs.
+        sources: The phase's corpora by name.
+        phase: The phase.
+        spec: The network's specification.
+        work: A folder in which cropped stills are kept while training runs.
         threads: CPU threads of a detector.
 
     Raises:
-        CorpusError: A corpus is not as its kind expects, or has nothing to learn from.
+        CorpusError: A corpus does not have the form of its kind, or there are no training samples.
     """
-    made = _stills(sources, step, spec, work, threads) if spec.modality == "face" else _speech(sources, step, spec)
-    missing = [
-        name for name, share in zip(CLASSES, made.targets[made.split == "train"].sum(0), strict=True) if not share
-    ]
+    read = _stills if spec.modality == "face" else _speech
+    dataset = read(sources, phase, spec, work, threads)
+    shares = dataset.targets[dataset.split == "train"].sum(0)
+    missing = [name for name, share in zip(CLASSES, shares, strict=True) if not share]
     if len(missing) == len(CLASSES):
         splits = {name: block.train for name, block in sources.items()}
-        raise CorpusError(f"There is nothing to learn from in {splits}: correct the sources' `train`.")
+        raise CorpusError(f"No training samples were found in the splits {splits}. Correct `train` of the sources.")
     if missing:
-        LOGGER.warning(f"no training sample shows {', '.join(missing)}: the network cannot learn it")
-    counts = {split: int((made.split == split).sum()) for split in ("train", "val")}
-    LOGGER.info(f"{counts['train']} samples to learn from, {counts['val']} to look at")
-    return made
+        LOGGER.warning(f"no training sample shows {', '.join(missing)}, so the network is not trained on these classes")
+    counts = {split: int((dataset.split == split).sum()) for split in ("train", "val")}
+    LOGGER.info(f"{counts['train']} training samples, {counts['val']} validation samples")
+    return dataset
 
 
-def _stills(sources: Sources, step: StillsPhase, spec: Spec, work: Path, threads: int) -> StillLessons:
+def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, threads: int) -> StillsDataset:
     parts = []
     for name, block in sources.items():
+        # 1. The stills, and what each is for.
         whole = stills.read(block.kind, _root(block), stills.options_class(block.kind).model_validate(block.options))
         role = _roles(whole.table["split"], block)
         chosen = whole.rows(role != "")
-        cut, readable = sharded_images.prepare(chosen, spec.input, _detector(block, threads), work / f"{name}.npy")
-        parts.append((chosen, cut, role[role != ""], readable))
-    together = merged([part[0] for part in parts], list(sources))
-    # Stills that are no pictures keep their numbers, but are in no split.
-    role = np.concatenate([np.where(readable, role, "") for _, _, role, readable in parts])
+
+        # 2. Their pixels. Stills that cannot be read keep their rows, but are in no split.
+        detector = None
+        if block.detect is not None:
+            options = detectors.options_class(block.detect).model_validate(block.detector)
+            detector = detectors.build(block.detect, options, threads=threads)
+        images, is_readable = sharded_images.prepare(chosen, spec.input, detector, work / f"{name}.npy")
+        parts.append((chosen, images, np.where(is_readable, role[role != ""], "")))
+
+    together = merged([chosen for chosen, _, _ in parts], list(sources))
+    images = sharded_images.ShardedImages([images for _, images, _ in parts])
+    split = np.concatenate([role for _, _, role in parts])
     subject = together.table["subject"].to_numpy(str)
-    held = sharded_images.Held([cut for _, cut, _, _ in parts])
-    return StillLessons(held, together.targets, role, subject, spec.input, step.augment, step.side)
+    return StillsDataset(images, together.targets, split, subject, spec.input, phase.augment, phase.side)
 
 
-def _speech(sources: Sources, step: SpeechPhase, spec: Spec) -> SpeechLessons:
+def _speech(sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _threads: int) -> SpeechDataset:
+    # 1. The utterances, and what each is for.
     tables = []
     for name, block in sources.items():
         root = _root(block)
         table = corpora.scan(block.kind, root, corpora.options_class(block.kind).model_validate(block.options))
         table = table[table["label"] != ""]
         table = table.assign(role=_roles(table["split"], block), file=[root / path for path in table["path"]])
-        # Speakers of two corpora may go by one number.
+        # Speakers of two corpora may have the same number.
         table["subject"] = table["subject"].map(lambda who, name=name: f"{name}/{who}" if who else "")
         tables.append(table[table["role"] != ""])
     table = pd.concat(tables, ignore_index=True)
-    waves = _waves(table)
-    heard = np.array([len(wave) > 0 for wave in waves], bool)
-    return SpeechLessons(
-        [wave for wave in waves if len(wave)],
-        one_hot(table["label"])[heard],
-        table["role"].to_numpy(str)[heard],
-        table["subject"].to_numpy(str)[heard],
-        spec.input,
-        step,
-    )
 
-
-def _waves(table: pd.DataFrame) -> list[np.ndarray]:
-    """Sound (samples,) int16 at 16 kHz of every row; empty where it has none, which is said."""
+    # 2. Their sound: (samples,) int16 at 16 kHz, empty where a file has none.
     progress = Progress("reading speech", len(table), unit="utterances")
     waves = []
     with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
         for file in table["file"]:
             media = read_clip(file)
             if not len(media.audio):
-                LOGGER.warning(f"{file} has no sound and is left out ({media.reason or media.status})")
+                LOGGER.warning(f"{file} is omitted because it has no sound ({media.reason or media.status})")
             waves.append(media.audio)
             progress.advance()
-    return waves
 
-
-def _roles(split: pd.Series, block: SourceBlock) -> np.ndarray:
-    """(n,) `train`, `val` or "": what each sample is for."""
-    found = set(split) - {""}
-    for key, names in (("train", block.train if found else ()), ("val", block.val or ())):
-        if absent := [name for name in names if name not in found]:
-            raise CorpusError(
-                f"{block.path} has no split {absent[0]!r} (found: {', '.join(sorted(found)) or 'none'}): correct the "
-                f"source's `{key}`."
-            )
-    if not found:
-        return np.full(len(split), "train", "<U5")
-    # A split of that name may be learned from, as any other.
-    val = ["val"] if block.val is None else block.val
-    return np.where(split.isin(block.train), "train", np.where(split.isin(val), "val", "")).astype("<U5")
+    has_sound = np.array([len(wave) > 0 for wave in waves], bool)
+    return SpeechDataset(
+        [wave for wave in waves if len(wave)],
+        one_hot(table["label"])[has_sound],
+        table["role"].to_numpy(str)[has_sound],
+        table["subject"].to_numpy(str)[has_sound],
+        spec.input,
+        phase,
+    )
 
 
 def _root(block: SourceBlock) -> Path:
     return Path(block.path).expanduser()
 
 
-def _detector(block: SourceBlock, threads: int) -> Detector | None:
-    if block.detect is None:
-        return None
-    options = detectors.options_class(block.detect).model_validate(block.detector)
-    return detectors.build(block.detect, options, threads=threads)
+def _roles(split: pd.Series, block: SourceBlock) -> np.ndarray:
+    """Return (n,) `train`, `val` or "": the use of each sample."""
+    found = set(split) - {""}
+    for key, names in (("train", block.train if found else ()), ("val", block.val or ())):
+        if absent := [name for name in names if name not in found]:
+            raise CorpusError(
+                f"{block.path} has no split {absent[0]!r} (found: {', '.join(sorted(found)) or 'none'}). Correct "
+                f"`{key}` of the source."
+            )
+    if not found:
+        return np.full(len(split), "train", "<U5")
+    # A split named val may be in `train`; then it is used for training.
+    val = ["val"] if block.val is None else block.val
+    return np.where(split.isin(block.train), "train", np.where(split.isin(val), "val", "")).astype("<U5")

@@ -1,4 +1,4 @@
-"""How a backbone is trained on the corpus' own training clips."""
+"""Options of a backbone's training on the corpus' own training clips."""
 
 from pydantic import Field
 
@@ -6,28 +6,28 @@ from emopipe.core.options import Number, Options
 
 
 class PretrainOptions(Options):
-    """Training on the corpus' training clips, out of fold.
+    """Out-of-fold training on the training clips of the corpus.
 
-    One network is trained on all training clips: it extracts the other splits. One more network a fold is trained
-    without that fold: it extracts the fold, so that fusion never learns from features of clips that the network
-    has fitted (those are inflated).
+    One network is trained on all training clips and extracts the features of the other splits. For each fold, one more
+    network is trained without that fold and extracts its features. So fusion is never trained on features of clips that
+    the network was trained on, which would be too optimistic.
     """
 
     folds: int = Field(default=3, ge=2)
-    """Folds of the training clips, by subject where subjects are known, else stratified by class."""
+    """Number of folds of the training clips: by subject if subjects are known, else stratified by class."""
     epochs: int = Field(default=15, ge=1)
-    """Passes over the training clips' faces or sounds."""
+    """Passes over the faces or sounds of the training clips."""
     batch: int = Field(default=64, ge=2)
-    """Faces or stretches of sound a step."""
+    """Faces or segments of sound per optimizer step."""
     lr: Number = Field(default=2e-3, gt=0)
-    """Peak learning rate of AdamW under a one-cycle cosine schedule."""
+    """Peak learning rate of AdamW with a one-cycle cosine schedule."""
     weight_decay: Number = Field(default=0.05, ge=0)
-    """AdamW's weight decay."""
+    """Weight decay of AdamW."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread over all classes."""
+    """Share of the target that is spread evenly over all classes."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
-    """Dropout before the classifier that training adds."""
+    """Dropout before the classifier, which is added for training."""
     seconds: Number = Field(default=2.5, gt=0)
-    """Length of the stretches of sound that an audio network is trained on."""
+    """Length in seconds of the segments of sound that an audio network is trained on."""
     seed: int = 0
-    """Seed of initial weights, order and augmentation; the same for every fold."""
+    """Seed of the initial weights, the order of the samples and the augmentation; the same for every fold."""

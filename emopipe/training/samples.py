@@ -1,4 +1,4 @@
-"""What training needs of a corpus' clips: batches of faces or of stretches of sound, held in memory."""
+"""The interface between training and the clips of a corpus: batches of faces or segments of sound in memory."""
 
 from typing import Protocol
 
@@ -7,16 +7,18 @@ import torch
 
 
 class Samples(Protocol):
-    """Samples of several clips; `clip` (n,) says whose each is, as a number into `clips`."""
+    """Samples of several clips."""
 
     clips: list[str]
+    """The clips that have samples."""
     clip: np.ndarray
+    """(n,) the clip of each sample, as an index into `clips`."""
 
     def batch(self, rows: np.ndarray, rng: torch.Generator | None) -> torch.Tensor:
-        """The samples at `rows` as a network takes them in; with a generator, augmented."""
+        """Return the samples at `rows` (n,) as a batch for the network; augmented if a generator is given."""
         ...
 
 
 def uniform(rng: torch.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
-    """Evenly distributed numbers of the given shape."""
+    """Return uniformly distributed numbers of the given shape."""
     return low + (high - low) * torch.rand(*shape, generator=rng)

@@ -1,4 +1,4 @@
-"""Which samples a network learns from, in which order, and how they are mixed."""
+"""Random choices of training: the samples of an epoch and their order, mixup, and the held-out part."""
 
 import numpy as np
 import torch
@@ -7,13 +7,14 @@ from emopipe.core.errors import CorpusError
 from emopipe.corpora.splits import first_by_hash
 
 
-def order(targets: np.ndarray, balance: float, rng: torch.Generator) -> np.ndarray:
-    """As many rows as there are, in random order: each once, or drawn so that rare classes come more often.
+def sample_epoch(targets: np.ndarray, balance: float, rng: torch.Generator) -> np.ndarray:
+    """Return the rows (n,) of one epoch, in random order.
 
     Args:
-        targets: (n, classes), each row sums to 1.
-        balance: 0 takes each row once; else a class is drawn by its frequency to the power of 1 - balance.
-        rng: Draws.
+        targets: (n, classes); each row sums to 1.
+        balance: With 0, every row comes once. Otherwise rows are drawn with replacement, and classes by their frequency
+            to the power of 1 - balance.
+        rng: The source of randomness.
     """
     if not balance:
         return torch.randperm(len(targets), generator=rng).numpy()
@@ -22,50 +23,53 @@ def order(targets: np.ndarray, balance: float, rng: torch.Generator) -> np.ndarr
     return torch.multinomial(torch.from_numpy(weight), len(targets), replacement=True, generator=rng).numpy()
 
 
-def mixed(
+def mixup(
     x: torch.Tensor, target: torch.Tensor, alpha: float, rng: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mixup (Zhang et al., arXiv 1710.09412): every sample with another of the batch, by one share a batch.
+    """Mix every sample with another sample of the batch (Zhang et al., arXiv 1710.09412); one weight for the batch.
 
     Args:
         x: (n, ...) samples.
         target: (n, classes).
-        alpha: Both of Beta's parameters; 0 mixes none.
-        rng: Draws the share and who is mixed with whom.
+        alpha: Both parameters of the Beta distribution of the weight; 0 mixes nothing.
+        rng: The source of randomness for the weight and the pairs.
+
+    Returns:
+        Mixed samples and targets, of the same shapes.
     """
     if not alpha or len(x) < 2:
         return x, target
-    share = float(np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng))).beta(alpha, alpha))
+    weight = float(np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng))).beta(alpha, alpha))
     other = torch.randperm(len(x), generator=rng).to(x.device)
-    return share * x + (1 - share) * x[other], share * target + (1 - share) * target[other]
+    return weight * x + (1 - weight) * x[other], weight * target + (1 - weight) * target[other]
 
 
-def held_out(targets: np.ndarray, subjects: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """The samples that early stopping watches: whole speakers where all are known, else a share of every class.
+def holdout_split(targets: np.ndarray, subjects: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Choose the held-out part for early stopping: whole speakers where all are known, else a share of every class.
 
     Args:
         targets: (n, classes).
-        subjects: (n,) who it is; "" where unknown.
-        share: How much of the speakers, or of each class: at least one, and never all.
-        seed: Draws which.
+        subjects: (n,) the person in the sample; "" where unknown.
+        share: Share of the speakers, or of every class, to hold out: at least one, and never all.
+        seed: Seed of the choice.
 
     Returns:
-        (n,) bool.
+        (n,) bool: the samples that are held out.
 
     Raises:
-        CorpusError: Every class has a single sample, so that none can be spared.
+        CorpusError: Every class has a single sample, so that nothing can be held out.
     """
     if (subjects != "").all() and len(set(subjects)) > 1:
         return np.isin(subjects, first_by_hash(sorted(set(subjects)), share, seed))
-    held = np.zeros(len(targets), bool)
+    held_out = np.zeros(len(targets), bool)
     rng = np.random.default_rng(seed)
     label = targets.argmax(1)
     for number in np.unique(label):
         rows = rng.permutation(np.flatnonzero(label == number))
-        held[rows[: min(len(rows) - 1, max(1, round(share * len(rows))))]] = True
-    if not held.any():
+        held_out[rows[: min(len(rows) - 1, max(1, round(share * len(rows))))]] = True
+    if not held_out.any():
         raise CorpusError(
-            f"`stop` has nothing to watch: the {len(targets)} training samples are one a class. Take out `stop`, or "
-            "learn from more."
+            f"`stop` cannot hold out any of the {len(targets)} training samples, because every class has only one. "
+            "Remove `stop`, or train on more samples."
         )
-    return held
+    return held_out

@@ -1,4 +1,4 @@
-"""The corpora of labelled stills or speech that backbones are pretrained on, as a config names them."""
+"""The corpora of labelled stills or speech that backbones are trained on (`sources` in a config)."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -17,74 +17,81 @@ from emopipe.faces import detectors
 from emopipe.stills.archive import PICTURES
 
 LISTS: frozenset[str] = frozenset({".csv", ".lst", ".tsv", ".txt"})
-"""Files that say what others show: one digit less or more in them is another corpus."""
+"""Files with labels of other files. They are compared by content, because one changed digit makes another corpus."""
 SAMPLES: frozenset[str] = PICTURES | AUDIO | VIDEO | {".npy"}
-"""Files of which there are many: they are told by name and size, as reading them all would take minutes."""
+"""Files of which there are many. They are compared by name and size, because reading all would take minutes."""
 
 
 class SourceBlock(Options):
-    """A corpus to pretrain on."""
+    """A corpus to train on."""
 
     kind: str
-    """For a face network affectnet, expw, fer2013, ferplus, folder or rafdb; for an audio network a corpus' kind."""
+    """The kind of corpus: for a face network affectnet, expw, fer2013, ferplus, folder or rafdb; for an audio network a
+    kind of `corpus`."""
     path: str
-    """Where it lies: a folder, a zip or a CSV, as its kind says."""
+    """Path of the corpus: a folder, a zip or a CSV, depending on its kind."""
     train: list[str] = Field(default=["train"], min_length=1)
-    """Its splits to learn from; a corpus without splits is learned from whole."""
+    """Its splits to train on. A corpus without splits is used as a whole."""
     val: list[str] | None = None
-    """Its splits that are looked at while training, which choose nothing; left out, val, where it has one."""
+    """Its splits for validation during training, which selects nothing. Default: val, if the corpus has it."""
     detect: str | None = None
-    """A detector that finds and aligns the faces of stills as those of clips; left out, stills are used as they are."""
+    """A detector that finds and aligns the faces of stills, as those of clips are. Default: stills are used as they
+    are."""
     detector: dict[str, Any] = Field(default_factory=dict)
-    """The detector's own options; its weights are a file, or a name that `emopipe weights list` shows."""
+    """The detector's own options. Its weights are a file, or a name that `emopipe weights list` shows."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The kind's own options."""
 
     @model_validator(mode="after")
-    def _is_sound(self) -> Self:
+    def _is_consistent(self) -> Self:
         if both := set(self.train) & set(self.val or ()):
-            raise ValueError(f"the split {min(both)} is in both train and val; take it out of one")
+            raise ValueError(f"the split {min(both)} is in both train and val; remove it from one of them")
         if self.detector and self.detect is None:
-            raise ValueError("detector has no effect without detect; name the detector there, or remove its options")
+            raise ValueError("detector has no effect without detect; set detect to a detector, or remove detector")
         return self
 
 
 def options_class(kind: str, modality: Modality) -> type[Options]:
-    """The class of a kind's own options.
+    """Return the class of a kind's own options.
 
     Raises:
-        CorpusError: There is no such kind.
+        CorpusError: The kind does not exist.
     """
     return stills.options_class(kind) if modality == "face" else corpora.options_class(kind)
 
 
 def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
-    """Refuse a corpus' unknown kind, detector or options. Raises CorpusError or ConfigError."""
+    """Check the kind, the detector and the options of a corpus.
+
+    Raises:
+        CorpusError: The kind does not exist.
+        ConfigError: The detector does not exist, or options are wrong.
+    """
     where = f"sources.{name}"
     checked(options_class(block.kind, modality), block.options, f"{where}.options")
     if block.detect is not None:
         if modality == "audio":
-            raise ConfigError(f"{where}.detect is set, but an audio network learns from it, which sees no faces.")
+            raise ConfigError(
+                f"{where}.detect is set, but an audio network is trained on this corpus, and it uses no faces. Remove "
+                "detect."
+            )
         known(f"{where}.detect", block.detect, detectors.KINDS)
         checked(detectors.options_class(block.detect), block.detector, f"{where}.detector")
 
 
 def content(path: Path) -> str:
-    """What tells that a corpus is the same, wherever it lies.
+    """Return a digest of a corpus' content, which does not depend on where the corpus is.
 
-    Of a file that is its content. Of a folder, as adapters search it, it is the names and sizes of all pictures,
-    videos and sounds, and the content of lists; hidden files do not count.
+    For a file, it is the digest of its content. For a folder, it covers the names and sizes of all images, videos and
+    sounds that adapters would find, and the content of lists. Hidden files do not count.
 
     Raises:
-        CorpusError: Nothing is there, or a folder cannot be read.
+        CorpusError: The path does not exist, or a folder cannot be read.
     """
     if not path.exists():
-        raise CorpusError(f"The corpus {path} to pretrain on is not there: put it there, or correct the source's path.")
+        raise CorpusError(f"The corpus {path} to train on does not exist. Put it there, or correct the source's path.")
     if path.is_file():
         return sha256(path)
     files = [file for file in media_files(path, SAMPLES | LISTS) if file.is_file()]
-    return digest([[file.relative_to(path).as_posix(), _told_by(file)] for file in files])
-
-
-def _told_by(file: Path) -> str | int:
-    return sha256(file) if file.suffix.lower() in LISTS else file.stat().st_size
+    marks = [sha256(file) if file.suffix.lower() in LISTS else file.stat().st_size for file in files]
+    return digest([[file.relative_to(path).as_posix(), mark] for file, mark in zip(files, marks, strict=True)])

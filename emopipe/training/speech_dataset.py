@@ -1,4 +1,4 @@
-"""Labelled speech as an audio network learns from it."""
+"""Labelled speech as a dataset for an audio network."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,12 +9,12 @@ from emopipe.backbones.base import AudioInput
 from emopipe.media.spectrogram import spectrum
 from emopipe.media.wave import as_wave
 from emopipe.training import augment_audio
-from emopipe.training.dataset import Look
+from emopipe.training.dataset import EvalBatch
 from emopipe.training.phase_options import SpeechPhase
 
 
-class SpeechLessons:
-    """Utterances in memory; see `emopipe.training.dataset.Lessons`."""
+class SpeechDataset:
+    """Utterances in memory with targets; see `emopipe.training.dataset.Dataset`."""
 
     def __init__(
         self,
@@ -22,28 +22,41 @@ class SpeechLessons:
         targets: np.ndarray,
         split: np.ndarray,
         subject: np.ndarray,
-        picture: AudioInput,
+        audio_input: AudioInput,
         options: SpeechPhase,
     ) -> None:
-        """Waves (samples,) int16 at 16 kHz."""
+        """Create the dataset.
+
+        Args:
+            waves: The sound of every utterance, (samples,) int16 at 16 kHz.
+            targets: (n, classes) float32.
+            split: (n,) `train`, `val` or "".
+            subject: (n,) the speaker; "" where unknown.
+            audio_input: The input of the network.
+            options: The phase: its augmentation, and the length of the segments.
+        """
         self.targets, self.split, self.subject = targets, split, subject
-        self._waves, self._picture, self._options = waves, picture.options, options
-        self._frames = max(1, round(1000 * options.seconds / self._picture.hop_ms))
+        self._waves, self._spectrum, self._options = waves, audio_input.options, options
+        self._frames = max(1, round(1000 * options.seconds / self._spectrum.hop_ms))
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
-        """(n, C, F, frames) float32: stretches from anywhere in the utterances, varied."""
-        return torch.stack([self._stretch(self._waves[row], rng) for row in rows]).to(device)
+        """Return augmented segments (n, C, F, frames) float32, each from a random place of its utterance."""
+        return torch.stack([self._segment(self._waves[row], rng) for row in rows]).to(device)
 
-    def plain(self, rows: np.ndarray, device: torch.device) -> Iterator[Look]:
-        """Each utterance whole, one by one."""
+    def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
+        """Yield whole utterances (1, C, F, T), one per batch."""
         for row in rows:
-            picture = spectrum(as_wave(self._waves[row]), self._picture)  # (C, F, T)
-            yield Look([torch.from_numpy(picture)[None].to(device)])
+            spectrogram = spectrum(as_wave(self._waves[row]), self._spectrum)  # (C, F, T)
+            yield EvalBatch([torch.from_numpy(spectrogram)[None].to(device)])
 
-    def _stretch(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
-        """(C, F, frames): the whole utterance is drawn, since its loudest moment is the measure; then cut out of it."""
-        varied = augment_audio.vary_wave(as_wave(wave), self._options.augment, rng)
-        picture = torch.from_numpy(spectrum(varied, self._picture))  # (C, F, T)
-        picture = augment_audio.at_least(picture, self._frames)
-        start = int(torch.randint(picture.shape[-1] - self._frames + 1, (1,), generator=rng))
-        return augment_audio.hide(picture[..., start : start + self._frames], self._options.augment, rng)
+    def _segment(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
+        """Return one augmented segment (C, F, frames).
+
+        The segment is cut out of the spectrogram of the whole utterance, whose loudest moment sets the scale.
+        """
+        augmented = augment_audio.augment_wave(as_wave(wave), self._options.augment, rng)
+        spectrogram = torch.from_numpy(spectrum(augmented, self._spectrum))  # (C, F, T)
+        spectrogram = augment_audio.repeat_to(spectrogram, self._frames)
+        start = int(torch.randint(spectrogram.shape[-1] - self._frames + 1, (1,), generator=rng))
+        segment = spectrogram[..., start : start + self._frames]
+        return augment_audio.mask_spectrogram(segment, self._options.augment, rng)

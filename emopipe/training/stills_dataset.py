@@ -1,4 +1,4 @@
-"""Labelled stills as a face network learns from them."""
+"""Labelled stills as a dataset for a face network."""
 
 from collections.abc import Iterator
 
@@ -8,19 +8,19 @@ import torch
 from emopipe.backbones.base import FaceInput
 from emopipe.training import augment_image
 from emopipe.training.augment_options import FaceAugmentation
-from emopipe.training.dataset import Look
-from emopipe.training.sharded_images import Held
+from emopipe.training.dataset import EvalBatch
+from emopipe.training.sharded_images import ShardedImages
 
-AT_ONCE = 256
-"""Stills that are looked at together outside of training."""
+EVAL_BATCH = 256
+"""Number of stills in a batch for evaluation."""
 
 
-class StillLessons:
-    """Stills that are cut already; see `emopipe.training.dataset.Lessons`."""
+class StillsDataset:
+    """Cropped stills with targets; see `emopipe.training.dataset.Dataset`."""
 
     def __init__(
         self,
-        pixels: Held,
+        images: ShardedImages,
         targets: np.ndarray,
         split: np.ndarray,
         subject: np.ndarray,
@@ -28,27 +28,37 @@ class StillLessons:
         options: FaceAugmentation,
         side: int | None = None,
     ) -> None:
-        """Pixels of `sharded_images.prepare`; `side` is that of faces that are learned from."""
+        """Create the dataset.
+
+        Args:
+            images: The images that `sharded_images.prepare` wrote.
+            targets: (n, classes) float32.
+            split: (n,) `train`, `val` or "".
+            subject: (n,) the person in the still; "" where unknown.
+            geometry: The input of the network.
+            options: The augmentation.
+            side: Side in pixels of the faces in training. Default: the side of the network's input.
+        """
         self.targets, self.split, self.subject = targets, split, subject
-        self._pixels, self._geometry, self._options = pixels, geometry, options
+        self._stored, self._geometry, self._options = images, geometry, options
         self._side = side or geometry.size
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
-        """(n, C, side, side) float32, varied."""
+        """Return augmented faces (n, C, side, side) float32, normalised."""
         images = self._images(rows, device)
         margin = images.shape[-1] / self._geometry.size
-        return self._normalised(augment_image.vary(images, self._side, self._options, rng, margin=margin))
+        return self._normalised(augment_image.augment_faces(images, self._side, self._options, rng, margin=margin))
 
-    def plain(self, rows: np.ndarray, device: torch.device) -> Iterator[Look]:
-        """As they are, and mirrored."""
-        for start in range(0, len(rows), AT_ONCE):
-            images, size = self._images(rows[start : start + AT_ONCE], device), self._geometry.size
-            views = [augment_image.middle(images, size, mirrored=mirrored) for mirrored in (False, True)]
-            yield Look([self._normalised(view) for view in views])
+    def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
+        """Yield batches with two views: the faces (n, C, size, size), and the same mirrored."""
+        for start in range(0, len(rows), EVAL_BATCH):
+            images, size = self._images(rows[start : start + EVAL_BATCH], device), self._geometry.size
+            views = [augment_image.center_crop(images, size, mirrored=mirrored) for mirrored in (False, True)]
+            yield EvalBatch([self._normalised(view) for view in views])
 
     def _images(self, rows: np.ndarray, device: torch.device) -> torch.Tensor:
-        """(n, C, side, side) uint8."""
-        pixels = torch.from_numpy(self._pixels[rows]).to(device)
+        """Return the images at `rows` as (n, C, side, side) uint8, with their margin."""
+        pixels = torch.from_numpy(self._stored[rows]).to(device)
         return pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:

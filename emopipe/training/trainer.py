@@ -1,4 +1,4 @@
-"""Training of a backbone with a classifier on labelled stills or speech; it goes on where it was cut off."""
+"""Training of a backbone with a classifier on labelled stills or speech; an interrupted training can be resumed."""
 
 import copy
 import math
@@ -16,165 +16,180 @@ from emopipe.backbones.memory_format import layout_of
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.log import LOGGER, Progress
-from emopipe.training import optimizer, sampling
 from emopipe.training.checkpoint import Checkpoint
-from emopipe.training.dataset import Lessons
-from emopipe.training.ema import Average
+from emopipe.training.dataset import Dataset
+from emopipe.training.ema import EMA
+from emopipe.training.history import EpochMetrics
+from emopipe.training.optimizer import build_optimizer, cosine_warmup
 from emopipe.training.phase_options import PhaseOptions
-
-Line = dict[str, float]
-"""What is known of an epoch: epoch, lr, loss, and held_out_ and val_ loss, accuracy and uar where looked at."""
+from emopipe.training.sampling import holdout_split, mixup, sample_epoch
 
 
 @dataclass
-class School:
-    """One step's training."""
+class Trainer:
+    """The training of one phase."""
 
     model: Classifier
-    lessons: Lessons
+    dataset: Dataset
     options: PhaseOptions
     device: torch.device
     checkpoint: Checkpoint
-    """Where the state after the last epoch is kept."""
+    """Holds the state after the last epoch."""
     teacher: Classifier | None = None
-    """What gives its share of the targets, where the step is taught by what it starts from."""
-    tell: Callable[[Line], None] = lambda line: None
-    """Called after each epoch, and once for each epoch taken up from a checkpoint."""
-    history: list[Line] = field(default_factory=list)
-    """One line an epoch."""
+    """The network whose probabilities are part of the targets, if the teacher is the start of the phase."""
+    on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None
+    """Called after every epoch, and for every epoch that is restored from the checkpoint."""
+    history: list[EpochMetrics] = field(default_factory=list)
+    """The metrics of every epoch."""
 
     def run(self) -> None:
-        """Train; afterwards the model holds the averaged weights, the best epoch's with early stopping.
+        """Train, and load the averaged weights into the model: those of the best epoch if early stopping is on.
 
         Raises:
-            CorpusError: There are too few samples to learn from, or to hold some out.
-            ConfigError: The loss is no number any more, as the learning rate is too high.
+            CorpusError: There are too few training samples, or too few to hold some out.
+            ConfigError: The loss is not finite, because the learning rate is too high.
         """
+        stop = self.options.stop
         self._set_up()
-        begin = self._take_up()
+        done = self._resume()
         if self.options.distill_weight and self.options.teacher == "average":
-            self.teacher = self._averaged()
-        progress = Progress("training", self.options.epochs - begin, unit="epochs")
-        for epoch in range(begin, self.options.epochs):
-            if self._is_over(epoch):
+            # The teacher shares the memory of the averaged weights, so it changes with them.
+            self.teacher = copy.deepcopy(self.model).eval()
+            self.teacher.load_state_dict(self._ema.state, assign=True)
+        progress = Progress("training", self.options.epochs - done, unit="epochs")
+        for epoch in range(done, self.options.epochs):
+            if stop and epoch - self._best_epoch > stop.patience:
+                LOGGER.info(
+                    f"training stops: the held-out loss was not lower for {stop.patience} epochs, so the weights of "
+                    f"epoch {self._best_epoch + 1} are kept"
+                )
                 break
-            line = {"epoch": epoch + 1, "lr": self._optimizer.param_groups[0]["lr"], "loss": self._epoch(epoch)}
-            line |= self._look(epoch)
-            self.history.append(line)
-            self._keep_best(epoch)
+            lr = self._optimizer.param_groups[0]["lr"]
+            metrics = {"epoch": epoch + 1, "lr": lr, "loss": self._train_epoch(epoch)} | self._evaluate(epoch)
+            self.history.append(metrics)
+            if stop:
+                *earlier, loss = [past["held_out_loss"] for past in self.history]
+                if loss < min(earlier, default=math.inf):
+                    self._best_epoch = epoch
+                    self._best = {key: tensor.clone() for key, tensor in self._ema.state.items()}
             self._save(epoch + 1)
-            self.tell(line)
+            self.on_epoch(metrics)
             progress.advance()
-        self.model.load_state_dict(self._best if self.options.stop else self._average.state)
+        self.model.load_state_dict(self._best if stop else self._ema.state)
         self.model.eval()
 
-    # -- parts -------------------------------------------------------------------------------------------------
-
     def _set_up(self) -> None:
-        self._rows, self._held = self._divided()
-        self._val = np.flatnonzero(self.lessons.split == "val")
-        self._steps = max(1, len(self._rows) // self.options.batch)
+        # 1. The rows to train on, to hold out, and of the val split.
+        train, stop = np.flatnonzero(self.dataset.split == "train"), self.options.stop
+        held_out = np.zeros(len(train), bool)
+        if stop:
+            targets, subjects = self.dataset.targets[train], self.dataset.subject[train]
+            held_out = holdout_split(targets, subjects, stop.hold_out, self.options.seed)
+        if len(train) - held_out.sum() < 2:
+            raise CorpusError(
+                f"{len(train)} training samples were found and {held_out.sum()} of them are held out, but at least 2 "
+                "must remain to train on. Correct `train` of the sources, or remove `stop`."
+            )
+        self._rows, self._held_out = train[~held_out], train[held_out]
+        self._val = np.flatnonzero(self.dataset.split == "val")
+
+        # 2. The networks.
         self._layout = layout_of(self.model)
         self.model.to(self.device, memory_format=self._layout)
         if self.teacher:
             self.teacher.to(self.device, memory_format=self._layout).eval()
-        self._optimizer = optimizer.optimizer(self.model, self.options)
+
+        # 3. The optimizer, the learning rate and the averaged weights.
+        self._steps = max(1, len(self._rows) // self.options.batch)
         total = self._steps * self.options.epochs
-        warm = self.options.warmup * total
+        warmup = self.options.warmup * total
+        self._optimizer = build_optimizer(self.model, self.options)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: optimizer.rate(step, warm, total)
+            self._optimizer, lambda step: cosine_warmup(step, warmup, total)
         )
-        self._average = Average(self.model, self.options.ema)
-        self._best, self._best_epoch = self._average.state, 0
+        self._ema = EMA(self.model, self.options.ema)
+        self._best, self._best_epoch = self._ema.state, 0
 
-    def _averaged(self) -> Classifier:
-        """The network of the averaged weights: it shares their memory, so it moves as they do."""
-        network = copy.deepcopy(self.model).eval()
-        network.load_state_dict(self._average.state, assign=True)
-        return network
+    def _resume(self) -> int:
+        """Restore the state of the checkpoint, if it is of this recipe; return the number of epochs that are done."""
+        state = self.checkpoint.load(self.device)
+        if state is None:
+            return 0
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.last_epoch = state["schedule"]
+        self._ema.state, self._ema.steps = state["ema"], state["ema_steps"]
+        self._best, self._best_epoch = state["best"], state["best_epoch"]
+        self.history = state["history"]
+        LOGGER.info(f"training resumes after epoch {state['epochs']}")
+        for metrics in self.history:
+            self.on_epoch(metrics)
+        return state["epochs"]
 
-    def _share(self) -> float:
-        """The teacher's share of the targets at this step."""
+    def _train_epoch(self, epoch: int) -> float:
+        """Return the mean loss of one pass. All randomness depends on the seed and the epoch only."""
+        seed = stable_hash(f"{self.options.seed}/{epoch}") % 2**63
+        torch.manual_seed(seed)  # dropout
+        rng = torch.Generator().manual_seed(seed)
+        self.model.train()
+        order = sample_epoch(self.dataset.targets[self._rows], self.options.balance, rng)
+        total = 0.0
+        for rows in np.array_split(self._rows[order], self._steps):
+            total += self._step(rows, rng)
+        if not math.isfinite(total):
+            raise ConfigError(
+                f"The loss of epoch {epoch + 1} is {total}. Lower the learning rate of the phase (lr is "
+                f"{self.options.lr:g})."
+            )
+        return total / self._steps
+
+    def _step(self, rows: np.ndarray, rng: torch.Generator) -> float:
+        """Do one optimizer step on the samples at `rows`; return their loss."""
+        # 1. The batch: augmentation and mixup.
+        x = self.dataset.batch(rows, rng, self.device)
+        target = torch.from_numpy(self.dataset.targets[rows]).to(self.device)  # (n, K)
+        x, target = mixup(x, target, self.options.mixup, rng)
+        x = x.contiguous(memory_format=self._layout)
+
+        # 2. The loss, with the teacher's share of the target.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+            logits = self.model(x)
+            if weight := self._distill_weight():
+                with torch.no_grad():
+                    target = torch.lerp(target, self.teacher(x).float().softmax(1), weight)
+        loss = F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
+
+        # 3. The step.
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        self._schedule.step()
+        self._ema.update(self.model)
+        return float(loss.detach())
+
+    def _distill_weight(self) -> float:
+        """Return the teacher's weight in the targets at the current step."""
         if self.options.teacher == "start":
             return self.options.distill_weight
         done = self._schedule.last_epoch / (self._steps * self.options.epochs)
         return self.options.distill_weight * max(0.0, 2 * done - 1)
 
-    def _divided(self) -> tuple[np.ndarray, np.ndarray]:
-        """The rows to learn from, and those that early stopping watches."""
-        train, stop = np.flatnonzero(self.lessons.split == "train"), self.options.stop
-        held = np.zeros(len(train), bool)
-        if stop:
-            targets, subjects = self.lessons.targets[train], self.lessons.subject[train]
-            held = sampling.held_out(targets, subjects, stop.hold_out, self.options.seed)
-        if len(train) - held.sum() < 2:
-            raise CorpusError(
-                f"{len(train)} training samples were found, {held.sum()} of them held out, where at least 2 have to be "
-                "left to learn from: correct the sources' `train`, or take out `stop`."
-            )
-        return train[~held], train[held]
-
-    def _epoch(self, epoch: int) -> float:
-        """Mean loss of one pass; what is random depends on the seed and the epoch alone."""
-        seed = stable_hash(f"{self.options.seed}/{epoch}") % 2**63
-        torch.manual_seed(seed)  # dropout
-        rng = torch.Generator().manual_seed(seed)
-        self.model.train()
-        order = sampling.order(self.lessons.targets[self._rows], self.options.balance, rng)
-        total = 0.0
-        for part in np.array_split(self._rows[order], self._steps):
-            total += self._step(part, rng)
-        if not math.isfinite(total):
-            raise ConfigError(f"In epoch {epoch + 1} the loss is {total}: lower the step's lr, {self.options.lr:g}.")
-        return total / self._steps
-
-    def _step(self, rows: np.ndarray, rng: torch.Generator) -> float:
-        x = self.lessons.batch(rows, rng, self.device)
-        target = torch.from_numpy(self.lessons.targets[rows]).to(self.device)  # (n, K)
-        x, target = sampling.mixed(x, target, self.options.mixup, rng)
-        x = x.contiguous(memory_format=self._layout)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            logits = self.model(x)
-            if share := self._share():
-                target = torch.lerp(target, _opinion(self.teacher, x), share)
-        loss = F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
-        self._optimizer.zero_grad()
-        loss.backward()
-        self._optimizer.step()
-        self._schedule.step()
-        self._average.update(self.model)
-        return float(loss.detach())
-
-    def _look(self, epoch: int) -> Line:
-        """How the averaged weights do on the held-out part, and now and then on val."""
-        last = epoch + 1 == self.options.epochs
-        looked = {"held_out": self._held} if len(self._held) else {}
-        if len(self._val) and (last or (epoch + 1) % self.options.validate_every == 0):
-            looked["val"] = self._val
-        if not looked:
+    def _evaluate(self, epoch: int) -> EpochMetrics:
+        """Return the scores of the averaged weights on the held-out part and, in some epochs, on the val split."""
+        is_last = epoch + 1 == self.options.epochs
+        parts = {"held_out": self._held_out} if len(self._held_out) else {}
+        if len(self._val) and (is_last or (epoch + 1) % self.options.validate_every == 0):
+            parts["val"] = self._val
+        if not parts:
             return {}
         own = copy.deepcopy(self.model.state_dict())
-        self.model.load_state_dict(self._average.state)
-        line: Line = {}
-        for name, rows in looked.items():
-            found = scores(probabilities(self.model, self.lessons, rows, self.device), self.lessons.targets[rows])
-            line |= {f"{name}_{key}": value for key, value in found.items()}
+        self.model.load_state_dict(self._ema.state)
+        metrics: EpochMetrics = {}
+        for name, rows in parts.items():
+            found = scores(probabilities(self.model, self.dataset, rows, self.device), self.dataset.targets[rows])
+            metrics |= {f"{name}_{key}": value for key, value in found.items()}
         self.model.load_state_dict(own)
-        return line
-
-    def _keep_best(self, epoch: int) -> None:
-        if self.options.stop:
-            *earlier, loss = [line["held_out_loss"] for line in self.history]
-            if loss < min(earlier, default=math.inf):
-                self._best_epoch = epoch
-                self._best = {key: tensor.clone() for key, tensor in self._average.state.items()}
-
-    def _is_over(self, epoch: int) -> bool:
-        stop = self.options.stop
-        over = stop is not None and epoch - self._best_epoch > stop.patience
-        if over:
-            LOGGER.info(f"no better for {stop.patience} epochs: the weights of epoch {self._best_epoch + 1} stay")
-        return over
+        return metrics
 
     def _save(self, epochs: int) -> None:
         state = {
@@ -182,50 +197,28 @@ class School:
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.last_epoch,
-            "average": self._average.state,
-            "average_steps": self._average.steps,
+            "ema": self._ema.state,
+            "ema_steps": self._ema.steps,
             "best": self._best if self.options.stop else {},
             "best_epoch": self._best_epoch,
             "history": self.history,
         }
         self.checkpoint.save(state)
 
-    def _take_up(self) -> int:
-        """The number of epochs that are done already, by this recipe."""
-        state = self.checkpoint.load(self.device)
-        if state is None:
-            return 0
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.last_epoch = state["schedule"]
-        self._average.state, self._average.steps = state["average"], state["average_steps"]
-        self._best, self._best_epoch = state["best"], state["best_epoch"]
-        self.history = state["history"]
-        LOGGER.info(f"training goes on after epoch {state['epochs']}, where it was cut off")
-        for line in self.history:
-            self.tell(line)
-        return state["epochs"]
-
-
-@torch.no_grad()
-def _opinion(teacher: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(n, K) float32: what a network takes samples for."""
-    return teacher(x).float().softmax(1)
-
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, lessons: Lessons, rows: np.ndarray, device: torch.device) -> np.ndarray:
-    """(n, K) float64 for the samples at `rows`, averaged over their views; in float32, whatever training used."""
+def probabilities(model: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return class probabilities (n, K) float64 of the samples at `rows`, averaged over views, computed in float32."""
     model.eval()
     found = [
-        torch.stack([model(view).double().softmax(1) for view in look.views]).mean(0).cpu().numpy()
-        for look in lessons.plain(rows, device)
+        torch.stack([model(view).double().softmax(1) for view in batch.views]).mean(0).cpu().numpy()
+        for batch in dataset.eval_batches(rows, device)
     ]
     return np.concatenate(found)
 
 
 def scores(found: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Cross-entropy, accuracy and UAR of probabilities (n, K); the largest share of targets (n, K) is the label."""
+    """Return loss (cross-entropy), accuracy and UAR of probabilities (n, K); the labels are the argmax of targets."""
     label, predicted = targets.argmax(1), found.argmax(1)
     return {
         "loss": float(-(targets * np.log(found.clip(1e-12))).sum(1).mean()),

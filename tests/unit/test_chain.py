@@ -32,10 +32,10 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.stages import chain
 from emopipe.training import history
-from emopipe.training.loading import lessons
+from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, content
-from emopipe.training.trainer import School
+from emopipe.training.trainer import Trainer
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.training_recipe import phase_recipe
@@ -306,19 +306,19 @@ def test_a_changed_last_step_leaves_the_first(faces, data, tmp_path):
 
 
 def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path, monkeypatch):
-    told = history.Journal.tell
+    told = history.TensorBoardLog.write
 
     def cut_off(self, line):
         told(self, line)
         if line["epoch"] == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(history.Journal, "tell", cut_off)
+    monkeypatch.setattr(history.TensorBoardLog, "write", cut_off)
     assert pretrain(tmp_path, data, face_recipe()).exit_code != 0
     assert names(tmp_path) == [".net.step0.parts", "net.step0.events", "net.step0.safetensors.work"]
     monkeypatch.undo()
     result = pretrain(tmp_path, data, face_recipe())
-    assert result.exit_code == 0 and "training goes on after epoch 1, where it was cut off" in result.output
+    assert result.exit_code == 0 and "training resumes after epoch 1" in result.output
     assert result.output.count("reading stills") == 1  # the first step's are cut already
     assert names(tmp_path) == names(faces)
     for name in ("net.safetensors", "net.step0.safetensors", "net.csv", "net.step0.csv"):
@@ -344,11 +344,11 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         name: SourceBlock(kind="folder", path=str(data / path)) for name, path in (("a", "first"), ("b", "second"))
     }
     spec = registry.spec("expression", registry.options_class("expression").model_validate(FACE))
-    found = lessons(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1)
+    found = load_dataset(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1)
     assert (found.split == "train").sum() == 2 * 7 + 2 * 7 and (found.split == "val").sum() == 7
     assert (found.split == "").sum() == 1  # the file that is no picture
     rows = np.flatnonzero(found.split == "val")
-    (look,) = found.plain(rows, torch.device("cpu"))
+    (look,) = found.eval_batches(rows, torch.device("cpu"))
     for view, label in zip(look.views[0], found.targets[rows].argmax(1), strict=True):
         # Each still lies by its label: a class has so many stripes.
         stripes = np.abs(np.fft.rfft(view[0].mean(0).numpy()))[1:].argmax()
@@ -358,7 +358,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
 def test_speakers_of_two_corpora_are_different_people(data):
     sources = {name: SourceBlock(**(VOICES | {"path": str(data / "voices")})) for name in ("a", "b")}
     spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(VOICE))
-    found = lessons(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1)
+    found = load_dataset(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1)
     assert set(found.subject[found.split == "train"]) == {"a/01", "a/02", "b/01", "b/02"}
     assert set(found.subject[found.split == "val"]) == {"a/03", "b/03"}
     assert len(found.split) == 2 * 3 * 7 and (found.targets.sum(0) == 6).all()
@@ -401,12 +401,12 @@ def changed(recipe, path, value):
         ("sources/a/kind", "ravdess", "The kind of stills 'ravdess' is unknown"),
         ("sources/a/pth", "x", "Unknown key sources.a.pth"),
         ("sources/a/options", {"lables": {}}, "Unknown key sources.a.options.lables"),
-        ("sources/a/path", "nowhere", "nowhere to pretrain on is not there: put it there, or correct"),
+        ("sources/a/path", "nowhere", "nowhere to train on does not exist. Put it there, or correct"),
         ("sources/a/train", [], "sources.a.train is []"),
         ("sources/a/val", ["train"], "sources.a: the split train is in both train and val"),
-        ("sources/a/train", ["training"], "first has no split 'training' (found: train, val): correct the"),
-        ("sources/a/val", ["dev"], "first has no split 'dev' (found: train, val): correct the source's `val`"),
-        ("sources/b/val", ["dev"], "second has no split 'dev' (found: none): correct the source's `val`"),
+        ("sources/a/train", ["training"], "first has no split 'training' (found: train, val). Correct `train`"),
+        ("sources/a/val", ["dev"], "first has no split 'dev' (found: train, val). Correct `val` of the source"),
+        ("sources/b/val", ["dev"], "second has no split 'dev' (found: none). Correct `val` of the source"),
         ("sources/a/detect", "mtcn", "sources.a.detect is 'mtcn', which is not configured"),
         ("sources/a/detector", {"pad": 0.1}, "sources.a: detector has no effect without detect"),
         ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which does not exist"),
@@ -438,7 +438,7 @@ def test_a_step_may_show_smaller_faces(data, tmp_path):
     ("path", "value", "said"),
     [
         ("sources/v/kind", "fer2013", "The corpus kind 'fer2013' is unknown"),
-        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network learns from it"),
+        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network is trained on this corpus"),
         ("sources/v/options/modality", "av", "No clips of RAVDESS were found in"),
         ("schedule/0/augment", {"rotation": 3}, "Unknown key schedule.0.augment.rotation"),
     ],
@@ -570,7 +570,7 @@ def test_a_changed_corpus_changes_its_content(tmp_path):
     one = content(tmp_path / "corpus.csv")
     write(tmp_path / "corpus.csv", b"2")
     assert content(tmp_path / "corpus.csv") != one
-    with pytest.raises(CorpusError, match=r"nowhere to pretrain on is not there"):
+    with pytest.raises(CorpusError, match=r"nowhere to train on does not exist"):
         content(tmp_path / "nowhere")
 
 
@@ -678,7 +678,7 @@ def test_a_chains_own_weights_count_by_content(planned, tmp_path):
 
 def test_a_plan_refuses_a_corpus_that_is_not_there(planned):
     plan = Plan(configs.parse(changed(CONFIG, "sources/a/path", "nowhere")), TABLE, SCRIPTS)
-    with pytest.raises(EmopipeError, match="nowhere to pretrain on is not there"):
+    with pytest.raises(EmopipeError, match="nowhere to train on does not exist"):
         plan.check_weights()
 
 
@@ -688,7 +688,7 @@ def test_a_plan_refuses_a_corpus_that_is_not_there(planned):
         ("backbones/plain/schedule/0/sources", ["v2"], "backbones.plain.schedule.0.sources is 'v2'"),
         ("backbones/plain/schedule/0/epoch", 1, "Unknown key backbones.plain.schedule.0.epoch"),
         ("sources/v/kind", "fer2013", "The corpus kind 'fer2013' is unknown"),
-        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network learns from it"),
+        ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network is trained on this corpus"),
         ("sources/a/knd", 1, "Unknown key sources.a.knd"),
     ],
 )
@@ -760,8 +760,8 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkey
         for path in stage.out[:3]:
             path.unlink()
 
-    trained, run = [], School.run
-    monkeypatch.setattr(School, "run", lambda self: trained.append(run(self)))
+    trained, run = [], Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda self: trained.append(run(self)))
     deleted()
     stage.run(outlive=True)
     assert [path.read_bytes() for path in stage.out[:3]] == before and not trained

@@ -16,7 +16,7 @@ from emopipe.cache import metadata, tensors
 from emopipe.commands.main import app
 from emopipe.core.errors import DamagedCacheError, WeightsError
 from emopipe.workflow.job import job_log
-from tests.unit.test_pretraining_school import flips
+from tests.unit.test_pretraining_trainer import flips
 
 WEIGHTS = Path("cache/demo/weights/net.safetensors")
 

@@ -413,7 +413,7 @@ def test_stills_are_used_as_they_are_unless_faces_are_to_be_found(rigged, tmp_pa
     assert told("shade", "--corpus", corpus, "--detect")["accuracy"] == 1 and finder.calls == 1
     finder.empty = True
     assert (
-        "in 1 of 1 stills no face was found; they are used as they are"
+        "no face was found in 1 of 1 stills, which are used without alignment"
         in run("shade", "--corpus", corpus, "--detect").stderr
     )
     assert told("shade", "--corpus", corpus, "--detect") == {

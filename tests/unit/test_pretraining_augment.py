@@ -17,12 +17,12 @@ from emopipe.media.spectrogram import RATE, LogMelOptions, spectrum
 from emopipe.stills.archive import no_picture
 from emopipe.stills.base import Stills
 from emopipe.training import sharded_images
-from emopipe.training.augment_audio import hide, vary_wave
-from emopipe.training.augment_image import HELD_GREY, held_side, middle, vary
+from emopipe.training.augment_audio import augment_wave, mask_spectrogram
+from emopipe.training.augment_image import ERASED_GREY, augment_faces, center_crop, held_side
 from emopipe.training.augment_options import FaceAugmentation, SoundAugmentation
 from emopipe.training.phase_options import SpeechPhase
-from emopipe.training.speech_dataset import SpeechLessons
-from emopipe.training.stills_dataset import StillLessons
+from emopipe.training.speech_dataset import SpeechDataset
+from emopipe.training.stills_dataset import StillsDataset
 
 NOTHING = {key: 0 for key in FaceAugmentation.model_fields if key not in ("mirror", "erase_side")} | {"mirror": False}
 SILENT = {"speed": 0, "noise": 0, "freq_masks": 0, "time_masks": 0}
@@ -76,25 +76,25 @@ def test_faces_are_held_with_a_margin_of_whole_pixels(size):
 @pytest.mark.parametrize("size", [16, 48])
 def test_without_variations_it_is_the_middle(channels, size):
     images = noise(channels=channels, size=size)
-    varied = vary(images, size, only(), seeded())
+    varied = augment_faces(images, size, only(), seeded())
     margin = (held_side(size) - size) // 2
     assert varied.dtype == torch.float32 and varied.shape == (4, channels, size, size)
-    assert torch.equal(middle(images, size), images[..., margin:-margin, margin:-margin].float())
-    torch.testing.assert_close(varied, middle(images, size), atol=0.02, rtol=0)
+    assert torch.equal(center_crop(images, size), images[..., margin:-margin, margin:-margin].float())
+    torch.testing.assert_close(varied, center_crop(images, size), atol=0.02, rtol=0)
 
 
 def test_smaller_faces_show_the_same():
     """A dot lies at the same share of the picture, whatever side it is shown at."""
     margin = held_side(SIZE) / SIZE
     for side in (16, 24, 32):
-        at = places(vary(dots(1, right=8, below=-4), side, only(), seeded(), margin=margin))
+        at = places(augment_faces(dots(1, right=8, below=-4), side, only(), seeded(), margin=margin))
         torch.testing.assert_close(at / side, torch.tensor([[8.0, -4.0]]).double() / SIZE, atol=0.004, rtol=0)
 
 
 def test_half_of_the_faces_are_mirrored():
     images = noise(n=200, channels=1, size=16)
-    varied, plain = vary(images, 16, only(mirror=True), seeded()), middle(images, 16)
-    mirrored = middle(images, 16, mirrored=True)
+    varied, plain = augment_faces(images, 16, only(mirror=True), seeded()), center_crop(images, 16)
+    mirrored = center_crop(images, 16, mirrored=True)
     assert torch.equal(mirrored, plain.flip(3))
     is_mirrored = (varied - mirrored).abs().amax((1, 2, 3)) < 0.02
     is_plain = (varied - plain).abs().amax((1, 2, 3)) < 0.02
@@ -102,7 +102,7 @@ def test_half_of_the_faces_are_mirrored():
 
 
 def test_turns():
-    at = places(vary(dots(300, right=9), SIZE, only(rotation=20), seeded()))
+    at = places(augment_faces(dots(300, right=9), SIZE, only(rotation=20), seeded()))
     angle = torch.rad2deg(torch.atan2(at[:, 1], at[:, 0]))
     torch.testing.assert_close(at.norm(dim=1), torch.full((300,), 9.0, dtype=at.dtype), atol=0.05, rtol=0)
     assert 18 < angle.max() < 20.5 and -20.5 < angle.min() < -18
@@ -110,7 +110,7 @@ def test_turns():
 
 
 def test_mirrored_faces_are_turned_without_being_bent():
-    at = places(vary(dots(300, right=9, below=4), SIZE, only(rotation=40, mirror=True), seeded()))
+    at = places(augment_faces(dots(300, right=9, below=4), SIZE, only(rotation=40, mirror=True), seeded()))
     torch.testing.assert_close(at.norm(dim=1), torch.full((300,), math.hypot(9, 4), dtype=at.dtype), atol=0.05, rtol=0)
     is_mirrored = at[:, 0] < 0
     mirrored_back = torch.where(is_mirrored, -at[:, 0], at[:, 0])
@@ -121,14 +121,14 @@ def test_mirrored_faces_are_turned_without_being_bent():
 
 
 def test_zooms():
-    at = places(vary(dots(300, right=8, below=-5), SIZE, only(scale=0.2), seeded()))
+    at = places(augment_faces(dots(300, right=8, below=-5), SIZE, only(scale=0.2), seeded()))
     scale = at.norm(dim=1) / math.hypot(8, 5)
     assert 1 / 1.2 - 0.01 < scale.min() < 0.85 and 1.2 < scale.max() < 1 / 0.8 + 0.01
     torch.testing.assert_close(at[:, 1] / at[:, 0], torch.full((300,), -5 / 8, dtype=at.dtype), atol=0.02, rtol=0)
 
 
 def test_shifts():
-    at = places(vary(dots(300), SIZE, only(translate=0.25), seeded()))
+    at = places(augment_faces(dots(300), SIZE, only(translate=0.25), seeded()))
     assert at.abs().max() < 0.25 * SIZE / 2 + 0.05
     assert (at.amax(0) > 3.5).all() and (at.amin(0) < -3.5).all()
     assert abs(float(torch.corrcoef(at.T)[0, 1])) < 0.2
@@ -138,42 +138,44 @@ def test_shifts():
 
 
 def test_brightness():
-    level = vary(torch.full((300, 1, 36, 36), 100, dtype=torch.uint8), SIZE, only(brightness=25), seeded())
+    level = augment_faces(torch.full((300, 1, 36, 36), 100, dtype=torch.uint8), SIZE, only(brightness=25), seeded())
     assert (level.amax((1, 2, 3)) - level.amin((1, 2, 3))).max() < 0.01  # one grey stays one grey
     assert 75 <= level.min() < 78 and 122 < level.max() <= 125
 
 
 def test_contrast():
     images = torch.tensor([90.0, 110.0]).repeat(18).expand(300, 1, 36, 36)
-    varied = vary(images, SIZE, only(contrast=0.3), seeded())
+    varied = augment_faces(images, SIZE, only(contrast=0.3), seeded())
     spread = (varied.amax((1, 2, 3)) - varied.amin((1, 2, 3))) / 20
     torch.testing.assert_close(varied.mean((1, 2, 3)), torch.full((300,), 100.0), atol=0.01, rtol=0)
     assert 0.7 <= spread.min() < 0.72 and 1.28 < spread.max() <= 1.3001
 
 
 def test_light_stays_within_what_pixels_can_be():
-    varied = vary(noise(n=50), SIZE, only(contrast=0.9, brightness=200, saturation=0.9), seeded())
+    varied = augment_faces(noise(n=50), SIZE, only(contrast=0.9, brightness=200, saturation=0.9), seeded())
     assert varied.min() == 0 and varied.max() == 255
 
 
 def test_saturation():
     images = torch.tensor([80.0, 100.0, 120.0]).view(1, 3, 1, 1).expand(300, 3, 36, 36)
-    varied = vary(images, SIZE, only(saturation=0.3), seeded())
+    varied = augment_faces(images, SIZE, only(saturation=0.3), seeded())
     spread = (varied[:, 2] - varied[:, 0]).mean((1, 2)) / 40
     torch.testing.assert_close(varied.mean(1), torch.full((300, SIZE, SIZE), 100.0), atol=0.01, rtol=0)
     assert 0.7 <= spread.min() < 0.72 and 1.28 < spread.max() <= 1.3001
     grey = noise(channels=1)
-    torch.testing.assert_close(vary(grey, SIZE, only(saturation=0.3), seeded()), middle(grey, SIZE), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        augment_faces(grey, SIZE, only(saturation=0.3), seeded()), center_crop(grey, SIZE), atol=0.02, rtol=0
+    )
 
 
 def test_blur_is_the_mean_of_three_by_three():
     images = noise(n=200, channels=1)
-    plain = middle(images, SIZE)
+    plain = center_crop(images, SIZE)
     blurred = torch.stack(
         [torch.from_numpy(cv2.blur(image[0].numpy(), (3, 3), borderType=cv2.BORDER_REPLICATE))[None] for image in plain]
     )
-    torch.testing.assert_close(vary(images, SIZE, only(blur=1), seeded()), blurred, atol=0.02, rtol=0)
-    some = vary(images, SIZE, only(blur=0.25), seeded())
+    torch.testing.assert_close(augment_faces(images, SIZE, only(blur=1), seeded()), blurred, atol=0.02, rtol=0)
+    some = augment_faces(images, SIZE, only(blur=0.25), seeded())
     is_blurred = (some - blurred).abs().amax((1, 2, 3)) < 0.02
     is_plain = (some - plain).abs().amax((1, 2, 3)) < 0.02
     assert (is_blurred ^ is_plain).all() and 30 < is_blurred.sum() < 70
@@ -182,8 +184,8 @@ def test_blur_is_the_mean_of_three_by_three():
 def test_erasing_fills_a_rectangle_and_nothing_else():
     size = 40
     images = noise(n=300, channels=3, size=size) // 2 + 128  # nowhere the grey that erases
-    varied, plain = vary(images, size, only(erase=1, erase_side=0.5), seeded()), middle(images, size)
-    erased = (varied == HELD_GREY).all(1)  # (n, size, size)
+    varied, plain = augment_faces(images, size, only(erase=1, erase_side=0.5), seeded()), center_crop(images, size)
+    erased = (varied == ERASED_GREY).all(1)  # (n, size, size)
     torch.testing.assert_close(
         torch.where(erased[:, None], plain, varied), plain, atol=0.02, rtol=0
     )  # elsewhere nothing is changed
@@ -197,8 +199,8 @@ def test_erasing_fills_a_rectangle_and_nothing_else():
 
 
 def test_the_share_that_is_erased():
-    varied = vary(noise(n=400, size=16) // 2 + 128, 16, only(erase=0.25), seeded())
-    assert 70 < (varied == HELD_GREY).all(1).flatten(1).any(1).sum() < 130
+    varied = augment_faces(noise(n=400, size=16) // 2 + 128, 16, only(erase=0.25), seeded())
+    assert 70 < (varied == ERASED_GREY).all(1).flatten(1).any(1).sum() < 130
 
 
 def test_options_of_the_wrong_size_are_refused():
@@ -212,25 +214,25 @@ def test_options_of_the_wrong_size_are_refused():
 
 def test_equal_seeds_give_equal_faces():
     images = noise()
-    first, again, other = (vary(images, SIZE, FaceAugmentation(), seeded(seed)) for seed in (0, 0, 1))
+    first, again, other = (augment_faces(images, SIZE, FaceAugmentation(), seeded(seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
-    assert len({face.numpy().tobytes() for face in vary(images[:1].expand(20, -1, -1, -1), SIZE, FaceAugmentation(),
-                                                        seeded())}) == 20  # fmt: skip
+    one = images[:1].expand(20, -1, -1, -1)
+    assert len({face.numpy().tobytes() for face in augment_faces(one, SIZE, FaceAugmentation(), seeded())}) == 20
 
 
 def test_draws_do_not_depend_on_the_device():
     """The meta device computes nothing, so what its run drew can have come from the CPU's generator alone."""
     on_cpu, on_meta = seeded(), seeded()
-    vary(noise(), SIZE, FaceAugmentation(), on_cpu)
-    found = vary(noise().to("meta"), SIZE, FaceAugmentation(), on_meta)
+    augment_faces(noise(), SIZE, FaceAugmentation(), on_cpu)
+    found = augment_faces(noise().to("meta"), SIZE, FaceAugmentation(), on_meta)
     assert found.device.type == "meta" and found.shape == (4, 3, SIZE, SIZE)
     assert torch.equal(on_cpu.get_state(), on_meta.get_state())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_faces_are_the_same_on_a_gpu():
-    on_gpu = vary(noise().cuda(), SIZE, FaceAugmentation(), seeded()).cpu()
-    torch.testing.assert_close(on_gpu, vary(noise(), SIZE, FaceAugmentation(), seeded()), atol=0.05, rtol=0)
+    on_gpu = augment_faces(noise().cuda(), SIZE, FaceAugmentation(), seeded()).cpu()
+    torch.testing.assert_close(on_gpu, augment_faces(noise(), SIZE, FaceAugmentation(), seeded()), atol=0.05, rtol=0)
 
 
 # --- sounds
@@ -247,12 +249,12 @@ def pitch(wave):
 
 def test_without_variations_a_wave_stays():
     wave = tone()
-    assert np.array_equal(vary_wave(wave, sound(), seeded()), wave)
+    assert np.array_equal(augment_wave(wave, sound(), seeded()), wave)
 
 
 def test_speed_changes_length_and_pitch_together():
     rng, wave = seeded(), tone()
-    varied = [vary_wave(wave, sound(speed=0.15), rng) for _ in range(60)]
+    varied = [augment_wave(wave, sound(speed=0.15), rng) for _ in range(60)]
     length = np.array([len(one) for one in varied]) / len(wave)
     assert 1 / 1.15 - 0.001 < length.min() < 0.9 and 1.12 < length.max() < 1 / 0.85 + 0.001
     for one, stretched in zip(varied, length, strict=True):
@@ -262,7 +264,7 @@ def test_speed_changes_length_and_pitch_together():
 @pytest.mark.parametrize("decibels", [0, 10, 25])
 def test_noise_lies_so_many_decibels_under_the_sound(decibels):
     wave = tone(seconds=3)
-    varied = vary_wave(wave, sound(noise=1, loudest_db=decibels, quietest_db=decibels), seeded())
+    varied = augment_wave(wave, sound(noise=1, loudest_db=decibels, quietest_db=decibels), seeded())
     added = varied - wave
     assert varied.dtype == np.float32
     assert 10 * np.log10(np.mean(wave**2) / np.mean(added**2)) == pytest.approx(decibels, abs=0.2)
@@ -272,7 +274,7 @@ def test_noise_lies_so_many_decibels_under_the_sound(decibels):
 def test_noise_varies_between_its_bounds_for_its_share_of_sounds():
     rng, wave = seeded(), tone()
     options = sound(noise=0.5, loudest_db=10, quietest_db=40)
-    power = np.array([np.mean((vary_wave(wave, options, rng) - wave) ** 2) for _ in range(200)])
+    power = np.array([np.mean((augment_wave(wave, options, rng) - wave) ** 2) for _ in range(200)])
     level = 10 * np.log10(np.mean(wave**2) / power[power > 0])
     assert 70 < len(level) < 130
     assert 9.8 < level.min() < 12 and 38 < level.max() < 40.2
@@ -280,7 +282,7 @@ def test_noise_varies_between_its_bounds_for_its_share_of_sounds():
 
 @pytest.mark.parametrize("wave", [np.zeros(4000, np.float32), tone(seconds=1 / RATE), tone(seconds=0.01)])
 def test_silence_and_clicks_survive(wave):
-    varied = vary_wave(wave, SoundAugmentation(), seeded())
+    varied = augment_wave(wave, SoundAugmentation(), seeded())
     assert len(varied) >= 1 and np.isfinite(varied).all()
     assert wave.any() or not varied.any()
 
@@ -298,7 +300,7 @@ def test_whole_bands_and_moments_are_silenced_and_nothing_else(bands, moments):
     options, rng, widest = sound(freq_masks=bands, band=0.2, time_masks=moments, moment=0.1), seeded(1), [0, 0]
     for _ in range(50):
         before = picture.clone()
-        hidden = hide(picture, options, rng)
+        hidden = mask_spectrogram(picture, options, rng)
         assert torch.equal(picture, before)  # the picture itself is kept
         silent = (hidden == 0).all(0)  # (F, T)
         band, moment = silent.all(1), silent.all(0)
@@ -313,14 +315,14 @@ def test_whole_bands_and_moments_are_silenced_and_nothing_else(bands, moments):
 
 def test_hiding_may_take_all_or_nothing():
     picture = torch.ones(1, 5, 7)
-    assert torch.equal(hide(picture, sound(), seeded()), picture)
-    every = [hide(picture, sound(freq_masks=1, band=1), seeded(seed)).sum() for seed in range(40)]
+    assert torch.equal(mask_spectrogram(picture, sound(), seeded()), picture)
+    every = [mask_spectrogram(picture, sound(freq_masks=1, band=1), seeded(seed)).sum() for seed in range(40)]
     assert min(every) >= 7 and max(every) == 35  # the widest is drawn below the whole
 
 
 def test_equal_seeds_give_equal_sounds():
     wave, options = tone(seconds=0.3), SoundAugmentation(noise=1)
-    first, again, other = (vary_wave(wave, options, seeded(seed)) for seed in (0, 0, 1))
+    first, again, other = (augment_wave(wave, options, seeded(seed)) for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first[:4000], other[:4000])
 
 
@@ -332,14 +334,14 @@ def speech(waves, **step):
     n = len(waves)
     targets = np.eye(7, dtype=np.float32)[np.arange(n) % 7]
     whole = [(wave * 32767).astype(np.int16) for wave in waves]
-    return SpeechLessons(
+    return SpeechDataset(
         whole, targets, np.full(n, "train"), np.full(n, ""), AudioInput("logmel", LogMelOptions()), step
     )
 
 
 def test_speech_is_cut_or_repeated_to_one_length():
-    lessons = speech([tone(seconds=0.3), tone(600, seconds=1.5)], seconds=0.8)
-    batch = lessons.batch(np.array([1, 0]), seeded(), torch.device("cpu"))
+    dataset = speech([tone(seconds=0.3), tone(600, seconds=1.5)], seconds=0.8)
+    batch = dataset.batch(np.array([1, 0]), seeded(), torch.device("cpu"))
     assert batch.shape == (2, 3, 64, 80) and batch.dtype == torch.float32
     wave = (tone(seconds=0.3) * 32767).astype(np.int16).astype(np.float32) / 32768
     whole = torch.from_numpy(spectrum(wave, LogMelOptions()))  # (3, 64, 31)
@@ -349,8 +351,8 @@ def test_speech_is_cut_or_repeated_to_one_length():
 
 def test_speech_is_looked_at_whole():
     waves = [tone(seconds=0.3), tone(600, seconds=1.0)]
-    lessons = speech(waves, seconds=0.5)
-    looks = list(lessons.plain(np.array([1, 0]), torch.device("cpu")))
+    dataset = speech(waves, seconds=0.5)
+    looks = list(dataset.eval_batches(np.array([1, 0]), torch.device("cpu")))
     assert [[tuple(view.shape) for view in look.views] for look in looks] == [[(1, 3, 64, 101)], [(1, 3, 64, 31)]]
     varied = speech(waves, seconds=0.3, augment={}).batch(np.zeros(20, int), seeded(), torch.device("cpu"))
     assert len({stretch.numpy().tobytes() for stretch in varied}) == 20 and varied.isfinite().all()
@@ -506,7 +508,7 @@ def test_stills_whose_file_is_damaged_are_told_of_and_written_anew_once_it_is_aw
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
     expected = sharded_images.prepare(corpus, GEOMETRY, None, path)[0].copy()
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DamagedCacheError, match=r"a\.npy is damaged: it holds no pixels"):
+    with pytest.raises(DamagedCacheError, match=r"a\.npy is damaged: it does not hold an array of images"):
         sharded_images.prepare(corpus, GEOMETRY, None, path)
     path.unlink()
     assert np.array_equal(sharded_images.prepare(corpus, GEOMETRY, None, path)[0], expected)
@@ -536,7 +538,7 @@ def test_damaged_notes_of_which_stills_are_pictures_are_told_of(tmp_path, conten
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
     sharded_images.prepare(corpus, GEOMETRY, None, path)
     path.with_suffix(".readable").write_bytes(content)
-    with pytest.raises(DamagedCacheError, match=r"a\.readable is damaged: it does not tell which of 2 stills are pict"):
+    with pytest.raises(DamagedCacheError, match=r"a\.readable is damaged: it does not say which of 2 stills are read"):
         sharded_images.prepare(corpus, GEOMETRY, None, path)
     path.with_suffix(".readable").unlink()
     assert sharded_images.prepare(corpus, GEOMETRY, None, path)[1].all()
@@ -545,7 +547,7 @@ def test_damaged_notes_of_which_stills_are_pictures_are_told_of(tmp_path, conten
 def test_several_files_of_pixels_are_one():
     parts = [np.full((n, 2, 2), 10 * number, np.uint8) + np.arange(n, dtype=np.uint8)[:, None, None]
              for number, n in enumerate((3, 0, 2))]  # fmt: skip
-    held = sharded_images.Held(parts)
+    held = sharded_images.ShardedImages(parts)
     assert len(held) == 5
     assert held[np.array([4, 0, 3, 2, 0])][:, 0, 0].tolist() == [21, 0, 20, 2, 0]
 
@@ -558,34 +560,34 @@ def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
     corpus = stills(*(picture(seed=seed) for seed in range(5)))
     cut, _ = sharded_images.prepare(corpus, geometry, None, tmp_path / "a.npy")
     split, subject = corpus.table["split"].to_numpy(str), corpus.table["subject"].to_numpy(str)
-    lessons = StillLessons(sharded_images.Held([cut]), corpus.targets, split, subject, geometry, only())
+    dataset = StillsDataset(sharded_images.ShardedImages([cut]), corpus.targets, split, subject, geometry, only())
     rows, cpu = np.array([3, 0, 4]), torch.device("cpu")
     wanted = torch.from_numpy(geometry.prepare(np.stack([corpus.picture(f"{row:02d}") for row in rows])))
-    (look,) = lessons.plain(rows, cpu)
+    (look,) = dataset.eval_batches(rows, cpu)
     torch.testing.assert_close(look.views[0], wanted, atol=1e-5, rtol=0)
     torch.testing.assert_close(look.views[1], wanted.flip(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(lessons.batch(rows, seeded(), cpu), wanted, atol=0.01, rtol=0)
+    torch.testing.assert_close(dataset.batch(rows, seeded(), cpu), wanted, atol=0.01, rtol=0)
 
 
 def test_faces_that_are_learned_from_may_be_smaller(tmp_path):
     corpus = stills(*(picture(seed=seed) for seed in range(3)))
     cut, _ = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
-    given = (sharded_images.Held([cut]), corpus.targets, np.full(3, "train"), np.full(3, ""), GEOMETRY)
-    lessons, rows, cpu = StillLessons(*given, only(), side=40), np.arange(3), torch.device("cpu")
-    small, (look,) = lessons.batch(rows, seeded(), cpu), lessons.plain(rows, cpu)
+    given = (sharded_images.ShardedImages([cut]), corpus.targets, np.full(3, "train"), np.full(3, ""), GEOMETRY)
+    dataset, rows, cpu = StillsDataset(*given, only(), side=40), np.arange(3), torch.device("cpu")
+    small, (look,) = dataset.batch(rows, seeded(), cpu), dataset.eval_batches(rows, cpu)
     assert small.shape[-1] == 40 and look.views[0].shape[-1] == GEOMETRY.size
     shown = torch.nn.functional.interpolate(look.views[0], size=(40, 40), mode="bilinear", align_corners=False)
     torch.testing.assert_close(small, shown, atol=0.02, rtol=0)
 
 
 def test_lessons_come_in_parts_and_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("emopipe.training.stills_dataset.AT_ONCE", 2)
+    monkeypatch.setattr("emopipe.training.stills_dataset.EVAL_BATCH", 2)
     corpus = stills(*(np.full((48, 48, 3), 10 * level, np.uint8) for level in range(5)))
     cut, _ = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
-    lessons = StillLessons(
-        sharded_images.Held([cut]), corpus.targets, np.full(5, "val"), np.full(5, ""), GEOMETRY, only()
+    dataset = StillsDataset(
+        sharded_images.ShardedImages([cut]), corpus.targets, np.full(5, "val"), np.full(5, ""), GEOMETRY, only()
     )
-    looks = list(lessons.plain(np.array([4, 2, 0, 1, 3]), torch.device("cpu")))
+    looks = list(dataset.eval_batches(np.array([4, 2, 0, 1, 3]), torch.device("cpu")))
     assert [len(look.views[0]) for look in looks] == [2, 2, 1]
     levels = torch.cat([look.views[0].mean((1, 2, 3)) for look in looks]) * 127.5 + 127.5
     assert levels.round().tolist() == [40, 20, 0, 10, 30]

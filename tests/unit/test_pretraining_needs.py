@@ -50,8 +50,8 @@ def test_sound_takes_what_is_foreseen(tmp_path, kind):
         )
         writer.add(Row("a", "d", "ok", "", {"audio": wave, "audio_start": np.zeros(1)}))
     voice = spec("audio_alexnet", spectrum={"kind": kind})
-    (picture,) = Sounds([tmp_path / "0.h5"], ["a"], voice.input, 2.5)._pictures
-    assert training_needs.held_megabytes(1, voice, SIXTEEN) == pytest.approx(picture.nbytes / 1e6, rel=0.01)
+    (spectrogram,) = Sounds([tmp_path / "0.h5"], ["a"], voice.input, 2.5)._spectrograms
+    assert training_needs.held_megabytes(1, voice, SIXTEEN) == pytest.approx(spectrogram.nbytes / 1e6, rel=0.01)
 
 
 def test_what_is_seen_is_counted_anew_in_every_epoch_of_every_network():

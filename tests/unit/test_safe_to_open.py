@@ -31,7 +31,7 @@ from emopipe.report import figures, submission, writing
 from emopipe.training import history, sharded_images
 from emopipe.workflow import config as configs
 from tests.unit.test_pretraining_augment import GEOMETRY, picture, stills
-from tests.unit.test_pretraining_school import keep, school
+from tests.unit.test_pretraining_trainer import keep, trainer
 
 
 class Malice:
@@ -96,17 +96,17 @@ def test_a_hostile_or_damaged_checkpoint_is_not_taken_up(tmp_path, harm, caplog,
     keep({"recipe": "a recipe", "model": Malice(harm)} if content == "hostile" else [1], path)
     if content == "damaged":
         path.write_bytes(path.read_bytes()[:100])
-    trained = school(tmp_path, epochs=1)
+    trained = trainer(tmp_path, epochs=1)
     trained.run()
     assert len(trained.history) == 1
-    assert "checkpoint.pt is no checkpoint (" in caplog.text and "so training begins anew" in caplog.text
+    assert "checkpoint.pt is not a usable checkpoint (" in caplog.text and "so training starts again" in caplog.text
 
 
 def test_arrays_of_objects_are_not_unpickled(tmp_path, harm):
     path = tmp_path / "pixels.npy"
     np.save(path, np.array([Malice(harm)], object), allow_pickle=True)
     path.with_suffix(".readable").write_bytes(b"\1")
-    with pytest.raises(DamagedCacheError, match=r"holds no pixels: .*Python objects in dtype"):
+    with pytest.raises(DamagedCacheError, match=r"does not hold an array of images: .*Python objects in dtype"):
         sharded_images.prepare(stills(picture()), GEOMETRY, None, path)
 
 
@@ -281,7 +281,7 @@ def test_pictures_show_names_as_they_are(tmp_path, title):
     counts = pd.DataFrame(np.eye(len(CLASSES), dtype=int), CLASSES, CLASSES)
     figures.confusion_matrix(counts, title, tmp_path / "confusion.png")
     figures.confusion_matrix(counts, "x", tmp_path / "other.png")
-    history.draw([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
+    history.plot_history([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
     assert (tmp_path / "confusion.png").read_bytes() != (tmp_path / "other.png").read_bytes()
 
 

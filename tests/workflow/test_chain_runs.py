@@ -79,7 +79,7 @@ def test_both_steps_ran(chained):
     assert pd.read_csv(cache / "weights/face.step1.csv")["epoch"].tolist() == [1]
     for step in (0, 1):
         assert list((cache / f"logs/chain/face.{step}").glob("events.out.tfevents.*"))
-        assert "14 samples to learn from, 0 to look at" in (cache / f"logs/chain/face.{step}.log").read_text()
+        assert "14 training samples, 0 validation samples" in (cache / f"logs/chain/face.{step}.log").read_text()
         assert metadata.read_metadata(cache / f"weights/face.step{step}.safetensors")["device"] == "cpu"
     assert steps(chained) == []
 

@@ -1,4 +1,4 @@
-"""The school: averages, rates, draws; that it learns; and that a run which is cut off loses nothing."""
+"""The trainer: moving average, learning rate, sampling; that it learns; and that an interrupted run loses nothing."""
 
 import collections
 import errno
@@ -22,10 +22,10 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.log import LOGGER
 from emopipe.training import optimizer, sampling
 from emopipe.training.checkpoint import Checkpoint
-from emopipe.training.dataset import Look
-from emopipe.training.ema import Average
+from emopipe.training.dataset import EvalBatch
+from emopipe.training.ema import EMA
 from emopipe.training.phase_options import PhaseOptions
-from emopipe.training.trainer import School, probabilities, scores
+from emopipe.training.trainer import Trainer, probabilities, scores
 
 CPU = torch.device("cpu")
 CLASSES = 7
@@ -44,7 +44,7 @@ def options(**keys):
 
 
 class Patterns:
-    """Toy lessons: a class is a bright row of an 8 x 8 picture, under noise."""
+    """Toy dataset: a class is a bright row of an 8 x 8 picture, under noise."""
 
     def __init__(self, n=56, n_val=14, noise=0.5, seed=0):
         label = np.arange(n + n_val) % CLASSES
@@ -62,10 +62,10 @@ class Patterns:
         x = torch.from_numpy(self._x[rows])
         return (x + 0.1 * self._noise * torch.randn(x.shape, generator=rng)).to(device)
 
-    def plain(self, rows, device):
+    def eval_batches(self, rows, device):
         for start in range(0, len(rows), 16):
             x = torch.from_numpy(self._x[rows[start : start + 16]]).to(device)
-            yield Look([x, x.flip(3)])
+            yield EvalBatch([x, x.flip(3)])
 
 
 def network(dropout=0.2, seed=0, norm=True):
@@ -74,15 +74,15 @@ def network(dropout=0.2, seed=0, norm=True):
     return Classifier(nn.Sequential(*layers, nn.Linear(256, 8)), 8, dropout)
 
 
-def school(folder, lessons=None, recipe="a recipe", seed=0, model=None, tell=None, **keys):
-    lessons = Patterns() if lessons is None else lessons
+def trainer(folder, dataset=None, recipe="a recipe", seed=0, model=None, on_epoch=None, **keys):
+    dataset = Patterns() if dataset is None else dataset
     model = network(seed=seed) if model is None else model
-    known = {} if tell is None else {"tell": tell}
-    return School(model, lessons, options(**keys), CPU, Checkpoint(folder / "checkpoint.pt", recipe), **known)
+    known = {} if on_epoch is None else {"on_epoch": on_epoch}
+    return Trainer(model, dataset, options(**keys), CPU, Checkpoint(folder / "checkpoint.pt", recipe), **known)
 
 
 def trained(*arguments, **keys):
-    made = school(*arguments, **keys)
+    made = trainer(*arguments, **keys)
     made.run()
     return made
 
@@ -110,7 +110,7 @@ def same(first, second):
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.97])
 def test_the_average_is_that_of_the_formula(decay):
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    average = Average(model, decay)
+    average = EMA(model, decay)
     expected = {key: tensor.double().numpy() for key, tensor in model.state_dict().items()}
     for step in range(1, 60):
         model(torch.randn(4, 2, generator=seeded(step)) * 3)  # moves the batch norm's statistics and its counter
@@ -132,7 +132,7 @@ def test_the_average_is_that_of_the_formula(decay):
 
 def test_the_average_is_apart_from_the_model():
     model = nn.Linear(2, 2)
-    average, before = Average(model, 0.9), model.weight.detach().clone()
+    average, before = EMA(model, 0.9), model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1
     assert torch.equal(average.state["weight"], before)
@@ -143,18 +143,18 @@ def test_the_average_is_apart_from_the_model():
 
 @pytest.mark.parametrize(("warm", "total"), [(0, 50), (10, 50), (2.5, 50), (0.4, 3), (0, 1)])
 def test_the_rate_rises_and_falls_to_nothing(warm, total):
-    rates = [optimizer.rate(step, warm, total) for step in range(total + 1)]
+    rates = [optimizer.cosine_warmup(step, warm, total) for step in range(total + 1)]
     peak = int(np.argmax(rates))
     assert all(type(rate) is float and 0 <= rate <= 1 for rate in rates)  # NumPy's floats do not load again
     assert warm - 1 <= peak <= warm + 1 and (np.diff(rates[: peak + 1]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
     assert rates[-1] == pytest.approx(0, abs=1e-12) and rates[0] > 0
-    assert optimizer.rate(total + 5, warm, total) == pytest.approx(0, abs=1e-12)
+    assert optimizer.cosine_warmup(total + 5, warm, total) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
     made = trained(tmp_path, lr=0.05, warmup=0.3, epochs=6)
     steps = 56 // 8
-    wanted = [0.05 * optimizer.rate(epoch * steps, 0.3 * 6 * steps, 6 * steps) for epoch in range(6)]
+    wanted = [0.05 * optimizer.cosine_warmup(epoch * steps, 0.3 * 6 * steps, 6 * steps) for epoch in range(6)]
     assert [line["lr"] for line in made.history] == pytest.approx(wanted)
 
 
@@ -162,7 +162,7 @@ def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
 def test_scales_and_offsets_are_not_decayed(optimiser, kind):
     model = network()
     model.backbone[0].bias.requires_grad = False
-    made = optimizer.optimizer(model, options(optimiser=optimiser, lr=0.3, weight_decay=0.01))
+    made = optimizer.build_optimizer(model, options(optimiser=optimiser, lr=0.3, weight_decay=0.01))
     decayed, others = made.param_groups
     assert type(made) is kind and {group["lr"] for group in made.param_groups} == {0.3}
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0)
@@ -178,7 +178,7 @@ def test_mixup_mixes_samples_and_targets_alike():
     x = torch.arange(40.0).view(40, 1, 1, 1).expand(40, 1, 2, 2)
     shares = []
     for seed in range(100):
-        mixed, blended = sampling.mixed(x, target, 0.4, seeded(seed))
+        mixed, blended = sampling.mixup(x, target, 0.4, seeded(seed))
         torch.testing.assert_close(blended.sum(1), torch.ones(40))
         assert mixed.shape == x.shape and blended.min() >= 0
         # Row r is s r + (1 - s) p(r): over the batch, whoever is mixed with whom, the sum stays.
@@ -201,9 +201,9 @@ def _after_share(seed):
 
 def test_mixup_may_mix_nothing():
     x, target = torch.randn(4, 1, 2, 2), torch.from_numpy(one_hot(np.arange(4)))
-    assert sampling.mixed(x, target, 0, seeded()) == (x, target)
-    assert sampling.mixed(x[:1], target[:1], 0.4, seeded())[0].equal(x[:1])
-    first, again = (sampling.mixed(x, target, 0.4, seeded(3))[0] for _ in range(2))
+    assert sampling.mixup(x, target, 0, seeded()) == (x, target)
+    assert sampling.mixup(x[:1], target[:1], 0.4, seeded())[0].equal(x[:1])
+    first, again = (sampling.mixup(x, target, 0.4, seeded(3))[0] for _ in range(2))
     assert first.equal(again)
 
 
@@ -211,43 +211,47 @@ LABEL = np.repeat(np.arange(3), [900, 90, 10])
 
 
 def test_every_row_comes_once_where_classes_are_taken_as_they_come():
-    order = sampling.order(one_hot(LABEL), 0, seeded())
+    order = sampling.sample_epoch(one_hot(LABEL), 0, seeded())
     assert sorted(order) == list(range(1000)) and (order != np.arange(1000)).sum() > 900
 
 
 @pytest.mark.parametrize(("balance", "wanted"), [(1.0, [1 / 3] * 3), (0.5, np.sqrt([0.9, 0.09, 0.01]))])
 def test_rare_classes_come_more_often(balance, wanted):
-    drawn = np.concatenate([LABEL[sampling.order(one_hot(LABEL), balance, seeded(seed))] for seed in range(20)])
+    drawn = np.concatenate([LABEL[sampling.sample_epoch(one_hot(LABEL), balance, seeded(seed))] for seed in range(20)])
     assert len(drawn) == 20_000
     np.testing.assert_allclose(np.bincount(drawn) / len(drawn), wanted / np.sum(wanted), atol=0.012)
 
 
 def test_held_out_by_class():
     nobody = np.full(1000, "")
-    held = sampling.held_out(one_hot(LABEL), nobody, 0.1, seed=0)
+    held = sampling.holdout_split(one_hot(LABEL), nobody, 0.1, seed=0)
     assert np.bincount(LABEL[held]).tolist() == [90, 9, 1]
-    assert np.bincount(LABEL[sampling.held_out(one_hot(LABEL), nobody, 0.01, seed=0)]).tolist() == [9, 1, 1]
-    assert np.bincount(LABEL[sampling.held_out(one_hot(LABEL), nobody, 0.99, seed=0)]).tolist() == [891, 89, 9]
-    assert np.array_equal(held, sampling.held_out(one_hot(LABEL), nobody, 0.1, seed=0))
-    assert not np.array_equal(held, sampling.held_out(one_hot(LABEL), nobody, 0.1, seed=1))
+    assert np.bincount(LABEL[sampling.holdout_split(one_hot(LABEL), nobody, 0.01, seed=0)]).tolist() == [9, 1, 1]
+    assert np.bincount(LABEL[sampling.holdout_split(one_hot(LABEL), nobody, 0.99, seed=0)]).tolist() == [891, 89, 9]
+    assert np.array_equal(held, sampling.holdout_split(one_hot(LABEL), nobody, 0.1, seed=0))
+    assert not np.array_equal(held, sampling.holdout_split(one_hot(LABEL), nobody, 0.1, seed=1))
 
 
 def test_held_out_by_speaker():
     speaker = np.array([f"s{n % 10}" for n in range(1000)])
-    held = sampling.held_out(one_hot(LABEL), speaker, 0.2, seed=0)
+    held = sampling.holdout_split(one_hot(LABEL), speaker, 0.2, seed=0)
     assert len(set(speaker[held])) == 2 and not set(speaker[held]) & set(speaker[~held])
     assert held.sum() == 200
     for share, count in ((0.01, 1), (0.99, 9)):
-        assert len(set(speaker[sampling.held_out(one_hot(LABEL), speaker, share, seed=0)])) == count
-    chosen = {tuple(sorted(set(speaker[sampling.held_out(one_hot(LABEL), speaker, 0.2, seed)]))) for seed in range(10)}
+        assert len(set(speaker[sampling.holdout_split(one_hot(LABEL), speaker, share, seed=0)])) == count
+    chosen = {
+        tuple(sorted(set(speaker[sampling.holdout_split(one_hot(LABEL), speaker, 0.2, seed)]))) for seed in range(10)
+    }
     assert len(chosen) > 3
     partly = np.where(speaker == "s0", "", speaker)  # whoever is unknown may be anybody: by class
-    assert np.bincount(LABEL[sampling.held_out(one_hot(LABEL), partly, 0.1, seed=0)]).tolist() == [90, 9, 1]
+    assert np.bincount(LABEL[sampling.holdout_split(one_hot(LABEL), partly, 0.1, seed=0)]).tolist() == [90, 9, 1]
 
 
 def test_nothing_can_be_held_out_of_one_sample_a_class():
-    with pytest.raises(CorpusError, match=r"`stop` has nothing to watch: the 7 training samples are one a class"):
-        sampling.held_out(one_hot(np.arange(7)), np.full(7, ""), 0.5, seed=0)
+    with pytest.raises(
+        CorpusError, match=r"`stop` cannot hold out any of the 7 training samples, because every class has only one"
+    ):
+        sampling.holdout_split(one_hot(np.arange(7)), np.full(7, ""), 0.5, seed=0)
 
 
 # --- what it learns
@@ -263,30 +267,30 @@ def test_nothing_can_be_held_out_of_one_sample_a_class():
     ids=["sgd", "adamw", "balanced"],
 )
 def test_it_learns_what_can_be_told_apart(tmp_path, keys):
-    lessons = Patterns(n=140, n_val=70)
-    made = trained(tmp_path, lessons=lessons, epochs=10, batch=14, **keys)
+    dataset = Patterns(n=140, n_val=70)
+    made = trained(tmp_path, dataset=dataset, epochs=10, batch=14, **keys)
     assert made.history[-1]["val_accuracy"] > 0.95 and made.history[-1]["val_uar"] > 0.95
     assert made.history[-1]["loss"] < 0.8 * made.history[0]["loss"]
     assert all(np.isfinite(list(line.values())).all() for line in made.history)
     assert all(tensor.isfinite().all() for tensor in made.model.state_dict().values())
     assert not made.model.training
-    rows = np.flatnonzero(lessons.split == "val")
-    found = scores(probabilities(made.model, lessons, rows, CPU), lessons.targets[rows])
+    rows = np.flatnonzero(dataset.split == "val")
+    found = scores(probabilities(made.model, dataset, rows, CPU), dataset.targets[rows])
     assert {f"val_{key}": value for key, value in found.items()} == {
         key: value for key, value in made.history[-1].items() if key.startswith("val_")
     }
 
 
 def test_soft_targets_are_what_it_comes_to_tell(tmp_path):
-    lessons = Patterns(n=56, n_val=0, noise=0.0)
+    dataset = Patterns(n=56, n_val=0, noise=0.0)
     wanted = np.full((56, CLASSES), 0.02, np.float32)
     label = np.arange(56) % CLASSES
     wanted[np.arange(56), label] = 0.6
     wanted[np.arange(56), (label + 1) % CLASSES] = 0.3
-    lessons.targets = wanted
+    dataset.targets = wanted
     plain = {"label_smoothing": 0.0, "mixup": 0.0, "dropout": 0.0, "weight_decay": 0.0, "ema": 0.9}
-    made = trained(tmp_path, lessons=lessons, model=network(dropout=0.0), epochs=40, lr=0.05, **plain)
-    found = probabilities(made.model, lessons, np.arange(56), CPU)
+    made = trained(tmp_path, dataset=dataset, model=network(dropout=0.0), epochs=40, lr=0.05, **plain)
+    found = probabilities(made.model, dataset, np.arange(56), CPU)
     np.testing.assert_allclose(found, wanted, atol=0.03)
     entropy = -(wanted * np.log(wanted)).sum(1).mean()
     assert entropy <= made.history[-1]["loss"] < entropy + 0.02
@@ -295,8 +299,8 @@ def test_soft_targets_are_what_it_comes_to_tell(tmp_path):
 def test_val_chooses_nothing(tmp_path):
     with_val, without = Patterns(), Patterns()
     without.split[without.split == "val"] = ""
-    first = trained(tmp_path / "a", lessons=with_val, dropout=0.3)
-    second = trained(tmp_path / "b", lessons=without, dropout=0.3)
+    first = trained(tmp_path / "a", dataset=with_val, dropout=0.3)
+    second = trained(tmp_path / "b", dataset=without, dropout=0.3)
     assert same(first, second)
     assert [line["loss"] for line in first.history] == [line["loss"] for line in second.history]
     assert not any(key.startswith("val_") for line in second.history for key in line)
@@ -310,34 +314,36 @@ def test_val_is_looked_at_now_and_then_and_at_the_end(tmp_path):
 
 
 def test_samples_of_no_split_are_never_seen(tmp_path):
-    lessons = Patterns()
-    lessons.split[:7] = ""
-    lessons._x[:7] = np.nan
-    assert np.isfinite(trained(tmp_path, lessons=lessons).history[-1]["loss"])
+    dataset = Patterns()
+    dataset.split[:7] = ""
+    dataset._x[:7] = np.nan
+    assert np.isfinite(trained(tmp_path, dataset=dataset).history[-1]["loss"])
 
 
 def test_the_seed_decides(tmp_path):
     first, again = (trained(tmp_path / name) for name in ("a", "b"))
-    other = trained(tmp_path / "c", **{"seed": 0, "epochs": 5}, lessons=Patterns(seed=1))
+    other = trained(tmp_path / "c", **{"seed": 0, "epochs": 5}, dataset=Patterns(seed=1))
     assert same(first, again) and first.history == again.history
     assert not same(first, other)
 
 
 def test_too_few_samples_are_refused(tmp_path):
-    lessons = Patterns()
-    lessons.split[1:] = ""
-    with pytest.raises(CorpusError, match=r"1 training samples were found, 0 of them held out.*at least 2"):
-        school(tmp_path, lessons=lessons).run()
+    dataset = Patterns()
+    dataset.split[1:] = ""
+    with pytest.raises(CorpusError, match=r"1 training samples were found and 0 of them are held out, but at least 2"):
+        trainer(tmp_path, dataset=dataset).run()
     two = Patterns(n=14, n_val=0)
     two.split[[*range(2, 7), *range(9, 14)]] = ""
     two.split[[1, 8]] = ""
-    with pytest.raises(CorpusError, match=r"2 training samples were found, 1 of them held out"):
-        school(tmp_path, lessons=two, stop={}).run()
+    with pytest.raises(CorpusError, match=r"2 training samples were found and 1 of them are held out"):
+        trainer(tmp_path, dataset=two, stop={}).run()
 
 
 def test_a_loss_that_is_no_number_ends_training(tmp_path):
-    made = school(tmp_path, lr=1e30, warmup=0.0)
-    with pytest.raises(ConfigError, match=r"In epoch \d the loss is (nan|inf): lower the step's lr, 1e\+30"):
+    made = trainer(tmp_path, lr=1e30, warmup=0.0)
+    with pytest.raises(
+        ConfigError, match=r"The loss of epoch \d is (nan|inf)\. Lower the learning rate of the phase \(lr is 1e\+30\)"
+    ):
         made.run()
     assert all(np.isfinite(line["loss"]) for line in made.history)
 
@@ -356,11 +362,11 @@ def test_scores_by_hand():
 
 
 def test_views_are_averaged_and_parts_kept_in_order(tmp_path):
-    lessons, model = Patterns(), network().eval()
-    rows = np.random.default_rng(0).permutation(len(lessons.split))
-    found = probabilities(model, lessons, rows, CPU)
+    dataset, model = Patterns(), network().eval()
+    rows = np.random.default_rng(0).permutation(len(dataset.split))
+    found = probabilities(model, dataset, rows, CPU)
     with torch.no_grad():
-        x = torch.from_numpy(lessons._x[rows])
+        x = torch.from_numpy(dataset._x[rows])
         wanted = (model(x).softmax(1) + model(x.flip(3)).softmax(1)) / 2
     assert found.dtype == np.float64 and found.shape == (70, CLASSES)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
@@ -371,23 +377,23 @@ def test_views_are_averaged_and_parts_kept_in_order(tmp_path):
 
 
 def test_the_best_epochs_weights_stay(tmp_path):
-    lessons = Patterns(n=70, noise=1.5)
+    dataset = Patterns(n=70, noise=1.5)
     # Half of the training labels can only be learned by heart.
-    lessons.targets[:70:2] = one_hot(np.random.default_rng(0).integers(0, CLASSES, 35))
-    made = school(
-        tmp_path, lessons=lessons, epochs=60, lr=0.1, ema=0.5, mixup=0.0, stop={"hold_out": 0.3, "patience": 4}
+    dataset.targets[:70:2] = one_hot(np.random.default_rng(0).integers(0, CLASSES, 35))
+    made = trainer(
+        tmp_path, dataset=dataset, epochs=60, lr=0.1, ema=0.5, mixup=0.0, stop={"hold_out": 0.3, "patience": 4}
     )
     averages = []
-    made.tell = lambda line: averages.append({k: v.clone() for k, v in made._average.state.items()})
+    made.on_epoch = lambda line: averages.append({k: v.clone() for k, v in made._ema.state.items()})
     made.run()
     losses = [line["held_out_loss"] for line in made.history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 4 < 60
     assert set(made.history[0]) >= {"held_out_loss", "held_out_accuracy", "held_out_uar"}
     assert all(torch.equal(averages[best][key], tensor) for key, tensor in made.model.state_dict().items())
-    train = np.flatnonzero(lessons.split == "train")
-    held = train[sampling.held_out(lessons.targets[train], lessons.subject[train], 0.3, 0)]
-    again = scores(probabilities(made.model, lessons, held, CPU), lessons.targets[held])
+    train = np.flatnonzero(dataset.split == "train")
+    held = train[sampling.holdout_split(dataset.targets[train], dataset.subject[train], 0.3, 0)]
+    again = scores(probabilities(made.model, dataset, held, CPU), dataset.targets[held])
     assert again["loss"] == pytest.approx(losses[best])
 
 
@@ -404,14 +410,14 @@ def test_equal_losses_are_no_better(tmp_path):
 
 
 def test_no_gradient_sees_what_is_held_out(tmp_path):
-    lessons = Patterns()
-    lessons.subject[:] = [f"s{n // 14}" for n in range(70)]
+    dataset = Patterns()
+    dataset.subject[:] = [f"s{n // 14}" for n in range(70)]
     seen = collections.Counter()
-    varied = lessons.batch
-    lessons.batch = lambda rows, rng, device: seen.update(rows.tolist()) or varied(rows, rng, device)
-    trained(tmp_path, lessons=lessons, epochs=3, stop={"hold_out": 0.25})
-    train = np.flatnonzero(lessons.split == "train")
-    held = sampling.held_out(lessons.targets[train], lessons.subject[train], 0.25, 0)
+    varied = dataset.batch
+    dataset.batch = lambda rows, rng, device: seen.update(rows.tolist()) or varied(rows, rng, device)
+    trained(tmp_path, dataset=dataset, epochs=3, stop={"hold_out": 0.25})
+    train = np.flatnonzero(dataset.split == "train")
+    held = sampling.holdout_split(dataset.targets[train], dataset.subject[train], 0.25, 0)
     assert set(seen) == set(train[~held]) and set(seen.values()) == {3} and held.sum() == 14
 
 
@@ -421,14 +427,14 @@ def test_no_gradient_sees_what_is_held_out(tmp_path):
 def test_the_average_teaches_more_and_more(tmp_path):
     """Its share rises through the second half; it is the average itself, and it is not moved by gradients."""
     shares, told = [], []
-    made = school(tmp_path, tell=told.append, epochs=4, distill_weight=0.8, teacher="average", ema=0.9)
-    share = made._share
-    made._share = lambda: shares.append(share()) or shares[-1]
+    made = trainer(tmp_path, on_epoch=told.append, epochs=4, distill_weight=0.8, teacher="average", ema=0.9)
+    share = made._distill_weight
+    made._distill_weight = lambda: shares.append(share()) or shares[-1]
     made.run()
     np.testing.assert_allclose(shares, 0.8 * (np.arange(28) / 14 - 1).clip(0))
     taught = made.teacher.state_dict()
-    assert taught.keys() == made._average.state.keys() and not made.teacher.training
-    assert all(taught[key].data_ptr() == made._average.state[key].data_ptr() for key in taught)
+    assert taught.keys() == made._ema.state.keys() and not made.teacher.training
+    assert all(taught[key].data_ptr() == made._ema.state[key].data_ptr() for key in taught)
     assert all(parameter.grad is None for parameter in made.teacher.parameters())
 
 
@@ -454,11 +460,11 @@ RECIPES = {
 
 
 def cut_off_after(epochs):
-    def tell(line):
+    def on_epoch(line):
         if line["epoch"] == epochs:
             raise CutOff
 
-    return tell
+    return on_epoch
 
 
 @pytest.fixture(scope="module")
@@ -474,14 +480,14 @@ def test_a_run_cut_off_after_any_epoch_comes_to_the_same(tmp_path, undisturbed, 
     for epochs in range(1, len(whole.history) + 1):
         folder = tmp_path / str(epochs)
         with pytest.raises(CutOff):
-            school(folder, tell=cut_off_after(epochs), **RECIPES[name]).run()
-        told, lessons = [], Patterns()
+            trainer(folder, on_epoch=cut_off_after(epochs), **RECIPES[name]).run()
+        told, dataset = [], Patterns()
         # Another seed's weights: all that counts comes from the checkpoint.
-        again = trained(folder, lessons=lessons, seed=99, tell=told.append, **RECIPES[name])
+        again = trained(folder, dataset=dataset, seed=99, on_epoch=told.append, **RECIPES[name])
         assert same(again, whole) and again.history == whole.history
         assert told == whole.history  # epochs of the first run too
         steps = (56 - (0 if "stop" not in RECIPES[name] else 14)) // 8
-        assert lessons.seen == steps * (len(whole.history) - epochs)
+        assert dataset.seen == steps * (len(whole.history) - epochs)
 
 
 def test_a_run_cut_off_several_times_and_within_epochs_comes_to_the_same(tmp_path, undisturbed):
@@ -493,7 +499,7 @@ def test_a_run_cut_off_several_times_and_within_epochs_comes_to_the_same(tmp_pat
 
     for _ in range(5):  # 11 steps a run, 7 an epoch
         with pytest.raises(CutOff):
-            school(tmp_path, lessons=Breaking(), **RECIPES["sgd"]).run()
+            trainer(tmp_path, dataset=Breaking(), **RECIPES["sgd"]).run()
     again = trained(tmp_path, **RECIPES["sgd"])
     assert same(again, undisturbed["sgd"]) and again.history == undisturbed["sgd"].history
 
@@ -503,14 +509,14 @@ import sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from tests.unit.test_pretraining_school import RECIPES, Patterns, school
+from tests.unit.test_pretraining_trainer import RECIPES, Patterns, trainer
 class Slow(Patterns):
     def batch(self, rows, rng, device):
         time.sleep(0.02)
         return super().batch(rows, rng, device)
-def tell(line):
+def on_epoch(line):
     print(line["epoch"], flush=True)
-school(Path(sys.argv[1]), lessons=Slow(), tell=tell, **RECIPES[sys.argv[2]]).run()
+trainer(Path(sys.argv[1]), dataset=Slow(), on_epoch=on_epoch, **RECIPES[sys.argv[2]]).run()
 print("done", flush=True)
 """
 
@@ -532,7 +538,7 @@ def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
         assert "done" not in child.stdout.read()
     assert child.returncode == -signal.SIGKILL
     told = []
-    again = trained(tmp_path, seed=99, tell=told.append, **RECIPES["stopped"])
+    again = trained(tmp_path, seed=99, on_epoch=told.append, **RECIPES["stopped"])
     assert same(again, undisturbed["stopped"]) and again.history == undisturbed["stopped"].history
     state = kept(tmp_path)
     assert state["epochs"] == len(again.history) == len(told)
@@ -540,17 +546,17 @@ def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
 
 def test_a_finished_run_is_not_run_again(tmp_path, undisturbed):
     trained(tmp_path, **RECIPES["stopped"])
-    lessons = Patterns()
-    again = trained(tmp_path, lessons=lessons, seed=99, **RECIPES["stopped"])
-    assert not lessons.seen and same(again, undisturbed["stopped"])
+    dataset = Patterns()
+    again = trained(tmp_path, dataset=dataset, seed=99, **RECIPES["stopped"])
+    assert not dataset.seen and same(again, undisturbed["stopped"])
 
 
 def test_another_recipes_checkpoint_is_not_taken_up(tmp_path, undisturbed):
     with pytest.raises(CutOff):
-        school(tmp_path, recipe="another", tell=cut_off_after(3), **RECIPES["sgd"]).run()
-    lessons = Patterns()
-    made = trained(tmp_path, lessons=lessons, **RECIPES["sgd"])
-    assert lessons.seen == 6 * 7 and same(made, undisturbed["sgd"])
+        trainer(tmp_path, recipe="another", on_epoch=cut_off_after(3), **RECIPES["sgd"]).run()
+    dataset = Patterns()
+    made = trained(tmp_path, dataset=dataset, **RECIPES["sgd"])
+    assert dataset.seen == 6 * 7 and same(made, undisturbed["sgd"])
     assert kept(tmp_path)["recipe"] == "a recipe"
 
 
@@ -573,7 +579,7 @@ def test_a_checkpoint_with_a_flipped_bit_is_not_taken_up(tmp_path, caplog, monke
         path.write_bytes(damaged)
         caplog.clear()
         assert checkpoint.load(CPU) is None
-        assert "so training begins anew" in caplog.text
+        assert "so training starts again" in caplog.text
 
 
 def test_a_checkpoint_that_cannot_be_read_just_now_is_kept(tmp_path, monkeypatch):
@@ -603,7 +609,7 @@ def test_whatever_torch_raises_of_a_checkpoint_training_begins_anew(tmp_path, mo
 def test_a_checkpoint_holds_nothing_that_runs(tmp_path):
     trained(tmp_path, **RECIPES["stopped"])
     state = kept(tmp_path)
-    assert state["best"] and state["history"] and state["average_steps"] > 0
+    assert state["best"] and state["history"] and state["ema_steps"] > 0
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
