@@ -1,4 +1,4 @@
-"""Networks with the classifier that emotion pretraining puts on top: one file of weights, for features and scores."""
+"""Backbones with a classifier of emotions on top, and the one file that holds the weights of both."""
 
 import json
 from collections.abc import Mapping
@@ -14,57 +14,55 @@ from emopipe.core.labels import CLASSES
 
 
 class Classifier(nn.Module):
-    """A backbone, the mean of its vectors where it gives several, dropout and a linear layer."""
+    """A backbone, the mean of its vectors if it returns several, dropout and a linear layer."""
 
     def __init__(self, backbone: nn.Module, dim: int, dropout: float = 0.0) -> None:
-        """`dim`: length of the backbone's vectors; `dropout` acts in training only."""
+        """Create the classifier; `dim` is the length of the backbone's vectors."""
         super().__init__()
         self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(CLASSES))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Samples (N, ...) -> logits (N, classes), in the order of `CLASSES`."""
+        """Return logits (N, classes) of samples (N, ...), in the order of `CLASSES`."""
         vectors = self.backbone(x)  # (N, D) or (N, T', D)
         pooled = vectors.mean(1) if vectors.ndim == 3 else vectors  # (N, D)
         return self.head(self.dropout(pooled))
 
 
 def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], *, half: bool) -> None:
-    """Write the backbone's weights under their own names, and the classifier's as `emotion_head.*`, as safetensors.
+    """Write the backbone's weights under their own names and the classifier's as `emotion_head.*`, as safetensors.
 
     Args:
         model: The network.
-        path: Where to; the file appears whole.
-        metadata: What made it; the classes are added.
-        half: Keep numbers in half precision, which takes half the space, but for tensors whose numbers are too large.
+        path: The file to write; it is replaced only when the new file is complete.
+        metadata: What made the file. The classes are added.
+        half: Save in half precision, except for tensors with numbers that are too large for it.
     """
     state = {**model.backbone.state_dict(), **{f"{HEAD}{key}": value for key, value in model.head.state_dict().items()}}
     if half:
-        state = {key: _halved(tensor) for key, tensor in state.items()}
+        for key, tensor in state.items():
+            # A variance of batch normalisation may be above 65504, the largest number in half precision.
+            if tensor.is_floating_point() and (halved := tensor.half()).isfinite().all():
+                state[key] = halved
     save_state(state, path, {**metadata, "classes": json.dumps(list(CLASSES))})
 
 
 def has_classifier(path: Path | str) -> bool:
-    """Whether a file of weights holds the classifier that `save_classifier` puts in.
+    """Return whether a file of weights holds a classifier that `save_classifier` wrote.
 
     Raises:
         WeightsError: The file cannot be read.
-        DamagedCacheError: The same, of a file in the cache.
+        DamagedCacheError: The same, for a file in the cache.
     """
     if Path(path).suffix != ".safetensors":
         return False
     try:
         with safe_open(path, framework="pt") as file:
-            return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is no mapping
+            return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is not a mapping
     except UNREADABLE as error:
         raise unfit(path, error) from error
 
 
 def load_head(model: Classifier, path: Path | str) -> None:
-    """Load the classifier of a file that `has_classifier`; the backbone's weights are `registry.load`'s business."""
+    """Load the classifier of a file for which `has_classifier` is true; `registry.load` loads the backbone."""
     tensors = {key.removeprefix(HEAD): value for key, value in read(path)[0].items() if key.startswith(HEAD)}
     model.head.load_state_dict(tensors, strict=True)
-
-
-def _halved(tensor: torch.Tensor) -> torch.Tensor:
-    half = tensor.half() if tensor.is_floating_point() else tensor
-    return half if half.isfinite().all() else tensor  # a variance of the batches may be above 65504

@@ -1,7 +1,8 @@
-"""One file of weights for all the networks of a pretrained backbone: one that saw every training clip, one a fold.
+"""One file of weights for all networks of a pretrained backbone: one for all training clips, and one for each fold.
 
-Keys: `all.<key>` for the network that saw all training clips, `fold0.<key>` and so on for the folds' networks, and
-`axes0` and so on for the maps onto the first one's axes. The metadata holds which clip is in which fold.
+Keys: `all.<key>` for the network that was trained on all training clips, `fold0.<key>` and so on for the networks of
+the folds, and `axes0` and so on for the maps that align their vectors with the first network's. The metadata holds the
+fold of each training clip.
 """
 
 import json
@@ -18,51 +19,50 @@ from emopipe.cache.tensors import read, save_state
 State = dict[str, torch.Tensor]
 
 ALL = -1
-"""Stands for a fold where a clip was in no network's training: those outside the training split."""
+"""Stands for the fold of a clip that no network was trained on, which is outside the training split."""
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What pretraining learned."""
+class CrossfitWeights:
+    """The weights of all networks of a pretrained backbone."""
 
-    everything: State
-    """State dict of the network that saw all training clips."""
+    full: State
+    """State dict of the network that was trained on all training clips."""
     folds: list[State]
-    """State dicts of the networks that left out a fold each."""
-    axes: list[np.ndarray]
-    """(D + 1, D) for each fold: its network's vectors onto the axes of `everything`."""
+    """For each fold, the state dict of the network that was trained without it."""
+    alignments: list[np.ndarray]
+    """For each fold, the map (D + 1, D) from its network's vectors to the vectors of `full`."""
     fold_of: Mapping[str, int]
-    """Training clip -> the fold whose network never saw it."""
+    """The fold of each training clip; the fold's network was not trained on the clip."""
 
 
-def save(learned: Learned, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write one safetensors file; it appears whole."""
-    tensors = {f"all.{key}": tensor for key, tensor in learned.everything.items()}
-    for number, (state, axes) in enumerate(zip(learned.folds, learned.axes, strict=True)):
+def save(weights: CrossfitWeights, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write one safetensors file, which replaces `path` only when it is complete."""
+    tensors = {f"all.{key}": tensor for key, tensor in weights.full.items()}
+    for number, (state, alignment) in enumerate(zip(weights.folds, weights.alignments, strict=True)):
         tensors |= {f"fold{number}.{key}": tensor for key, tensor in state.items()}
-        tensors[f"axes{number}"] = torch.from_numpy(axes)
-    save_state(tensors, path, {**metadata, "fold_of": json.dumps(dict(learned.fold_of), sort_keys=True)})
+        tensors[f"axes{number}"] = torch.from_numpy(alignment)
+    save_state(tensors, path, {**metadata, "fold_of": json.dumps(dict(weights.fold_of), sort_keys=True)})
 
 
-def load(path: Path) -> Learned:
-    """Read what `save` wrote.
+def load(path: Path) -> CrossfitWeights:
+    """Read a file that `save` wrote.
 
     Raises:
-        WeightsError: The file is not what was written.
-        DamagedCacheError: The same, of a file in the cache.
+        WeightsError: The file is damaged.
+        DamagedCacheError: The same, for a file in the cache.
     """
     tensors, metadata = read(path, sealed=True)
-    fold_of = json.loads(metadata["fold_of"])
+
+    def state(prefix: str) -> State:
+        return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+
     count = sum(key.startswith("axes") for key in tensors)
-    folds = [_part(tensors, f"fold{number}.") for number in range(count)]
-    axes = [tensors[f"axes{number}"].numpy() for number in range(count)]
-    return Learned(_part(tensors, "all."), folds, axes, fold_of)
+    folds = [state(f"fold{number}.") for number in range(count)]
+    alignments = [tensors[f"axes{number}"].numpy() for number in range(count)]
+    return CrossfitWeights(state("all."), folds, alignments, json.loads(metadata["fold_of"]))
 
 
 def state_of(module: nn.Module) -> State:
-    """A network's state dict on the CPU."""
+    """Return a copy of a network's state dict on the CPU."""
     return {key: tensor.detach().cpu().contiguous().clone() for key, tensor in module.state_dict().items()}
-
-
-def _part(tensors: State, prefix: str) -> State:
-    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}

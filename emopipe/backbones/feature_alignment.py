@@ -1,9 +1,9 @@
-"""One set of axes for the networks of several folds.
+"""Alignment of the feature vectors of the networks of several folds.
 
-Networks that are trained apart name the same things along different axes, so a model that learns from vectors of the
-folds' networks could not read those of the network that saw all training clips, which extracts the other splits. An
-affine map from each fold's vectors to that network's is therefore fitted by ridge regression, over clips that both
-have seen: the clips that the map is later used for take no part in it.
+Networks that are trained separately represent the same content along different axes. A fusion model that is trained on
+vectors of the folds' networks could not read vectors of the network that was trained on all training clips, which
+extracts the other splits. So an affine map from each fold's vectors to that network's vectors is fitted by ridge
+regression. It is fitted on clips that both networks were trained on, and used for the other clips only.
 """
 
 import numpy as np
@@ -13,7 +13,15 @@ RIDGE = 1e-2
 
 
 def fit_map(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Ridge regression of target (n, D) on source (n, D): an affine map (D + 1, D), its last row the offset."""
+    """Fit an affine map by ridge regression.
+
+    Args:
+        source: Vectors (n, D) of one network.
+        target: Vectors (n, D) of the other network for the same samples.
+
+    Returns:
+        (D + 1, D) float32: the linear map, and the offset as the last row.
+    """
     mean_source, mean_target = source.mean(0), target.mean(0)
     x = (source - mean_source).astype(np.float64)  # (n, D)
     covariance = x.T @ x / len(x)  # (D, D)
@@ -22,6 +30,6 @@ def fit_map(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.vstack([slope, mean_target - mean_source @ slope]).astype(np.float32)
 
 
-def apply_map(vectors: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Vectors (n, D) on the common axes."""
-    return vectors @ axes[:-1] + axes[-1]
+def apply_map(vectors: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return the vectors (n, D) mapped by an affine map (D + 1, D) of `fit_map`."""
+    return vectors @ affine[:-1] + affine[-1]

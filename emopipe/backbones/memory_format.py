@@ -1,14 +1,15 @@
-"""How a network's tensors lie in memory where that makes it faster."""
+"""The memory format of a network's tensors: channels last where it is faster."""
 
 import torch
 from torch import nn
 
 
-def layout_of(model: nn.Module) -> torch.memory_format:
-    """Channels last, which is faster; but not for a network with strided 1x1 convolutions.
+def memory_format_of(model: nn.Module) -> torch.memory_format:
+    """Return channels last, which is faster, or the contiguous format for networks with strided 1x1 convolutions.
 
-    Their backward pass in that layout, on two CPU threads, makes torch 2.13 crash when the process ends.
+    With channels last, the backward pass of such convolutions on two CPU threads makes torch 2.13 crash at the exit of
+    the process.
     """
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    strided = any(conv.kernel_size == (1, 1) and conv.stride != (1, 1) for conv in convolutions)
-    return torch.contiguous_format if strided else torch.channels_last
+    is_strided = any(conv.kernel_size == (1, 1) and conv.stride != (1, 1) for conv in convolutions)
+    return torch.contiguous_format if is_strided else torch.channels_last

@@ -13,7 +13,7 @@ from torch import nn
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
 from emopipe.backbones.classifier import Classifier, load_head
-from emopipe.backbones.memory_format import layout_of
+from emopipe.backbones.memory_format import memory_format_of
 from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES, EXTENDED, canonical
@@ -74,7 +74,7 @@ def _own(path: Path, device: torch.device) -> Network:
     recipe = json.loads(metadata["recipe"])
     kind, options = recipe["kind"], checked(backbones.options_class(recipe["kind"]), recipe["options"], str(path))
     model = _classifier(kind, options, path).eval()
-    layout = layout_of(model)
+    layout = memory_format_of(model)
     model.to(device, memory_format=layout)
     order = [json.loads(metadata["classes"]).index(label) for label in CLASSES]
 

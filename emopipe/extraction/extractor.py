@@ -12,7 +12,7 @@ from torch import nn
 from emopipe.backbones import crossfit, registry
 from emopipe.backbones.crossfit import ALL
 from emopipe.backbones.feature_alignment import apply_map
-from emopipe.backbones.memory_format import layout_of
+from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.log import LOGGER
 from emopipe.core.options import Options
 from emopipe.runtime.device import name_of as device_name
@@ -52,9 +52,7 @@ class Extractor:
             self._embed: dict[int, Embed] = {ALL: self._whole}
             self.device = self._whole.device
             return
-        states = (
-            {ALL: self._learned.everything, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
-        )
+        states = {ALL: self._learned.full, **dict(enumerate(self._learned.folds))} if self._learned else {ALL: None}
         modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
         self._whole = modules[ALL]
         self._embed = {fold: self._runner(fold, module) for fold, module in modules.items()}
@@ -92,10 +90,10 @@ class Extractor:
             module.load_state_dict(state, strict=True)
         elif weights:
             registry.load(kind, options, module, weights)
-        return module.to(self._where, memory_format=layout_of(module)).eval()
+        return module.to(self._where, memory_format=memory_format_of(module)).eval()
 
     def _runner(self, fold: int, module: nn.Module) -> Embed:
-        axes = None if fold == ALL else self._learned.axes[fold]
+        axes = None if fold == ALL else self._learned.alignments[fold]
 
         def embed(batch: np.ndarray) -> np.ndarray:
             with torch.inference_mode():

@@ -122,19 +122,19 @@ class _Networks:
         self._kind, self._backbone = recipe["kind"], registry.options_from(recipe, None)
         self._dim = registry.spec(self._kind, self._backbone).dim
 
-    def train_out_of_fold(self, name: str) -> tuple[crossfit.Learned, dict[str, Trained]]:
+    def train_out_of_fold(self, name: str) -> tuple[crossfit.CrossfitWeights, dict[str, Trained]]:
         """Train all networks; return their weights, and the history of each network by its name."""
         fold_of = folds.assign(self._train_table, self._options.folds, self._options.seed)
         fold = np.array([fold_of[clip] for clip in self._samples.clips])  # (clips,)
         count = max(fold_of.values()) + 1
         progress = Progress(f"pretrain {name}", (count + 1) * self._options.epochs, unit="epochs")
         whole, trained = self._train("all", np.zeros(len(fold), bool), progress)
-        states, maps, histories = [], [], {"all": trained}
+        states, alignments, histories = [], [], {"all": trained}
         for number in range(count):
             part, histories[f"fold{number}"] = self._train(f"fold{number}", fold == number, progress)
-            maps.append(self._alignment(part, whole, fold != number))
+            alignments.append(self._alignment(part, whole, fold != number))
             states.append(crossfit.state_of(part))
-        return crossfit.Learned(crossfit.state_of(whole), states, maps, fold_of), histories
+        return crossfit.CrossfitWeights(crossfit.state_of(whole), states, alignments, fold_of), histories
 
     def _train(self, name: str, held_out: np.ndarray, progress: Progress) -> tuple[nn.Module, Trained]:
         """Train one network without the clips `held_out` (clips,) bool; all networks start from the same weights."""

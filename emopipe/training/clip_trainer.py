@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from emopipe.backbones.classifier import Classifier
-from emopipe.backbones.memory_format import layout_of
+from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
 from emopipe.training.checkpoint import Checkpoint
@@ -59,8 +59,8 @@ def fit(
     steps = max(1, len(rows) // options.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps * options.epochs + 1)
-    layout = layout_of(model)
-    model.to(device, memory_format=layout)
+    memory_format = memory_format_of(model)
+    model.to(device, memory_format=memory_format)
 
     # 2. The state of an interrupted training.
     state = _State(model, optimizer, schedule, rng)
@@ -73,7 +73,7 @@ def fit(
         order = rows[torch.randperm(len(rows), generator=rng).numpy()]
         total = 0.0
         for part in np.array_split(order, steps):
-            batch = samples.batch(part, rng).to(device, memory_format=layout)
+            batch = samples.batch(part, rng).to(device, memory_format=memory_format)
             target = torch.tensor(targets[samples.clip[part]], device=batch.device)
             with torch.autocast(batch.device.type, torch.bfloat16):
                 logits = model(batch)

@@ -12,7 +12,7 @@ from sklearn.metrics import recall_score
 from torch import nn
 
 from emopipe.backbones.classifier import Classifier
-from emopipe.backbones.memory_format import layout_of
+from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.log import LOGGER, Progress
@@ -94,10 +94,10 @@ class Trainer:
         self._val = np.flatnonzero(self.dataset.split == "val")
 
         # 2. The networks.
-        self._layout = layout_of(self.model)
-        self.model.to(self.device, memory_format=self._layout)
+        self._memory_format = memory_format_of(self.model)
+        self.model.to(self.device, memory_format=self._memory_format)
         if self.teacher:
-            self.teacher.to(self.device, memory_format=self._layout).eval()
+            self.teacher.to(self.device, memory_format=self._memory_format).eval()
 
         # 3. The optimizer, the learning rate and the averaged weights.
         self._steps = max(1, len(self._rows) // self.options.batch)
@@ -149,7 +149,7 @@ class Trainer:
         x = self.dataset.batch(rows, rng, self.device)
         target = torch.from_numpy(self.dataset.targets[rows]).to(self.device)  # (n, K)
         x, target = mixup(x, target, self.options.mixup, rng)
-        x = x.contiguous(memory_format=self._layout)
+        x = x.contiguous(memory_format=self._memory_format)
 
         # 2. The loss, with the teacher's share of the target.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):

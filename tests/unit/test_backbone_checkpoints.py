@@ -514,6 +514,6 @@ def test_pretraining_starts_from_published_weights(tmp_path):
     files = [tmp_path / "clips.csv", [tmp_path / "0.h5"], tmp_path / "w.safetensors", tmp_path / "h.csv"]
     pretrain.run(recipe, *files, start=str(tmp_path / "alexnet.pth"), device="cpu", threads=1)
     found = crossfit.load(tmp_path / "w.safetensors")
-    for state in (found.everything, *found.folds):
+    for state in (found.full, *found.folds):
         assert state.keys() == start.keys()
         assert all(torch.allclose(state[key], start[key], atol=1e-6) for key in start)

@@ -35,7 +35,7 @@ def save_learned(path):
     states = [crossfit.state_of(network(seed)) for seed in range(3)]
     axes = [np.ones((5, 4), np.float32) * number for number in range(2)]
     fold_of = {f"clip{number}": number % 2 for number in range(8)}
-    crossfit.save(crossfit.Learned(states[0], states[1:], axes, fold_of), path, {"recipe_digest": "x"})
+    crossfit.save(crossfit.CrossfitWeights(states[0], states[1:], axes, fold_of), path, {"recipe_digest": "x"})
 
 
 def save_head(path):

@@ -614,7 +614,9 @@ def test_weights_without_a_classifier_are_told(shades, tmp_path):
     network = registry.build("expression", options)
     tensors.save(network, tmp_path / "plain.safetensors", {"recipe": "{}"})
     torch.save(network.state_dict(), tmp_path / "plain.pth")
-    crossfit.save(crossfit.Learned(crossfit.state_of(network), [], [], {}), tmp_path / "learned.safetensors", {})
+    crossfit.save(
+        crossfit.CrossfitWeights(crossfit.state_of(network), [], [], {}), tmp_path / "learned.safetensors", {}
+    )
     for name in ("plain.safetensors", "plain.pth", "learned.safetensors"):
         said = refused(tmp_path / name, "--corpus", f"folder:{shades}")
         assert said.startswith(f"{tmp_path / name} holds no classifier of this project's, so it cannot be evaluated:")
