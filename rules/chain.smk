@@ -1,4 +1,4 @@
-# One step of a backbone's training on labelled stills or speech from elsewhere. What was cut off goes on where it was.
+# Trains a backbone on labelled stills or speech of other corpora: one phase of its schedule. An interrupted job resumes.
 rule chain:
     input:
         start=lambda w: chained_weights(w.backbone, int(w.step)),

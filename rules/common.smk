@@ -1,20 +1,19 @@
 # The checked config, the scanned corpus, the recipes and the places of files, for all the stages.
-import math
 import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from emopipe.backbones import registry as backbones
 from emopipe.cache import metadata, preserved
 from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import log_to
-from emopipe.workflow import after_failure, resume, retry, scan, training_needs
+from emopipe.workflow import after_failure, resume, retry, scan
 from emopipe.workflow import config as configs
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
+from emopipe.workflow.resources import Estimates
 
 
 def read_config():
@@ -124,11 +123,6 @@ def pretrained_weights(wildcards):
     return []
 
 
-def clips_of(wildcards):
-    """How many clips a job works on: its shard's, or all of the corpus."""
-    return len(PLAN.shard_table(wildcards.shard) if "shard" in wildcards.keys() else PLAN.table)
-
-
 def finish():
     """What a run that comes to its end, well or not, clears away: only where it is killed is this of use."""
     resume.end(Path.cwd())
@@ -148,49 +142,6 @@ def finish_badly():
             after_failure.drop(Path(CACHE, folder, f"{shard}.status.h5"), recipe, PLAN.shard_digest(shard))
 
 
-# Resources on clusters. The figures are several times what runs on two cores were measured to need, but for those of
-# pretraining, which are worked out; where they fall short, each further attempt gets as much again, up to what ordinary
-# partitions are taken to grant. On one machine they limit nothing.
-
-MOST_MEGABYTES = 250_000
-MOST_MINUTES = 2 * 24 * 60  # what does not end by then goes on in the next attempt, as checkpoints are kept
-
-
-def memory(base, *, per_clip=0, per_input=0, held=lambda wildcards: 0):
-    """Megabytes: a base, so many for each clip and for each megabyte of input, and what a job is known to hold."""
-
-    def megabytes(wildcards, input, attempt):
-        read = per_input * input.size_mb if per_input else 0  # only here, since inputs may not be there yet
-        needed = math.ceil(base + per_clip * clips_of(wildcards) + read + held(wildcards))
-        return min(attempt * needed, MOST_MEGABYTES)
-
-    return megabytes
-
-
-def minutes(base, *, per_clip=0, seconds=lambda wildcards: 0):
-    """Minutes: a base, so many seconds for each clip, and those that a job is known to take."""
-
-    def needed(wildcards, attempt):
-        known = per_clip * clips_of(wildcards) + seconds(wildcards)
-        return min(attempt * math.ceil(base + known / 60), MOST_MINUTES)
-
-    return needed
-
-
-def pretraining(wildcards):
-    """What the estimates of a backbone's pretraining go by: training clips, its spec and its clips' decoding."""
-    block = CONFIG.backbones[wildcards.backbone]
-    options = backbones.options_class(block.kind).model_validate(block.options)
-    preset = CONFIG.faces[block.faces].decode if modality(block) == "face" else block.decode
-    clips = int((PLAN.table["split"] == "train").sum())
-    return clips, backbones.spec(block.kind, options), CONFIG.decode[preset]
-
-
-def pretraining_holds(wildcards):
-    """Megabytes of samples, twice: they are gathered clip by clip."""
-    return 2 * training_needs.held_megabytes(*pretraining(wildcards))
-
-
-def pretraining_takes(wildcards):
-    """Seconds, at twenty samples a second, which is assumed and not measured: networks and devices differ widely."""
-    return training_needs.seen(*pretraining(wildcards), CONFIG.backbones[wildcards.backbone].pretrain) / 20
+# What a rule asks a cluster for; see `emopipe.workflow.resources`.
+ESTIMATES = Estimates(PLAN)
+memory, minutes = ESTIMATES.memory, ESTIMATES.minutes

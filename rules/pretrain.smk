@@ -1,4 +1,5 @@
-# A clip outside the training split changes shards that this rule reads, yet must not train anything again.
+# Trains a backbone on the corpus' own training clips. A clip outside the training split changes shards that this rule
+# reads, but it does not start the training again.
 rule pretrain:
     input:
         clips=lambda w: order_only([CLIPS], pretrain_is_current(w)),
@@ -16,8 +17,8 @@ rule pretrain:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=memory(4000, held=pretraining_holds),
-        runtime=minutes(120, seconds=pretraining_takes),
+        mem_mb=memory(4000, held=ESTIMATES.pretraining_memory),
+        runtime=minutes(120, seconds=ESTIMATES.pretraining_seconds),
     params:
         recipe=lambda w: PLAN.pretrain(w.backbone),
     script:

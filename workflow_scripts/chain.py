@@ -1,4 +1,4 @@
-"""Train a backbone on labelled stills or speech from elsewhere: one step of its chain."""
+"""Trains a backbone on labelled stills or speech of other corpora: one phase of its schedule."""
 
 from pathlib import Path
 

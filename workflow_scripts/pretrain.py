@@ -1,4 +1,4 @@
-"""Train a backbone on the corpus' own training clips."""
+"""Trains a backbone on the corpus' own training clips."""
 
 from pathlib import Path
 

@@ -1,42 +1,131 @@
-"""What pretraining on a corpus will hold in memory and look at, as far as its plan tells."""
+"""Estimates of the memory and time that a rule asks a cluster for. On one machine they limit nothing.
 
+The figures in the rules are several times what was measured on two cores. The figures of pretraining are computed from
+the number of training clips. If an estimate is too low, every further attempt of a job asks for as much again, up to
+what ordinary partitions grant.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.media.decoded import DecodeOptions
 from emopipe.training.options import PretrainOptions
+from emopipe.workflow.config import modality
+from emopipe.workflow.plan import Plan
 
+MOST_MEGABYTES = 250_000
+MOST_MINUTES = 2 * 24 * 60  # a longer job continues in its next attempt, because checkpoints are kept
 CLIP_SECONDS = 6.0
-"""How long a clip is taken to be: the plan has looked into none, and corpora of emotions have few longer ones."""
-FRAMES_A_SECOND = 30.0
+"""Assumed length of a clip: the plan has not opened any clip, and emotion corpora have few longer clips."""
+FRAMES_PER_SECOND = 30.0
+"""Assumed frame rate of a clip."""
+SAMPLES_PER_SECOND = 20
+"""Assumed speed of training. It is not measured: networks and devices differ widely."""
 
 
-def frames(decode: DecodeOptions) -> int:
-    """Frames that are sampled of a clip."""
-    if decode.count is not None:
-        return min(decode.count, decode.max_frames)
-    return min(round(CLIP_SECONDS * float(decode.fps or FRAMES_A_SECOND)), decode.max_frames)
+class Estimates:
+    """The functions that compute a rule's `mem_mb` and `runtime` for one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Take the plan whose clips are counted."""
+        self._plan = plan
+
+    def memory(
+        self,
+        base: float,
+        *,
+        per_clip: float = 0,
+        per_input: float = 0,
+        held: Callable[[Any], float] = lambda wildcards: 0,
+    ) -> Callable[..., int]:
+        """Return a function for `mem_mb`, in megabytes.
+
+        Args:
+            base: Megabytes of every job.
+            per_clip: Megabytes for each clip of the job.
+            per_input: Megabytes for each megabyte of input files.
+            held: Returns the megabytes that a job is known to hold, for its wildcards.
+        """
+
+        def megabytes(wildcards: Any, input: Any, attempt: int) -> int:
+            read = per_input * input.size_mb if per_input else 0  # only if needed: the input may not exist yet
+            needed = math.ceil(base + per_clip * self._clips(wildcards) + read + held(wildcards))
+            return min(attempt * needed, MOST_MEGABYTES)
+
+        return megabytes
+
+    def minutes(
+        self, base: float, *, per_clip: float = 0, seconds: Callable[[Any], float] = lambda wildcards: 0
+    ) -> Callable[..., int]:
+        """Return a function for `runtime`, in minutes.
+
+        Args:
+            base: Minutes of every job.
+            per_clip: Seconds for each clip of the job.
+            seconds: Returns the seconds that a job is known to take, for its wildcards.
+        """
+
+        def needed(wildcards: Any, attempt: int) -> int:
+            known = per_clip * self._clips(wildcards) + seconds(wildcards)
+            return min(attempt * math.ceil(base + known / 60), MOST_MINUTES)
+
+        return needed
+
+    def _clips(self, wildcards: Any) -> int:
+        """Return the number of clips of a job: those of its shard, or all of the corpus."""
+        names = wildcards.keys()  # a list of Snakemake's own, in which `in` alone would search the values
+        return len(self._plan.shard_table(wildcards.shard) if "shard" in names else self._plan.table)
+
+    def pretraining_memory(self, wildcards: Any) -> float:
+        """Return the megabytes of a backbone's training samples, twice, because they are copied once."""
+        return 2 * samples_megabytes(*self._pretraining(wildcards))
+
+    def pretraining_seconds(self, wildcards: Any) -> float:
+        """Return the seconds that a backbone's pretraining takes at `SAMPLES_PER_SECOND`."""
+        options = self._plan.config.backbones[wildcards.backbone].pretrain
+        return samples_trained_on(*self._pretraining(wildcards), options) / SAMPLES_PER_SECOND
+
+    def _pretraining(self, wildcards: Any) -> tuple[int, Spec, DecodeOptions]:
+        """Return the number of training clips, the backbone's specification and the decoding of its clips."""
+        config = self._plan.config
+        block = config.backbones[wildcards.backbone]
+        options = backbones.options_class(block.kind).model_validate(block.options)
+        preset = config.faces[block.faces].decode if modality(block) == "face" else block.decode
+        clips = int((self._plan.table["split"] == "train").sum())
+        return clips, backbones.spec(block.kind, options), config.decode[preset]
 
 
-def held_megabytes(clips: int, spec: Spec, decode: DecodeOptions) -> float:
-    """What the samples of so many clips take, as `emopipe.training.face_clips` and `.audio` hold them."""
+def samples_megabytes(clips: int, spec: Spec, decode: DecodeOptions) -> float:
+    """Return the megabytes of the training samples of so many clips.
+
+    They are held as `emopipe.training.face_clips` and `emopipe.training.audio_clips` hold them.
+    """
     from emopipe.training.augment_image import held_side  # torch is slow to import
 
     if isinstance(spec.input, FaceInput):
-        each = frames(decode) * held_side(spec.input.size) ** 2 * spec.input.channels
+        each = frames(decode) * held_side(spec.input.size) ** 2 * spec.input.channels  # bytes
     else:
-        each = 2 * _numbers_a_second(spec) * min(CLIP_SECONDS, float(decode.max_audio_seconds))  # half precision
+        spectrum = getattr(spec.input, "options", None)
+        if spectrum is None:  # the wave itself
+            numbers_per_second = spec.input.rate
+        else:  # the spectrogram, with all its channels
+            rows = 3 * spectrum.n_mels if spectrum.kind == "logmel" else spectrum.bins
+            numbers_per_second = rows * 1000 / spectrum.hop_ms
+        each = 2 * numbers_per_second * min(CLIP_SECONDS, float(decode.max_audio_seconds))  # in half precision
     return clips * each / 1e6
 
 
-def seen(clips: int, spec: Spec, decode: DecodeOptions, options: PretrainOptions) -> int:
-    """Samples that all networks together are trained on, counted each time anew."""
+def samples_trained_on(clips: int, spec: Spec, decode: DecodeOptions, options: PretrainOptions) -> int:
+    """Return the number of samples that all networks are trained on together, counted again in every epoch."""
     samples = frames(decode) if spec.modality == "face" else 1
     return clips * samples * options.epochs * (options.folds + 1)
 
 
-def _numbers_a_second(spec: Spec) -> float:
-    """Of a picture, all its channels; of a sound itself, its samples."""
-    drawn = getattr(spec.input, "options", None)
-    if drawn is None:
-        return spec.input.rate
-    rows = 3 * drawn.n_mels if drawn.kind == "logmel" else drawn.bins
-    return rows * 1000 / drawn.hop_ms
+def frames(decode: DecodeOptions) -> int:
+    """Return the number of frames that are sampled from a clip."""
+    if decode.count is not None:
+        return min(decode.count, decode.max_frames)
+    return min(round(CLIP_SECONDS * float(decode.fps or FRAMES_PER_SECOND)), decode.max_frames)
