@@ -1,7 +1,7 @@
-"""How the weights that come with this package do on what they have not learned from.
+"""Evaluates the weights that come with this package on data that they were not trained on.
 
-DATA holds fer2013.zip, ravdess_speech/ and ravdess_av/ (see configs/weights/). Prints a row a network and corpus, with
-95 % bootstrap intervals over samples, and the recall of each class.
+DATA holds fer2013.zip, ravdess_speech/ and ravdess_av/ (see configs/weights/). Prints a row per network and corpus,
+with 95 % bootstrap intervals over samples, and the recall of each class.
 
     python benchmarks/own_weights.py DATA [--threads 2] [--weights emopipe/weights/files]
 """
@@ -21,7 +21,7 @@ from emopipe.runtime import device as devices
 from emopipe.scoring.statistics import interval
 
 ACTORS = ("13", "14", "15", "16")
-"""RAVDESS' speakers that no speech network of ours has learned from."""
+"""Speakers of RAVDESS that none of the speech networks was trained on."""
 TESTS = [
     ("expression", samples.Corpus("fer2013", Path("fer2013.zip"), splits=("val",)), "FER2013, PublicTest"),
     ("expression", samples.Corpus("fer2013", Path("fer2013.zip"), splits=("clips",)), "FER2013, rest of Training"),
@@ -32,42 +32,44 @@ TESTS = [
 
 
 def main(
-    data: Annotated[Path, typer.Argument(help="The folder of the corpora.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights of other files, by the same names.")] = None,
+    data: Annotated[Path, typer.Argument(help="The folder that contains the corpora.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A folder with other files of weights under the same names.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
-    """Print the table as Markdown."""
+    """Print the table in Markdown."""
     print("| network | tested on | n | accuracy % | UAR % | " + " | ".join(CLASSES) + " | a second |")
     print("|" + "---|" * (6 + len(CLASSES)))
-    where = devices.prepare("cpu", threads)
-    for name, corpus, what in TESTS:
-        network = networks.open_network(str(weights / f"{name}.safetensors") if weights else name, device=where,
-                                        threads=threads)  # fmt: skip
-        there = samples.Corpus(corpus.kind, data / corpus.path, corpus.splits, corpus.subjects)
-        given = samples.of(there, network.spec, detector=lambda: _finder(threads), detect=False, flip=True)
-        print(_row(name, what, scoring.score(network, given)), flush=True)
+    device = devices.prepare("cpu", threads)
+
+    def detector() -> detectors.Detector:
+        return detectors.build("mtcnn", detectors.options_class("mtcnn")(), threads=threads)
+
+    for name, corpus, tested_on in TESTS:
+        file = str(weights / f"{name}.safetensors") if weights else name
+        network = networks.open_network(file, device=device, threads=threads)
+        found = samples.Corpus(corpus.kind, data / corpus.path, corpus.splits, corpus.subjects)
+        given = samples.of(found, network.spec, detector=detector, detect=False, flip=True)
+        print(_row(name, tested_on, scoring.score(network, given)), flush=True)
 
 
-def _finder(threads: int) -> detectors.Detector:
-    return detectors.build("mtcnn", detectors.options_class("mtcnn")(), threads=threads)
-
-
-def _row(name: str, what: str, scores: scoring.Scores) -> str:
-    right = scores.right.astype(float)
-    low, high = interval(right, np.arange(len(right)))
+def _row(name: str, tested_on: str, scores: scoring.Scores) -> str:
+    correct = scores.right.astype(float)
+    low, high = interval(correct, np.arange(len(correct)))
     worst, best = uar_interval(scores.table)
     recall = [f"{100 * scores.per_class[label]:.0f}" if label in scores.per_class else "" for label in CLASSES]
-    cells = [name, what, f"{scores.n}", f"{100 * scores.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"]
+    cells = [name, tested_on, f"{scores.n}", f"{100 * scores.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"]
     cells += [f"{100 * scores.uar:.1f} [{100 * worst:.1f}, {100 * best:.1f}]", *recall, f"{scores.per_second:.0f}"]
     return f"| {' | '.join(cells)} |"
 
 
 def uar_interval(table: pd.DataFrame, draws: int = 2000) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the UAR; samples are drawn within their classes."""
+    """Return the 95 % percentile bootstrap interval of the UAR; samples are drawn within their classes."""
     rng, recalls = np.random.default_rng(0), []
     for label in sorted(table["label"].unique()):
-        right = (table.loc[table["label"] == label, "predicted"] == label).to_numpy()
-        recalls.append(rng.choice(right, (draws, len(right))).mean(1))
+        correct = (table.loc[table["label"] == label, "predicted"] == label).to_numpy()
+        recalls.append(rng.choice(correct, (draws, len(correct))).mean(1))
     low, high = np.percentile(np.mean(recalls, axis=0), [2.5, 97.5])
     return float(low), float(high)
 

@@ -117,7 +117,7 @@ def chained_weights(backbone, steps=None):
 
 
 def pretrained_weights(wildcards):
-    """The weights that the pretrain stage learns, where the backbone asks for it."""
+    """The weights that the pretrain stage makes; [] if the backbone has no `pretrain`."""
     if CONFIG.backbones[plain(wildcards.backbone)].pretrain:
         return f"{CACHE}/weights/{plain(wildcards.backbone)}.safetensors"
     return []

@@ -1,4 +1,4 @@
-"""Pretraining on stills and speech from elsewhere: the stage, the command, recipes, and a plan's chains."""
+"""Pretraining on stills and speech of other corpora: the stage, the command, recipes, and a plan's schedules."""
 
 import copy
 import json
@@ -81,7 +81,7 @@ def data(tmp_path_factory):
 
 
 def face_recipe(**keys):
-    """Weights of a face network in two steps, as a recipe's file has it."""
+    """Weights of a face network in two phases, as a recipe's file has it."""
     return {
         "kind": "expression",
         "options": FACE,
@@ -96,8 +96,8 @@ VOICES = {"kind": "ravdess", "path": "voices", "options": {"modality": "audio", 
 
 
 def voice_recipe(**keys):
-    step = {"sources": ["v"], **FAST, "seconds": 0.4, "stop": {"hold_out": 0.5, "patience": 1}}
-    return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "schedule": [step], **keys}
+    phase = {"sources": ["v"], **FAST, "seconds": 0.4, "stop": {"hold_out": 0.5, "patience": 1}}
+    return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "schedule": [phase], **keys}
 
 
 def pretrain(folder, data, recipe, out="net.safetensors"):
@@ -178,21 +178,21 @@ def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
     assert vectors.shape == (3, 4) and vectors.isfinite().all() and vectors.std(0).min() > 0
 
 
-def test_a_next_step_goes_on_with_the_classifier_too(faces):
-    """The second step learns at no rate to speak of, so what it makes is what the first made."""
+def test_a_next_phase_goes_on_with_the_classifier_too(faces):
+    """The learning rate of the second phase is almost 0, so its weights are those of the first."""
     first, second = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
     for key in [key for key in first if "running" not in key and "num_batches" not in key]:
         assert torch.equal(first[key], second[key]), key
 
 
-def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
-    """With all of the target from the teacher, labels count for nothing; with none of it, they do."""
+def test_a_phase_from_scratch_is_distilled_from_the_one_before(faces, data, tmp_path):
+    """With all of the target from the teacher, labels do not count; with none of it, they do."""
     made = {}
-    for name, taught in (("all", {"distill_weight": 1.0, "from_scratch": True, "seed": 5}), ("none", {})):
+    for name, keys in (("all", {"distill_weight": 1.0, "from_scratch": True, "seed": 5}), ("none", {})):
         for labels in ({}, {"Happy": "Sad", "Sad": "Happy"}):
             recipe = face_recipe(weights=str(faces / "net.step0.safetensors"), half=False)
             block = {"kind": "folder", "path": "second", "options": {"labels": labels}}
-            recipe |= {"sources": {"b": block}, "schedule": [{"sources": ["b"], **FAST, **taught}]}
+            recipe |= {"sources": {"b": block}, "schedule": [{"sources": ["b"], **FAST, **keys}]}
             result = pretrain(tmp_path / f"{name}{len(labels)}", data, recipe)
             assert result.exit_code == 0, result.output
             made[name, len(labels)] = load_file(tmp_path / f"{name}{len(labels)}" / "net.safetensors")["fc.weight"]
@@ -202,7 +202,7 @@ def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("step", "start", "said"),
+    ("phase", "start", "said"),
     [
         ({"distill_weight": 0.5}, False, "the phase starts from (none) have no classifier"),
         (
@@ -213,13 +213,13 @@ def test_a_fresh_step_is_taught_by_the_one_before(faces, data, tmp_path):
         ({"from_scratch": True}, False, "not the teacher (distill_weight is 0, teacher is start)"),
     ],
 )
-def test_who_cannot_teach(faces, data, tmp_path, step, start, said):
+def test_who_cannot_teach(faces, data, tmp_path, phase, start, said):
     from safetensors.torch import save_file
 
     own = {key: value for key, value in load_file(faces / "net.step0.safetensors").items() if HEAD not in key}
     save_file(own, tmp_path / "own.safetensors")
     weights = {"weights": str(tmp_path / "own.safetensors")} if start else {}
-    result = pretrain(tmp_path, data, face_recipe(schedule=[{"sources": ["b"], **FAST, **step}], **weights))
+    result = pretrain(tmp_path, data, face_recipe(schedule=[{"sources": ["b"], **FAST, **phase}], **weights))
     assert result.exit_code == 1 and said in result.output
 
 
@@ -249,7 +249,7 @@ def test_the_history_has_a_row_an_epoch(faces, voices):
         assert table[["lr", "loss", "val_loss", "val_accuracy", "val_uar"]].notna().all(axis=None)
         assert table.filter(like="held_out").notna().all(axis=None) == held
         assert table.filter(like="held_out").notna().any(axis=None) == held
-    second = pd.read_csv(faces / "net.csv")  # `second` has no splits, so nothing is looked at
+    second = pd.read_csv(faces / "net.csv")  # `second` has no splits, so there is no validation
     assert len(second) == 1 and second.filter(like="val_").isna().all(axis=None)
 
 
@@ -293,7 +293,7 @@ def test_made_weights_are_not_made_again(faces, data):
     assert {path: path.stat().st_mtime_ns for path in faces.glob("net*")} == before
 
 
-def test_a_changed_last_step_leaves_the_first(faces, data, tmp_path):
+def test_a_changed_last_phase_leaves_the_first(faces, data, tmp_path):
     for path in faces.glob("net*"):
         if path.is_file():
             write(tmp_path / path.name, path.read_bytes())
@@ -306,11 +306,11 @@ def test_a_changed_last_step_leaves_the_first(faces, data, tmp_path):
 
 
 def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path, monkeypatch):
-    told = history.TensorBoardLog.write
+    write_metrics = history.TensorBoardLog.write
 
-    def cut_off(self, line):
-        told(self, line)
-        if line["epoch"] == 1:
+    def cut_off(self, metrics):
+        write_metrics(self, metrics)
+        if metrics["epoch"] == 1:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(history.TensorBoardLog, "write", cut_off)
@@ -319,7 +319,7 @@ def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path
     monkeypatch.undo()
     result = pretrain(tmp_path, data, face_recipe())
     assert result.exit_code == 0 and "training resumes after epoch 1" in result.output
-    assert result.output.count("reading stills") == 1  # the first step's are cut already
+    assert result.output.count("reading stills") == 1  # those of the first phase are cropped already
     assert names(tmp_path) == names(faces)
     for name in ("net.safetensors", "net.step0.safetensors", "net.csv", "net.step0.csv"):
         assert (tmp_path / name).read_bytes() == (faces / name).read_bytes()
@@ -327,7 +327,7 @@ def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path
 
 
 def test_a_chain_may_start_from_weights(faces, data, tmp_path):
-    """No step moves the weights, so what comes out is what went in."""
+    """No optimizer step moves the weights, so what comes out is what went in."""
     write(tmp_path / "own.safetensors", (faces / "net.step0.safetensors").read_bytes())
     still = [{"sources": ["b"], "epochs": 1, "lr": 1e-30, "ema": 0, "weight_decay": 0}]
     recipe = face_recipe(schedule=still, weights=str(tmp_path / "own.safetensors"), half=False)
@@ -348,8 +348,8 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
     assert (found.split == "train").sum() == 2 * 7 + 2 * 7 and (found.split == "val").sum() == 7
     assert (found.split == "").sum() == 1  # the file that is no picture
     rows = np.flatnonzero(found.split == "val")
-    (look,) = found.eval_batches(rows, torch.device("cpu"))
-    for view, label in zip(look.views[0], found.targets[rows].argmax(1), strict=True):
+    (batch,) = found.eval_batches(rows, torch.device("cpu"))
+    for view, label in zip(batch.views[0], found.targets[rows].argmax(1), strict=True):
         # Each still lies by its label: a class has so many stripes.
         stripes = np.abs(np.fft.rfft(view[0].mean(0).numpy()))[1:].argmax()
         assert stripes == label
@@ -428,7 +428,7 @@ def test_a_network_of_one_side_is_shown_no_other(data, tmp_path):
     assert "schedule.0.side is 96, but this network reads only faces of 112 pixels. Remove it." in result.output
 
 
-def test_a_step_may_show_smaller_faces(data, tmp_path):
+def test_a_phase_may_show_smaller_faces(data, tmp_path):
     recipe = face_recipe(options=FACE | {"size": 24}, schedule=[{"sources": ["b"], **FAST, "side": 16}])
     result = pretrain(tmp_path, data, recipe)
     assert result.exit_code == 0, result.output
@@ -482,8 +482,8 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))
 def test_the_shipped_recipes_are_sound(path):
     wanted = checked(pretrain_command.WeightsRecipe, configs.read(path))
     options = checked(registry.options_class(wanted.kind), wanted.options)
-    for step in wanted.schedule:
-        checked(phase_class(registry.modality(wanted.kind)), step)
+    for phase in wanted.schedule:
+        checked(phase_class(registry.modality(wanted.kind)), phase)
     network = registry.build(wanted.kind, options)
     assert wanted.half and 2 * sum(tensor.numel() for tensor in network.state_dict().values()) < 12e6  # bytes
 
@@ -491,11 +491,11 @@ def test_the_shipped_recipes_are_sound(path):
 # --- recipes
 
 
-def recipe_of(root, *, step=None, block=None, kind="expression", options=FACE, name="a", start="", half=False):
+def recipe_of(root, *, phase=None, block=None, kind="expression", options=FACE, name="a", start="", half=False):
     block = SourceBlock.model_validate({"kind": "folder", "path": "first", **(block or {})})
     checked_options = registry.options_class(kind).model_validate(options)
-    step = {"sources": [name], **FAST, **(step or {})}
-    return phase_recipe(kind, checked_options, step, {name: block, "other": SourceBlock(kind="folder", path="second")},
+    phase = {"sources": [name], **FAST, **(phase or {})}
+    return phase_recipe(kind, checked_options, phase, {name: block, "other": SourceBlock(kind="folder", path="second")},
                        where="schedule.0", start=start, half=half, root=root)  # fmt: skip
 
 
@@ -509,9 +509,9 @@ def test_a_recipe_is_plain(data):
 def test_what_changes_a_recipe(data):
     recipes = {
         "plain": recipe_of(data),
-        "epochs": recipe_of(data, step={"epochs": 3}),
-        "augment": recipe_of(data, step={"augment": {"rotation": 5}}),
-        "stop": recipe_of(data, step={"stop": {}}),
+        "epochs": recipe_of(data, phase={"epochs": 3}),
+        "augment": recipe_of(data, phase={"augment": {"rotation": 5}}),
+        "stop": recipe_of(data, phase={"stop": {}}),
         "options": recipe_of(data, options=FACE | {"dropout": 0.1}),
         "split": recipe_of(data, block={"train": ["val"], "val": []}),
         "no val": recipe_of(data, block={"val": []}),
@@ -574,7 +574,7 @@ def test_a_changed_corpus_changes_its_content(tmp_path):
         content(tmp_path / "nowhere")
 
 
-# --- a plan's chains
+# --- a plan's schedules
 
 
 CONFIG = yaml.safe_load("""
@@ -610,7 +610,7 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture
 def planned(data, tmp_path, monkeypatch):
-    """A change of the config -> digests of the chains' steps, of pretraining, features and fusion."""
+    """A change of the config -> digests of the phases, of pretraining, features and fusion."""
     import shutil
 
     for name in ("first", "second", "voices"):
@@ -652,7 +652,7 @@ def test_what_a_change_of_the_config_concerns(planned, path, value, wanted):
     assert {name for name in before if before[name] != after[name]} == wanted
 
 
-def test_a_changed_corpus_concerns_the_steps_that_learn_from_it(planned, tmp_path):
+def test_a_changed_corpus_concerns_the_phases_that_train_on_it(planned, tmp_path):
     before = planned()
     write(tmp_path / "second/Happy/new.png", png("Happy", 77))
     after = planned()

@@ -329,13 +329,13 @@ def test_equal_seeds_give_equal_sounds():
 # --- stretches of speech
 
 
-def speech(waves, **step):
-    step = SpeechPhase.model_validate({"sources": ["any"], "augment": SILENT, **step})
+def speech(waves, **keys):
+    phase = SpeechPhase.model_validate({"sources": ["any"], "augment": SILENT, **keys})
     n = len(waves)
     targets = np.eye(7, dtype=np.float32)[np.arange(n) % 7]
     whole = [(wave * 32767).astype(np.int16) for wave in waves]
     return SpeechDataset(
-        whole, targets, np.full(n, "train"), np.full(n, ""), AudioInput("logmel", LogMelOptions()), step
+        whole, targets, np.full(n, "train"), np.full(n, ""), AudioInput("logmel", LogMelOptions()), phase
     )
 
 
@@ -352,8 +352,8 @@ def test_speech_is_cut_or_repeated_to_one_length():
 def test_speech_is_looked_at_whole():
     waves = [tone(seconds=0.3), tone(600, seconds=1.0)]
     dataset = speech(waves, seconds=0.5)
-    looks = list(dataset.eval_batches(np.array([1, 0]), torch.device("cpu")))
-    assert [[tuple(view.shape) for view in look.views] for look in looks] == [[(1, 3, 64, 101)], [(1, 3, 64, 31)]]
+    batches = list(dataset.eval_batches(np.array([1, 0]), torch.device("cpu")))
+    assert [[tuple(view.shape) for view in batch.views] for batch in batches] == [[(1, 3, 64, 101)], [(1, 3, 64, 31)]]
     varied = speech(waves, seconds=0.3, augment={}).batch(np.zeros(20, int), seeded(), torch.device("cpu"))
     assert len({stretch.numpy().tobytes() for stretch in varied}) == 20 and varied.isfinite().all()
 
@@ -490,7 +490,7 @@ def test_stills_are_cut_once(tmp_path, colour, shape, caplog):
     assert np.array_equal(again, found) and known.tolist() == readable.tolist()
 
 
-def test_stills_that_were_cut_off_while_written_are_written_anew(tmp_path):
+def test_stills_that_were_cut_off_while_written_are_written_again(tmp_path):
     def fails(key):
         if key == "01":
             raise KeyboardInterrupt
@@ -504,7 +504,7 @@ def test_stills_that_were_cut_off_while_written_are_written_anew(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-10], lambda content: content[:20], lambda _: b""])
-def test_stills_whose_file_is_damaged_are_told_of_and_written_anew_once_it_is_away(tmp_path, damage):
+def test_stills_whose_file_is_damaged_are_reported_and_written_again_once_it_is_away(tmp_path, damage):
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
     expected = sharded_images.prepare(corpus, GEOMETRY, None, path)[0].copy()
     path.write_bytes(damage(path.read_bytes()))
@@ -555,7 +555,7 @@ def test_several_files_of_pixels_are_one():
 @pytest.mark.parametrize(
     ("colour", "mean", "std"), [("gray", (100.0,), (50.0,)), ("rgb", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))]
 )
-def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
+def test_the_dataset_shows_what_extraction_shows(tmp_path, colour, mean, std):
     geometry = FaceInput(112.0, 48, colour, mean, std)
     corpus = stills(*(picture(seed=seed) for seed in range(5)))
     cut, _ = sharded_images.prepare(corpus, geometry, None, tmp_path / "a.npy")
@@ -563,9 +563,9 @@ def test_lessons_show_what_extraction_shows(tmp_path, colour, mean, std):
     dataset = StillsDataset(sharded_images.ShardedImages([cut]), corpus.targets, split, subject, geometry, only())
     rows, cpu = np.array([3, 0, 4]), torch.device("cpu")
     wanted = torch.from_numpy(geometry.prepare(np.stack([corpus.picture(f"{row:02d}") for row in rows])))
-    (look,) = dataset.eval_batches(rows, cpu)
-    torch.testing.assert_close(look.views[0], wanted, atol=1e-5, rtol=0)
-    torch.testing.assert_close(look.views[1], wanted.flip(3), atol=1e-5, rtol=0)
+    (batch,) = dataset.eval_batches(rows, cpu)
+    torch.testing.assert_close(batch.views[0], wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch.views[1], wanted.flip(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(dataset.batch(rows, seeded(), cpu), wanted, atol=0.01, rtol=0)
 
 
@@ -574,20 +574,20 @@ def test_faces_that_are_learned_from_may_be_smaller(tmp_path):
     cut, _ = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
     given = (sharded_images.ShardedImages([cut]), corpus.targets, np.full(3, "train"), np.full(3, ""), GEOMETRY)
     dataset, rows, cpu = StillsDataset(*given, only(), side=40), np.arange(3), torch.device("cpu")
-    small, (look,) = dataset.batch(rows, seeded(), cpu), dataset.eval_batches(rows, cpu)
-    assert small.shape[-1] == 40 and look.views[0].shape[-1] == GEOMETRY.size
-    shown = torch.nn.functional.interpolate(look.views[0], size=(40, 40), mode="bilinear", align_corners=False)
+    small, (batch,) = dataset.batch(rows, seeded(), cpu), dataset.eval_batches(rows, cpu)
+    assert small.shape[-1] == 40 and batch.views[0].shape[-1] == GEOMETRY.size
+    shown = torch.nn.functional.interpolate(batch.views[0], size=(40, 40), mode="bilinear", align_corners=False)
     torch.testing.assert_close(small, shown, atol=0.02, rtol=0)
 
 
-def test_lessons_come_in_parts_and_in_order(tmp_path, monkeypatch):
+def test_stills_come_in_batches_and_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr("emopipe.training.stills_dataset.EVAL_BATCH", 2)
     corpus = stills(*(np.full((48, 48, 3), 10 * level, np.uint8) for level in range(5)))
     cut, _ = sharded_images.prepare(corpus, GEOMETRY, None, tmp_path / "a.npy")
     dataset = StillsDataset(
         sharded_images.ShardedImages([cut]), corpus.targets, np.full(5, "val"), np.full(5, ""), GEOMETRY, only()
     )
-    looks = list(dataset.eval_batches(np.array([4, 2, 0, 1, 3]), torch.device("cpu")))
-    assert [len(look.views[0]) for look in looks] == [2, 2, 1]
-    levels = torch.cat([look.views[0].mean((1, 2, 3)) for look in looks]) * 127.5 + 127.5
+    batches = list(dataset.eval_batches(np.array([4, 2, 0, 1, 3]), torch.device("cpu")))
+    assert [len(batch.views[0]) for batch in batches] == [2, 2, 1]
+    levels = torch.cat([batch.views[0].mean((1, 2, 3)) for batch in batches]) * 127.5 + 127.5
     assert levels.round().tolist() == [40, 20, 0, 10, 30]

@@ -155,7 +155,7 @@ def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
     made = trained(tmp_path, lr=0.05, warmup=0.3, epochs=6)
     steps = 56 // 8
     wanted = [0.05 * optimizer.cosine_warmup(epoch * steps, 0.3 * 6 * steps, 6 * steps) for epoch in range(6)]
-    assert [line["lr"] for line in made.history] == pytest.approx(wanted)
+    assert [metrics["lr"] for metrics in made.history] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("optimiser", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
@@ -271,7 +271,7 @@ def test_it_learns_what_can_be_told_apart(tmp_path, keys):
     made = trained(tmp_path, dataset=dataset, epochs=10, batch=14, **keys)
     assert made.history[-1]["val_accuracy"] > 0.95 and made.history[-1]["val_uar"] > 0.95
     assert made.history[-1]["loss"] < 0.8 * made.history[0]["loss"]
-    assert all(np.isfinite(list(line.values())).all() for line in made.history)
+    assert all(np.isfinite(list(metrics.values())).all() for metrics in made.history)
     assert all(tensor.isfinite().all() for tensor in made.model.state_dict().values())
     assert not made.model.training
     rows = np.flatnonzero(dataset.split == "val")
@@ -302,13 +302,13 @@ def test_val_chooses_nothing(tmp_path):
     first = trained(tmp_path / "a", dataset=with_val, dropout=0.3)
     second = trained(tmp_path / "b", dataset=without, dropout=0.3)
     assert same(first, second)
-    assert [line["loss"] for line in first.history] == [line["loss"] for line in second.history]
-    assert not any(key.startswith("val_") for line in second.history for key in line)
+    assert [metrics["loss"] for metrics in first.history] == [metrics["loss"] for metrics in second.history]
+    assert not any(key.startswith("val_") for metrics in second.history for key in metrics)
 
 
 def test_val_is_looked_at_now_and_then_and_at_the_end(tmp_path):
     made = trained(tmp_path, epochs=7, validate_every=3)
-    assert [line["epoch"] for line in made.history if "val_loss" in line] == [3, 6, 7]
+    assert [metrics["epoch"] for metrics in made.history if "val_loss" in metrics] == [3, 6, 7]
     assert set(made.history[2]) == {"epoch", "lr", "loss", "val_loss", "val_accuracy", "val_uar"}
     assert set(made.history[1]) == {"epoch", "lr", "loss"}
 
@@ -345,7 +345,7 @@ def test_a_loss_that_is_no_number_ends_training(tmp_path):
         ConfigError, match=r"The loss of epoch \d is (nan|inf)\. Lower the learning rate of the phase \(lr is 1e\+30\)"
     ):
         made.run()
-    assert all(np.isfinite(line["loss"]) for line in made.history)
+    assert all(np.isfinite(metrics["loss"]) for metrics in made.history)
 
 
 # --- scores
@@ -384,9 +384,9 @@ def test_the_best_epochs_weights_stay(tmp_path):
         tmp_path, dataset=dataset, epochs=60, lr=0.1, ema=0.5, mixup=0.0, stop={"hold_out": 0.3, "patience": 4}
     )
     averages = []
-    made.on_epoch = lambda line: averages.append({k: v.clone() for k, v in made._ema.state.items()})
+    made.on_epoch = lambda metrics: averages.append({k: v.clone() for k, v in made._ema.state.items()})
     made.run()
-    losses = [line["held_out_loss"] for line in made.history]
+    losses = [metrics["held_out_loss"] for metrics in made.history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 4 < 60
     assert set(made.history[0]) >= {"held_out_loss", "held_out_accuracy", "held_out_uar"}
@@ -406,7 +406,7 @@ def test_equal_losses_are_no_better(tmp_path):
         epochs=30,
         stop={"hold_out": 0.2, "patience": 3},
     )
-    assert len({line["held_out_loss"] for line in made.history}) == 1 and len(made.history) == 1 + 3
+    assert len({metrics["held_out_loss"] for metrics in made.history}) == 1 and len(made.history) == 1 + 3
 
 
 def test_no_gradient_sees_what_is_held_out(tmp_path):
@@ -421,7 +421,7 @@ def test_no_gradient_sees_what_is_held_out(tmp_path):
     assert set(seen) == set(train[~held]) and set(seen.values()) == {3} and held.sum() == 14
 
 
-# --- taught by the average of its own weights
+# --- distilled from the average of its own weights
 
 
 def test_the_average_teaches_more_and_more(tmp_path):
@@ -432,9 +432,9 @@ def test_the_average_teaches_more_and_more(tmp_path):
     made._distill_weight = lambda: shares.append(share()) or shares[-1]
     made.run()
     np.testing.assert_allclose(shares, 0.8 * (np.arange(28) / 14 - 1).clip(0))
-    taught = made.teacher.state_dict()
-    assert taught.keys() == made._ema.state.keys() and not made.teacher.training
-    assert all(taught[key].data_ptr() == made._ema.state[key].data_ptr() for key in taught)
+    teacher = made.teacher.state_dict()
+    assert teacher.keys() == made._ema.state.keys() and not made.teacher.training
+    assert all(teacher[key].data_ptr() == made._ema.state[key].data_ptr() for key in teacher)
     assert all(parameter.grad is None for parameter in made.teacher.parameters())
 
 
@@ -454,14 +454,14 @@ LONG = {"epochs": 6, "lr": 0.1, "mixup": 0.4, "validate_every": 2, "dropout": 0.
 RECIPES = {
     "sgd": LONG,
     "adamw": LONG | {"optimiser": "adamw", "lr": 0.01, "balance": 0.5, "precision": "bfloat16"},
-    "taught": LONG | {"distill_weight": 0.8, "teacher": "average"},
+    "distilled": LONG | {"distill_weight": 0.8, "teacher": "average"},
     "stopped": LONG | {"stop": {"hold_out": 0.3, "patience": 2}, "epochs": 12, "lr": 0.3},
 }
 
 
 def cut_off_after(epochs):
-    def on_epoch(line):
-        if line["epoch"] == epochs:
+    def on_epoch(metrics):
+        if metrics["epoch"] == epochs:
             raise CutOff
 
     return on_epoch
@@ -514,8 +514,8 @@ class Slow(Patterns):
     def batch(self, rows, rng, device):
         time.sleep(0.02)
         return super().batch(rows, rng, device)
-def on_epoch(line):
-    print(line["epoch"], flush=True)
+def on_epoch(metrics):
+    print(metrics["epoch"], flush=True)
 trainer(Path(sys.argv[1]), dataset=Slow(), on_epoch=on_epoch, **RECIPES[sys.argv[2]]).run()
 print("done", flush=True)
 """
@@ -596,7 +596,7 @@ def test_a_checkpoint_that_cannot_be_read_just_now_is_kept(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("failure", [KeyError, IndexError, TypeError, AttributeError, MemoryError])
-def test_whatever_torch_raises_of_a_checkpoint_training_begins_anew(tmp_path, monkeypatch, failure):
+def test_whatever_torch_raises_of_a_checkpoint_training_starts_again(tmp_path, monkeypatch, failure):
     def fail(*_, **__):
         raise failure("x")
 

@@ -30,10 +30,10 @@ def commands():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with DATA in it, and the recipe, shortened to one epoch a step."""
+    """A folder with DATA in it, and the recipe, shortened to one epoch a phase."""
     recipe = yaml.safe_load((REPOSITORY / "configs/weights/expression.yaml").read_text())
-    for step in recipe["schedule"]:
-        step["epochs"] = 1
+    for phase in recipe["schedule"]:
+        phase["epochs"] = 1
     (tmp_path / "configs/weights").mkdir(parents=True)
     (tmp_path / "configs/weights/expression.yaml").write_text(yaml.safe_dump(recipe))
     data = tmp_path / "DATA"
@@ -70,13 +70,13 @@ def test_commands_run(place):
 
 
 def test_the_block_of_the_config_is_accepted():
-    """Its keys are the config's own, as are those of each step."""
+    """Its keys are the config's own, as are those of each phase."""
     lines = SECTION[SECTION.index("    sources:") :].splitlines()
     block = yaml.safe_load("\n".join(lines[: lines.index("")]))
     rest = {"run": "x", "corpus": {"name": "x", "kind": "demo"}, "decode": {"x": {"policy": "all"}}}
     config = validation.checked(Config, {**rest, **block})
     for backbone in config.backbones.values():
         assert backbone.schedule and backbone.pretrain and backbone.weights
-        for step in backbone.schedule:
-            made = validation.checked(phase_class(backbones.modality(backbone.kind)), step)
+        for phase in backbone.schedule:
+            made = validation.checked(phase_class(backbones.modality(backbone.kind)), phase)
             assert set(made.sources) <= set(config.sources)

@@ -57,7 +57,7 @@ def test_sound_takes_what_is_foreseen(tmp_path, kind):
     assert resources.samples_megabytes(1, voice, SIXTEEN) == pytest.approx(spectrogram.nbytes / 1e6, rel=0.01)
 
 
-def test_what_is_seen_is_counted_anew_in_every_epoch_of_every_network():
+def test_samples_are_counted_again_in_every_epoch_of_every_network():
     options = PretrainOptions(folds=3, epochs=5)
     assert resources.samples_trained_on(10, spec("expression"), SIXTEEN, options) == 10 * 16 * 5 * 4
     assert (

@@ -1,4 +1,4 @@
-"""A chain of two steps through Snakemake: run for real once, then what a change would run again."""
+"""A schedule of two phases through Snakemake: run for real once, then what a change would run again."""
 
 import copy
 import re
@@ -26,7 +26,7 @@ def draw_stills(root, seed):
 
 
 def tiny_config(work):
-    step = {"epochs": 1, "batch": 7}
+    phase = {"epochs": 1, "batch": 7}
     return {
         "run": "tiny",
         "corpus": {"name": "tiny", "kind": "folder"},
@@ -41,7 +41,7 @@ def tiny_config(work):
             "face": {
                 "kind": "expression",
                 "options": {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4},
-                "schedule": [{"sources": ["first"], **step}, {"sources": ["second"], **step}],
+                "schedule": [{"sources": ["first"], **phase}, {"sources": ["second"], **phase}],
             }
         },
     }
@@ -63,7 +63,7 @@ def chained(tmp_path_factory):
 
 
 def steps(workflow, change=None):
-    """The steps of the chain that would run with the config, changed."""
+    """The phases of the schedule that would run with the config, changed."""
     config = copy.deepcopy(tiny_config(workflow.work))
     if change:
         change(config)
