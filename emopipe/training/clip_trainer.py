@@ -63,8 +63,8 @@ def fit(
     model.to(device, memory_format=memory_format)
 
     # 2. The state of an interrupted training.
-    state = _State(model, optimizer, schedule, rng)
-    losses = state.restore(checkpoint.load(device))
+    training = _Training(model, optimizer, schedule, rng)
+    losses = training.restore(checkpoint.load(device))
     progress.advance(len(losses))
 
     # 3. Training.
@@ -74,31 +74,35 @@ def fit(
         total = 0.0
         for part in np.array_split(order, steps):
             batch = samples.batch(part, rng).to(device, memory_format=memory_format)
-            target = torch.tensor(targets[samples.clip[part]], device=batch.device)
-            with torch.autocast(batch.device.type, torch.bfloat16):
-                logits = model(batch)
-            loss = F.cross_entropy(logits.float(), target, label_smoothing=options.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach())
+            total += training.step(batch, targets[samples.clip[part]], options.label_smoothing)
         losses.append(total / steps)
         if checkpoint.due() or epoch + 1 == options.epochs:
-            checkpoint.save(state.dump(losses))
+            checkpoint.save(training.dump(losses))
         progress.advance()
     model.eval()
     return Trained(losses, _accuracy(model, samples, targets, held_out, device))
 
 
 @dataclass(frozen=True)
-class _State:
+class _Training:
     """Everything that changes during training."""
 
     model: Classifier
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     rng: torch.Generator
+
+    def step(self, batch: torch.Tensor, targets: np.ndarray, label_smoothing: float) -> float:
+        """Do one optimizer step on a batch with class numbers (n,); return its loss."""
+        target = torch.tensor(targets, device=batch.device)
+        with torch.autocast(batch.device.type, torch.bfloat16):
+            logits = self.model(batch)
+        loss = F.cross_entropy(logits.float(), target, label_smoothing=label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return float(loss.detach())
 
     def dump(self, losses: list[float]) -> dict[str, Any]:
         """Return the state after the epochs with these losses."""
