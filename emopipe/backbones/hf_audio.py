@@ -1,8 +1,13 @@
-"""wav2vec 2.0, HuBERT and WavLM over the wave itself, as transformers saves them: `kind: hf:<folder or id>`.
+"""wav2vec 2.0, HuBERT and WavLM over the waveform, as transformers saves them: `kind: hf:<folder or id>`.
 
-Baevski et al., arXiv 2006.11477; Hsu et al., arXiv 2106.07447; Chen et al., arXiv 2110.13900. They come trained, from
-a folder, or from the local Hugging Face cache by id; nothing is downloaded. Only safetensors are read, and no code of
-the folder's is run.
+Architecture: convolutions over the waveform, then a transformer; the vectors are one hidden state, or the mean of all.
+Source: Baevski et al., wav2vec 2.0, arXiv 2006.11477; Hsu et al., HuBERT, arXiv 2106.07447; Chen et al., WavLM, arXiv
+2110.13900.
+Input: (N, samples), at the sampling rate of the network's training.
+Output: (N, T', hidden size), one vector every 20 ms for the published networks.
+Weights: a trained network from a folder, or by its id from the local Hugging Face cache. Nothing is downloaded, only
+safetensors files are read, and no code of the folder is run. transformers is Apache-2.0; each network has its own
+licence.
 """
 
 import json
@@ -25,29 +30,29 @@ from emopipe.core.options import Options
 from emopipe.runtime import device as devices
 
 CHUNK_SECONDS = 30.0
-"""A longer clip goes through in pieces of this length, as attention's memory grows with its square."""
+"""Longer clips are split into pieces of this length, because the memory of attention grows with its square."""
 CONTEXT_SECONDS = 2.0
-"""Of a piece's vectors, those so near to a cut are dropped; the piece beside it has them further from its own."""
+"""Pieces overlap: vectors that are closer than this to a cut are dropped, and taken from the neighbouring piece."""
 
 _CITATIONS = {
     "wav2vec2": "Baevski et al., wav2vec 2.0, arXiv 2006.11477",
     "hubert": "Hsu et al., HuBERT, arXiv 2106.07447",
     "wavlm": "Chen et al., WavLM, arXiv 2110.13900",
 }
-_UNUSED = "masked_spec_embed"  # stands in for what is hidden while training; some files lack it
+_UNUSED = "masked_spec_embed"  # replaces masked frames in training only; some files lack it
 
 
 class BackboneOptions(Options):
-    """Which network, and which of its layers is read."""
+    """Which network, and which of its layers."""
 
     weights: str
-    """A folder as transformers saves it, or a Hugging Face id; the text after the colon of `kind: hf:<...>`."""
+    """A folder that transformers saved, or a Hugging Face id: the text after the colon of `kind: hf:<...>`."""
     layer: Annotated[int, Field(ge=0)] | Literal["last", "mean"] = "last"
-    """A hidden state by its number (0 goes into the first layer, n comes out of the nth), the last, or all's mean."""
+    """A hidden state by its number (0: input of the first layer, n: output of layer n), the last one, or their mean."""
 
 
 class _Config(BaseModel):
-    """What is needed of a config.json; the three families have the same defaults."""
+    """The fields of config.json that are needed here. The three families have the same defaults."""
 
     model_type: str
     hidden_size: int = 768
@@ -58,7 +63,7 @@ class _Config(BaseModel):
 
 
 class _Preprocessor(BaseModel):
-    """What is needed of a preprocessor_config.json beside what transformers does with it."""
+    """The field of preprocessor_config.json that is needed here; transformers reads the others."""
 
     sampling_rate: int = Field(gt=0)
 
@@ -73,17 +78,17 @@ def version(options: BackboneOptions) -> str:
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The wave in, at the rate that the network was trained on; a vector every few milliseconds out.
+    """Return the specification: the wave at the network's sampling rate in, a vector every few milliseconds out.
 
     Raises:
-        WeightsError: The folder is missing or unfit.
+        WeightsError: The folder is missing or invalid.
         ConfigError: The network has no such layer.
     """
     folder = _folder(options.weights)
     config = _config(folder, options)
     return Spec(
         modality="audio",
-        input=WaveInput(_preprocessor(folder).sampling_rate),
+        input=WaveInput(_read(folder, "preprocessor_config.json", _Preprocessor).sampling_rate),
         dim=config.hidden_size,
         licence="Apache-2.0 (code, transformers); weights: as their author says",
         citation=_CITATIONS[config.model_type],
@@ -91,12 +96,17 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "HfAudio":
-    """Load the network onto a device: auto, cpu or cuda; `threads` are the CPU's.
+    """Load the network onto a device.
+
+    Args:
+        options: Which network and layer.
+        device: auto, cpu or cuda.
+        threads: CPU threads.
 
     Raises:
-        WeightsError: The folder is missing or unfit, or transformers is not installed.
+        WeightsError: The folder is missing or invalid, or transformers is not installed.
         ConfigError: The network has no such layer.
-        DeviceError: The device is not there.
+        DeviceError: The device is not available.
     """
     net_files(options)
     folder = _folder(options.weights)
@@ -109,21 +119,21 @@ def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "H
 
 
 def net_files(options: BackboneOptions) -> list[Path]:
-    """The files that the network consists of: its config, its preprocessor's, and its safetensors.
+    """Return the network's files: its config, its preprocessor's config, and its safetensors files.
 
     Raises:
-        WeightsError: The folder is missing or unfit, or transformers is not installed.
+        WeightsError: The folder is missing or invalid, or transformers is not installed.
         ConfigError: The network has no such layer.
     """
     optional_packages.version("transformers")
     folder = _folder(options.weights)
     _config(folder, options)
-    _preprocessor(folder)
+    _read(folder, "preprocessor_config.json", _Preprocessor)
     return [folder / "config.json", folder / "preprocessor_config.json", *_tensors(folder, options.weights)]
 
 
 class HfAudio:
-    """A loaded network; call it with waves."""
+    """A loaded network. Call it with waves."""
 
     def __init__(
         self,
@@ -135,12 +145,12 @@ class HfAudio:
         chunk_seconds: float = CHUNK_SECONDS,
         context_seconds: float = CONTEXT_SECONDS,
     ) -> None:
-        """Put it on a device; `extractor` is transformers' normalisation. `build` is the way in."""
+        """Move the model to a device. `extractor`: transformers' normalisation. Use `build` to get a network."""
         self.device = devices.name_of(where)
         self._model, self._where = model.to(where).eval(), where
         self._extractor, self._layer = extractor, layer
         self._rate = extractor.sampling_rate
-        # strides[i]: samples from one input of convolution i to the next; the last: from one vector to the next
+        # strides[i]: samples between inputs of convolution i; the last: samples between vectors
         kernels, strides = model.config.conv_kernel, [1, *accumulate(model.config.conv_stride, operator.mul)]
         self._hop = strides[-1]
         self._reach = 1 + sum((kernel - 1) * stride for kernel, stride in zip(kernels, strides, strict=False))
@@ -148,59 +158,64 @@ class HfAudio:
         self._core = max(1, round(chunk_seconds * self._rate / self._hop) - 2 * self._context)
 
     def __call__(self, waves: np.ndarray) -> np.ndarray:
-        """(N, samples) float32 -> (N, T', D) float32; samples >= 1.
+        """Compute the vectors of waves of one length.
 
-        Waves are normalised whole, and what is shorter than the network's reach is filled up with silence. A wave
-        of more than `chunk_seconds` goes through in pieces of at most that, which overlap by twice the context: each
-        vector is taken from the piece in which it lies at least `context_seconds` from a cut. It differs from that
-        of the whole wave by what attention would have read beyond its piece.
+        A wave is normalised as a whole, and padded with silence if it is shorter than the network's receptive field. A
+        wave of more than `chunk_seconds` is split into pieces of at most that length, which overlap by twice the
+        context: each vector is taken from the piece in which it is at least `context_seconds` from a cut. It differs
+        from the vector of the unsplit wave, because attention does not see beyond the piece.
+
+        Args:
+            waves: (N, samples) float32, samples >= 1.
+
+        Returns:
+            (N, T', D) float32.
         """
-        return np.stack([self._vectors(self._normalised(wave)) for wave in waves])
+        return np.stack([self._vectors(wave) for wave in waves])
 
     def patch_times(self, samples: int) -> torch.Tensor:
-        """When the vectors of so many samples are: the middle of what the convolutions see of each, (T',) seconds."""
+        """Return the times of the vectors of so many samples: the middle of each receptive field, (T',) seconds."""
         frames = self._frames(max(samples, self._reach))
         middle = torch.arange(frames, dtype=torch.float64) * self._hop + (self._reach - 1) / 2
         return middle.clamp(max=samples - 1) / self._rate
 
     def _frames(self, samples: int) -> int:
-        """Vectors of so many samples; convolutions without padding one after the other are as one."""
+        """Return the number of vectors of so many samples. Convolutions without padding in sequence act as one."""
         return (samples - self._reach) // self._hop + 1
 
-    def _normalised(self, wave: np.ndarray) -> torch.Tensor:
-        """(samples,) -> (1, samples or what the network needs at least), zero mean and unit variance if so trained."""
+    def _vectors(self, wave: np.ndarray) -> np.ndarray:
+        """(samples,) -> (T', D), in one piece or several."""
+        # 1. zero mean and unit variance if the network was trained so, and at least one receptive field
         values = self._extractor(wave, sampling_rate=self._rate, return_tensors="pt").input_values.float()
-        return nn.functional.pad(values, (0, max(0, self._reach - values.shape[-1])))
-
-    def _vectors(self, wave: torch.Tensor) -> np.ndarray:
-        """(1, samples) -> (T', D), in one piece or several."""
-        frames = self._frames(wave.shape[-1])
+        values = nn.functional.pad(values, (0, max(0, self._reach - values.shape[-1])))  # (1, samples)
+        # 2. a short wave in one piece
+        frames = self._frames(values.shape[-1])
         if frames <= self._core + 2 * self._context:
-            return self._piece(wave)
+            return self._piece(values)
+        # 3. a long wave in overlapping pieces, without the vectors near the cuts
         parts = []
         for start in range(0, frames, self._core):
             end = min(start + self._core, frames)
             first, last = max(0, start - self._context), min(frames, end + self._context)
-            piece = self._piece(wave[:, first * self._hop : (last - 1) * self._hop + self._reach])
+            piece = self._piece(values[:, first * self._hop : (last - 1) * self._hop + self._reach])
             parts.append(piece[start - first : end - first])
         return np.concatenate(parts)
 
     @torch.inference_mode()
     def _piece(self, wave: torch.Tensor) -> np.ndarray:
-        """(1, samples) -> (T', D), of the layer asked for."""
-        every = self._layer != "last"
-        seen = self._model(wave.to(self._where), output_hidden_states=every)
+        """(1, samples) -> (T', D), of the layer in the options."""
+        output = self._model(wave.to(self._where), output_hidden_states=self._layer != "last")
         if self._layer == "last":
-            vectors = seen.last_hidden_state
+            vectors = output.last_hidden_state
         elif self._layer == "mean":
-            vectors = torch.stack(seen.hidden_states).mean(0)  # (layers + 1, 1, T', D) -> (1, T', D)
+            vectors = torch.stack(output.hidden_states).mean(0)  # (layers + 1, 1, T', D) -> (1, T', D)
         else:
-            vectors = seen.hidden_states[self._layer]
+            vectors = output.hidden_states[self._layer]
         return vectors[0].float().cpu().numpy()
 
 
 def _folder(source: str) -> Path:
-    """The folder itself, or the one that holds an id's files in the local cache."""
+    """Return the folder itself, or the folder of an id's files in the local Hugging Face cache."""
     if Path(source).is_dir():
         return Path(source)
     from huggingface_hub import snapshot_download
@@ -209,29 +224,27 @@ def _folder(source: str) -> Path:
     try:
         return Path(snapshot_download(source, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError) as error:
-        how = f"run `hf download {source}` once, or name" if re.fullmatch(r"[\w.-]+/[\w.-]+", source) else "name"
+        how = f"Run `hf download {source}` once, or name" if re.fullmatch(r"[\w.-]+/[\w.-]+", source) else "Name"
         raise WeightsError(
-            f"The network {source} is neither a folder nor in the local Hugging Face cache; {how} a folder that "
+            f"The network {source} is neither a folder nor in the local Hugging Face cache. {how} a folder that "
             "transformers' save_pretrained wrote."
         ) from error
 
 
 def _config(folder: Path, options: BackboneOptions) -> _Config:
-    """The network's config, checked against the options."""
+    """Read the network's config and check it against the options."""
     config = _read(folder, "config.json", _Config)
     if config.model_type not in _CITATIONS or config.add_adapter:
         what = f"{config.model_type} with an adapter" if config.add_adapter else config.model_type
-        raise WeightsError(f"{folder} holds a network of type {what}; use one of {', '.join(_CITATIONS)} without one.")
+        raise WeightsError(
+            f"{folder} holds a network of type {what}. Use one of {', '.join(_CITATIONS)} without an adapter."
+        )
     if isinstance(options.layer, int) and options.layer > config.num_hidden_layers:
         raise ConfigError(
-            f"layer is {options.layer}, but {folder} has {config.num_hidden_layers} layers; use 0 to "
+            f"layer is {options.layer}, but {folder} has {config.num_hidden_layers} layers. Use 0 to "
             f"{config.num_hidden_layers}, last or mean."
         )
     return config
-
-
-def _preprocessor(folder: Path) -> _Preprocessor:
-    return _read(folder, "preprocessor_config.json", _Preprocessor)
 
 
 def _read(folder: Path, name: str, model: type[BaseModel]) -> Any:
@@ -239,38 +252,38 @@ def _read(folder: Path, name: str, model: type[BaseModel]) -> Any:
         return model.model_validate_json((folder / name).read_bytes())
     except FileNotFoundError as error:
         raise WeightsError(
-            f"{folder} has no {name}; fetch the network's folder whole, its preprocessor included."
+            f"{folder} has no {name}. Download the network's whole folder, including its preprocessor."
         ) from error
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"])) or "the file"
-        raise WeightsError(f"{folder / name} is unfit, {key}: {fault['msg']}; fetch it again.") from error
+        raise WeightsError(f"{folder / name} is invalid ({key}: {fault['msg']}). Download it again.") from error
 
 
 def _tensors(folder: Path, source: str) -> list[Path]:
-    """model.safetensors, or the files that model.safetensors.index.json lists, and that."""
+    """Return model.safetensors, or model.safetensors.index.json and the files that it lists."""
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file():
         return [whole]
     if not index.is_file():
         raise WeightsError(
-            f"{folder} has no model.safetensors, and other files of weights are not opened, as they can run any code; "
-            f'where you trust them, write them anew once: `python -c "from transformers import AutoModel; '
+            f"{folder} has no model.safetensors. Other files of weights are not opened, because they can run any code. "
+            f'If you trust them, convert them once: run `python -c "from transformers import AutoModel; '
             f"AutoModel.from_pretrained('{source}').save_pretrained('FOLDER')\"`, copy preprocessor_config.json into "
             "FOLDER, and name FOLDER."
         )
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{index} lists no files of weights ({error}); fetch it again.") from error
+        raise WeightsError(f"{index} does not list files of weights ({error}). Download it again.") from error
     missing = [name for name in names if name != Path(name).name or not (folder / name).is_file()]
     if missing:
-        raise WeightsError(f"{index} names {missing[0]}, which is not in that folder; fetch the folder whole.")
+        raise WeightsError(f"{index} names {missing[0]}, which is not in that folder. Download the whole folder.")
     return [index, *(folder / name for name in names)]
 
 
 def _model(auto: Any, folder: Path) -> nn.Module:
-    """The network with all its weights: transformers itself draws what a file lacks at random."""
+    """Load the network, and refuse missing weights, which transformers itself initialises at random."""
     try:
         model, found = auto.from_pretrained(
             folder,
@@ -282,14 +295,14 @@ def _model(auto: Any, folder: Path) -> nn.Module:
         )
     except ImportError as error:
         raise WeightsError(
-            f"transformers cannot load {folder} for want of a package ({error.__cause__ or error}); install what is "
-            "named, or where it is torchvision's, remove torchvision or install its build for the installed torch."
+            f"transformers cannot load {folder}, because a package is missing ({error.__cause__ or error}). Install "
+            "that package. If it is torchvision, remove it, or install the build that matches the installed torch."
         ) from error
-    except Exception as error:  # safetensors', transformers' and the file system's share no base
-        raise WeightsError(f"transformers cannot load {folder} ({error}); fetch the folder again.") from error
-    if lacking := sorted(key for key in found["missing_keys"] if not key.endswith(_UNUSED)):
+    except Exception as error:  # those of safetensors, transformers and the file system share no base class
+        raise WeightsError(f"transformers cannot load {folder} ({error}). Download the folder again.") from error
+    if missing := sorted(key for key in found["missing_keys"] if not key.endswith(_UNUSED)):
         raise WeightsError(
-            f"The weights in {folder} lack {lacking[0]} ({len(lacking)} in all); fetch the folder again, or name that "
-            "of the network itself."
+            f"The weights in {folder} lack {missing[0]} ({len(missing)} in all). Download the folder again, or name "
+            "the folder of the network itself."
         )
     return model

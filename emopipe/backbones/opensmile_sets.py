@@ -1,8 +1,12 @@
-"""openSMILE's hand-made descriptors of the voice, the sets eGeMAPS v02 and ComParE 2016, by audEERING's package.
+"""openSMILE's acoustic features: the sets eGeMAPS v02 and ComParE 2016, computed by audEERING's package.
 
-Eyben, Wöllmer, Schuller: openSMILE, ACM Multimedia 2010; Eyben et al., The Geneva Minimalistic Acoustic Parameter Set,
-IEEE Transactions on Affective Computing 7(2), 2016; Schuller et al., The INTERSPEECH 2016 Computational Paralinguistics
-Challenge. Descriptors are computed every 10 ms; functionals are their statistics over a stretch of sound.
+Method: low-level descriptors every 10 ms; functionals are their statistics over a segment of the clip.
+Source: Eyben, Wöllmer, Schuller, openSMILE, ACM Multimedia 2010; Eyben et al., The Geneva Minimalistic Acoustic
+Parameter Set, IEEE Transactions on Affective Computing 7(2), 2016; Schuller et al., The INTERSPEECH 2016 Computational
+Paralinguistics Challenge.
+Input: (N, samples) at 16 kHz.
+Output: (N, T', 88 or 6373) functionals, or (N, T', 25 or 65) descriptors.
+Licence: openSMILE is for non-commercial use and research only.
 """
 
 from pathlib import Path
@@ -24,42 +28,44 @@ DIMS = {
     ("ComParE_2016", "functionals"): 6373,
     ("ComParE_2016", "lld"): 65,
 }
-"""Numbers that a set gives a stretch of sound, or a moment."""
+"""(set, level) -> length of the vectors."""
 SHORTEST = 960
-"""Samples of the longest frame, 60 ms; openSMILE computes nothing of less."""
+"""Samples of the longest frame, 60 ms. openSMILE has no output for shorter waves."""
 HOP = 160
 """Samples from one descriptor to the next."""
 MIDDLE = 320
-"""Samples from a descriptor's start to its time: between the middles of the frames, 20 or 60 ms, that start there."""
+"""Samples from a descriptor's start to its time: between the middles of its frames of 20 ms and of 60 ms."""
 
-_LOUDEST = 32767 / 32768  # openSMILE reads 16 bits, and what is louder would come out as the opposite
+_LOUDEST = 32767 / 32768  # openSMILE converts to 16 bits, where louder samples would change their sign
 
 
 class BackboneOptions(Options):
-    """Which set, and over which stretches of a clip."""
+    """Which feature set, and over which segments of a clip."""
 
     features: Literal["eGeMAPSv02", "ComParE_2016"] = "eGeMAPSv02"
-    """The set: 88 functionals of 25 descriptors, or 6373 of 65."""
+    """The feature set: 88 functionals of 25 descriptors, or 6373 functionals of 65 descriptors."""
     level: Literal["functionals", "lld"] = "functionals"
-    """Statistics over stretches of the clip, or the descriptors themselves, every 10 ms."""
+    """Functionals over segments of the clip, or low-level descriptors (lld) every 10 ms."""
     seconds: Number | None = Field(None, ge=0.06)
-    """Length of a stretch, for functionals; the clip whole, as one vector, where left out."""
+    """Length of a segment in seconds, for functionals. Default: the whole clip is one segment."""
     hop: Number | None = Field(None, ge=0.01)
-    """Seconds from one stretch to the next; `seconds`, so that they do not overlap, where left out."""
+    """Seconds from the start of one segment to the next. Default: `seconds`, so that segments do not overlap."""
 
     @model_validator(mode="after")
-    def _stretches_are_of_functionals(self) -> Self:
+    def _segments_are_of_functionals(self) -> Self:
         if self.level == "lld" and self.seconds is not None:
-            raise ValueError("seconds is the length of functionals' stretches, but level is lld; leave seconds out.")
+            raise ValueError("seconds is the length of the segments of functionals, but level is lld. Remove seconds")
         if self.hop is not None and self.seconds is None:
-            raise ValueError("hop is set, but the clip is one stretch; set seconds too, or leave hop out.")
+            raise ValueError("hop is set, but the whole clip is one segment. Set seconds too, or remove hop")
         if self.hop is not None and self.hop > self.seconds:
-            raise ValueError(f"hop {self.hop:g} is over seconds {self.seconds:g}: sound between would be left out.")
+            raise ValueError(
+                f"hop is {self.hop:g}, more than seconds, {self.seconds:g}, so segments would omit sound. Decrease hop"
+            )
         return self
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """The wave in, the set's numbers out."""
+    """Return the specification: the wave at 16 kHz in, the feature set's values out."""
     return Spec(
         modality="audio",
         input=WaveInput(RATE),
@@ -71,21 +77,21 @@ def spec(options: BackboneOptions) -> Spec:
 
 
 def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "OpenSmile":
-    """openSMILE, which runs on the CPU, in one thread, whatever `device` and `threads` say.
+    """Set up openSMILE. It runs on the CPU in one thread; `device` and `threads` are ignored.
 
     Raises:
-        WeightsError: The package opensmile is not installed, or its set is another.
+        WeightsError: The package opensmile is not installed, or its feature set has another length.
     """
     return OpenSmile(options)
 
 
 def net_files(options: BackboneOptions) -> list[Path]:
-    """None: the sets are the package's, so `version` stands for them."""
+    """Return no files: the package contains the feature sets, and `version` identifies them."""
     return []
 
 
 def version(options: BackboneOptions) -> str:
-    """The package and its version.
+    """Return the package's name and version.
 
     Raises:
         WeightsError: The package opensmile is not installed.
@@ -94,12 +100,12 @@ def version(options: BackboneOptions) -> str:
 
 
 class OpenSmile:
-    """openSMILE set up for one set; call it with waves."""
+    """openSMILE for one feature set. Call it with waves."""
 
     device = "cpu"
 
     def __init__(self, options: BackboneOptions) -> None:
-        """Set it up, and check that the set has as many numbers as are told of it."""
+        """Set up openSMILE, and check the number of features."""
         opensmile = optional_packages.load("opensmile")
         levels = opensmile.FeatureLevel
         self._options = options
@@ -110,27 +116,37 @@ class OpenSmile:
         expected = DIMS[options.features, options.level]
         if self._smile.num_features != expected:
             raise WeightsError(
-                f"{version(options)} gives {self._smile.num_features} numbers as {options.level} of "
-                f"{options.features}, expected {expected}; install the version of opensmile that does."
+                f"{version(options)} has {self._smile.num_features} {options.level} of {options.features}, expected "
+                f"{expected}. Install a version of opensmile with {expected}."
             )
 
     def __call__(self, waves: np.ndarray) -> np.ndarray:
-        """(N, samples) float32 in [-1, 1] at 16 kHz -> (N, T', D) float32; samples >= 1.
+        """Compute the vectors of waves of one length. Waves of less than 60 ms are padded with silence.
 
-        A wave of less than 60 ms is filled up with silence.
+        Args:
+            waves: (N, samples) float32 in [-1, 1] at 16 kHz, samples >= 1.
+
+        Returns:
+            (N, T', D) float32.
         """
-        return np.stack([self._vectors(np.clip(wave, -1, _LOUDEST)) for wave in waves])
+        samples = waves.shape[1]
+        segments = [(0, samples)] if self._options.level == "lld" else self._segments(samples)
+        found = []
+        for wave in np.clip(waves, -1, _LOUDEST):
+            padded = [np.pad(wave[start:end], (0, max(0, SHORTEST - (end - start)))) for start, end in segments]
+            found.append(np.concatenate([self._smile(segment, RATE)[0].T for segment in padded]))  # (T', D)
+        return np.stack(found)
 
     def patch_times(self, samples: int) -> torch.Tensor:
-        """When the vectors of so many samples are: stretches' middles, or descriptors' times; (T',) seconds."""
+        """Return the time of each vector of so many samples, (T',) seconds: a segment's or descriptor's middle."""
         if self._options.level == "functionals":
-            middle = [(start + end) / 2 for start, end in self._stretches(samples)]
+            middle = [(start + end) / 2 for start, end in self._segments(samples)]
             return torch.tensor(middle, dtype=torch.float64) / RATE
-        count = (max(samples, SHORTEST) - SHORTEST) // HOP + 2  # openSMILE ends on one more than whole frames
+        count = (max(samples, SHORTEST) - SHORTEST) // HOP + 2  # openSMILE has one more than whole frames
         return (torch.arange(count, dtype=torch.float64) * HOP + MIDDLE).clamp(max=samples - 1) / RATE
 
-    def _stretches(self, samples: int) -> list[tuple[int, int]]:
-        """(start, end) of each stretch in samples; the last one ends with the clip, so that no sound is left out."""
+    def _segments(self, samples: int) -> list[tuple[int, int]]:
+        """Return (start, end) of each segment in samples. The last one ends with the clip, so no sound is omitted."""
         seconds = self._options.seconds
         length = samples if seconds is None else round(seconds * RATE)
         if samples <= length:
@@ -139,13 +155,3 @@ class OpenSmile:
         if starts[-1] + length < samples:
             starts.append(samples - length)
         return [(start, start + length) for start in starts]
-
-    def _vectors(self, wave: np.ndarray) -> np.ndarray:
-        """(samples,) -> (T', D)."""
-        if self._options.level == "lld":
-            return self._computed(wave).T
-        return np.concatenate([self._computed(wave[start:end]).T for start, end in self._stretches(len(wave))])
-
-    def _computed(self, wave: np.ndarray) -> np.ndarray:
-        """(n,) -> (D, frames), or (D, 1) for functionals."""
-        return self._smile(np.pad(wave, (0, max(0, SHORTEST - len(wave)))), RATE)[0]

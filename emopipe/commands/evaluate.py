@@ -15,7 +15,7 @@ from emopipe.core.log import log_to
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
 from emopipe.faces import detectors
-from emopipe.weights.checksums import hold
+from emopipe.weights.checksums import verify
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, resolve
 
@@ -119,7 +119,7 @@ def _detector(given: str) -> tuple[str, Options]:
     if weights:
         chosen = resolve(weights, f"{DETECTOR}{kind}", "--detector")
         refuse_missing(chosen.path, "--detector")
-        hold(chosen.path)
+        verify(chosen.path)
         options = {**chosen.defaults, "weights": chosen.path}
     return kind, checked(detectors.options_class(kind), options, "--detector")
 

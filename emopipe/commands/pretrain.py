@@ -15,7 +15,7 @@ from emopipe.core.log import LOGGER, log_to
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, with_new_names
 from emopipe.training.sources import SourceBlock
-from emopipe.weights.checksums import hold
+from emopipe.weights.checksums import verify
 from emopipe.weights.naming import refuse_missing, resolve
 from emopipe.workflow import config as configs
 from emopipe.workflow.training_recipe import Recipe, phase_recipe
@@ -78,7 +78,7 @@ def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:
         return wanted.model_copy(update={"kind": kind, "options": options})
     chosen = resolve(wanted.weights, kind, "weights")
     refuse_missing(chosen.path, "weights")
-    hold(chosen.path)
+    verify(chosen.path)
     if not Path(chosen.path).is_file():
         raise WeightsError(f"weights is {chosen.path}, which does not exist. Put the file there, or change the path.")
     return wanted.model_copy(update={"kind": kind, "options": {**chosen.defaults, **options}, "weights": chosen.path})

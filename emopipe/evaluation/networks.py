@@ -18,7 +18,7 @@ from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
-from emopipe.weights.checksums import hold
+from emopipe.weights.checksums import verify
 from emopipe.weights.entries import Entry, package_registry
 from emopipe.weights.naming import is_path, named, refuse_missing
 from emopipe.weights.paths import path_of
@@ -60,7 +60,7 @@ def open_network(name: str, *, device: torch.device, threads: int) -> Network:
         )
     path = path_of(entry, registry)
     refuse_missing(path, "evaluate", registry)
-    hold(path, registry)
+    verify(path, registry)
     return _onnx_network(entry, path, device, threads) if entry.kind == "onnx" else _own_network(path, device)
 
 

@@ -1,1 +1,1 @@
-"""Weights by name: which there are, where they come from, under which licence, and how to get them."""
+"""Weights by name: the registry of known files, their sources, licences and checksums, and their download."""

@@ -1,4 +1,4 @@
-"""The sums that weights are held to: the registry's, else the first that was seen, kept beside the file."""
+"""Checksums of weights: those of the registry, and those of first use, which are recorded beside the weights."""
 
 from pathlib import Path
 
@@ -12,29 +12,78 @@ from emopipe.weights.entries import Entry, Registry, Sha256, package_registry
 from emopipe.weights.paths import entry_at, folder
 
 FILE = "sums.yaml"
-"""Beside the weights: file -> sha256 when it was first used, of entries whose sum the registry does not know."""
+"""In the folder of weights: file -> its sha256 at first use, for entries without a sha256 in the registry."""
 
 
-def known(entry: Entry) -> str | None:
-    """The sha256 that an entry's file has to have; None where it was never seen.
+def verify(path: Path | str, registry: Registry | None = None) -> None:
+    """Check the sha256 of a file before its use, if it belongs to an entry. Users' own files are not checked.
 
     Raises:
-        WeightsError: The record beside the weights cannot be read.
+        WeightsError: As `refuse_mismatch`.
+    """
+    if entry_at(path, registry or package_registry()):
+        verify_sha256(path, sha256(Path(path)), registry)
+
+
+def verify_sha256(path: Path | str, found: str, registry: Registry | None = None) -> None:
+    """Check a file whose sha256 is known already, and record it if the entry had none.
+
+    Raises:
+        WeightsError: As `refuse_mismatch`.
+    """
+    refuse_mismatch(path, found, registry)
+    entry = entry_at(path, registry or package_registry())
+    if entry and expected(entry) is None:
+        try:
+            record(entry, found)
+        except OSError as error:  # a shared folder of weights may be read-only
+            LOGGER.warning(
+                f"The sha256 of the weights {entry.name} is not recorded: {folder()} cannot be written ({error})."
+            )
+
+
+def refuse_mismatch(path: Path | str, found: str, registry: Registry | None = None) -> None:
+    """Refuse a file at the path of an entry whose sha256 is not the entry's.
+
+    Args:
+        path: A file of weights. A user's own file, which belongs to no entry, is accepted.
+        found: Its sha256.
+        registry: Default: the package's own.
+
+    Raises:
+        WeightsError: The sha256 differs. The message has the expected one and says what to do.
+    """
+    entry = entry_at(path, registry or package_registry())
+    wanted = expected(entry) if entry else None
+    if wanted not in (None, found):
+        source = "the registry has" if entry.sha256 else f"{folder() / FILE} recorded at its first use"
+        remedy = "Install emopipe again" if entry.shipped else f"Run `emopipe weights fetch {entry.name}`"
+        raise WeightsError(
+            f"{path} is not the file of the weights {entry.name}: its sha256 is {found}, but {source} {wanted}. "
+            f"{remedy}. If it is a file of your own, give it another name and use its path."
+        )
+
+
+def expected(entry: Entry) -> str | None:
+    """Return the sha256 that an entry's file must have, or None if the file was never used.
+
+    Raises:
+        WeightsError: The recorded checksums cannot be read.
     """
     return entry.sha256 or recorded().get(entry.file)
 
 
 def record(entry: Entry, found: str) -> None:
-    """Keep the sum of a file that the registry knows none of: from now on the file has to have it."""
+    """Record the sha256 of an entry without one; from now on the file must have it."""
     sums = {**recorded(), entry.file: found}
     write_text(folder() / FILE, yaml.safe_dump(sums, sort_keys=True))
 
 
 def recorded() -> dict[str, str]:
-    """File -> sha256, as `record` kept them.
+    """Return file -> sha256 as recorded.
 
     Raises:
-        WeightsError: The record is no YAML of files and sums.
+        WeightsError: The record is not a YAML file of files and their sha256.
     """
     path = folder() / FILE
     if not path.is_file():
@@ -42,51 +91,6 @@ def recorded() -> dict[str, str]:
     try:
         return TypeAdapter(dict[str, Sha256]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise WeightsError(f"{path} does not hold files and their sha256, as emopipe writes it; delete it.") from error
-
-
-def hold(path: Path | str, registry: Registry | None = None) -> None:
-    """Hold a file that is about to be used to its sum, where it belongs to an entry; others are their owners' business.
-
-    Raises:
-        WeightsError: As `refuse_other`.
-    """
-    if entry_at(path, registry or package_registry()):
-        settle(path, sha256(Path(path)), registry)
-
-
-def settle(path: Path | str, found: str, registry: Registry | None = None) -> None:
-    """The same for a sum that is known already; the first sum of an entry that the registry has none of is recorded.
-
-    Raises:
-        WeightsError: As `refuse_other`.
-    """
-    refuse_other(path, found, registry)
-    entry = entry_at(path, registry or package_registry())
-    if entry and known(entry) is None:
-        try:
-            record(entry, found)
-        except OSError as error:  # a folder of weights that is shared may be closed to writing
-            LOGGER.warning(f"the sum of {entry.name} is not recorded, as {folder()} cannot be written ({error})")
-
-
-def refuse_other(path: Path | str, found: str, registry: Registry | None = None) -> None:
-    """Refuse a file that lies where a registry's entry belongs, but has another sum than that entry's.
-
-    Args:
-        path: A file of weights; one that belongs to no entry is nobody's business but its owner's.
-        found: Its sha256.
-        registry: The package's own where left out.
-
-    Raises:
-        WeightsError: It is another file; the message says which sum was expected and what to do.
-    """
-    entry = entry_at(path, registry or package_registry())
-    expected = known(entry) if entry else None
-    if expected not in (None, found):
-        source = "the registry says" if entry.sha256 else f"{folder() / FILE} recorded when it was first used"
-        mend = "install emopipe again" if entry.shipped else f"get it again with `emopipe weights fetch {entry.name}`"
         raise WeightsError(
-            f"{path} is not the file of the weights {entry.name}: its sha256 is {found}, but {source} {expected}; "
-            f"{mend}, or give a file of your own another name and use its path."
-        )
+            f"{path} does not hold files and their sha256, as emopipe writes it. Delete it; it is made again."
+        ) from error

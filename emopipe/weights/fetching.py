@@ -1,4 +1,4 @@
-"""Fetch weights and check them. Nothing else in this package uses the network."""
+"""Download weights and verify them. Nothing else in this package uses the network."""
 
 import logging
 import shutil
@@ -9,145 +9,178 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pooch
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from emopipe.core.atomic import replacing, sha256
 from emopipe.core.errors import WeightsError
 from emopipe.weights import checksums
-from emopipe.weights.bar import Bar
 from emopipe.weights.entries import Entry, Registry
 from emopipe.weights.naming import how_to_get
 from emopipe.weights.paths import VARIABLE, folder, path_of
 
-TIMEOUT_SECONDS = 60  # without a word from the server
+TIMEOUT_SECONDS = 60  # without data from the server
 CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
 def session() -> Iterator[Path]:
-    """A place for downloads within the weights' folder, gone afterwards; a zip of several weights comes once.
+    """Create a temporary folder for downloads; within it, a zip of several weights is downloaded once.
 
     Raises:
-        WeightsError: The folder cannot be written.
+        WeightsError: The folder of weights cannot be written.
     """
     pooch.get_logger().setLevel(logging.WARNING)
     try:
         folder().mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder())
+        temporary = tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder())
     except OSError as error:
         raise WeightsError(
-            f"Nothing can be written to the folder of weights, {folder()} ({error}); name another by the environment "
+            f"The folder of weights, {folder()}, cannot be written ({error}). Name another one in the environment "
             f"variable {VARIABLE}."
         ) from error
-    with place:
-        yield Path(place.name)
+    with temporary:
+        yield Path(temporary.name)
 
 
-def fetch(entry: Entry, registry: Registry, downloads: Path, say: Callable[[str], None]) -> Path:
-    """Get an entry's file, unless it is there and what it should be.
+def fetch(entry: Entry, registry: Registry, downloads: Path, report: Callable[[str], None]) -> Path:
+    """Download an entry's file, unless it exists and is correct.
 
     Args:
-        entry: Which.
-        registry: The registry that it is of.
-        downloads: What `session` gave.
-        say: Told what happens, a line each.
+        entry: Which weights.
+        registry: The registry of the entry.
+        downloads: The folder of `session`.
+        report: Called with a line about each step.
 
     Returns:
-        Where the file lies. It appears there whole and checked, or not at all.
+        The file's path. The file appears there complete and verified, or not at all.
 
     Raises:
-        WeightsError: It cannot be had, or what came is another file.
+        WeightsError: The file cannot be downloaded, or it is not the expected file.
     """
+    # 1. a file that exists
     path = path_of(entry, registry)
     if path.is_file():
         try:
-            say(f"{entry.name} is here already: {path}, {check(entry, registry)}.")
+            report(f"{entry.name} is available already: {path} ({check(entry, registry)}).")
             return path
         except WeightsError as error:
             if entry.shipped:
                 raise
-            say(f"{error} It is fetched anew.")
+            report(f"{error} It is downloaded again.")
     if entry.shipped:
         raise WeightsError(f"{entry.name}: {how_to_get(entry, registry)}.")
+    # 2. the download
     source = entry.archive or entry
     size = f" ({source.bytes / 1e6:,.1f} MB)" if source.bytes else ""
-    say(f"{entry.name} comes from {entry.url}{size} ...")
-    came = _download(entry, downloads, path)
-    with replacing(path) as unfinished:
-        _unpack(entry, came, unfinished) if entry.archive else came.replace(unfinished)
-        found = _hold_to_sum(entry, unfinished)
-        unfinished.chmod(0o644)  # downloads begin as files that their owner alone can read
-    say(f"{entry.name} is here: {path}, {found}.")
+    report(f"Downloading {entry.name} from {entry.url}{size} ...")
+    downloaded = _download(entry, downloads, path)
+    # 3. the file, under a temporary name until it is verified
+    with replacing(path) as partial:
+        _unpack(entry, downloaded, partial) if entry.archive else downloaded.replace(partial)
+        found, expected = sha256(partial), checksums.expected(entry)
+        if expected not in (None, found):
+            raise WeightsError(
+                f"The downloaded file is not the one of the weights {entry.name}: its sha256 is {found}, expected "
+                f"{expected}. It is not kept."
+            )
+        finding = _recorded(entry, found)
+        partial.chmod(0o644)  # only the owner can read a downloaded file at first
+    report(f"{entry.name} is available: {path} ({finding}).")
     return path
 
 
 def check(entry: Entry, registry: Registry) -> str:
-    """Hold an entry's file to its sum; the first sum of one that the registry has none of is recorded.
+    """Verify the sha256 of an entry's file, and record it if the entry has none.
 
     Returns:
-        What was found, as a part of a sentence.
+        The finding, as a part of a sentence.
 
     Raises:
-        WeightsError: The file is missing, or is another.
+        WeightsError: The file is missing, or its sha256 differs.
     """
     path = path_of(entry, registry)
     if not path.is_file():
         raise WeightsError(f"{entry.name}: {how_to_get(entry, registry)}.")
     found = sha256(path)
-    checksums.refuse_other(path, found, registry)
-    return _settle(entry, found)
+    checksums.refuse_mismatch(path, found, registry)
+    return _recorded(entry, found)
 
 
-def _settle(entry: Entry, found: str) -> str:
-    """Record a sum that is seen for the first time; say what is known of it now."""
-    if checksums.known(entry) is None:
+def _recorded(entry: Entry, found: str) -> str:
+    """Record a sha256 at its first use. Returns what is known of it, as a part of a sentence."""
+    if checksums.expected(entry) is None:
         checksums.record(entry, found)
-        return f"its sha256, {found}, is unknown to the registry and recorded in {folder() / checksums.FILE}"
-    return "its sha256 is right" if entry.sha256 else "its sha256 is what it was when first used"
+        return f"the registry has no sha256 for it; {found} is recorded in {folder() / checksums.FILE}"
+    return "its sha256 is correct" if entry.sha256 else "its sha256 is that of its first use"
 
 
 def _download(entry: Entry, downloads: Path, path: Path) -> Path:
-    """What lies at the entry's url, checked where the registry knows its sum."""
-    expected = entry.archive.sha256 if entry.archive else checksums.known(entry)
-    with closing(Bar(entry.name)) as bar:
+    """Download the file at the entry's url, and verify it if its sha256 is known."""
+    expected = entry.archive.sha256 if entry.archive else checksums.expected(entry)
+    with closing(DownloadBar(entry.name)) as bar:
         downloader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_SECONDS, chunk_size=CHUNK_BYTES)
         try:
             known_hash = f"sha256:{expected}" if expected else None
             return Path(pooch.retrieve(entry.url, known_hash, path=downloads, downloader=downloader))
-        except ValueError as error:  # pooch's word for another sum
+        except ValueError as error:  # pooch raises it if the sha256 differs
             raise WeightsError(
-                f"What {entry.url} gives is not what the weights {entry.name} should be, and is not kept ({error}). "
-                "Try again; if it stays so, the file there was replaced: take it from elsewhere, or do without."
+                f"The file at {entry.url} is not the one of the weights {entry.name}, and is not kept ({error}). Try "
+                "again. If the error stays, the file there was replaced: get it from elsewhere, or use other weights."
             ) from error
-        except OSError as error:  # requests' errors among them
+        except OSError as error:  # includes the errors of requests
             raise WeightsError(
-                f"The weights {entry.name} cannot be fetched from {entry.url} ({error}): try again, or bring the file "
-                f"in any other way, put it at {path} and run `emopipe weights verify {entry.name}`."
+                f"The weights {entry.name} cannot be downloaded from {entry.url} ({error}). Try again, or get the file "
+                f"in another way, put it at {path} and run `emopipe weights verify {entry.name}`."
             ) from error
 
 
 def _unpack(entry: Entry, archive: Path, target: Path) -> None:
-    """One member of a zip, found by its name wherever it lies."""
+    """Extract the entry's file from a zip, from whatever folder in it."""
     wanted = entry.archive.member
     try:
         with zipfile.ZipFile(archive) as opened:
             found = [name for name in opened.namelist() if name.rpartition("/")[2] == wanted]
             if len(found) != 1:
                 raise WeightsError(
-                    f"The zip {entry.url} has {len(found)} files called {wanted}, expected one: it is not the zip that "
-                    f"the weights {entry.name} are in."
+                    f"The zip {entry.url} has {len(found)} files called {wanted}, expected one. It is not the zip of "
+                    f"the weights {entry.name}."
                 )
             with opened.open(found[0]) as member, open(target, "wb") as file:
                 shutil.copyfileobj(member, file)
     except zipfile.BadZipFile as error:
-        raise WeightsError(f"{entry.url} gives no zip ({error}); the weights {entry.name} cannot be had.") from error
-
-
-def _hold_to_sum(entry: Entry, unfinished: Path) -> str:
-    """Refuse a file with another sum before it is put in place."""
-    found, expected = sha256(unfinished), checksums.known(entry)
-    if expected not in (None, found):
         raise WeightsError(
-            f"What came for the weights {entry.name} is another file: its sha256 is {found}, expected {expected}; "
-            "it is not kept."
-        )
-    return _settle(entry, found)
+            f"The file at {entry.url} is not a zip ({error}), so the weights {entry.name} cannot be extracted."
+        ) from error
+
+
+class DownloadBar:
+    """A progress bar with pooch's interface (`total`, `update`, `reset`, `close`), drawn by rich on a terminal only."""
+
+    def __init__(self, description: str) -> None:
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._progress.add_task(description, total=None)
+        self._progress.start()
+
+    @property
+    def total(self) -> float | None:
+        """Bytes in all; None if the server does not report them."""
+        return self._progress.tasks[self._task].total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._progress.update(self._task, total=total or None)
+
+    def update(self, n: int) -> None:
+        """Add `n` bytes."""
+        self._progress.advance(self._task, n)
+
+    def reset(self) -> None:
+        """Start again from 0."""
+        self._progress.reset(self._task, total=self.total)
+
+    def close(self) -> None:
+        """Restore the terminal. It may be called more than once."""
+        self._progress.stop()

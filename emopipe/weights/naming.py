@@ -1,4 +1,4 @@
-"""What a config may say of weights: a path, or a name of the registry."""
+"""What a config may name as weights: a path, or a name of the registry."""
 
 import difflib
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from emopipe.weights.paths import entry_at, path_of
 
 @dataclass(frozen=True)
 class Chosen:
-    """The weights that a config chose."""
+    """The weights that a config names."""
 
     path: str
-    """Where they belong; nothing says yet that they are there."""
+    """Their path, whether or not the file exists."""
     defaults: dict[str, Any]
-    """Options that go with them, for those that the config leaves out; none for a path."""
+    """Options that these weights need, as defaults of the config's options; empty for a path."""
 
 
 def resolve(given: str, kind: str, where: str, registry: Registry | None = None) -> Chosen:
-    """Tell a path from a name, and look the name up.
+    """Return the path and options of weights that a config gives as a path or a name.
 
     Args:
-        given: What the config says.
-        kind: What is to read the weights: a backbone's kind, or `detector:<detector>`.
+        given: The config's value.
+        kind: What reads the weights: a backbone's kind, or `detector:<detector>`.
         where: The config's key, for messages.
-        registry: The package's own where left out.
+        registry: Default: the package's own.
 
     Raises:
-        ConfigError: There is no such name, or its weights are another network's.
+        ConfigError: There is no such name, or its weights are for another network.
     """
     registry = registry or package_registry()
     if is_path(given, registry):
@@ -38,23 +38,23 @@ def resolve(given: str, kind: str, where: str, registry: Registry | None = None)
     entry = named(given, registry, where)
     if entry.kind != kind:
         raise ConfigError(
-            f"{where} is {given}, weights of {_kind(entry.kind)}, but they are to be read by {_kind(kind)}; "
-            "`emopipe weights list` shows which there are."
+            f"{where} is {given}, weights of {_kind(entry.kind)}, but {_kind(kind)} is to read them. "
+            "`emopipe weights list` shows the weights of each kind."
         )
     return Chosen(str(path_of(entry, registry)), entry.defaults)
 
 
 def is_path(given: str, registry: Registry) -> bool:
-    """Whether it is a path: it has a separator or a suffix, or is a file, or a folder that goes by no weights' name."""
+    """Return whether it is a path: it has a separator or suffix, or is a file, or a folder without an entry's name."""
     looks_so = "/" in given or "\\" in given or bool(Path(given).suffix)
     return looks_so or Path(given).is_file() or (given not in registry.entries and Path(given).is_dir())
 
 
 def named(name: str, registry: Registry, where: str = "") -> Entry:
-    """The entry of this name; `where` is the config's key that has it, for the message.
+    """Return the entry of this name. `where` is the config's key, for the message.
 
     Raises:
-        ConfigError: There is none; the message has the nearest names.
+        ConfigError: There is no such entry. The message has the most similar names.
     """
     if name in registry.entries:
         return registry.entries[name]
@@ -65,10 +65,10 @@ def named(name: str, registry: Registry, where: str = "") -> Entry:
 
 
 def refuse_missing(path: Path | str, where: str, registry: Registry | None = None) -> None:
-    """Refuse the path of a registry's entry whose file is not there; other paths are for their readers to refuse.
+    """Refuse the path of a registry's entry whose file does not exist. Other paths are not checked.
 
     Raises:
-        WeightsError: What is missing, where it goes, how to get it.
+        WeightsError: The file is missing. The message says how to get it.
     """
     registry = registry or package_registry()
     entry = None if Path(path).is_file() else entry_at(path, registry)
@@ -77,13 +77,13 @@ def refuse_missing(path: Path | str, where: str, registry: Registry | None = Non
 
 
 def how_to_get(entry: Entry, registry: Registry) -> str:
-    """That an entry's file is missing, where it goes, and how to get it: the rest of a sentence."""
+    """Return the end of a message: that an entry's file is missing, its path, and how to get it."""
     path = path_of(entry, registry)
     if entry.shipped:
-        return f"{path} is not there, though it comes with emopipe; install emopipe again"
+        return f"{path} does not exist, although it is part of emopipe. Install emopipe again"
     source = f"{entry.archive.member} of {entry.url}" if entry.archive else entry.url
     terms = f"{entry.licence}, for non-commercial use only" if entry.noncommercial else entry.licence
-    return f"{path} is not there; run `emopipe weights fetch {entry.name}`, or put {source} there ({terms})"
+    return f"{path} does not exist. Run `emopipe weights fetch {entry.name}`, or put {source} there ({terms})"
 
 
 def _kind(kind: str) -> str:

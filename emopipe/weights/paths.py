@@ -1,4 +1,4 @@
-"""Where weights lie: those of the package within it, the others in one folder."""
+"""The paths of weights: files of the package are inside it, all others are in one folder."""
 
 import os
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 from emopipe.weights.entries import Entry, Registry
 
 VARIABLE = "EMOPIPE_WEIGHTS"
-"""The environment variable that names the folder."""
+"""The environment variable that names the folder of downloaded weights."""
 
 
 def folder() -> Path:
-    """The folder of fetched weights: what EMOPIPE_WEIGHTS names, else `weights/` in the working directory."""
+    """Return the folder of downloaded weights: EMOPIPE_WEIGHTS. Default: `weights/` in the working directory."""
     return Path(os.environ.get(VARIABLE) or "weights")
 
 
 def path_of(entry: Entry, registry: Registry) -> Path:
-    """Where an entry's file belongs, whether or not it is there."""
+    """Return the path of an entry's file, whether or not it exists."""
     return (registry.files if entry.shipped else folder()) / entry.file
 
 
 def entry_at(path: Path | str, registry: Registry) -> Entry | None:
-    """The entry whose file belongs at this path; None where it is somebody's own."""
+    """Return the entry whose file has this path, or None if it is a user's own file."""
     wanted = os.path.abspath(path)
     return next((entry for entry in registry if os.path.abspath(path_of(entry, registry)) == wanted), None)

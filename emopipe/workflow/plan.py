@@ -24,7 +24,7 @@ from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.report.paper import figure
-from emopipe.weights.checksums import settle
+from emopipe.weights.checksums import verify_sha256
 from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
@@ -371,7 +371,7 @@ def _present(path: str, key: str) -> Path:
 def _sha256(path: Path) -> str:
     stat = path.stat()
     found = _sha256_of(path, stat.st_size, stat.st_mtime_ns)
-    settle(path, found)
+    verify_sha256(path, found)
     return found
 
 

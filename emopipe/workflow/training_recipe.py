@@ -16,7 +16,7 @@ from emopipe.core.validation import checked, known
 from emopipe.faces import detectors
 from emopipe.training.phase_options import PhaseOptions, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, check_source, content, options_class
-from emopipe.weights.checksums import hold
+from emopipe.weights.checksums import verify
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, resolve
 
@@ -103,6 +103,6 @@ def _detector_options(name: str, block: SourceBlock) -> Options:
     if weights := options.get("weights"):
         chosen = resolve(weights, f"{DETECTOR}{block.detect}", f"{where}.weights")
         refuse_missing(chosen.path, f"{where}.weights")
-        hold(chosen.path)
+        verify(chosen.path)
         options = {**chosen.defaults, **options, "weights": chosen.path}
     return checked(detectors.options_class(block.detect), options, where)

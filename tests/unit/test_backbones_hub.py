@@ -113,9 +113,9 @@ def test_a_config_names_them():
         ({"kind": "hf:a/b", "options": {"layer": -1}}, r"options\.layer.* is -1 .*greater than or equal to 0"),
         ({"kind": "hf:a/b", "options": {"layer": "first"}}, r"options\.layer.* is 'first' .*'last' or 'mean'"),
         ({"kind": "opensmile", "options": {"features": "IS09"}}, r"features is 'IS09'.*'eGeMAPSv02' or 'ComParE_2016'"),
-        ({"kind": "opensmile", "options": {"hop": 1}}, r"hop is set, but the clip is one stretch; set seconds"),
-        ({"kind": "opensmile", "options": {"hop": 2, "seconds": 1}}, r"hop 2 is over seconds 1"),
-        ({"kind": "opensmile", "options": {"level": "lld", "seconds": 1}}, r"level is lld; leave seconds out"),
+        ({"kind": "opensmile", "options": {"hop": 1}}, r"hop is set, but the whole clip is one segment\. Set seconds"),
+        ({"kind": "opensmile", "options": {"hop": 2, "seconds": 1}}, r"hop is 2, more than seconds, 1"),
+        ({"kind": "opensmile", "options": {"level": "lld", "seconds": 1}}, r"level is lld\. Remove seconds"),
     ],
 )
 def test_faults_of_a_config(block, words):
@@ -137,7 +137,9 @@ def test_a_missing_package_is_asked_for_when_the_run_is_planned(monkeypatch, kin
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
     chosen = options(kind, **keys)
-    with pytest.raises(WeightsError, match=f"needs the Python package {package}, which is not installed. .*{install}"):
+    with pytest.raises(
+        WeightsError, match=rf"needs the Python package {package}, which is not installed\. .*{install}"
+    ):
         (registry.net_files if kind == "hf" else registry.version)(kind, chosen)
     with pytest.raises(WeightsError, match="is not installed"):
         registry.build(kind, chosen)
@@ -378,10 +380,10 @@ def lookup(source):
 def test_a_missing_network_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
-        WeightsError, match=r"acme/tiny is neither a folder nor .* run `hf download acme/tiny` once, or"
+        WeightsError, match=r"acme/tiny is neither a folder nor .* Run `hf download acme/tiny` once, or"
     ):
         lookup("acme/tiny")
-    with pytest.raises(WeightsError, match=r"/none/such/folder is neither a folder nor .*cache; name a folder"):
+    with pytest.raises(WeightsError, match=r"/none/such/folder is neither a folder nor .*cache\. Name a folder"):
         lookup("/none/such/folder")
 
 
@@ -417,7 +419,7 @@ def test_a_pickle_is_not_opened(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     torch.save({"masked_spec_embed": Malice(tmp_path / "harm")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(
-        WeightsError, match=r"no model\.safetensors, .* can run any code; .*save_pretrained\('FOLDER'\)"
+        WeightsError, match=r"no model\.safetensors\. .* can run any code\. .*save_pretrained\('FOLDER'\)"
     ):
         opened(tmp_path)
     assert not (tmp_path / "harm").exists()
@@ -440,12 +442,16 @@ def change(path, **keys):
 @pytest.mark.parametrize(
     ("file", "keys", "words"),
     [
-        ("config.json", {"model_type": "whisper"}, r"network of type whisper; use one of wav2vec2, hubert, wavlm"),
-        ("config.json", {"add_adapter": True}, r"network of type wav2vec2 with an adapter; use"),
-        ("config.json", {"conv_stride": []}, r"config\.json is unfit, conv_stride: .*at least 1 item"),
-        ("preprocessor_config.json", {"sampling_rate": 0}, r"unfit, sampling_rate: .*greater than 0; fetch it again"),
-        ("preprocessor_config.json", None, r"has no preprocessor_config\.json; fetch the network's folder whole"),
-        ("config.json", None, r"has no config\.json; fetch"),
+        ("config.json", {"model_type": "whisper"}, r"network of type whisper\. Use one of wav2vec2, hubert, wavlm"),
+        ("config.json", {"add_adapter": True}, r"network of type wav2vec2 with an adapter\. Use"),
+        ("config.json", {"conv_stride": []}, r"config\.json is invalid \(conv_stride: .*at least 1 item"),
+        (
+            "preprocessor_config.json",
+            {"sampling_rate": 0},
+            r"invalid \(sampling_rate: .*greater than 0\)\. Download it again",
+        ),
+        ("preprocessor_config.json", None, r"has no preprocessor_config\.json\. Download the network's whole folder"),
+        ("config.json", None, r"has no config\.json\. Download"),
     ],
 )
 def test_an_unfit_folder_is_refused_when_the_run_is_planned(tmp_path, file, keys, words):
@@ -457,7 +463,7 @@ def test_an_unfit_folder_is_refused_when_the_run_is_planned(tmp_path, file, keys
 
 @needs_transformers
 def test_a_layer_that_is_not_there_is_refused(tiny):
-    with pytest.raises(ConfigError, match=r"layer is 3, but .*tiny has 2 layers; use 0 to 2, last or mean"):
+    with pytest.raises(ConfigError, match=r"layer is 3, but .*tiny has 2 layers\. Use 0 to 2, last or mean"):
         registry.net_files("hf", options("hf", weights=str(tiny), layer=3))
 
 
@@ -484,7 +490,7 @@ def test_weights_of_another_shape_or_cut_short_are_refused(tmp_path):
         opened(tmp_path)
     change(tmp_path / "config.json", intermediate_size=24)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(WeightsError, match=r"transformers cannot load .*fetch the folder again"):
+    with pytest.raises(WeightsError, match=r"transformers cannot load .*Download the folder again"):
         opened(tmp_path)
 
 
@@ -495,7 +501,7 @@ def test_a_torchvision_that_does_not_fit_is_told(tmp_path):
             raise ImportError("No model") from RuntimeError("operator torchvision::nms does not exist")
 
     with pytest.raises(
-        WeightsError, match=r"for want of a package \(operator torchvision::nms .*remove torchvision or"
+        WeightsError, match=r"because a package is missing \(operator torchvision::nms .*torchvision, remove it, or"
     ):
         hf_audio._model(Auto, tmp_path)
 
@@ -746,7 +752,7 @@ def test_timms_seed_makes_the_weights(timm):
 
 def test_timms_faults_are_told(timm, tmp_path):
     for name, near in (("resnet81", r"resnet\d+\w*"), ("resnet18.a1_in2k", r"resnet18\.a1_in1k")):
-        with pytest.raises(ConfigError, match=rf"has no network '{name}'; .* Did you mean '{near}'"):
+        with pytest.raises(ConfigError, match=rf"has no network '{name}'\. .* Did you mean '{near}'"):
             registry.build("timm", options("timm", name=name))
     with pytest.raises(ConfigError, match=r"vit_tiny_patch16_224 takes only images of 224 pixels a side, but size is"):
         registry.spec("timm", options("timm", name="vit_tiny_patch16_224", size=112))

@@ -609,7 +609,7 @@ def test_a_name_that_is_none_is_told(shades):
 def test_networks_that_tell_no_classes_are_told(rigged, shades):
     corpus = f"folder:{shades}"
     assert refused("vectors", "--corpus", corpus).startswith("vectors has no classes, so it cannot be evaluated by")
-    assert "run `emopipe weights fetch absent`" in refused("absent", "--corpus", corpus)
+    assert "Run `emopipe weights fetch absent`" in refused("absent", "--corpus", corpus)
     assert "gives 8 numbers, but short has 7 classes" in refused("short", "--corpus", corpus)
 
 

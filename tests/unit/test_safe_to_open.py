@@ -281,7 +281,7 @@ def test_pictures_show_names_as_they_are(tmp_path, title):
     counts = pd.DataFrame(np.eye(len(CLASSES), dtype=int), CLASSES, CLASSES)
     figures.confusion_matrix(counts, title, tmp_path / "confusion.png")
     figures.confusion_matrix(counts, "x", tmp_path / "other.png")
-    history.draw([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
+    history.plot_history([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
     assert (tmp_path / "confusion.png").read_bytes() != (tmp_path / "other.png").read_bytes()
 
 

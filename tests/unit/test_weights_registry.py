@@ -228,10 +228,10 @@ def test_an_entrys_defaults(write):
         ([entry(licence=None)], "0.licence: Field required"),
         ([entry(input={**FACE, "mean": [1, 2]})], "mean has 2 and std 1 values, but colour 'gray' has 1 channels"),
         ([entry(commit="1" * 40)], "the url is not pinned to the commit 1111"),
-        ([entry(sha256=None)], "without a sha256 has to say in its note what is unknown"),
-        ([entry(url=None, sha256=None, note="?")], "without a url comes with the package: it needs a sha256"),
+        ([entry(sha256=None)], "the note of an entry without a sha256 must say what is unknown"),
+        ([entry(url=None, sha256=None, note="?")], "without a url is part of the package: it needs a sha256"),
         ([entry(dim=None)], "a backbone's entry needs input and dim"),
-        ([entry(kind="detector:yunet")], "a detector's has neither"),
+        ([entry(kind="detector:yunet")], "a detector's entry has neither"),
         ([entry(), entry(file="other.onnx")], "has the name net twice"),
         ([entry(), entry(name="other")], "has the file net.onnx twice"),
         (["net"], "0: Input should be a valid dictionary"),
@@ -309,9 +309,9 @@ def test_an_unknown_name_is_answered_with_the_nearest(write):
     [
         (
             "resnet18",
-            "key is net, weights of a network of kind onnx, but they are to be read by a network of kind resn",
+            "key is net, weights of a network of kind onnx, but a network of kind resnet18 is to read them",
         ),
-        ("detector:scrfd", "but they are to be read by the face detector scrfd; `emopipe weights list` shows which"),
+        ("detector:scrfd", "but the face detector scrfd is to read them. `emopipe weights list` shows the weights"),
     ],
 )
 def test_weights_of_another_kind_are_refused(write, kind, words):
@@ -327,15 +327,15 @@ def test_fetching(write, place, server):
     said = fetch(registry, "net")
     assert (place / "net.onnx").read_bytes() == b"a network" and left(place) == ["net.onnx"]
     assert (place / "net.onnx").stat().st_mode & 0o777 == 0o644
-    assert said[0].startswith(f"net comes from {server.address}/net.onnx (0.0 MB)")
-    assert said[1] == f"net is here: {place / 'net.onnx'}, its sha256 is right."
-    assert fetch(registry, "net") == [f"net is here already: {place / 'net.onnx'}, its sha256 is right."]
+    assert said[0].startswith(f"Downloading net from {server.address}/net.onnx (0.0 MB)")
+    assert said[1] == f"net is available: {place / 'net.onnx'} (its sha256 is correct)."
+    assert fetch(registry, "net") == [f"net is available already: {place / 'net.onnx'} (its sha256 is correct)."]
     assert len(server.asked) == 1
 
 
 def test_another_file_is_not_kept(write, place, server):
     registry = write(entry(url=server("net.onnx", b"a forgery"), sha256=digest(b"a network")))
-    with pytest.raises(WeightsError, match=r"net\.onnx gives is not what the weights net should be, and is not kept"):
+    with pytest.raises(WeightsError, match=r"net\.onnx is not the one of the weights net, and is not kept"):
         fetch(registry, "net")
     assert left(place) == []
 
@@ -356,16 +356,16 @@ def test_a_spoilt_file_is_fetched_anew_and_stays_where_that_fails(write, place, 
 def test_a_sum_that_is_unknown_is_recorded_and_holds(write, place, server):
     registry = write(entry(url=server("net.onnx", b"first"), sha256=None, note="Its sum is unknown."))
     said = fetch(registry, "net")
-    assert f"its sha256, {digest(b'first')}, is unknown to the registry and recorded in {place}" in said[1]
+    assert f"the registry has no sha256 for it; {digest(b'first')} is recorded in {place}" in said[1]
     assert yaml.safe_load((place / "sums.yaml").read_text()) == {"net.onnx": digest(b"first")}
-    assert "its sha256 is what it was when first used" in fetch(registry, "net")[0]
+    assert "its sha256 is that of its first use" in fetch(registry, "net")[0]
     server("net.onnx", b"second")
     (place / "net.onnx").unlink()
-    with pytest.raises(WeightsError, match="is not what the weights net should be"):
+    with pytest.raises(WeightsError, match="is not the one of the weights net"):
         fetch(registry, "net")
     assert left(place) == ["sums.yaml"]
     (place / "net.onnx").write_bytes(b"second")
-    with pytest.raises(WeightsError, match=rf"but .*sums\.yaml recorded when it was first used {digest(b'first')}"):
+    with pytest.raises(WeightsError, match=rf"but .*sums\.yaml recorded at its first use {digest(b'first')}"):
         fetching.check(registry.entries["net"], registry)
 
 
@@ -373,13 +373,13 @@ def test_a_file_brought_by_hand_is_recorded_when_first_used(write, place, tmp_pa
     registry = write(entry(sha256=None, note="Its sum is unknown."), entry(name="b", file="b.onnx"))
     place.mkdir()
     (place / "net.onnx").write_bytes(b"first")
-    checksums.hold(place / "net.onnx", registry)
+    checksums.verify(place / "net.onnx", registry)
     assert yaml.safe_load((place / "sums.yaml").read_text()) == {"net.onnx": digest(b"first")}
     (place / "net.onnx").write_bytes(b"second")
-    with pytest.raises(WeightsError, match=r"is not the file of the weights net: .* recorded when it was first used"):
-        checksums.hold(place / "net.onnx", registry)
+    with pytest.raises(WeightsError, match=r"is not the file of the weights net: .* recorded at its first use"):
+        checksums.verify(place / "net.onnx", registry)
     (tmp_path / "mine.onnx").write_bytes(b"whatever")
-    checksums.hold(tmp_path / "mine.onnx", registry)  # nobody's business but its owner's
+    checksums.verify(tmp_path / "mine.onnx", registry)  # nobody's business but its owner's
 
 
 def test_a_folder_that_cannot_be_written_hinders_no_use(write, place, monkeypatch):
@@ -391,7 +391,7 @@ def test_a_folder_that_cannot_be_written_hinders_no_use(write, place, monkeypatc
         raise PermissionError("read-only")
 
     monkeypatch.setattr(checksums, "write_text", closed)
-    checksums.hold(place / "net.onnx", registry)
+    checksums.verify(place / "net.onnx", registry)
     assert not (place / "sums.yaml").exists()
 
 
@@ -410,7 +410,7 @@ def test_a_record_of_sums_that_is_none_is_refused(write, place, text):
     place.mkdir()
     (place / "sums.yaml").write_text(text)
     (place / "net.onnx").write_bytes(b"mine")
-    with pytest.raises(WeightsError, match=r"sums\.yaml does not hold files and their sha256, .*; delete it"):
+    with pytest.raises(WeightsError, match=r"sums\.yaml does not hold files and their sha256, .*\. Delete it"):
         fetching.check(registry.entries["net"], registry)
     assert (place / "sums.yaml").read_text() == text
 
@@ -418,7 +418,7 @@ def test_a_record_of_sums_that_is_none_is_refused(write, place, text):
 def test_a_cut_download_is_not_kept_though_its_sum_is_unknown(write, place, server):
     registry = write(entry(url=server("net.onnx", b"x" * 4000), sha256=None, note="Its sum is unknown."))
     server.cut = 1000
-    with pytest.raises(WeightsError, match=r"cannot be fetched from .*: try again, or bring the file in any other way"):
+    with pytest.raises(WeightsError, match=r"cannot be downloaded from .*\. Try again, or get the file in another way"):
         fetch(registry, "net")
     assert left(place) == []
 
@@ -458,14 +458,14 @@ def test_a_zip_of_two_comes_once(write, place, server):
 
 def test_a_member_that_is_another_is_not_kept(write, place, server):
     registry = write(*archived(server, zipped(a__onnx="A"), ("a", digest(b"B"))))
-    with pytest.raises(WeightsError, match=f"its sha256 is {digest(b'A')}, expected {digest(b'B')}; it is not kept"):
+    with pytest.raises(WeightsError, match=f"its sha256 is {digest(b'A')}, expected {digest(b'B')}. It is not kept"):
         fetch(registry, "a")
     assert left(place) == []
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(zipped(b__onnx="B"), "has 0 files called a.onnx, expected one"), (b"no zip", "gives no zip")],
+    [(zipped(b__onnx="B"), "has 0 files called a.onnx, expected one"), (b"no zip", "is not a zip")],
 )
 def test_a_zip_without_the_member_is_refused(write, place, server, content, words):
     registry = write(*archived(server, content, ("a", digest(b"A"))))
@@ -476,14 +476,16 @@ def test_a_zip_without_the_member_is_refused(write, place, server, content, word
 
 def test_weights_that_come_with_the_package(write, place, tmp_path):
     registry = write(entry(name="own", file="own.safetensors", kind="ir50", url=None, sha256=digest(b"own")))
-    with pytest.raises(WeightsError, match=r"own\.safetensors is not there, though it comes with emopipe; install"):
+    with pytest.raises(
+        WeightsError, match=r"own\.safetensors does not exist, although it is part of emopipe\. Install"
+    ):
         fetch(registry, "own")
     path = tmp_path / "package/files/own.safetensors"
     path.parent.mkdir()
     path.write_bytes(b"own")
-    assert fetch(registry, "own") == [f"own is here already: {path}, its sha256 is right."]
+    assert fetch(registry, "own") == [f"own is available already: {path} (its sha256 is correct)."]
     path.write_bytes(b"other")
-    with pytest.raises(WeightsError, match="install emopipe again"):
+    with pytest.raises(WeightsError, match="Install emopipe again"):
         fetch(registry, "own")
 
 
@@ -576,7 +578,7 @@ def test_a_config_that_names_the_wrong_ones_is_refused(place, changes, words):
 
 def test_missing_weights_say_what_where_and_how(place):
     sentence = (
-        f"backbones.face.weights needs the weights vggface: {place}/vgg_face_dag.pth is not there; run "
+        f"backbones.face.weights needs the weights vggface: {place}/vgg_face_dag.pth does not exist. Run "
         "`emopipe weights fetch vggface`, or put "
         "https://www.robots.ox.ac.uk/~albanie/models/pytorch-mcn/vgg_face_dag.pth there "
         "(CC BY-NC 4.0, for non-commercial use only)."
@@ -599,7 +601,7 @@ def test_optional_weights_that_are_missing_leave_their_models_out(place):
     planned = plan(config)
     planned.check_weights()
     assert list(planned.models) == ["audio_one"]
-    assert "run `emopipe weights fetch vggface`" in planned.missing["face_one"]
+    assert "Run `emopipe weights fetch vggface`" in planned.missing["face_one"]
 
 
 def test_a_run_refuses_another_file_than_the_name_says(place):
@@ -613,7 +615,7 @@ def test_a_run_refuses_another_file_than_the_name_says(place):
     with pytest.raises(WeightsError, match=f"is not the file of the weights vggface.* recorded .*{digest(b'first')}"):
         plan(parsed()).features("face")
     with pytest.raises(
-        WeightsError, match=r"is not the file of the weights resnet18_imagenet.* the registry says f3707"
+        WeightsError, match=r"is not the file of the weights resnet18_imagenet.* the registry has f3707"
     ):
         (place / "resnet18-f37072fd.pth").write_bytes(b"no")
         plan(parsed(backbones={"face": {"kind": "resnet18", "weights": "resnet18_imagenet"}})).features("face")
@@ -691,7 +693,7 @@ def test_fetch_goes_on_after_one_that_fails(place, known, server):
         entry(name="b", file="b.onnx", url=server("b.onnx", b"b"), sha256=digest(b"b")),
     )
     result = run("fetch", "net", "b")
-    assert result.exit_code == 1 and "The weights net cannot be fetched" in result.stderr
+    assert result.exit_code == 1 and "The weights net cannot be downloaded" in result.stderr
     assert left(place) == ["b.onnx"] and "Traceback" not in result.output
 
 
@@ -699,9 +701,7 @@ def test_a_folder_that_cannot_be_is_told_in_a_sentence(place, known):
     known(entry())
     place.write_text("a file")
     result = run("fetch", "net")
-    assert result.exit_code == 1 and result.stderr.startswith(
-        f"Nothing can be written to the folder of weights, {place}"
-    )
+    assert result.exit_code == 1 and result.stderr.startswith(f"The folder of weights, {place}, cannot be written")
     assert "EMOPIPE_WEIGHTS" in result.stderr
 
 
@@ -711,13 +711,13 @@ def test_verify(place, known):
     (place / "net.onnx").write_bytes(b"net")
     result = run("verify")
     assert result.exit_code == 0
-    assert result.stdout == f"net: {place / 'net.onnx'}, its sha256 is right.\ngone: not here.\n"
+    assert result.stdout == f"net: {place / 'net.onnx'} (its sha256 is correct).\ngone: not available.\n"
     result = run("verify", "gone")
-    assert result.exit_code == 1 and result.stderr.startswith(f"gone: {place / 'gone.onnx'} is not there; run")
+    assert result.exit_code == 1 and result.stderr.startswith(f"gone: {place / 'gone.onnx'} does not exist. Run")
     (place / "net.onnx").write_bytes(b"no")
     result = run("verify")
     assert result.exit_code == 1 and "is not the file of the weights net" in result.stderr
-    assert "gone: not here." in result.stdout
+    assert "gone: not available." in result.stdout
 
 
 # --- docs/weights.md
