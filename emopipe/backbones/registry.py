@@ -66,6 +66,7 @@ from emopipe.backbones.base import Modality, Spec
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Options
 from emopipe.core.registry import Registry, Row
+from emopipe.core.validation import known, with_new_names
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,18 @@ def list_kinds(modality: Modality | None = None, *, trainable: bool | None = Non
     if trainable is not None:
         names = [name for name in names if REGISTRY.row(name).trainable == trainable]
     return names
+
+
+def resolve(where: str, kind: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any], Kind]:
+    """Return the kind of a config's backbone without its colon, its options by their new names, and the kind's row.
+
+    Raises:
+        ConfigError: There is no such kind, or it and its options do not fit together; `where` is the block's key.
+    """
+    known(f"{where}.kind", _plain(kind), list_kinds())
+    plain, unfolded_options = unfolded(kind, options)
+    renamed = with_new_names(options_class(plain), unfolded_options, f"{where}.options")
+    return plain, renamed, REGISTRY.row(plain)
 
 
 def module_name(kind: str) -> str:

@@ -17,7 +17,7 @@ from emopipe.core.validation import checked, known
 from emopipe.faces import detectors
 from emopipe.weights.checksums import verify
 from emopipe.weights.entries import DETECTOR
-from emopipe.weights.naming import refuse_missing, resolve
+from emopipe.weights.naming import refuse_missing, with_path
 
 if TYPE_CHECKING:
     from emopipe.evaluation import scoring
@@ -115,12 +115,10 @@ def _detector(given: str) -> tuple[str, Options]:
     """Return the kind and the options of a detector, given as KIND or KIND:WEIGHTS."""
     kind, _, weights = given.partition(":")
     known("--detector", kind, detectors.list_kinds())
-    options = {}
+    options = with_path({"weights": weights} if weights else {}, f"{DETECTOR}{kind}", "--detector")
     if weights:
-        chosen = resolve(weights, f"{DETECTOR}{kind}", "--detector")
-        refuse_missing(chosen.path, "--detector")
-        verify(chosen.path)
-        options = {**chosen.defaults, "weights": chosen.path}
+        refuse_missing(options["weights"], "--detector")
+        verify(options["weights"])
     return kind, checked(detectors.options_class(kind), options, "--detector")
 
 

@@ -1,5 +1,6 @@
 """The corpora of labelled stills or speech that backbones are trained on (`sources` in a config)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from emopipe.core.validation import checked, known
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.faces import detectors
 from emopipe.stills.archive import IMAGE
+from emopipe.training.phase_options import phase_class
 
 LISTS: frozenset[str] = frozenset({".csv", ".lst", ".tsv", ".txt"})
 """Files with labels of other files. They are compared by content, because one changed digit makes another corpus."""
@@ -77,6 +79,25 @@ def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
             )
         known(f"{where}.detect", block.detect, detectors.list_kinds())
         checked(detectors.options_class(block.detect), block.detector, f"{where}.detector")
+
+
+def check_schedule(
+    where: str, schedule: Sequence[Mapping[str, Any]], modality: Modality, sources: Mapping[str, SourceBlock]
+) -> list[dict[str, Any]]:
+    """Check the phases of a backbone's schedule. Return the keys that are set in each, by their new names.
+
+    Raises:
+        CorpusError: The kind of a corpus does not exist.
+        ConfigError: A key is unknown, a value is wrong, or a corpus is not among `sources`; `where` is the block's key.
+    """
+    phases = []
+    for number, raw in enumerate(schedule):
+        phase = checked(phase_class(modality), raw, f"{where}.schedule.{number}")
+        for name in phase.sources:
+            known(f"{where}.schedule.{number}.sources", name, sources)
+            check_source(name, sources[name], modality)
+        phases.append(phase.model_dump(exclude_unset=True))
+    return phases
 
 
 def content(path: Path) -> str:

@@ -1,6 +1,7 @@
 """What a config may name as weights: a path, or a name of the registry."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,24 @@ def resolve(given: str, kind: str, where: str, registry: Registry | None = None)
             "`emopipe weights list` shows the weights of each kind."
         )
     return Chosen(str(path_of(entry, registry)), entry.defaults)
+
+
+def with_path(options: Mapping[str, Any], kind: str, where: str) -> dict[str, Any]:
+    """Return options in which `weights` is a path. If it was a name of the registry, its entry gives the defaults.
+
+    Args:
+        options: A network's options as a config gives them.
+        kind: As in `resolve`.
+        where: The key of `weights`, for messages.
+
+    Raises:
+        ConfigError: As `resolve`.
+    """
+    given = options.get("weights")
+    if not isinstance(given, str) or not given:
+        return dict(options)
+    chosen = resolve(given, kind, where)
+    return {**chosen.defaults, **options, "weights": chosen.path}
 
 
 def is_path(given: str, registry: Registry) -> bool:

@@ -16,7 +16,7 @@ from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
-from emopipe.core.validation import checked, known, with_new_names
+from emopipe.core.validation import checked, known
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
 from emopipe.fusion.checks import ENSEMBLE, check_ensembles, check_model, check_protocol
@@ -25,10 +25,10 @@ from emopipe.media.decoded import DecodeOptions
 from emopipe.report.options import Comparison, check_comparisons
 from emopipe.report.paper import Row as PaperRow
 from emopipe.training.options import PretrainOptions
-from emopipe.training.phase_options import phase_class
-from emopipe.training.sources import SourceBlock, check_source
+from emopipe.training.sources import SourceBlock, check_schedule
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import resolve as resolve_weights
+from emopipe.weights.naming import with_path
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """A name that becomes part of a path."""
@@ -222,76 +222,66 @@ def modality(block: BackboneBlock) -> str:
 def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
     where = f"faces.{name}"
     known(f"{where}.detector", block.detector, detectors.list_kinds())
-    options = _with_weights(f"{where}.options.weights", f"{DETECTOR}{block.detector}", block.options)
+    options = with_path(block.options, f"{DETECTOR}{block.detector}", f"{where}.options.weights")
     checked(detectors.options_class(block.detector), options, f"{where}.options")
     decode = _preset(f"{where}.decode", block.decode, config.decode, "decode")
     return block.model_copy(update={"options": options, "decode": decode})
 
 
-def _with_weights(where: str, kind: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return options in which `weights` is a path. If it was a name of the registry, its entry gives the defaults."""
-    given = options.get("weights")
-    if not isinstance(given, str) or not given:
-        return options
-    chosen = resolve_weights(given, kind, where)
-    return {**chosen.defaults, **options, "weights": chosen.path}
-
-
-def _named_weights(where: str, block: BackboneBlock) -> BackboneBlock:
-    """Do the same for a backbone, whose weights are a key of the block or, if it comes trained, one of its options."""
-    if block.weights:
-        chosen = resolve_weights(block.weights, block.kind, f"{where}.weights")
-        block = block.model_copy(update={"weights": chosen.path, "options": {**chosen.defaults, **block.options}})
-    options = _with_weights(f"{where}.options.weights", block.kind, block.options)
-    return block.model_copy(update={"options": options})
-
-
 def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> BackboneBlock:
+    """Return a backbone's block with the paths of its weights and its presets; each room checks its part once."""
     where = f"backbones.{name}"
-    known(f"{where}.kind", block.kind.partition(":")[0], backbones.list_kinds())
-    kind, options = backbones.unfolded(block.kind, block.options)
-    options = with_new_names(backbones.options_class(kind), options, f"{where}.options")
-    block = _named_weights(where, block.model_copy(update={"kind": kind, "options": options}))
-    checked(backbones.options_class(block.kind), block.options, f"{where}.options")
-    for key in ("pretrain", "schedule"):
-        if getattr(block, key) and not backbones.trainable(block.kind):
-            raise ConfigError(f"{where}.{key} is set, but a network of kind {block.kind} cannot be trained. Remove it.")
-    block = block.model_copy(update={"schedule": _checked_schedule(where, block, config)})
-    if block.weights and not backbones.trainable(block.kind):
-        raise ConfigError(
-            f"{where}.weights is set, but a network of kind {block.kind} comes trained: its kind and {where}.options "
-            "name it. Remove weights."
-        )
-    if backbones.trainable(block.kind) and not (block.pretrain or block.schedule or block.weights):
+    # 1. the kind and the names of its options (emopipe.backbones)
+    kind, options, row = backbones.resolve(where, block.kind, block.options)
+    # 2. the weights: a key of the block or, if the network comes trained, one of its options (emopipe.weights)
+    weights = block.weights
+    if weights:
+        chosen = resolve_weights(weights, kind, f"{where}.weights")
+        weights, options = chosen.path, {**chosen.defaults, **options}
+    options = with_path(options, kind, f"{where}.options.weights")
+    checked(backbones.options_class(kind), options, f"{where}.options")
+    # 3. the training (emopipe.training)
+    if not row.trainable:
+        _refuse_training(where, block, kind)
+    elif not (block.pretrain or block.schedule or weights):
         raise ConfigError(
             f"{where} has neither weights nor pretrain nor schedule, so its features would be those of a random "
             "network. Name weights, or add pretrain: {} to train it on the corpus' own training clips."
         )
+    schedule = check_schedule(where, block.schedule, row.modality, config.sources)
+    # 4. views, and the preset that it reads
     for view in block.views:
-        known(f"{where}.views", view, VIEWS[modality(block)])
-    if modality(block) == "face":
+        known(f"{where}.views", view, VIEWS[row.modality])
+    preset = _input_preset(where, block, row.modality, config)
+    update = {"kind": kind, "options": options, "weights": weights, "schedule": schedule, **preset}
+    return block.model_copy(update=update)
+
+
+def _refuse_training(where: str, block: BackboneBlock, kind: str) -> None:
+    """Refuse keys that have no meaning for a network that comes trained."""
+    for key in ("pretrain", "schedule"):
+        if getattr(block, key):
+            raise ConfigError(f"{where}.{key} is set, but a network of kind {kind} cannot be trained. Remove it.")
+    if block.weights:
+        raise ConfigError(
+            f"{where}.weights is set, but a network of kind {kind} comes trained: its kind and {where}.options name it."
+            " Remove weights."
+        )
+
+
+def _input_preset(where: str, block: BackboneBlock, modality: str, config: Config) -> dict[str, str]:
+    """Return the key and the name of the preset that a backbone reads: of faces, or of decode for an audio network."""
+    if modality == "face":
         if block.decode:
             raise ConfigError(
                 f"{where}.decode is set, but a face network reads a faces preset. Set {where}.faces instead."
             )
-        return block.model_copy(update={"faces": _preset(f"{where}.faces", block.faces, config.faces, "faces")})
+        return {"faces": _preset(f"{where}.faces", block.faces, config.faces, "faces")}
     if block.faces:
         raise ConfigError(
             f"{where}.faces is set, but an audio network reads a decode preset. Set {where}.decode instead."
         )
-    return block.model_copy(update={"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")})
-
-
-def _checked_schedule(where: str, block: BackboneBlock, config: Config) -> list[dict[str, Any]]:
-    """Check every phase; return the keys that are set, by their new names."""
-    phases = []
-    for number, raw in enumerate(block.schedule):
-        phase = checked(phase_class(modality(block)), raw, f"{where}.schedule.{number}")
-        for name in phase.sources:
-            known(f"{where}.schedule.{number}.sources", name, config.sources)
-            check_source(name, config.sources[name], modality(block))
-        phases.append(phase.model_dump(exclude_unset=True))
-    return phases
+    return {"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")}
 
 
 def _check_streams(where: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:

@@ -18,7 +18,7 @@ from emopipe.training.phase_options import PhaseOptions, StillsPhase, phase_clas
 from emopipe.training.sources import SourceBlock, check_source, content, options_class
 from emopipe.weights.checksums import verify
 from emopipe.weights.entries import DETECTOR
-from emopipe.weights.naming import refuse_missing, resolve
+from emopipe.weights.naming import refuse_missing, with_path
 
 Recipe = dict[str, Any]
 
@@ -99,10 +99,9 @@ def _source_recipe(name: str, block: SourceBlock, modality: Modality, root: Path
 
 def _detector_options(name: str, block: SourceBlock) -> Options:
     """Return the checked options of a corpus' detector, with the path of its weights in place of their name."""
-    where, options = f"sources.{name}.detector", block.detector
-    if weights := options.get("weights"):
-        chosen = resolve(weights, f"{DETECTOR}{block.detect}", f"{where}.weights")
-        refuse_missing(chosen.path, f"{where}.weights")
-        verify(chosen.path)
-        options = {**chosen.defaults, **options, "weights": chosen.path}
+    where = f"sources.{name}.detector"
+    options = with_path(block.detector, f"{DETECTOR}{block.detect}", f"{where}.weights")
+    if path := options.get("weights"):
+        refuse_missing(path, f"{where}.weights")
+        verify(path)
     return checked(detectors.options_class(block.detect), options, where)
