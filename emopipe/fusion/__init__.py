@@ -1,1 +1,1 @@
-"""Models over cached features: attention within a modality, fusion across, their training and ensembling."""
+"""Models over cached features: attention within a modality, fusion of modalities, and training."""

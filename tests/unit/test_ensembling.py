@@ -1,4 +1,4 @@
-"""Combining models: weights, greedy selection, stacking, temperature; fitted out of fold alone."""
+"""Ensembles: weights, greedy selection, stacking, temperature; all fitted on out-of-fold predictions only."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def member_probs(targets, skill, rng, sharpness=2.0):
 
 @pytest.fixture
 def members():
-    """Two good members, one useless one; and the classes."""
+    """Two good members and a useless one, and the classes."""
     rng = np.random.default_rng(0)
     targets = rng.integers(K, size=400)
     p = np.stack([member_probs(targets, skill, rng) for skill in (3.0, 2.5, 0.0)])
@@ -86,7 +86,7 @@ def test_greedy_selection_is_caruanas(members):
 
 
 def test_stacking_learns_which_member_is_correct_about_what():
-    """One member sees only whether it is class 0, the other confuses it: stacking takes each for what it knows."""
+    """One member recognizes only class 0, the other confuses it with class 1: stacking combines them."""
     rng = np.random.default_rng(1)
     targets, new_targets = rng.integers(3, size=600), rng.integers(3, size=300)
 
@@ -187,12 +187,12 @@ def test_an_ensemble_of_means(tmp_path):
 
 @pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
 def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
-    """Other labels for the reported clips, the same answers."""
+    """Other labels of the reported clips give the same predictions."""
     oof, reported = models()
     blocks = {"ensemble": EnsembleOptions(method=method, top=2, calibrate=True)}
     first, weights = run(tmp_path / "a", blocks, oof, reported)
-    lied = {name: frame.assign(label=frame["label"].to_numpy()[::-1]) for name, frame in reported.items()}
-    second, _ = run(tmp_path / "b", blocks, oof, lied)
+    relabelled = {name: frame.assign(label=frame["label"].to_numpy()[::-1]) for name, frame in reported.items()}
+    second, _ = run(tmp_path / "b", blocks, oof, relabelled)
     columns = ["clip", "pred", *predictions.PROBABILITIES]
     pd.testing.assert_frame_equal(first["p", "ensemble"][columns], second["p", "ensemble"][columns])
     by_member = weights.set_index("member")
@@ -201,8 +201,8 @@ def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
-def test_cross_validated_clips_are_answered_by_what_the_other_folds_fitted(method, tmp_path):
-    """The labels of a fold change no answer for its own clips, and change some for the others'."""
+def test_cross_validated_clips_are_predicted_by_ensembles_of_the_other_folds(method, tmp_path):
+    """The labels of a fold do not change the predictions of its own clips, but change those of other folds."""
     oof, _ = models()
     reported = {name: frame.drop(columns="fold").assign(split=KFOLD) for name, frame in oof.items()}
     blocks = {"ensemble": EnsembleOptions(method=method, calibrate=True)}
@@ -213,11 +213,11 @@ def test_cross_validated_clips_are_answered_by_what_the_other_folds_fitted(metho
     second, _ = run(tmp_path / "b", blocks, {n: f.assign(label=labels) for n, f in oof.items()}, reported)
     p, q = (read["p", "ensemble"][predictions.PROBABILITIES].to_numpy() for read in (first, second))
     assert np.abs(p - q)[~in_fold].max() > 1e-4
-    # The temperature of a fold's answers comes from the others' cross-fitted ones, on which the fold has a say.
+    # The temperature for a fold is fitted on the predictions of the other folds, which this fold's labels affect.
     assert (p.argmax(1) == q.argmax(1))[in_fold].all()
 
 
-def test_models_of_different_clips_are_refused(tmp_path):
+def test_models_that_predict_different_clips_are_an_error(tmp_path):
     oof, reported = models()
     reported["audio_b"] = reported["audio_b"].iloc[:-1]
     with pytest.raises(CacheError, match="face_a and audio_b predict different clips"):

@@ -1,4 +1,4 @@
-"""Attention within a modality against plain numpy, its gradients, its masks and its batched form."""
+"""Attention within a modality: comparison with plain numpy, gradients, masks, many networks in a batch."""
 
 import numpy as np
 import pytest
@@ -72,8 +72,8 @@ def transformer_reference(module, x):
 
 
 def norm_reference(module, x):
-    centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + module.eps) * numbers(module.weight) + numbers(
+    centered = x - x.mean(-1, keepdims=True)
+    return centered / np.sqrt((centered**2).mean(-1, keepdims=True) + module.eps) * numbers(module.weight) + numbers(
         module.bias
     )
 
@@ -130,7 +130,7 @@ REFERENCES = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("training", [False, True])
 def test_agrees_with_the_equations(kind, training):
-    """In training as in evaluation (dropout aside): FAN's code loses beta above the line in evaluation."""
+    """Training and evaluation give the same (without dropout). FAN's published code omits beta in evaluation."""
     module, (x, mask) = build(kind), example()
     if kind is not MultiHeadAttention:
         module.train(training)
@@ -145,7 +145,7 @@ def test_agrees_with_the_equations(kind, training):
 @pytest.mark.parametrize("kind", KINDS)
 @given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5), extra=st.integers(0, 4))
 @settings(max_examples=15, deadline=None)
-def test_weights_are_a_distribution_over_what_is_there(kind, lengths, extra):
+def test_weights_are_a_distribution_over_unmasked_vectors(kind, lengths, extra):
     x, mask = example(lengths, longest=max([1, *lengths]) + extra)
     pooled, weights = build(kind)(x, mask)
     assert weights.shape == mask.shape
@@ -172,7 +172,7 @@ def test_order_changes_nothing(kind):
     torch.testing.assert_close(module(x[:, order], mask[:, order])[0], module(x, mask)[0])
 
 
-def test_order_matters_to_the_one_with_time():
+def test_order_matters_to_multihead_attention():
     module, (x, mask) = build(MultiHeadAttention), example(lengths=(4, 4, 4))
     assert not torch.allclose(module(x[:, [2, 0, 3, 1]], mask)[0], module(x, mask)[0])
 
@@ -218,8 +218,8 @@ def test_gradients(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shared", [True, False])
-def test_many_at_once_are_each_alone(kind, shared):
-    """Stacked modules under vmap, on the same x or on one each: outputs and gradients as one by one."""
+def test_a_batch_of_networks_equals_single_networks(kind, shared):
+    """Stacked modules under vmap, with a shared x or one x each, give the outputs and gradients of single modules."""
     modules = []
     for seed in range(3):
         torch.manual_seed(seed)

@@ -54,7 +54,7 @@ class TestFactorizedBilinearPooling:
         assert torch.isfinite(a.grad).all()
 
 
-def test_adaptive_weights_follow_the_clip_and_leave_out_what_is_missing():
+def test_adaptive_weights_depend_on_the_clip_and_omit_missing_modalities():
     torch.manual_seed(0)
     pooling = AdaptiveBilinearPooling(4, 6, out=3, factor=2).double().eval()
     a, v = torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
@@ -74,7 +74,7 @@ def vectors(clips=4):
     return found, {stream: torch.ones(clips, dtype=torch.bool) for stream in DIMS}
 
 
-def test_gates_share_what_is_there():
+def test_gates_are_a_softmax_over_present_streams():
     found, present = vectors()
     gated = GatedHead(DIMS, MODALITIES, FusionOptions(out=8), 7).double().eval()
     before = gated(found, present)
@@ -85,7 +85,7 @@ def test_gates_share_what_is_there():
     torch.testing.assert_close(gated(found, present)[1:], before[1:])
 
 
-def test_late_fusion_averages_probabilities_of_what_is_there():
+def test_late_fusion_averages_probabilities_of_present_streams():
     found, present = vectors()
     late = LateHead(DIMS, MODALITIES, FusionOptions(), 7).double().eval()
     present["other"][0] = present["voice"][0] = False
@@ -112,7 +112,7 @@ def build(fusion, **options):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_any_number_of_streams_and_any_missing_ones(fusion):
-    """What stands at mbatch places never counts, and a clip without anything gets finite logits."""
+    """Masked vectors change nothing, and a clip without any stream gets finite logits."""
     model = build(fusion)
     batch = streams({"voice": [0, 3, 1, 0], "face": [3, 0, 1, 0], "other": [3, 3, 1, 0]})
     logits = model(batch)
@@ -123,7 +123,7 @@ def test_any_number_of_streams_and_any_missing_ones(fusion):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_missing_modality_is_not_a_zero(fusion):
-    """Absent sound gives another answer than sound whose vectors are all zero."""
+    """Missing audio gives other logits than audio whose vectors are all zero."""
     model = build(fusion)
     absent = streams({"voice": [0, 0, 0, 0]})
     zeros = {**absent, "voice": (torch.zeros(4, 3, 5, dtype=torch.float64), torch.ones(4, 3, dtype=torch.bool))}
@@ -145,8 +145,8 @@ def test_crossmodal_transformer_attends_to_the_others_alone():
     out = crossmodal(batch)
     x, mask = batch["face"]
     moved = crossmodal({**batch, "face": (torch.where(mask[..., None], x + 1, x), mask)})
-    assert not torch.allclose(moved["voice"][1:], out["voice"][1:])  # sound looks at faces
-    torch.testing.assert_close(moved["voice"][0], out["voice"][0])  # and where there are none, at nothing
+    assert not torch.allclose(moved["voice"][1:], out["voice"][1:])  # audio attends to faces
+    torch.testing.assert_close(moved["voice"][0], out["voice"][0])  # and to nothing in a clip without faces
 
 
 def test_modality_dropout_leaves_one():

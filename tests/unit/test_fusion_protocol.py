@@ -51,7 +51,7 @@ def test_cross_validation_reports_all_labelled_clips():
     assert corpus()["split"].iloc[found.predict_idx].tolist() == ["test"] * 3
 
 
-def test_final_submission_learns_from_val_too():
+def test_a_final_submission_is_trained_on_val_too():
     found = split_clips(corpus(), Protocol(kind="final"))
     assert len(found.train_idx) == 48 and not found.cross_validated
     assert corpus()["split"].iloc[found.predict_idx].tolist() == ["test"] * 3
@@ -66,7 +66,7 @@ def test_folds_are_stratified_where_subjects_are_unknown_or_not_wanted():
         split_clips(corpus(subjects=False), Protocol(by="subject"))
 
 
-def test_nothing_to_learn_from_is_said():
+def test_too_few_training_clips_are_an_error():
     with pytest.raises(CorpusError, match="0 clips are in the training split"):
         split_clips(corpus()[lambda t: t["split"] != "train"], Protocol())
 
@@ -80,7 +80,7 @@ def test_inner_fold_keeps_subjects_apart():
 
 
 def data_of(table, signal=4.0, seed=0):
-    """One face stream that tells the class, but for the clips whose number is divisible by 7, which have none."""
+    """One face stream that contains the class; clips whose number is divisible by 7 have no vectors."""
     rng = np.random.default_rng(seed)
     targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
     x = rng.normal(size=(len(table), 4)).astype("f4")
@@ -89,7 +89,7 @@ def data_of(table, signal=4.0, seed=0):
 
 
 def stream_file(path, table, seed=0, broken=None):
-    """Two vectors a clip; one number of the clip `broken` is not finite."""
+    """Two vectors for each clip; one number of the clip `broken` is not finite."""
     x, _, present = data_of(table, seed=seed)
     fields = {"x": Field("f4", (4,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
     with Writer(path, fields, stage="merge", recipe={}) as writer:
@@ -141,7 +141,7 @@ def test_networks_of_an_interrupted_job_serve_the_same_labels_and_vectors_only(t
     assert bool(trained) == (change != "nothing")
 
 
-def test_the_stage_writes_answers_for_every_clip(tmp_path):
+def test_the_stage_writes_predictions_for_every_clip(tmp_path):
     table = corpus()
     made = run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3))
     assert made["predictions"]["clip"].tolist() == table["clip"][table["split"] != "train"].tolist()
@@ -168,7 +168,7 @@ def test_cross_validated_predictions(tmp_path):
 
 
 def test_out_of_fold_predictions_never_saw_their_own_labels(tmp_path):
-    """A clip's label changes its own out-of-fold prediction in no way, and others' in some."""
+    """A clip's label does not change its own out-of-fold prediction, but changes those of other folds."""
     table = corpus()
     first = run(tmp_path / "a", table, FusionOptions(**FAST), Protocol(folds=3))["oof"]
     changed = table.copy()
@@ -189,14 +189,14 @@ def test_the_candidate_with_the_least_loss_out_of_fold_is_the_model(tmp_path):
     assert (found["chosen"] == (found["lr"] == 2e-2)).all()
 
 
-def test_a_clip_that_nothing_covers_gets_the_shares_of_the_other_folds(tmp_path):
+def test_a_clip_that_is_not_covered_gets_the_class_frequencies_of_the_other_folds(tmp_path):
     oof = run(tmp_path, corpus(), FusionOptions(**FAST), Protocol(folds=3))["oof"]
     for _, row in oof[oof["covered"] == 0].iterrows():
         others = oof.loc[oof["fold"] != row["fold"], "label"]
         assert row[f"p_{row['label']}"] == pytest.approx((others == row["label"]).mean(), abs=2e-6)
 
 
-def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
+def test_a_stream_without_any_vector_is_omitted_and_noted(tmp_path):
     table = corpus()
     tables.write(table, tmp_path / "clips.csv")
     empty = {"x": Field("f4", (4,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
@@ -217,7 +217,7 @@ def test_a_stream_without_any_vector_is_done_without_and_told(tmp_path):
     assert (predictions.read(outputs["predictions"])["covered"] == 0).all()
 
 
-def test_vectors_that_are_not_finite_are_left_out(tmp_path, caplog):
+def test_vectors_that_are_not_finite_are_omitted(tmp_path, caplog):
     table = corpus()
     path = stream_file(tmp_path / "net.h5", table, broken=2)
     features = load(path, list(table["clip"]))
@@ -225,7 +225,7 @@ def test_vectors_that_are_not_finite_are_left_out(tmp_path, caplog):
     assert "1 of 86 vectors hold numbers that are not finite" in caplog.text
 
 
-def test_stopping_on_val_needs_val():
+def test_early_stopping_on_val_needs_val_clips():
     table = corpus()[lambda t: t["split"] != "val"].reset_index(drop=True)
     x, targets, _ = data_of(table)
     options = FusionOptions(**FAST, early_stopping=EarlyStopping(watch="val"))

@@ -32,7 +32,7 @@ def features(x, mask):
 
 
 def streams(n=60, seed=0):
-    """Two streams that tell three classes apart between them; every fifth clip lacks its sound, one lacks both."""
+    """Two streams that together separate three classes; every fifth clip lacks its audio, one lacks both streams."""
     rng = np.random.default_rng(seed)
     target = rng.integers(3, size=n)
     face, voice = rng.normal(size=(2, n, 4, 6)).astype("f4")
@@ -70,7 +70,7 @@ def probabilities(data, networks):
 # -- random numbers ---------------------------------------------------------------------------------------------------
 
 
-def test_random_numbers_are_even_and_belong_to_their_key():
+def test_random_numbers_are_uniform_and_depend_on_their_key():
     keys = torch.arange(50, dtype=torch.int32)
     drawn = uniform(fold_in(keys, 3), 2000)
     assert drawn.min() >= 0 and drawn.max() < 1
@@ -211,14 +211,14 @@ def test_batches_are_padded_to_their_longest():
 
 
 def counting(lengths):
-    """Clips whose vectors are their own numbers: clip c's are 100 c, 100 c + 1 and so on."""
+    """Clips whose vectors are numbered: those of clip c are 100 c, 100 c + 1 and so on."""
     longest = max(lengths)
     x = (100 * np.arange(len(lengths))[:, None] + np.arange(longest))[..., None].astype("f4")
     return features(x, np.arange(longest) < np.array(lengths)[:, None])
 
 
 def test_one_frame_a_third():
-    """FAN's sampling: one frame from each third, a new one each time; short clips are taken whole."""
+    """FAN's sampling: a random frame from each third; all frames of a short clip."""
     found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
@@ -231,7 +231,7 @@ def test_one_frame_a_third():
 
 
 def test_a_draw_just_below_one_stays_in_the_clip():
-    """In float32, 2 + 0.99999994 is 3: without care that is the next clip's first vector."""
+    """In float32, 2 + 0.99999994 is 3, which could become the first vector of the next clip."""
     found = counting([65, 65])
     for count in (3, 6, 64):
         x, _ = found.sample_segments(torch.arange(2), torch.full((2, count), 1 - 2**-24))
@@ -300,8 +300,8 @@ EVERYTHING = [
 
 
 @pytest.mark.parametrize("kind", EVERYTHING, ids=lambda kind: kind["fusion"])
-def test_many_at_once_are_each_alone(kind):
-    """Seeds, candidates and folds in one batched program give what each gives alone."""
+def test_a_batch_of_networks_equals_single_networks(kind):
+    """Networks of several seeds, candidates and folds in one batch give the same as each network alone."""
     data, _ = data_of(views=2)
     wide = FusionOptions(
         **{**SMALL, "epochs": 4, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
@@ -324,7 +324,7 @@ def test_many_at_once_are_each_alone(kind):
 
 
 def test_a_batched_step_is_the_plain_loops():
-    """One network without random parts, trained here and by an ordinary loop over the same batches, ends the same."""
+    """A network without dropout ends with the same weights as in a plain loop over the same batches."""
     data, _ = data_of()
     options = FusionOptions(**{**SMALL, "dropout": 0.0, "modality_dropout": 0.0, "epochs": 3}, label_smoothing=0.1)
     one = run_of(data, options)
@@ -365,7 +365,7 @@ def test_training_learns_and_repeats(fusion):
     assert (first.argmax(1) == truth)[both].mean() > 0.8
 
 
-def test_the_order_of_questions_changes_nothing():
+def test_the_order_of_clips_changes_no_prediction():
     data, _ = data_of()
     networks = train(data, [run_of(data, FusionOptions(**SMALL))])
     rows = np.array([5, 0, 59, 7, 31])
@@ -375,8 +375,8 @@ def test_the_order_of_questions_changes_nothing():
 
 
 @pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
-def test_one_modality_suffices_to_tell_clips_apart(fusion):
-    """With the sound missing, predictions still follow the face."""
+def test_one_modality_suffices_to_predict(fusion):
+    """Without audio, predictions still depend on the face."""
     options = FusionOptions(fusion=fusion, modality_dropout=0.3, **{**SMALL, "batch": 32, "lr": 2e-2})
     data, _ = data_of(240)
     found, truth = streams(seed=1)
@@ -388,7 +388,7 @@ def test_one_modality_suffices_to_tell_clips_apart(fusion):
 
 
 def test_early_stopping_keeps_the_epoch_with_the_least_loss():
-    """Labels that cannot be learned: the held-out loss only rises, so an early epoch is kept."""
+    """With random labels, the held-out loss only rises, so the state of an early epoch is kept."""
     data, _ = data_of(200)
     noise = np.random.default_rng(5).integers(3, size=200)
     data = dataclasses.replace(data, targets=torch.from_numpy(noise))
@@ -408,8 +408,8 @@ def test_early_stopping_keeps_the_epoch_with_the_least_loss():
     assert loss(p) < loss(q)
 
 
-def test_a_state_is_a_models():
-    """What is saved loads into an ordinary model, which says the same."""
+def test_a_saved_state_loads_into_a_model():
+    """A saved state loads into a FusionModel, which gives the same predictions."""
     data, _ = data_of()
     options = FusionOptions(fusion="gated", **SMALL)
     networks = train(data, [run_of(data, options)])
@@ -420,7 +420,7 @@ def test_a_state_is_a_models():
     np.testing.assert_allclose(p, probabilities(data, networks)[0], atol=1e-5)
 
 
-def test_groups_share_what_they_see():
+def test_networks_of_a_group_see_the_same_clips():
     data, _ = data_of()
     options = FusionOptions(**SMALL)
     runs = [
@@ -439,29 +439,29 @@ def test_groups_share_what_they_see():
         torch.testing.assert_close(logits[number], model(data.full_batch(rows[number // 3])))
 
 
-# -- training that was cut off ----------------------------------------------------------------------------------------
+# -- interrupted training -------------------------------------------------------------------------------------------
 
 
-def test_networks_that_are_finished_are_not_trained_again(tmp_path, monkeypatch):
+def test_cached_networks_are_not_trained_again(tmp_path, monkeypatch):
     data, _ = data_of()
     shapes = [FusionOptions(**SMALL, fusion=fusion) for fusion in ("concat", "gated")]
     runs = [run_of(data, options, seed) for options in shapes for seed in (0, 1)]
     whole = train(data, runs)
     programs, run = [], training._train_stack
 
-    def cut_off(*arguments):
+    def interrupted(*arguments):
         programs.append(arguments)
         if len(programs) == 2:
             raise KeyboardInterrupt
         return run(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "_train_stack", cut_off)
+        patch.setattr(training, "_train_stack", interrupted)
         train(data, runs, cache=TrainedCache(tmp_path, "recipe"))
     with monkeypatch.context() as patch:
         patch.setattr(training, "_train_stack", lambda *arguments: programs.append(arguments) or run(*arguments))
         again = train(data, runs, cache=TrainedCache(tmp_path, "recipe"))
-    assert len(programs) == 3  # the one that was cut off, and none that was finished
+    assert len(programs) == 3  # the interrupted one is trained again, the finished one is not
     for one, other in zip(whole, again, strict=True):
         assert one.epochs == other.epochs and one.run is other.run
         assert all(torch.equal(one.state[key], other.state[key]) for key in one.state)
