@@ -17,10 +17,13 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from emopipe.core.syntax import chains, defined_names, stripped
+from emopipe.core.syntax import text as syntax_text
 
 PACKAGE = "emopipe"
 ROOT = Path(__file__).parents[1]
@@ -33,6 +36,7 @@ UNCOUNTED = (
     "emopipe.core.fingerprint",
     "emopipe.core.log",
     "emopipe.core.registry",
+    "emopipe.core.syntax",
     "emopipe.core.options",  # options are part of every recipe by their values
     "emopipe.core.tables",
     "emopipe.core.text",
@@ -175,10 +179,10 @@ class _Module:
         self._effects: list[ast.stmt] = []
         self._digests: dict[str, str] = {}
         self._used: dict[str, list[tuple[str, str, list[str]]]] = {}
-        for statement in _Stripped().visit(ast.parse(path.read_text(encoding="utf-8"))).body:
+        for statement in stripped(path.read_text(encoding="utf-8")):
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 self.bindings |= dict(self._imported(statement))
-            elif (defined := _defined(statement)) is not None:
+            elif (defined := defined_names(statement)) is not None:
                 for each in defined:
                     self.names.setdefault(each, []).append(statement)
             else:
@@ -191,7 +195,7 @@ class _Module:
     def digest(self, name: str) -> str:
         """Return the digest of a name's own code."""
         if name not in self._digests:
-            text = "\n".join(map(_text, self.statements(name)))
+            text = "\n".join(map(syntax_text, self.statements(name)))
             self._digests[name] = hashlib.sha256(text.encode()).hexdigest()
         return self._digests[name]
 
@@ -208,7 +212,7 @@ class _Module:
                 if isinstance(node, ast.Import | ast.ImportFrom):
                     bindings |= dict(self._imported(node))
         for statement in self.statements(name):
-            for chain in _chains(statement):
+            for chain in chains(statement):
                 if chain[0] in bindings:
                     yield chain[0], bindings[chain[0]], chain[1:]
                 elif chain[0] in self.names and chain[0] != name:
@@ -225,155 +229,6 @@ class _Module:
         source = ".".join([*above, *filter(None, [statement.module])])
         for alias in statement.names:
             yield alias.asname or alias.name, f"{source}.{alias.name}"
-
-
-class _Stripped(ast.NodeTransformer):
-    """Takes out of code what changes no number."""
-
-    def __init__(self) -> None:
-        self._inside = [False]
-        """Whether the statement at hand is inside of a function, outermost first."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Drop bare strings, that is docstrings, and silent statements from every block."""
-        for name in ("body", "orelse", "finalbody"):
-            if isinstance(block := getattr(node, name, None), list):
-                setattr(node, name, [each for each in block if not _is_silent(each)])
-        return super().generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Drop type hints."""
-        node.returns = None
-        arguments = node.args
-        for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
-            if each:
-                each.annotation = None
-        self._inside.append(True)
-        try:
-            return self.generic_visit(node)
-        finally:
-            self._inside.pop()
-
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        """Keep the types of fields: what checks options reads them."""
-        self._inside.append(False)
-        try:
-            return self.generic_visit(node)
-        finally:
-            self._inside.pop()
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """Make `x: int = 1` in a function `x = 1`."""
-        if not self._inside[-1]:
-            return self.generic_visit(node)
-        return self.visit(ast.Assign(targets=[node.target], value=node.value)) if node.value else None
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Keep which exception is raised, and codes in it; drop its sentence."""
-        if isinstance(node.exc, ast.Call):
-            node.exc.args = [each for each in node.exc.args if not _is_message(each)]
-            node.exc.keywords = [each for each in node.exc.keywords if not _is_message(each.value)]
-        return self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Drop what a progress line is called."""
-        if isinstance(node.func, ast.Name) and node.func.id == "Progress":
-            node.args = [each for each in node.args if not _is_message(each)]
-        return self.generic_visit(node)
-
-    def visit_Assert(self, node: ast.Assert) -> ast.AST:
-        """Drop the message."""
-        node.msg = None
-        return self.generic_visit(node)
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        """Join neighbouring texts and drop empty ones, which versions of Python split differently."""
-        joined: list[ast.expr] = []
-        for value in node.values:
-            if isinstance(value, ast.Constant) and not value.value:
-                continue
-            both = [value, joined[-1]] if joined else []
-            if both and all(isinstance(each, ast.Constant) for each in both):
-                joined[-1] = ast.Constant(joined[-1].value + value.value)  # type: ignore[attr-defined]
-            else:
-                joined.append(value)
-        node.values = joined
-        return self.generic_visit(node)
-
-
-def _text(node: Any) -> str:
-    """Return a syntax tree as text, without fields that are empty: newer versions of Python have more of them."""
-    if isinstance(node, ast.AST):
-        fields = [
-            f"{name}={_text(value)}"
-            for name in node._fields
-            if name not in ("kind", "type_comment", "ctx") and (value := getattr(node, name, None)) not in (None, [])
-        ]
-        if isinstance(node, ast.Constant) and node.value is None:
-            fields = ["value=None"]
-        return f"{type(node).__name__}({', '.join(fields)})"
-    if isinstance(node, list):  # what imports bind counts where it is used
-        return f"[{', '.join(_text(each) for each in node if not isinstance(each, ast.Import | ast.ImportFrom))}]"
-    return repr(node)
-
-
-def _is_message(value: ast.expr) -> bool:
-    """Whether an argument of an exception is a sentence: a text with blanks, a formatted text, or made by a call."""
-    if isinstance(value, ast.Constant):
-        return isinstance(value.value, str) and " " in value.value
-    if isinstance(value, ast.BinOp):
-        return _is_message(value.left) or _is_message(value.right)
-    return isinstance(value, ast.JoinedStr | ast.Call)
-
-
-def _is_silent(statement: ast.AST) -> bool:
-    """Whether a statement is a docstring, a line for LOGGER or a warning: what no number depends on."""
-    if not isinstance(statement, ast.Expr):
-        return False
-    value = statement.value
-    if isinstance(value, ast.Constant):
-        return isinstance(value.value, str)
-    function = value.func if isinstance(value, ast.Call) else None
-    if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
-        return False
-    return function.value.id == "LOGGER" or (function.value.id, function.attr) == ("warnings", "warn")
-
-
-def _defined(statement: ast.stmt) -> list[str] | None:
-    """Return the names that a statement defines, or None if it does something else too."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [statement.name]
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    if not isinstance(statement, ast.Assign | ast.AnnAssign):
-        return None
-    names: list[str] = []
-    for target in targets:
-        parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
-        if not all(isinstance(part, ast.Name) for part in parts):
-            return None
-        names += [part.id for part in parts]
-    return names
-
-
-def _chains(statement: ast.stmt) -> list[list[str]]:
-    """Return the names that code uses, each with the attributes that are asked of it: `a.b.c` is [a, b, c]."""
-    chains: list[list[str]] = []
-
-    def visit(node: ast.AST) -> None:
-        chain, inner = [], node
-        while isinstance(inner, ast.Attribute):
-            chain.insert(0, inner.attr)
-            inner = inner.value
-        if isinstance(inner, ast.Name):
-            chains.append([inner.id, *chain])
-            return
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(statement)
-    return chains
 
 
 def _is_uncounted(module: str) -> bool:
@@ -439,8 +294,3 @@ def digest(value: Any) -> str:
 def recipe_text(recipe: Any) -> str:
     """Return a recipe as readable JSON, for the file that it made."""
     return json.dumps(recipe, sort_keys=True, indent=1, ensure_ascii=False)
-
-
-def listed(found: Closure) -> Iterable[str]:
-    """Return a line a module: `module: name, name`."""
-    return (f"{module}: {', '.join(names)}" for module, names in found.symbols.items())
