@@ -76,10 +76,12 @@ def plan(options: DemoOptions) -> list[ClipPlan]:
 def _clip(options: DemoOptions, number: int, label: str, take: int) -> ClipPlan:
     subject = f"s{number:02d}"
     clip = f"{subject}_{label.lower()}_{take}"
+    first_test = options.subjects - options.test_subjects + 1
+    first_val = first_test - options.val_subjects
     return ClipPlan(
         clip=clip,
         subject=subject,
-        split=_split(options, number),
+        split="test" if number >= first_test else "val" if number >= first_val else "train",
         label=label,
         take=take,
         # A Latin square: a third of each subject, class and take is AVI, so the container does not predict the class.
@@ -87,14 +89,6 @@ def _clip(options: DemoOptions, number: int, label: str, take: int) -> ClipPlan:
         seed=_seed(options.seed, clip),
         subject_seed=_seed(options.seed, subject),
     )
-
-
-def _split(options: DemoOptions, number: int) -> str:
-    if number > options.subjects - options.test_subjects:
-        return "test"
-    if number > options.subjects - options.test_subjects - options.val_subjects:
-        return "val"
-    return "train"
 
 
 def _seed(seed: int, name: str) -> int:

@@ -80,7 +80,12 @@ def main_track(tracks: Sequence[Track], frame_size: tuple[int, int]) -> int:
     Returns:
         An index into `tracks`.
     """
-    ranks = [(len(track.frame), _prominence(track.box, frame_size)) for track in tracks]
+    size = np.array(frame_size, np.float64)
+    ranks = []
+    for track in tracks:
+        off_center = np.linalg.norm(_center(track.box) - size / 2, axis=1) / np.linalg.norm(size / 2)
+        prominence = float(np.mean(_area(track.box) / size.prod() * np.clip(1 - off_center, 0, None)))
+        ranks.append((len(track.frame), prominence))
     return ranks.index(max(ranks))
 
 
@@ -104,13 +109,6 @@ def _motion(track: list[tuple[int, int]], detections: Sequence[Detections], time
     (before, i), (last, j) = track[-2:]
     step = _center(detections[last].box[[j]])[0] - _center(detections[before].box[[i]])[0]
     return np.tile(step * (times[t] - times[last]) / max(times[last] - times[before], 1e-6), 2)
-
-
-def _prominence(box: np.ndarray, frame_size: tuple[int, int]) -> float:
-    """Return the mean over boxes (n, 4) of their share of the frame times their centrality."""
-    size = np.array(frame_size, np.float64)
-    off_center = np.linalg.norm(_center(box) - size / 2, axis=1) / np.linalg.norm(size / 2)
-    return float(np.mean(_area(box) / size.prod() * np.clip(1 - off_center, 0, None)))
 
 
 def _center(box: np.ndarray) -> np.ndarray:

@@ -38,10 +38,9 @@ def merged(parts: Sequence[Stills], names: Sequence[str]) -> Stills:
             raise CorpusError(f"There is no still {key!r} in {', '.join(readers)}. Use a key of the stills' table.")
         return readers[name](inner)
 
-    tables = [_with_name(part.table, name) for part, name in zip(parts, names, strict=True)]
+    tables = []
+    for part, name in zip(parts, names, strict=True):
+        subject = part.table["subject"]
+        subject = subject.where(subject == "", f"{name}/" + subject)
+        tables.append(part.table.assign(key=f"{name}/" + part.table["key"], subject=subject))
     return Stills(pd.concat(tables, ignore_index=True), np.concatenate([part.targets for part in parts]), read_image)
-
-
-def _with_name(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    subject = table["subject"].where(table["subject"] == "", f"{name}/" + table["subject"])
-    return table.assign(key=f"{name}/" + table["key"], subject=subject)

@@ -60,6 +60,7 @@ def _split(stem: str, where: str) -> str:
 
 
 def _boxes(archive: Archive, stems: list[str], where: str) -> list[Box]:
+    """Return the boxes of the faces, each from the four numbers in a file of its own."""
     files = [f"{stem}_boundingbox.txt" for stem in stems]
     first = archive.find(f"boundingbox/{files[0]}")
     if first is None:
@@ -67,19 +68,18 @@ def _boxes(archive: Archive, stems: list[str], where: str) -> list[Box]:
             f"The face's box {files[0]} of {where} was found in no folder boundingbox of {archive.path}. Unpack "
             "Annotation/boundingbox there, or set pictures: aligned."
         )
-    return [_box(archive, first.removesuffix(files[0]) + file) for file in files]
-
-
-def _box(archive: Archive, key: str) -> Box:
-    """Return left, top, right and bottom, the numbers in a file."""
-    try:
-        left, top, right, bottom = (float(number) for number in archive.read(key).split())
-    except ValueError as error:
-        raise CorpusError(
-            f"{key} in {archive.path} is not a box. Expected four numbers: left, top, right, bottom. Download the file "
-            "again."
-        ) from error
-    return left, top, right, bottom
+    boxes = []
+    for file in files:
+        key = first.removesuffix(files[0]) + file
+        try:
+            left, top, right, bottom = (float(number) for number in archive.read(key).split())
+        except ValueError as error:
+            raise CorpusError(
+                f"{key} in {archive.path} is not a box. Expected four numbers: left, top, right, bottom. Download the "
+                "file again."
+            ) from error
+        boxes.append((left, top, right, bottom))
+    return boxes
 
 
 def _of_folders(archive: Archive, options: StillsOptions) -> Stills:

@@ -215,7 +215,7 @@ def test_an_option_cannot_run_code(harm, tmp_path, tag):
         f"labels={tag.format(harm=harm)}",
     ]
     told = CliRunner().invoke(app, arguments)
-    assert told.exit_code == 1 and "is no YAML" in told.output
+    assert told.exit_code == 1 and "is not YAML" in told.output
 
 
 # --- names that somebody renders

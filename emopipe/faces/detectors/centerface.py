@@ -45,10 +45,21 @@ class CenterFace:
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of a frame, (H, W, 3) uint8 BGR."""
         o = self.options
+        # 1. The network's maps.
         image, padding = letterbox(frame, o.max_side, o.pad, multiple=32)
         blob = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); RGB in 0..255
-        heat, size, offset, points = (out[0] for out in self.session.run(OUTPUTS, {"input.1": blob}))
-        return padding.to_frame(*_decode(heat[0], size, offset, points, o.min_score))
+        (heat,), size, offset, points = (out[0] for out in self.session.run(OUTPUTS, {"input.1": blob}))
+        # 2. The N cells with a face, decoded into pixels of the image.
+        row, column = np.nonzero(heat > o.min_score)
+        score = heat[row, column]
+        span = np.exp(size[::-1, row, column].T) * STRIDE  # (N, 2), width and height; the network has height first
+        cell = np.stack([column, row], axis=1) + 0.5
+        corner = (cell + offset[::-1, row, column].T) * STRIDE - span / 2
+        landmarks = points[:, row, column].T.reshape(-1, 5, 2)[..., ::-1] * span[:, None] + corner[:, None]
+        # 3. Non-maximum suppression.
+        keep = cv2.dnn.NMSBoxes(np.hstack([corner, span]).astype(float), score.astype(float), o.min_score, NMS_IOU)
+        keep = np.asarray(keep, dtype=int).reshape(-1)
+        return padding.to_frame(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
@@ -63,18 +74,3 @@ def net_files(options: DetectorOptions) -> list[Path]:
 def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> CenterFace:
     """Return a detector with these options."""
     return CenterFace(options, threads, device)
-
-
-def _decode(
-    heat: np.ndarray, size: np.ndarray, offset: np.ndarray, points: np.ndarray, min_score: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return boxes (N, 4), landmarks (N, 5, 2) and scores (N,) in pixels, after non-maximum suppression."""
-    row, column = np.nonzero(heat > min_score)
-    score = heat[row, column]
-    span = np.exp(size[::-1, row, column].T) * STRIDE  # (N, 2), width and height; the network has height first
-    cell = np.stack([column, row], axis=1) + 0.5
-    corner = (cell + offset[::-1, row, column].T) * STRIDE - span / 2
-    landmarks = points[:, row, column].T.reshape(-1, 5, 2)[..., ::-1] * span[:, None] + corner[:, None]
-    keep = cv2.dnn.NMSBoxes(np.hstack([corner, span]).astype(float), score.astype(float), min_score, NMS_IOU)
-    keep = np.asarray(keep, dtype=int).reshape(-1)
-    return np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep]
