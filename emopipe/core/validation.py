@@ -93,7 +93,7 @@ def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> 
     if fault["type"] == "missing":
         return f"The key {key} is missing. Set it."
     if fault["type"] == "value_error":
-        return f"{key or 'config'}: {fault['ctx']['error']}."
+        return f"{key or 'config'}: {str(fault['ctx']['error']).rstrip('.')}."
     value = fault["input"]
     hint = f' (to write it as text, put it in quotes: "{value}")' if fault["type"] == "string_type" else ""
     expected = fault["msg"].replace("Input", "the value", 1)  # pydantic: "Input should be a valid integer"

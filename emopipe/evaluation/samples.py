@@ -156,7 +156,7 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
             for label, path, subject in _rows(table):
                 media = read_clip(corpus.path / path)
                 if not len(media.audio):
-                    LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason) or media.status}")
+                    LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason)}".rstrip())
                 wave = as_wave(media.audio)
                 parts = compute_spectrogram(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
                 yield Sample(CLASSES.index(label), subject, parts)
@@ -174,7 +174,7 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
                 frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
                 faces = find_faces(frames, media.times, detect).crops if frames else []
                 if not faces:
-                    LOGGER.warning(f"{path} has no face and is omitted. {text(media.reason) or media.status}")
+                    LOGGER.warning(f"{path} has no face and is omitted. {text(media.reason)}".rstrip())
                 geometry = spec.input
                 cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
                 yield Sample(CLASSES.index(label), subject, _inputs(np.stack(cut) if cut else None, spec, flip))
