@@ -44,8 +44,8 @@ def fit_candidates(
 ) -> CrossValidationResult:
     """Train every candidate with every seed, once without each fold, and choose the one with the lowest loss.
 
-    The out-of-fold predictions of a fold come from the candidate that is best on the other folds, so that a clip's
-    label never affects its own prediction.
+    The out-of-fold predictions of a fold come from the candidate that is best on the other folds, so that the labels of
+    a fold do not choose the candidate that predicts it.
 
     Args:
         dataset: Features and classes of the clips in `table`.
