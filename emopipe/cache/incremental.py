@@ -17,6 +17,7 @@ from emopipe.cache.partial import next_part, partial_folder, parts_of
 from emopipe.cache.status import TRANSIENT
 from emopipe.cache.store import Field, Reader, Row, Writer, made_by
 from emopipe.core.errors import CacheError, DamagedCacheError
+from emopipe.core.libraries import installed
 from emopipe.core.log import LOGGER
 
 FLUSH_SECONDS = 10.0
@@ -126,7 +127,18 @@ def making(
             writer.note(**noted)
             output = Output(writer, parts, sources)
             yield output
+            writer.note(**_other_libraries(recipe, output))
         LOGGER.info(f"{path}: {output.computed} clips computed, {output.taken} reused")
+
+
+def _other_libraries(recipe: Mapping[str, Any], output: Output) -> dict[str, str]:
+    """Return the attribute `other_libraries`: versions beside the recipe's that made rows (library_changes: keep)."""
+    named = recipe.get("libraries", {})
+    other = set(filter(None, output.attributes.get("other_libraries", "").split(", "))) if output.taken else set()
+    if output.computed:
+        now = installed(named)
+        other |= {f"{name} {version}" for name, version in now.items() if version != named[name]}
+    return {"other_libraries": ", ".join(sorted(other))} if other else {}
 
 
 @contextlib.contextmanager

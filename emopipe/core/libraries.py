@@ -43,9 +43,13 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
     Returns:
         Library -> major.minor, such as `{"torch": "2.13"}`; "" if it is not installed. `av` brings `ffmpeg`, too.
     """
-    used = sorted({library for module in modules for library in USED_BY.get(module, ())})
-    found = {library: _version(library) for library in used}
-    return found | ({"ffmpeg": _ffmpeg()} if "av" in found else {})
+    used = {library for module in modules for library in USED_BY.get(module, ())}
+    return installed(used | ({"ffmpeg"} if "av" in used else set()))
+
+
+def installed(libraries: Iterable[str]) -> dict[str, str]:
+    """Return library -> major.minor of what is installed; "" if it is not."""
+    return {library: _ffmpeg() if library == "ffmpeg" else _version(library) for library in sorted(libraries)}
 
 
 def major_minor(version: str) -> str:
@@ -59,7 +63,7 @@ def major_minor(version: str) -> str:
 
 @functools.cache
 def _version(library: str) -> str:
-    for name in DISTRIBUTIONS[library]:
+    for name in DISTRIBUTIONS.get(library, (library,)):
         try:
             return major_minor(importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:

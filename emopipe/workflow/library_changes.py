@@ -3,20 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from emopipe.cache.metadata import read_metadata
 from emopipe.cache.store import attributes
 from emopipe.core.errors import WeightsError
 
 
-def recorded(made: Path) -> dict[str, str]:
-    """Return the versions of libraries that made a file.
+def recorded(made: Path) -> dict[str, Any]:
+    """Return the recipe that made a file; empty if there is no file yet.
 
     Args:
         made: The file, or a folder of shards, of which the first stands for all.
-
-    Returns:
-        Library -> major.minor; empty if nothing is made yet, or by a version of emopipe that recorded none.
     """
     if made.is_dir():
         shards = sorted(path for path in made.glob("*.h5") if not path.name.startswith("."))
@@ -24,15 +22,18 @@ def recorded(made: Path) -> dict[str, str]:
             return {}
         made = shards[0]
     try:
-        recipe = json.loads(attributes(made).get("recipe", "{}") if made.suffix == ".h5" else _of_weights(made))
-        return {str(name): str(version) for name, version in recipe.get("libraries", {}).items()}
-    except (ValueError, TypeError, AttributeError):  # a damaged file; whoever reads it for its data says so
+        return dict(json.loads(attributes(made).get("recipe", "{}") if made.suffix == ".h5" else _of_weights(made)))
+    except (ValueError, TypeError):  # a damaged file; the job that reads its data reports it
         return {}
 
 
-def changes(was: Mapping[str, str], installed: Mapping[str, str]) -> dict[str, str]:
-    """Return the libraries in both whose version changed -> the version that made the file."""
-    return {name: was[name] for name, version in installed.items() if was.get(name, version) != version}
+def changes(was: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return the libraries whose version is all that differs between two recipes -> the version in the first one."""
+    old, new = ({key: value for key, value in each.items() if key != "libraries"} for each in (was, recipe))
+    if old != new:
+        return {}
+    before = was.get("libraries", {})
+    return {name: before[name] for name, version in recipe["libraries"].items() if before.get(name, version) != version}
 
 
 def sentence(made: str, was: Mapping[str, str], installed: Mapping[str, str], *, keeps: bool) -> str:

@@ -206,9 +206,8 @@ class Plan:
             start=digest(self.chain(name, step - 1)) if step else given,
             half=False,
         )
-        libraries = self._libraries(recipe["libraries"], f"weights/{name}.step{step}.safetensors")
         code = digest([recipe["code"], script_fingerprint(self.scripts / "chain.py")])
-        return {**recipe, "libraries": libraries, "code": code}
+        return self._with_kept_libraries({**recipe, "code": code}, f"weights/{name}.step{step}.safetensors")
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def pretrain(self, name: str) -> Recipe:
@@ -341,17 +340,18 @@ class Plan:
         """
         used = script_closure(self.scripts / f"{stage}.py", *modules)
         installed = {**versions(used.imports), **(libraries or {})}
-        kept = self._libraries(installed, made) if made else installed
-        return {"stage": stage, "schema": SCHEMA, "code": used.fingerprint, "libraries": kept, **parts}
+        recipe = {"stage": stage, "schema": SCHEMA, "code": used.fingerprint, "libraries": installed, **parts}
+        return self._with_kept_libraries(recipe, made) if made else recipe
 
-    def _libraries(self, installed: Mapping[str, str], made: str | Path) -> dict[str, str]:
-        """Return the versions that a recipe names: the installed ones, or those that made the file and are kept."""
+    def _with_kept_libraries(self, recipe: Recipe, made: str | Path) -> Recipe:
+        """Return the recipe or, if only versions of libraries differ from what made the file and are kept, that one."""
         path = scan.cache_folder(self.config) / made
-        was = changes(recorded(path), installed)
+        was = changes(recorded(path), recipe)
+        if not was:
+            return recipe
         keeps = self.config.library_changes == "keep"
-        if was:
-            self._library_changes[str(made)] = sentence(str(path), was, installed, keeps=keeps)
-        return {**installed, **(was if keeps else {})}
+        self._library_changes[str(made)] = sentence(str(path), was, recipe["libraries"], keeps=keeps)
+        return {**recipe, "libraries": {**recipe["libraries"], **was}} if keeps else recipe
 
 
 def _content(table: pd.DataFrame) -> str:

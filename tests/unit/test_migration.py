@@ -204,18 +204,29 @@ def plan_with(choice, monkeypatch, **versions):
 
 
 def test_another_version_of_a_library_is_reported_and_recomputed_or_kept(plan, monkeypatch):
-    made = plan.faces("main")
-    with Writer(Path("cache/c/faces/main/00.h5"), {}, stage="faces", recipe=made):
-        pass
+    for stage, made in {"media/sparse": plan.decode("sparse"), "faces/main": plan.faces("main")}.items():
+        with Writer(Path("cache/c", stage, "00.h5"), {}, stage=stage, recipe=made):
+            pass
     assert plan.library_changes() == []
     recompute = plan_with("recompute", monkeypatch, opencv="99.1")
-    assert recompute.faces("main") != made and recompute.faces("main")["libraries"]["opencv"] == "99.1"
-    (said,) = recompute.library_changes()
-    old = made["libraries"]["opencv"]
-    assert f"cache/c/faces/main was made with opencv {old}; opencv 99.1 is installed. It will be computed again" in said
+    assert recompute.decode("sparse")["libraries"]["opencv"] == "99.1"
+    assert recompute.faces("main") != plan.faces("main")
+    (said,) = recompute.library_changes()  # of the first stage; the others follow from it
+    old = plan.decode("sparse")["libraries"]["opencv"]
+    assert (
+        f"cache/c/media/sparse was made with opencv {old}; opencv 99.1 is installed. It will be computed again" in said
+    )
     keep = plan_with("keep", monkeypatch, opencv="99.1")
-    assert keep.faces("main")["libraries"] == made["libraries"]
-    assert "It is kept" in keep.library_changes()[0]
+    assert (keep.decode("sparse"), keep.faces("main")) == (plan.decode("sparse"), plan.faces("main"))
+    assert len(keep.library_changes()) == 2 and "It is kept" in keep.library_changes()[0]
+
+
+def test_versions_are_kept_only_if_they_are_all_that_differs(plan, monkeypatch):
+    """What is computed again for another reason is computed, and recorded, with what is installed."""
+    with Writer(Path("cache/c/media/sparse/00.h5"), {}, stage="decode", recipe={**plan.decode("sparse"), "code": "x"}):
+        pass
+    keep = plan_with("keep", monkeypatch, opencv="99.1")
+    assert keep.decode("sparse")["libraries"]["opencv"] == "99.1"
 
 
 def test_a_damaged_file_says_nothing_of_libraries(plan):

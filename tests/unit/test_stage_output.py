@@ -13,6 +13,7 @@ from emopipe.cache.status import FAILED, OK, UNREADABLE
 from emopipe.cache.store import Field, Reader, Row, Writer
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import CacheError
+from emopipe.core.libraries import installed
 from emopipe.workflow.job import job_log
 
 FIELDS = {"x": Field("f4", (2,))}
@@ -172,5 +173,24 @@ def test_a_job_that_is_asked_to_end_keeps_what_it_computed(tmp_path):
         made.add(row("a"))
         os.kill(os.getpid(), signal.SIGTERM)
         made.add(row("b"))
-    assert ended.value.code == 143 and "asked to end" in (tmp_path / "log").read_text()
+    assert ended.value.code == 143 and "received SIGTERM" in (tmp_path / "log").read_text()
     assert run(path) == ["b", "c", "d"]
+
+
+def test_rows_of_other_libraries_are_recorded(tmp_path):
+    """With `library_changes: keep` a recipe names the versions that made the first rows; later rows say theirs."""
+    recipe = {"libraries": {"h5py": "0.1"}}
+    (version,) = installed(["h5py"]).values()
+    for clips in (["a"], ["a", "b"], ["a"]):
+        with making(tmp_path / "00.h5", {}, stage="s", recipe=recipe) as output:
+            for clip in clips:
+                if row := output.earlier(clip, "1"):
+                    output.take(row)
+                else:
+                    output.add(Row(clip, "1", OK, "", {}))
+        with Reader(tmp_path / "00.h5") as reader:
+            assert reader.attributes["other_libraries"] == f"h5py {version}"
+    with making(tmp_path / "01.h5", {}, stage="s", recipe={"libraries": {"h5py": version}}) as output:
+        output.add(Row("a", "1", OK, "", {}))
+    with Reader(tmp_path / "01.h5") as reader:
+        assert "other_libraries" not in reader.attributes
