@@ -18,5 +18,5 @@ with job_log(snakemake.log[0]):
         start=start or given,
         device=job["device"],
         threads=snakemake.threads,
-        outlive=True,
+        preserve=True,
     )

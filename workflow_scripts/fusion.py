@@ -14,5 +14,5 @@ with job_log(snakemake.log[0]):
         {name: Path(path) for name, path in snakemake.output.items()},
         device=snakemake.config["job"]["device"],
         threads=snakemake.threads,
-        outlive=True,
+        preserve=True,
     )

@@ -16,5 +16,5 @@ with job_log(snakemake.log[0]):
         start=chained or job["weights"][snakemake.wildcards.backbone],
         device=job["device"],
         threads=snakemake.threads,
-        outlive=True,
+        preserve=True,
     )

@@ -12,7 +12,7 @@ import typer
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import log_to
 from emopipe.workflow import launch
-from emopipe.workflow.migration import Outcome
+from emopipe.workflow.migration import Outcome, assumed_libraries
 from emopipe.workflow.migration import migrate as take_over
 
 AT_ONCE = 500
@@ -36,6 +36,7 @@ def migrate(folder: Annotated[Path, typer.Argument(help="A corpus' cache, such a
         typer.echo(f"{folder} holds no files of an earlier release. There is nothing to do.")
         return
     _forget_params([outcome.path for outcome in outcomes if outcome.is_taken])
+    typer.echo(f"0.1.0 recorded no versions of libraries. Those that it pinned are assumed: {assumed_libraries()}.")
     for line in _summary(folder, outcomes):
         typer.echo(line)
 

@@ -5,8 +5,12 @@ functions, classes and constants, one by one, through all modules of this packag
 uses does not count, though it stands in the same file.
 
 These do not count either, as they change no number: comments, docstrings, type hints of functions, the messages of
-`raise`, `assert` and `warnings.warn`, lines sent to LOGGER and names of progress lines, the names of modules (a moved
-file changes nothing), and the modules in UNCOUNTED. The digest is the same on all versions of Python.
+`raise`, `assert` and `warnings.warn`, lines sent to LOGGER and names of progress lines, licences and citations, the
+names of modules (a moved file changes nothing), and the modules in UNCOUNTED. The digest is the same on all versions of
+Python.
+
+Code is read, not run. So these are not followed: modules that are named in strings, modules that are imported for their
+effects alone, and data files beside the code.
 
 This module imports the standard library alone, so that a test can run it on other versions of Python.
 """
@@ -64,6 +68,8 @@ class Closure:
     """Module -> the names in it that are used, sorted."""
     imports: set[str] = field(default_factory=set)
     """Modules of other packages that are used, by their first name, such as `cv2`."""
+    plugin_imports: set[str] = field(default_factory=set)
+    """Those of them that code of plug-ins uses."""
     fingerprint: str = ""
     """The digest of it all."""
 
@@ -130,6 +136,8 @@ class _Walk:
                     elif not self._module(_first(source)):
                         outside.add((nodes[node], used, source))
                         found.imports.add(_first(source))
+                        if module.name and _first(module.name) != PACKAGE:
+                            found.plugin_imports.add(_first(source))
         # 2. the digest: of codes and of who uses whom, whatever the modules are called
         codes = sorted(set(nodes.values()))
         edges = sorted({(nodes[user], used, nodes.get(target, "")) for user, used, target in links})
@@ -177,12 +185,18 @@ class _Module:
         self.names: dict[str, list[ast.stmt]] = {}
         """Defined name -> the statements that define it."""
         self._effects: list[ast.stmt] = []
+        self._stars: list[str] = []
+        """Modules of which all names are imported: each name here may use any of theirs."""
         self._digests: dict[str, str] = {}
         self._used: dict[str, list[tuple[str, str, list[str]]]] = {}
         for statement in stripped(path.read_text(encoding="utf-8")):
+            if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                for node in ast.walk(statement):  # imports may stand in `try` or `if`
+                    if isinstance(node, ast.Import | ast.ImportFrom):
+                        self.bindings |= dict(self._imported(node))
             if isinstance(statement, ast.Import | ast.ImportFrom):
-                self.bindings |= dict(self._imported(statement))
-            elif (defined := defined_names(statement)) is not None:
+                continue
+            if (defined := defined_names(statement)) is not None:
                 for each in defined:
                     self.names.setdefault(each, []).append(statement)
             else:
@@ -211,6 +225,7 @@ class _Module:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Import | ast.ImportFrom):
                     bindings |= dict(self._imported(node))
+        yield from (("*", source, []) for source in self._stars)
         for statement in self.statements(name):
             for chain in chains(statement):
                 if chain[0] in bindings:
@@ -228,7 +243,10 @@ class _Module:
         above = package[: len(package) - statement.level + 1] if statement.level else []
         source = ".".join([*above, *filter(None, [statement.module])])
         for alias in statement.names:
-            yield alias.asname or alias.name, f"{source}.{alias.name}"
+            if alias.name == "*":
+                self._stars.append(source)
+            else:
+                yield alias.asname or alias.name, f"{source}.{alias.name}"
 
 
 def _is_uncounted(module: str) -> bool:

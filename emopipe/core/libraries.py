@@ -5,6 +5,7 @@ Only major and minor versions count: patches repair, and rarely change a number.
 
 import functools
 import importlib.metadata
+import sys
 from collections.abc import Iterable
 
 DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
@@ -34,16 +35,23 @@ USED_BY: dict[str, tuple[str, ...]] = {
 """Imported module -> the libraries that its numbers depend on. Optional backbones name theirs by `version`."""
 
 
-def versions(modules: Iterable[str]) -> dict[str, str]:
+IGNORED = frozenset({"h5py", "numpy", "pandas", "pydantic"})
+"""Modules whose versions are not watched: they hold numbers, or their results are stable."""
+
+
+def versions(modules: Iterable[str], plugins: Iterable[str] = ()) -> dict[str, str]:
     """Return the versions of the libraries that make the numbers of these modules.
 
     Args:
         modules: Names of imported modules; those that make no numbers, such as pandas, are ignored.
+        plugins: Names of modules that the code of plug-ins imports; their libraries are not known, so all count.
 
     Returns:
         Library -> major.minor, such as `{"torch": "2.13"}`; "" if it is not installed. `av` brings `ffmpeg`, too.
     """
     used = {library for module in modules for library in USED_BY.get(module, ())}
+    for module in set(plugins) - sys.stdlib_module_names - {*USED_BY, *IGNORED}:
+        used |= {*importlib.metadata.packages_distributions().get(module, ())}
     return installed(used | ({"ffmpeg"} if "av" in used else set()))
 
 

@@ -63,7 +63,8 @@ class _Stripped(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Drop what a progress line is called."""
+        """Drop the names of progress lines, and the texts about a network that `Spec` holds."""
+        node.keywords = [each for each in node.keywords if each.arg not in ("licence", "citation")]
         if isinstance(node.func, ast.Name) and node.func.id == "Progress":
             node.args = [each for each in node.args if not _is_message(each)]
         return self.generic_visit(node)
@@ -110,7 +111,9 @@ def _is_message(value: ast.expr) -> bool:
         return isinstance(value.value, str) and " " in value.value
     if isinstance(value, ast.BinOp):
         return _is_message(value.left) or _is_message(value.right)
-    return isinstance(value, ast.JoinedStr | ast.Call)
+    if isinstance(value, ast.Call):  # `reason` makes the codes that files hold
+        return getattr(value.func, "attr", getattr(value.func, "id", "")) != "reason"
+    return isinstance(value, ast.JoinedStr)
 
 
 def _is_silent(statement: ast.AST) -> bool:

@@ -16,7 +16,7 @@ from emopipe.cache.status import UNREADABLE  # also stands for the digest of a f
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
 
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 STAMP: tuple[str, ...] = ("size", "mtime_ns", "ctime_ns")  # what tells that a file is unchanged
 INDEX_COLUMNS: tuple[str, ...] = ("path", *STAMP, "digest")
@@ -66,7 +66,7 @@ def content_digests(
     # 3. A report of unreadable files.
     unreadable = table["path"].to_numpy()[found == UNREADABLE]
     if len(unreadable):
-        log.warning(
+        LOGGER.warning(
             "%s: %d of %d files cannot be read, such as %r. They are not used for training.",
             root,
             len(unreadable),
@@ -127,7 +127,7 @@ def _read_index(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, OverflowError, CacheError) as error:
-        log.warning("The index of digests %s cannot be read (%s). Every clip is read again.", path, error)
+        LOGGER.warning("The index of digests %s cannot be read (%s). Every clip is read again.", path, error)
     return pd.DataFrame(columns=list(INDEX_COLUMNS))
 
 
@@ -138,6 +138,6 @@ def _write_index(paths: pd.Series, stamps: np.ndarray, digests: np.ndarray, inde
     try:
         tables.write(pd.DataFrame(columns)[known].sort_values("path"), index_path)
     except OSError as error:
-        log.warning(
+        LOGGER.warning(
             "The index of digests %s cannot be written (%s). The next run reads all clips again.", index_path, error
         )

@@ -18,7 +18,7 @@ from emopipe.corpora.ids import safe_id
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 def from_rows(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def _with_safe_ids(table: pd.DataFrame) -> pd.DataFrame:
     safe = table["clip"].map(safe_id).astype(str)
     changed = table.loc[safe != table["clip"], "clip"].tolist()
     if changed:
-        log.info(
+        LOGGER.info(
             "%d clip ids are not safe file names and are written differently, such as %r as %r.",
             len(changed),
             changed[0],

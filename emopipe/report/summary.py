@@ -15,7 +15,7 @@ def markdown(metrics: pd.DataFrame, run: str) -> str:
     lines = [
         f"# Run {run}",
         "",
-        "| model | split | right | " + " | ".join(SHOWN.values()) + " |",
+        "| model | split | correct | " + " | ".join(SHOWN.values()) + " |",
         "|---|---|---|" + "---|" * 4,
         *("| " + " | ".join(cells) + " |" for cells in _cells(metrics)),
         "",
@@ -29,7 +29,7 @@ def terminal(metrics: pd.DataFrame, ledger_counts: pd.DataFrame, run: str, folde
     """Return the metrics, the clips' statuses and the folder of the results as plain text."""
     buffer = io.StringIO()
     console = Console(file=buffer, width=100)
-    table = Table("model", "split", "right", *SHOWN.values(), title=f"Run {run}")
+    table = Table("model", "split", "correct", *SHOWN.values(), title=f"Run {run}")
     for cells in _cells(metrics):
         table.add_row(*cells)
     console.print(table)

@@ -44,7 +44,7 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
         {
             "model": table["model"],
             "split": _text(table["split"]),
-            "right": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
+            "correct": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
             "accuracy [95 %]": _with_interval(table, "accuracy", 100),
             "UAR": _percent(table["uar"]),
             "macro F1": _percent(table["macro_f1"]),

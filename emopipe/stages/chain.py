@@ -35,7 +35,7 @@ def run(
     start: str | None,
     device: str,
     threads: int,
-    outlive: bool = False,
+    preserve: bool = False,
 ) -> None:
     """Train a backbone on the corpora of one phase; an interrupted run resumes after its last epoch.
 
@@ -50,7 +50,7 @@ def run(
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        outlive: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
+        preserve: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
             `emopipe.cache.preserved`). The workflow sets it, because it removes copies when a run ends; `emopipe
             pretrain` does not.
 
@@ -64,7 +64,7 @@ def run(
     made = digest(recipe)
     work = output.with_name(f"{output.name}.work")
     stamp = digest([recipe, content(start), devices.name_of(where)])
-    preserved = PreservedOutputs([output, history, curve], stamp) if outlive else None
+    preserved = PreservedOutputs([output, history, curve], stamp) if preserve else None
     with partial_folder(output):  # for its lock: only one process at a time may use `work`
         if preserved and preserved.restore():
             return

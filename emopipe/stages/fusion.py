@@ -41,7 +41,7 @@ def run(
     *,
     device: str,
     threads: int,
-    outlive: bool = False,
+    preserve: bool = False,
 ) -> None:
     """Train a model by the protocol, and write the networks and their predictions.
 
@@ -55,7 +55,7 @@ def run(
             accuracy of each candidate.
         device: auto, cpu or cuda.
         threads: Number of CPU threads.
-        outlive: Preserve the outputs for the job that the next run starts if this run is killed (`cache.preserved`),
+        preserve: Preserve the outputs for the job that the next run starts if this run is killed (`cache.preserved`),
             and restore the outputs that such a job has preserved.
 
     Raises:
@@ -84,7 +84,7 @@ def run(
         )
     # 3. train, unless an earlier job has preserved its outputs
     stamp = _stamp(recipe, clips, features, where)
-    preserved = PreservedOutputs([outputs["model"], *(outputs[name] for name in TABLES)], stamp) if outlive else None
+    preserved = PreservedOutputs([outputs["model"], *(outputs[name] for name in TABLES)], stamp) if preserve else None
     with partial_folder(outputs["model"]) as unfinished:
         if preserved and preserved.restore():
             return

@@ -13,7 +13,7 @@ SAME = ("dim", "modality", "input", "licence", "citation")
 JOINED = ("device", "learned_sha256")
 """Attributes that may differ between shards; the merged file lists all values."""
 ROUNDING = 1e-6
-"""FailurePolicy for the product of a share and a number of clips."""
+"""Tolerance for the product of a share and a number of clips."""
 MOST_NAMED = 1000
 """How many clips without features a message names at most."""
 

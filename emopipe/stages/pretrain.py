@@ -42,7 +42,7 @@ def run(
     start: str | None,
     device: str,
     threads: int,
-    outlive: bool = False,
+    preserve: bool = False,
 ) -> None:
     """Train one network on all training clips and, for each fold, one network without that fold.
 
@@ -55,7 +55,7 @@ def run(
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
-        outlive: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
+        preserve: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
             `emopipe.cache.preserved`).
 
     Raises:
@@ -65,7 +65,7 @@ def run(
     where = devices.prepare(device, threads)
     read = [content_digest(path, recipe["source"]) for path in shards]
     stamp = digest([recipe, sha256(clips), read, content(start), devices.name_of(where)])
-    preserved = PreservedOutputs([output, history], stamp) if outlive else None
+    preserved = PreservedOutputs([output, history], stamp) if preserve else None
     with partial_folder(output) as unfinished:
         if preserved and preserved.restore():
             return

@@ -39,9 +39,9 @@ def changes(was: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, str]
 def sentence(made: str, was: Mapping[str, str], installed: Mapping[str, str], *, keeps: bool) -> str:
     """Return what a user should know of a change."""
     old = ", ".join(f"{name} {version}" for name, version in was.items())
-    new = ", ".join(f"{name} {installed[name]}" for name in was)
+    new = ", ".join(f"{name} {installed[name] or '(not installed)'}" for name in was)
     what = (
-        "It is kept, and so is all that was made from it (library_changes: keep)."
+        "It is kept, and so are the files that were made from it (library_changes: keep)."
         if keeps
         else "It will be computed again, and so will all that was made from it. Set library_changes: keep to keep it."
     )

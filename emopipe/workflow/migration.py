@@ -2,9 +2,9 @@
 
 A file is taken over only if three things hold. Its recipe names the code of that release. The files that it was made
 from were taken over. And this version computes the same numbers as that release: for each piece of code, the table
-`release_0_1_0.json` holds the fingerprint at which that was shown (by equal bytes of the demo's caches). If the code
-has changed since, the file needs a rebuild. Release 0.1.0 recorded no versions of libraries; the versions that it
-pinned are assumed.
+`release_0_1_0.json` holds the fingerprint up to which only places, names and messages had changed since the release. If
+the code has changed after that, the file needs a rebuild. Release 0.1.0 recorded no versions of libraries; the versions
+that it pinned are assumed.
 """
 
 import functools
@@ -24,7 +24,7 @@ from emopipe.core import tables
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import CacheError, EmopipeError
 from emopipe.core.fingerprint import closure, digest, recipe_text, script_closure, script_fingerprint
-from emopipe.core.libraries import versions
+from emopipe.core.libraries import major_minor, versions
 from emopipe.core.options import Options
 from emopipe.core.validation import with_new_names
 from emopipe.corpora import demo
@@ -108,7 +108,7 @@ class _Migration:
     def take_over(self, path: Path) -> None:
         """Rewrite what made one file. Raises _RebuildError if that would not be true."""
         old = _recipe_of(path)
-        new = self._translated(old)
+        new = self._translated(old, path)
         if path.suffix == ".h5":
             learned = {}
             if text := store.attributes(path).get("learned_sha256", ""):
@@ -121,15 +121,14 @@ class _Migration:
             self.weights[before] = sha256(path)
         self.digests[digest(old)] = digest(new)
 
-    def _translated(self, old: Recipe) -> Recipe:
-        """Return a recipe of release 0.1.0 as this version writes it."""
+    def _translated(self, old: Recipe, path: Path) -> Recipe:
+        """Return the recipe of a file of release 0.1.0 as this version writes it."""
         stage, new = old["stage"], dict(old)
         before, now = _modules(old)
         if old["code"] not in _old_codes(stage, before):
             raise _RebuildError("Release 0.1.0 did not make it, or its code had been changed. It needs a rebuild.")
         # 1. the code, if it computes what the release's code did
-        scripts = () if stage == "chain" else (f"script {stage}",)
-        for entry in (*scripts, *now, *(("emopipe.stages.chain:run",) if stage == "chain" else ())):
+        for entry in (f"script {stage}", *now):
             if _fingerprint(self.scripts, entry) != _table()["same_numbers"].get(entry):
                 raise _RebuildError(f"This version computes other numbers ({entry}). It needs a rebuild.")
         if stage == "chain":
@@ -142,17 +141,17 @@ class _Migration:
         new["libraries"] = {name: _table()["libraries"][name] for name in versions(used.imports)}
         if version := new.pop("version", ""):
             library, _, number = version.partition(" ")
-            new["libraries"][library] = ".".join(number.split(".")[:2])
+            new["libraries"][library] = major_minor(number)
         if old.get("kind") == "hf":
             new["libraries"]["transformers"] = _table()["libraries"]["transformers"]
         # 3. options under their names of now, and what it was made from
         new |= _options(old)
         new.pop("step", None)  # it is `phase` now
-        for key in ("media", "source", "learned", "chain", "features", "start"):
-            if new.get(key) and (stage, key) != ("chain", "start"):
+        for key in ("media", "source", "learned", "chain", "features"):
+            if new.get(key):
                 new[key] = self._upstream(new[key])
-        if stage == "chain" and new["start"] in self.digests:
-            new["start"] = self.digests[new["start"]]
+        if stage == "chain" and not path.stem.endswith(".step0"):  # the first phase starts from a file, or nothing
+            new["start"] = self._upstream(new["start"])
         if "train" in new:
             new["train"] = self._train_digest(new["train"])
         return new
@@ -284,7 +283,13 @@ def _modules(recipe: Recipe) -> tuple[list[str], list[str]]:
     blocks = [source["options"] for source in recipe["sources"].values()]
     kinds = [f"emopipe.{room}.{'tabular' if block['kind'] == 'table' else block['kind']}" for block in blocks]
     kinds += [f"emopipe.faces.detectors.{block['detect']}" for block in blocks if block.get("detect")]
-    return ["emopipe.stages.chain", module, *kinds], [module, *kinds]
+    order = ["emopipe.corpora.table:check"] if modality == "audio" else []
+    return ["emopipe.stages.chain", module, *kinds], [module, *kinds, *order]
+
+
+def assumed_libraries() -> str:
+    """Return the versions of libraries that files of release 0.1.0 are assumed to be made with."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(_table()["libraries"].items()))
 
 
 # -- the code of release 0.1.0 ---
@@ -343,14 +348,14 @@ def _fingerprint(scripts: Path, entry: str) -> str:
 
 def entries() -> list[str]:
     """Return all that the table of fingerprints holds a line for."""
-    scripts = [f"script {stage}" for stage in ("decode", "faces", "pretrain", "features", "merge")]
+    scripts = [f"script {stage}" for stage in ("decode", "faces", "chain", "pretrain", "features", "merge")]
     kinds = [backbones.module_name(kind) for kind in _OLD_BACKBONES]
     rooms = [f"emopipe.faces.detectors.{kind}" for kind in ("mtcnn", "centerface", "scrfd", "yunet")]
     rooms += [f"emopipe.stills.{kind}" for kind in ("affectnet", "expw", "fer2013", "ferplus", "folder", "rafdb")]
     rooms += [f"emopipe.corpora.{kind}" for kind in ("afew", "cremad", "emodb", "folder", "ravdess", "tabular")]
     rooms += [f"emopipe.{room}" for room in ("extraction.face", "extraction.audio")]
     rooms += [f"emopipe.training.{modality}_clips" for modality in ("face", "audio")]
-    return [*scripts, *kinds, *rooms, "emopipe.stages.chain:run", DRAWING]
+    return [*scripts, *kinds, *rooms, "emopipe.corpora.table:check", DRAWING]
 
 
 _OLD_BACKBONES = (
@@ -362,7 +367,8 @@ _OLD_BACKBONES = (
 def vouch(scripts: Path) -> None:
     """Write into the table that the code of now computes the same numbers as release 0.1.0.
 
-    Call it (`python -m emopipe.workflow.migration`) only after a change that was shown to change no number.
+    Call it (`python -m emopipe.workflow.migration`) only after a change that was shown to change no number, for all
+    entries that changed.
     """
     table = _table() | {"same_numbers": {entry: _fingerprint(scripts, entry) for entry in entries()}}
     TABLE.write_text(json.dumps(table, indent=0, sort_keys=True), encoding="utf-8")

@@ -339,7 +339,7 @@ class Plan:
             parts: The rest of the recipe.
         """
         used = script_closure(self.scripts / f"{stage}.py", *modules)
-        installed = {**versions(used.imports), **(libraries or {})}
+        installed = {**versions(used.imports, used.plugin_imports), **(libraries or {})}
         recipe = {"stage": stage, "schema": SCHEMA, "code": used.fingerprint, "libraries": installed, **parts}
         return self._with_kept_libraries(recipe, made) if made else recipe
 

@@ -68,10 +68,12 @@ def phase_recipe(
     kinds = stills if modality == "face" else corpora
     modules = [backbones.module_name(kind), *(kinds.module_name(block.kind) for block in named.values())]
     modules += [detectors.module_name(block.detect) for block in named.values() if block.detect]
+    modules += ["emopipe.corpora.table:check"] if modality == "audio" else []  # it sorts the utterances
 
     # 3. Fingerprint their code, and name the libraries that it uses.
     used = closure("emopipe.stages.chain:run", *modules)
     library, _, version = backbones.version(kind, options).partition(" ")
+    own = {library: major_minor(version)} if library else {}
     return {
         "stage": "chain",
         "kind": kind,
@@ -81,7 +83,10 @@ def phase_recipe(
         "start": start,
         "half": half,
         "code": used.fingerprint,
-        "libraries": {**versions(used.imports), **({library: major_minor(version)} if library else {})},
+        "libraries": {
+            **versions(used.imports, used.plugin_imports),
+            **({library: major_minor(version)} if library else {}),
+        },
     }
 
 

@@ -753,7 +753,7 @@ def test_weights_that_are_made_are_made_whatever_becomes_of_the_work(stage, monk
 
 def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkeypatch):
     """Snakemake deletes the outputs that it does not know to be whole."""
-    stage.run(outlive=True)
+    stage.run(preserve=True)
     before = [path.read_bytes() for path in stage.out[:3]]
 
     def deleted():
@@ -763,14 +763,14 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkey
     trained, run = [], Trainer.run
     monkeypatch.setattr(Trainer, "run", lambda self: trained.append(run(self)))
     deleted()
-    stage.run(outlive=True)
+    stage.run(preserve=True)
     assert [path.read_bytes() for path in stage.out[:3]] == before and not trained
     deleted()
     stage.recipe["phase"]["lr"] = 0.02
-    stage.run(outlive=True)
+    stage.run(preserve=True)
     assert len(trained) == 1 and stage.out[0].read_bytes() != before[0]
     deleted()
     with pytest.raises(WeightsError):  # other weights to start from: nothing is taken up
-        stage.run(outlive=True, start="first/train/Happy/0.png")
+        stage.run(preserve=True, start="first/train/Happy/0.png")
     stage.run()
     assert len(trained) == 2

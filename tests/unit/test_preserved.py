@@ -86,7 +86,7 @@ def test_a_run_that_ends_forgets_it(tmp_path):
 def test_a_model_is_not_trained_again_for_the_same_labels_and_features(tmp_path, monkeypatch):
     trained, fit = [], fusion.cross_validation.fit_candidates
     monkeypatch.setattr(fusion.cross_validation, "fit_candidates", lambda *given: trained.append(1) or fit(*given))
-    monkeypatch.setattr(fusion, "run", functools.partial(fusion.run, outlive=True))
+    monkeypatch.setattr(fusion, "run", functools.partial(fusion.run, preserve=True))
     options, table = FusionOptions(**FAST), corpus()
 
     def trains(table, seed=0, folds=3):

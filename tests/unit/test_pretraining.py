@@ -270,7 +270,7 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(tmp_path, mon
         for file in files:
             file.unlink(missing_ok=True)
         trained.clear()
-        run = {"start": str(start), "device": "cpu", "threads": 1, "outlive": True}
+        run = {"start": str(start), "device": "cpu", "threads": 1, "preserve": True}
         pretrain.run(FACE | changes, tmp_path / "clips.csv", [shard], *files, **run)
         assert all(file.is_file() for file in files)
         return bool(trained)
