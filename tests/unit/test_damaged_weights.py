@@ -116,7 +116,7 @@ def test_a_users_own_stay_where_they_are():
     content = path.read_bytes()
     for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
         path.write_bytes(damaged)
-        with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*Fetch it or make it again"):
+        with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*Download or make it again"):
             tensors.load_strict(network().backbone, path)
     path.write_bytes(content[:100])
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -130,7 +130,7 @@ def test_weights_of_other_programs_need_no_seal():
     save_file(state, "other.safetensors", {"format": "pt"})
     tensors.load_strict(network(1).backbone, "other.safetensors")
     save_file({"axes0": torch.zeros(2, 1)}, "other.safetensors", {metadata.METADATA: json.dumps({"fold_of": "{}"})})
-    with pytest.raises(WeightsError, match="it carries no digest of its content"):
+    with pytest.raises(WeightsError, match="it has no digest of its content"):
         crossfit.load(Path("other.safetensors"))
 
 
