@@ -1,10 +1,10 @@
 """Fingerprints of code: a digest that changes when the code that makes a stage's numbers changes, and only then.
 
 A fingerprint starts at entry points, such as the function `run` of a stage, and follows every name that the code uses:
-functions, classes and constants, one by one, through all modules of this package and of plug-ins. What no entry point
-uses does not count, though it stands in the same file.
+functions, classes and constants, one by one, through all modules of this package and of plug-ins. Code that no entry
+point uses does not count, even if it is in the same file.
 
-These do not count either, as they change no number: comments, docstrings, type hints of functions, the messages of
+These do not count either, because they change no number: comments, docstrings, type hints of functions, the messages of
 `raise`, `assert` and `warnings.warn`, lines sent to LOGGER and names of progress lines, the names of modules (a moved
 file changes nothing), and the modules in UNCOUNTED. The digest is the same on all versions of Python.
 
@@ -45,23 +45,24 @@ UNCOUNTED = (
     "emopipe.faces.detectors",
     "emopipe.stills",
 )
-"""Modules that make no numbers. Of a package, its `__init__.py` is meant; of `emopipe.cache`, all that is in it."""
+"""Modules that make no numbers. The name of a package stands for its `__init__.py` only."""
 UNCOUNTED_ROOMS = ("emopipe.cache",)
+"""Packages of which no module makes numbers."""
 
 EFFECTS = "<effects>"
-"""Stands for the statements of a module that do something when it is imported, beside defining names."""
+"""A name for the statements of a module that do more at its import than define names."""
 
 
 @dataclass
 class Closure:
-    """What entry points use, directly or not."""
+    """The code that entry points use, directly or indirectly."""
 
     symbols: dict[str, list[str]] = field(default_factory=dict)
     """Module -> the names in it that are used, sorted."""
     imports: set[str] = field(default_factory=set)
     """Modules of other packages that are used, by their first name, such as `cv2`."""
     fingerprint: str = ""
-    """The digest of it all."""
+    """The digest of all this code."""
 
 
 def code_fingerprint(*entries: str) -> str:
@@ -92,7 +93,7 @@ def closure(*entries: str) -> Closure:
 
 
 class _Walk:
-    """One walk along names, from entry points to all that they use."""
+    """Follows names from entry points to all code that they use."""
 
     def __init__(self) -> None:
         self._modules: dict[str, _Module | None] = {}
@@ -105,7 +106,7 @@ class _Walk:
         return module, symbol or None
 
     def closure(self, waiting: "list[tuple[_Module, str | None]]") -> Closure:
-        """Follow all names from here, and digest what was met."""
+        """Follow all names from these entries, and return the code that was found with its digest."""
         # 1. nodes: (module, name) -> digest of its own code; edges: (user, name, what it stands for)
         nodes: dict[tuple[str, str], str] = {}
         links: list[tuple[tuple[str, str], str, tuple[str, str]]] = []
@@ -196,7 +197,7 @@ class _Module:
         return self._digests[name]
 
     def uses(self, name: str) -> list[tuple[str, str, list[str]]]:
-        """Return the names that a name's code uses: as written, what it stands for, and what is asked of that."""
+        """Return the names that a name's code uses: each as written, as a full name, and with the attributes used."""
         if name not in self._used:
             self._used[name] = list(self._find_uses(name))
         return self._used[name]
@@ -228,11 +229,11 @@ class _Module:
 
 
 class _Stripped(ast.NodeTransformer):
-    """Takes out of code what changes no number."""
+    """Removes the parts of code that change no number."""
 
     def __init__(self) -> None:
         self._inside = [False]
-        """Whether the statement at hand is inside of a function, outermost first."""
+        """For each level of nesting, outermost first: whether it is inside a function."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Drop bare strings, that is docstrings, and silent statements from every block."""
@@ -257,7 +258,7 @@ class _Stripped(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        """Keep the types of fields: what checks options reads them."""
+        """Keep the types of fields, because the check of options reads them."""
         self._inside.append(False)
         try:
             return self.generic_visit(node)
@@ -265,20 +266,20 @@ class _Stripped(ast.NodeTransformer):
             self._inside.pop()
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """Make `x: int = 1` in a function `x = 1`."""
+        """In a function, change `x: int = 1` to `x = 1`."""
         if not self._inside[-1]:
             return self.generic_visit(node)
         return self.visit(ast.Assign(targets=[node.target], value=node.value)) if node.value else None
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Keep which exception is raised, and codes in it; drop its sentence."""
+        """Keep the type of the exception and the codes in it; drop its message."""
         if isinstance(node.exc, ast.Call):
             node.exc.args = [each for each in node.exc.args if not _is_message(each)]
             node.exc.keywords = [each for each in node.exc.keywords if not _is_message(each.value)]
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Drop what a progress line is called."""
+        """Drop the name of a progress line."""
         if isinstance(node.func, ast.Name) and node.func.id == "Progress":
             node.args = [each for each in node.args if not _is_message(each)]
         return self.generic_visit(node)
@@ -320,7 +321,7 @@ def _text(node: Any) -> str:
 
 
 def _is_message(value: ast.expr) -> bool:
-    """Whether an argument of an exception is a sentence: a text with blanks, a formatted text, or made by a call."""
+    """Whether an argument of an exception is a sentence: a text with blanks, a formatted text or a call."""
     if isinstance(value, ast.Constant):
         return isinstance(value.value, str) and " " in value.value
     if isinstance(value, ast.BinOp):
@@ -329,7 +330,7 @@ def _is_message(value: ast.expr) -> bool:
 
 
 def _is_silent(statement: ast.AST) -> bool:
-    """Whether a statement is a docstring, a line for LOGGER or a warning: what no number depends on."""
+    """Whether a statement is a docstring, a line for LOGGER or a warning. No number depends on these."""
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value
@@ -358,7 +359,7 @@ def _defined(statement: ast.stmt) -> list[str] | None:
 
 
 def _chains(statement: ast.stmt) -> list[list[str]]:
-    """Return the names that code uses, each with the attributes that are asked of it: `a.b.c` is [a, b, c]."""
+    """Return the names that code uses, each with the attributes that are used of it: `a.b.c` is [a, b, c]."""
     chains: list[list[str]] = []
 
     def visit(node: ast.AST) -> None:
@@ -420,7 +421,7 @@ def _plugin_root(first: str) -> Path | None:
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:
-    """Return what shows whether a file is still as it was when it was parsed."""
+    """Return a value that changes if a file is changed after it was parsed."""
     stat = path.stat()
     return path, stat.st_mtime_ns, stat.st_size
 
@@ -442,5 +443,5 @@ def recipe_text(recipe: Any) -> str:
 
 
 def listed(found: Closure) -> Iterable[str]:
-    """Return a line a module: `module: name, name`."""
+    """Return one line for each module: `module: name, name`."""
     return (f"{module}: {', '.join(names)}" for module, names in found.symbols.items())

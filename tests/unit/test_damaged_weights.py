@@ -145,10 +145,10 @@ def test_verify_reads_weights(damage):
     save_file({"a": torch.zeros(1)}, WEIGHTS.with_name("other.safetensors"))
     WEIGHTS.with_name(".net.123.tmp.safetensors").write_bytes(b"half")
     found = verify()
-    assert found.exit_code == 0 and "2 of 2 files are whole" in found.output
+    assert found.exit_code == 0 and "2 of 2 files are intact" in found.output
     WEIGHTS.write_bytes(damage(WEIGHTS.read_bytes()))
     found = verify()
-    assert found.exit_code == 1 and "1 of 2 files are whole" in found.output
+    assert found.exit_code == 1 and "1 of 2 files are intact" in found.output
     assert "net.safetensors is damaged: it does not hold whole weights: " in found.output
     left = {"net.safetensors.damaged", "net.step0.safetensors", "other.safetensors", ".net.123.tmp.safetensors"}
     assert {path.name for path in WEIGHTS.parent.iterdir()} == left
