@@ -36,7 +36,7 @@ def changes(was: Mapping[str, str], installed: Mapping[str, str]) -> dict[str, s
 
 
 def sentence(made: str, was: Mapping[str, str], installed: Mapping[str, str], *, keeps: bool) -> str:
-    """Return what a user should know of a change."""
+    """Return the message about a change."""
     old = ", ".join(f"{name} {version}" for name, version in was.items())
     new = ", ".join(f"{name} {installed[name]}" for name in was)
     what = (

@@ -1,8 +1,8 @@
 """Estimates of the memory and time that a rule asks a cluster for. On one machine they limit nothing.
 
 The figures in the rules are several times what was measured on two cores. The figures of pretraining are computed from
-the number of training clips. If an estimate is too low, every further attempt of a job asks for as much again, up to
-what ordinary partitions grant.
+the number of training clips. If an estimate is too low, each further attempt of a job adds the same amount, up to what
+ordinary partitions allow.
 """
 
 import math

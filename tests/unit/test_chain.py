@@ -383,7 +383,11 @@ def changed(recipe, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("shedule", [], "Unknown key shedule (value []). Known keys here: kind, options, weights, sources, schedule, ha"),
+        (
+            "shedule",
+            [],
+            "Unknown key shedule (value []). Known keys here: kind, options, weights, sources, schedule, half.",
+        ),
         ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3). Known keys here: sources, epochs"),
         ("schedule/0/augment", {"blurr": 1}, "Unknown key schedule.0.augment.blurr"),
         ("schedule/0/seconds", 2, "Unknown key schedule.0.seconds"),  # it is an audio network's
@@ -672,7 +676,7 @@ def test_a_chains_own_weights_count_by_content(planned, tmp_path):
     assert planned("backbones/plain/weights", "copy.safetensors") == before
     after = planned("backbones/plain/weights", "1.safetensors")
     assert {name for name in before if before[name] != after[name]} == {"plain.0", "plain.1"} | OF_PLAIN
-    with pytest.raises(WeightsError, match=r"backbones\.plain\.weights names 2\.safetensors, which is not there"):
+    with pytest.raises(WeightsError, match=r"backbones\.plain\.weights names 2\.safetensors, which does not exist"):
         planned("backbones/plain/weights", "2.safetensors")
 
 
