@@ -143,8 +143,8 @@ def _unpack(entry: Entry, archive: Path, target: Path) -> None:
             found = [name for name in opened.namelist() if name.rpartition("/")[2] == wanted]
             if len(found) != 1:
                 raise WeightsError(
-                    f"The zip {entry.url} has {len(found)} files called {wanted}. Expected one, because it should be the "
-                    f"zip of the weights {entry.name}. Use other weights."
+                    f"The zip {entry.url} has {len(found)} files called {wanted}, expected one. It is not the zip of "
+                    f"the weights {entry.name}. Use other weights."
                 )
             with opened.open(found[0]) as member, open(target, "wb") as file:
                 shutil.copyfileobj(member, file)
