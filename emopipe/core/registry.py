@@ -9,7 +9,7 @@ package names it by an entry point in its `pyproject.toml`; the entry point's na
 The groups are `emopipe.backbones`, `emopipe.detectors`, `emopipe.corpora` and `emopipe.stills`. What a module must have
 is described in the docstrings of `emopipe.backbones.registry`, `emopipe.faces.detectors`, `emopipe.corpora` and
 `emopipe.stills`. Entry points are found in the metadata of installed packages, so no package is imported to list kinds.
-A module is imported only when its kind is asked for. It must be a source file (.py), as its code is fingerprinted.
+A module is imported only when its kind is used. It must be a source file (.py), because its code is fingerprinted.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-'''The kinds of corpora. A module is imported only when its kind is asked for.
+'''The kinds of corpora. A module is imported only when its kind is used.
 
 An adapter is a module that turns a folder into the clip table. The project's own are rows of `KINDS`. A module of
 another package becomes a kind by an entry point of the group `emopipe.corpora` (see `emopipe.core.registry`). `emopipe

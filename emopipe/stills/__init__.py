@@ -1,4 +1,4 @@
-'''The kinds of corpora of labelled stills. A module is imported only when its kind is asked for.
+'''The kinds of corpora of labelled stills. A module is imported only when its kind is used.
 
 A module reads the stills that a network is trained or evaluated on. The project's own are rows of `KINDS`. A module of
 another package becomes a kind by an entry point of the group `emopipe.stills` (see `emopipe.core.registry`). `emopipe

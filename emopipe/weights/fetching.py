@@ -136,7 +136,7 @@ def _download(entry: Entry, downloads: Path, path: Path) -> Path:
 
 
 def _unpack(entry: Entry, archive: Path, target: Path) -> None:
-    """Extract the entry's file from a zip, from whatever folder in it."""
+    """Extract the entry's file from a zip; it may be in any folder of the zip."""
     wanted = entry.archive.member
     try:
         with zipfile.ZipFile(archive) as opened:

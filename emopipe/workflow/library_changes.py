@@ -40,9 +40,9 @@ def sentence(made: str, was: Mapping[str, str], installed: Mapping[str, str], *,
     old = ", ".join(f"{name} {version}" for name, version in was.items())
     new = ", ".join(f"{name} {installed[name]}" for name in was)
     what = (
-        "It is kept, and so is all that was made from it (library_changes: keep)."
+        "It and all files made from it are kept (library_changes: keep)."
         if keeps
-        else "It will be computed again, and so will all that was made from it. Set library_changes: keep to keep it."
+        else "It and all files made from it will be computed again. To keep them, set library_changes: keep."
     )
     return f"{made} was made with {old}; {new} is installed. {what}"
 

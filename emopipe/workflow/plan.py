@@ -42,7 +42,7 @@ class Plan:
     table: pd.DataFrame
     scripts: Path
     _library_changes: dict[str, str] = field(default_factory=dict, init=False)
-    """Files that other versions of libraries made -> a sentence on them; filled as recipes are asked for."""
+    """Files that other versions of libraries made -> a sentence on them; filled when recipes are computed."""
 
     # -- which clips -------------------------------------------------------------------------------------------
 

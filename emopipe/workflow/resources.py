@@ -99,7 +99,7 @@ class ResourceEstimates:
 
 
 def samples_megabytes(clips: int, spec: Spec, decode: DecodeOptions) -> float:
-    """Return the megabytes of the training samples of so many clips.
+    """Return the megabytes of the training samples of this many clips.
 
     They are held as `emopipe.training.face_clips` and `emopipe.training.audio_clips` hold them.
     """

@@ -1,4 +1,4 @@
-'''The kinds of face detectors. A module is imported only when its kind is asked for.
+'''The kinds of face detectors. A module is imported only when its kind is used.
 
 A detector is a module. The project's own are rows of `KINDS`. A module of another package becomes a kind by an entry
 point of the group `emopipe.detectors` (see `emopipe.core.registry`). `emopipe kinds` lists them all.
