@@ -1,4 +1,4 @@
-"""Draw the demo corpus where that is the corpus; write the clip table and its shards."""
+"""Draw the clips if the corpus is the demo; write the clip table and its shards."""
 
 from pathlib import Path
 

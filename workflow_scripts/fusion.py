@@ -6,7 +6,7 @@ from emopipe.stages import fusion
 from emopipe.workflow.job import by_stem, job_log
 
 with job_log(snakemake.log[0]):
-    # Features are told apart by their backbones and views, whose names their files bear.
+    # The names of the files of features are those of their backbones and views.
     fusion.run(
         snakemake.params.recipe,
         Path(snakemake.input.clips),

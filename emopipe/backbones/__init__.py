@@ -1,1 +1,1 @@
-"""One file per network; `registry` finds them by name, and nothing imports them all."""
+"""One file per network. `registry` finds a network by its name and imports only its file."""

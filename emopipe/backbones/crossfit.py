@@ -19,7 +19,7 @@ from emopipe.cache.tensors import read, save_state
 State = dict[str, torch.Tensor]
 
 ALL = -1
-"""Stands for the fold of a clip that no network was trained on, which is outside the training split."""
+"""Used in place of a fold for clips outside the training split, on which no network was trained."""
 
 
 @dataclass(frozen=True)

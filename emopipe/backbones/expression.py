@@ -1,7 +1,7 @@
 """A compact network for facial expressions, fast enough for machines without an accelerator.
 
 Architecture: a residual network of a stem (one convolution, which halves the side), three stages of residual units (the
-second and third halve the side), and a head. The head uses where on the aligned face a feature was found: it weights
+second and third halve the side), and a head. The head uses the position of a feature on the aligned face: it weights
 each channel by a spatial filter of its own (a global depthwise convolution) instead of averaging it over the map, then
 applies BN-Dropout-FC-BN. The filter is resized for maps of other sides, so early training can use smaller faces, which
 is faster. By default it has 2.74 M parameters.
@@ -48,7 +48,7 @@ class BackboneOptions(Options):
 
 
 def spec(options: BackboneOptions) -> Spec:
-    """Return the specification: the face that the options describe in, `dim` values out."""
+    """Return the specification: the face that the options describe, and `dim` values."""
     channels = 1 if options.colour == "gray" else 3
     mean = std = (127.5,) * channels
     return Spec(
@@ -89,7 +89,7 @@ class ExpressionNet(nn.Module):
         initialise(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, size, size) -> (N, dim). Another size means the same face, smaller or larger."""
+        """(N, C, size, size) -> (N, dim). An image of another size shows the same face, smaller or larger."""
         x = self.stages(self.stem(x))  # (N, 4 * width, size / 8, size / 8)
         x = torch.einsum("nchw,chw->nc", x, self._places(x.shape[-1]).to(x.dtype))  # (N, 4 * width)
         return self.features(self.fc(self.dropout(self.norm(x))))  # (N, dim)

@@ -174,13 +174,13 @@ class HfAudio:
         return np.stack([self._vectors(wave) for wave in waves])
 
     def patch_times(self, samples: int) -> torch.Tensor:
-        """Return the times of the vectors of so many samples: the middle of each receptive field, (T',) seconds."""
+        """Return the times (T',) of the vectors in seconds: the middle of each receptive field."""
         frames = self._frames(max(samples, self._reach))
         middle = torch.arange(frames, dtype=torch.float64) * self._hop + (self._reach - 1) / 2
         return middle.clamp(max=samples - 1) / self._rate
 
     def _frames(self, samples: int) -> int:
-        """Return the number of vectors of so many samples. Convolutions without padding in sequence act as one."""
+        """Return the number of vectors for this number of samples. Several convolutions without padding act as one."""
         return (samples - self._reach) // self._hop + 1
 
     def _vectors(self, wave: np.ndarray) -> np.ndarray:

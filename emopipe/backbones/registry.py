@@ -1,24 +1,24 @@
-'''The kinds of backbones. A module is imported only when its kind is asked for.
+'''The kinds of backbones. A module is imported only when its kind is used.
 
 A backbone is a module. The project's own are rows of `KINDS`. A module of another package becomes a kind by an entry
 point of the group `emopipe.backbones` (see `emopipe.core.registry`). `emopipe kinds` lists them all.
 
 A module has:
 
-- `MODALITY`: "face" or "audio", what the network reads. Only plug-ins need it; other kinds have it in their row.
-- `TRAINABLE`: True if the network is an `nn.Module` that can be trained here; False if it comes trained. Only plug-ins
-  need it.
-- `NAMED_BY`: optional; the option that holds the text after the colon of `kind:text`, where one kind stands for many
-  networks. Only plug-ins need it.
+- `MODALITY`: "face" or "audio", the input of the network. Only plug-ins need it; other kinds have it in their row.
+- `TRAINABLE`: True if the network is an `nn.Module` that can be trained here; False if it is already trained. Only
+  plug-ins need it.
+- `NAMED_BY`: optional, for a kind that stands for many networks; the option that holds the text after the colon of
+  `kind:text`. Only plug-ins need it.
 - `BackboneOptions`: a class derived from `emopipe.core.options.Options`; it checks the block `options` of the config.
-- `spec(options)`: returns an `emopipe.backbones.base.Spec`: what the network reads, how long its vectors are, its
-  licence. No weights are read for it where that can be avoided.
+- `spec(options)`: returns an `emopipe.backbones.base.Spec`: the input of the network, the length of its vectors, its
+  licence. It should not read weights unless this is necessary.
 - `build(options)` of a trainable network: returns the `nn.Module` with weights drawn from torch's global seed. A face
   network maps faces (N, C, size, size) to vectors (N, dim). An audio network maps spectrograms (N, C, F, T) or waves
   (N, T) to (N, T', dim), and its method `patch_times(T)` returns a tensor (T',) of seconds.
-- `build(options, device, threads)` of a network that comes trained: returns an object with the attribute `device` that
-  maps such batches to such vectors, float32 arrays of numpy both.
-- `net_files(options)` of a network that comes trained: returns the files (paths) that the network consists of. Their
+- `build(options, device, threads)` of an already trained network: returns an object with the attribute `device` that
+  maps such batches to such vectors. Both are float32 arrays of numpy.
+- `net_files(options)` of an already trained network: returns the files (paths) that the network consists of. Their
   content is part of what made the features. The option that holds a file of weights is called `weights`.
 - `adapt(state, options)`: optional; changes the keys of a published state dict, without its head, to the network's own.
 - `version(options)`: optional; returns the name and version of a package that the network is part of, such as "timm
@@ -76,9 +76,9 @@ class Kind(Row):
     modality: Modality
     """What it reads."""
     trainable: bool = True
-    """Whether it is an `nn.Module` that can be trained here; False if it comes trained."""
+    """Whether it is an `nn.Module` that can be trained here; False if it is already trained."""
     named_by: str | None = None
-    """Of a kind that stands for many networks, as `timm:<name>`: the option that holds the text after the colon."""
+    """For a kind of many networks, such as `timm:<name>`: the option that holds the text after the colon."""
 
 
 KINDS: dict[str, Kind] = {
@@ -108,7 +108,7 @@ def _kind_of(module: ModuleType) -> Kind:
         if (found := getattr(module, name)) not in expected:
             raise ValueError(f"has the constant {name} = {found!r} ({wanted})")
     if not module.TRAINABLE and not callable(getattr(module, "net_files", None)):
-        raise ValueError("lacks the function net_files, which a network that comes trained needs")
+        raise ValueError("lacks the function net_files, which an already trained network needs")
     return Kind(module.__name__, module.MODALITY, module.TRAINABLE, getattr(module, "NAMED_BY", None))
 
 
@@ -124,10 +124,10 @@ REGISTRY = Registry(
 
 
 def list_kinds(modality: Modality | None = None, *, trainable: bool | None = None) -> list[str]:
-    """Return the names of all kinds, plug-ins included, or of those that meet the conditions.
+    """Return the names of all kinds that meet the conditions, plug-ins included. Default: all kinds.
 
     Raises:
-        ConfigError: A condition is given, and the module of a plug-in is not as it should be.
+        ConfigError: A condition is given, and the module of a plug-in is invalid.
 
     >>> list_kinds("audio", trainable=True)[:2]
     ['audio_alexnet', 'speech']
@@ -141,10 +141,10 @@ def list_kinds(modality: Modality | None = None, *, trainable: bool | None = Non
 
 
 def resolve(where: str, kind: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any], Kind]:
-    """Return the kind of a config's backbone without its colon, its options by their new names, and the kind's row.
+    """Return a backbone's kind without the colon and its text, its options by their new names, and the kind's row.
 
     Raises:
-        ConfigError: There is no such kind, or it and its options do not fit together; `where` is the block's key.
+        ConfigError: There is no such kind, or the options do not fit the kind; `where` is the block's key.
     """
     known(f"{where}.kind", _plain(kind), list_kinds())
     plain, unfolded_options = unfolded(kind, options)
@@ -165,7 +165,7 @@ def unfolded(kind: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     """Split a kind such as `timm:resnet18`: return `timm`, and the options with the text after the colon.
 
     Raises:
-        ConfigError: There is no such kind, nothing stands after the colon, or the kind or its options allow no text
+        ConfigError: There is no such kind, there is no text after the colon, or the kind or its options allow no text
             there.
 
     >>> unfolded("timm:resnet18", {"size": 112})
@@ -175,19 +175,19 @@ def unfolded(kind: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     if not colon:
         return kind, dict(options)
     if (key := REGISTRY.row(plain).named_by) is None:
-        raise ConfigError(f"The kind {kind!r} has a colon, but {plain} is one network; write {plain}.")
+        raise ConfigError(f"The kind {kind!r} has a colon, but {plain} is a single network. Write {plain}.")
     if not text:
-        raise ConfigError(f"The kind {kind!r} ends at its colon; name the network after it, or as the option {key}.")
+        raise ConfigError(f"The kind {kind!r} has no text after its colon. Name the network there, or set {key}.")
     if key in options:
-        raise ConfigError(f"The kind {kind!r} names its network, and so does its option {key}; remove that option.")
+        raise ConfigError(f"The kind {kind!r} names its network, but its option {key} is set too. Remove {key}.")
     return plain, {key: text, **options}
 
 
 def modality(kind: str) -> Modality:
-    """Return `face` or `audio`: what a kind reads.
+    """Return the modality of a kind: `face` or `audio`.
 
     Raises:
-        ConfigError: There is no such kind, or the module of a plug-in is not as it should be.
+        ConfigError: There is no such kind, or the module of a plug-in is invalid.
     """
     return REGISTRY.row(_plain(kind)).modality
 
@@ -202,16 +202,16 @@ def trainable(kind: str) -> bool:
 
 
 def net_files(kind: str, options: Options) -> list[Path]:
-    """Return the files that a network which comes trained consists of; none for the others.
+    """Return the files that an already trained network consists of; none for other kinds.
 
     Raises:
-        WeightsError: A file is missing or unfit.
+        WeightsError: A file is missing or unsuitable.
     """
     return [] if trainable(kind) else _module(kind).net_files(options)
 
 
 def version(kind: str, options: Options) -> str:
-    """Return the package that a network is part of and its version, where that decides its numbers; "" for the others.
+    """Return name and version of the package that a network is part of, if its numbers depend on it; else "".
 
     Raises:
         WeightsError: The package is not installed.
@@ -224,36 +224,36 @@ def options_class(kind: str) -> type[Options]:
     """Return the class that checks a backbone's block of the config.
 
     Raises:
-        ConfigError: There is no such kind, or the module of a plug-in is not as it should be.
+        ConfigError: There is no such kind, or the module of a plug-in is invalid.
     """
     return _module(kind).BackboneOptions
 
 
 def options_from(recipe: Mapping[str, Any], weights: str | None) -> Options:
-    """Return the options in a recipe; `weights` is the path of a network that comes trained, which recipes omit."""
+    """Return the options in a recipe. Recipes omit the path of an already trained network; give it as `weights`."""
     options = options_class(recipe["kind"])
     path = {"weights": weights} if "weights" in options.model_fields else {}
     return options.model_validate({**recipe["options"], **path})
 
 
 def spec(kind: str, options: Options) -> Spec:
-    """Return what the backbone reads and gives; `options` is an instance of `options_class(kind)`.
+    """Return the specification of a backbone; `options` is an instance of `options_class(kind)`.
 
     Raises:
-        ConfigError: There is no such kind, or the network does not have what the options say.
-        WeightsError: Kinds `onnx`, `hf` and `timm`: a file or package is missing or unfit.
+        ConfigError: There is no such kind, or the options do not fit the network.
+        WeightsError: Kinds `onnx`, `hf` and `timm`: a file or package is missing or unsuitable.
     """
     found = _module(kind).spec(options)
     if found.modality != modality(kind):
         raise ConfigError(
-            f"The backbone {kind} is of modality {modality(kind)}, but its spec says {found.modality}: make the two "
-            f"equal in the module {module_name(kind)}."
+            f"The backbone {kind} has the modality {modality(kind)}, but its spec has {found.modality}. Make "
+            f"both equal in the module {module_name(kind)}."
         )
     return found
 
 
 def build(kind: str, options: Options, **where: Any) -> Any:
-    """Build the network: an `nn.Module` initialised from torch's global seed, or a network that comes trained.
+    """Build the network: an `nn.Module` initialised from torch's global seed, or an already trained network.
 
     Args:
         kind: A kind; `list_kinds` has them all.
@@ -261,8 +261,8 @@ def build(kind: str, options: Options, **where: Any) -> Any:
         where: Only for kinds that are not trainable, which are bound to their device when built: `device`, `threads`.
 
     Raises:
-        ConfigError: There is no such kind, or the network does not have what the options say.
-        WeightsError: Kinds that are not trainable, and `timm`: a file or package is missing or unfit.
+        ConfigError: There is no such kind, or the options do not fit the network.
+        WeightsError: Kinds that are not trainable, and `timm`: a file or package is missing or unsuitable.
         DeviceError: Kinds that are not trainable: the device does not exist.
     """
     return _module(kind).build(options, **where)

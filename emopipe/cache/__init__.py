@@ -1,1 +1,1 @@
-"""Files that know what made them: written whole or not at all, checked when read, and what killed jobs leave."""
+"""The cache's files. A file records what made it, is written completely or not at all, and is checked when read."""

@@ -1,4 +1,4 @@
-"""What happens when a stage fails on a clip: the clip becomes a row that says so, or the job ends."""
+"""The failure policy. If a stage fails on a clip, a row records the reason, or the job ends."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from emopipe.core.log import LOGGER
 from emopipe.core.text import escape_text
 
 BROKEN_DEVICE = ("CUDA error", "CUDA failure")
-"""What torch and onnxruntime write into errors after which a device is of no use to this process."""
+"""Texts in errors of torch and onnxruntime after which this process can no longer use the device."""
 
 
 class FailurePolicy:
@@ -25,7 +25,7 @@ class FailurePolicy:
     def row(self, clip: str, digest: str, compute: Callable[[], Row]) -> Row:
         """Return what `compute` returns. If it fails and the run keeps going, return a row with the reason.
 
-        Errors that are not the clip's own (weights, devices, damaged caches, refusals of the system) end the job.
+        Errors that do not come from the clip (weights, devices, damaged caches, errors of the system) end the job.
         """
         self._tried += 1
         try:
@@ -43,7 +43,7 @@ class FailurePolicy:
             return self._failed(error, Row(clip, digest, FAILED, why, {}))
 
     def check(self, reused: int) -> None:
-        """Raise the first error if all of several clips failed: then the cause is not the clips.
+        """Raise the first error if all of several clips failed, because the clips are then not the cause.
 
         Call this after the last clip.
 

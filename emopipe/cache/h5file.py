@@ -1,9 +1,9 @@
-"""A file for HDF5 to write to that defers errors of the system, such as a full disk, until it is asked for them.
+"""A file for HDF5 that holds back errors of the system, such as a full disk, until `check` raises them.
 
 If a write fails, HDF5 leaves its own objects in a state that crashes the process: a segmentation fault when the file is
-closed or the process ends (https://github.com/h5py/h5py/issues/914). So HDF5 never learns of it: after an error the
-file accepts everything and stores nothing, and `check` raises the error. For the same reason, signals that end the
-process wait while HDF5 writes (`defer_signals`).
+closed or the process ends (https://github.com/h5py/h5py/issues/914). So the error is hidden from HDF5: the file then
+accepts everything and stores nothing, and `check` raises the error. For the same reason, signals that end the process
+wait while HDF5 writes (`defer_signals`).
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class ErrorDeferringFile(io.FileIO):
             return self.tell() if size is None else size
 
     def close(self) -> None:
-        """Close the file. Some file systems write, and fail, only now."""
+        """Close the file. Some file systems write only now, and so report a failure only now."""
         try:
             super().close()
         except OSError as error:

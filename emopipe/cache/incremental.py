@@ -1,4 +1,4 @@
-"""A stage's output, made clip by clip: rows of earlier runs are reused, and rows of a job that is cut off are kept.
+"""A stage's output, made clip by clip: rows of earlier runs are reused, and rows of an interrupted job are kept.
 
 A job writes the rows that it computes every few seconds to partial files: small files of the store's own format in a
 hidden folder beside the output. If the job is killed, runs out of time or fails, they stay there. The next job reuses
@@ -143,7 +143,7 @@ def _other_libraries(recipe: Mapping[str, Any], output: Output) -> dict[str, str
 
 @contextlib.contextmanager
 def _kept_on_failure(parts: _Parts) -> Iterator[None]:
-    """Write what was computed, whatever ends the job. If this fails too, the first error is the one that is raised."""
+    """Write the computed rows, also if an error ends the job. If this fails too, the first error is raised."""
     try:
         yield
     except BaseException:

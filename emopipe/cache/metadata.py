@@ -12,7 +12,7 @@ from emopipe.core.errors import DamagedCacheError, EmopipeError, WeightsError
 from emopipe.core.fingerprint import digest
 
 METADATA = "emopipe"
-"""One entry holds all: safetensors writes several entries in random order."""
+"""One entry holds all metadata: safetensors writes several entries in random order."""
 SEAL = "content_sha256"
 """Within that entry: the digest of everything else in the file, because safetensors has no checksum."""
 UNREADABLE = (OSError, safetensors.SafetensorError, ValueError)
@@ -32,7 +32,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 
 
 def read_sealed(path: Path | str) -> tuple[dict[str, str], str]:
-    """Return the metadata and the seal, "" if the file has none. Errors (UNREADABLE) are raised as they come."""
+    """Return the metadata and the seal, "" if the file has none. Errors (UNREADABLE) are not converted."""
     with safetensors.safe_open(path, framework="np") as file:
         metadata = file.metadata() or {}
     if METADATA not in metadata:
@@ -52,7 +52,7 @@ def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
 
 
 def unfit(path: Path | str, error: Exception) -> EmopipeError:
-    """Return the error to raise for unreadable weights: a cache can make its own again, nobody can make others."""
+    """Return the error for unreadable weights: DamagedCacheError if a run can make them again, else WeightsError."""
     if isinstance(error, OSError) or not Path(path).resolve().is_relative_to(CACHES.resolve()):
         return WeightsError(unreadable(path, error))
     return DamagedCacheError(Path(path), f"it does not hold whole weights: {error}")
@@ -60,4 +60,4 @@ def unfit(path: Path | str, error: Exception) -> EmopipeError:
 
 def unreadable(path: Path | str, error: Exception) -> str:
     """Return the message for a file of weights that cannot be read."""
-    return f"The weights {path} cannot be read ({error}). The file may be damaged. Fetch it or make it again."
+    return f"The weights {path} cannot be read ({error}). The file may be damaged. Download or make it again."

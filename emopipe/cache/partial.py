@@ -1,6 +1,6 @@
 """Partial outputs: the hidden folder `.NAME.parts` beside a file that a job makes.
 
-It holds what a job that is cut off has computed so far. The next job reuses it, and removes it once the file is whole.
+It holds what an interrupted job has computed so far. The next job reuses it, and removes it once the file is whole.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from emopipe.core.log import LOGGER
 def partial_folder(path: Path) -> Iterator[Path]:
     """Hold the folder for partial outputs of `path`; it is removed when the context ends without an exception.
 
-    No two processes hold it at once: the lock vanishes with its process, so a job of a killed run and the job that
-    follows it never mix. Temporary files that a killed process left are removed first.
+    Only one process can hold it at a time, so a job of a killed run and the next job never mix. The lock ends with its
+    process. Temporary files that a killed process left are removed first.
 
     Raises:
         CacheError: Another process makes `path`.

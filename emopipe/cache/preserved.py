@@ -2,7 +2,8 @@
 
 If Snakemake is killed, it cannot record that a job's outputs are made. The next Snakemake then deletes them and starts
 the job again. So a job that takes hours keeps its outputs a second time, in a hidden folder beside them, until the run
-ends. Snakemake's own `update` would not do: after a failed job it restores the old outputs and takes them for new ones.
+ends. Snakemake's own `update` is not enough: after a failed job, it restores the old outputs and treats them as new
+ones.
 """
 
 import os
@@ -42,7 +43,7 @@ class PreservedOutputs:
             LOGGER.warning(f"{self.folder} cannot be written ({error}). If this run is killed, its job runs again.")
 
     def restore(self) -> bool:
-        """Put the outputs in their places as if just made. Return whether there was a copy with this stamp."""
+        """Restore the outputs with the current time as their date. Return whether there was a copy with this stamp."""
         try:
             if (self.folder / "stamp").read_text(encoding="utf-8") != self.stamp:
                 return False

@@ -12,13 +12,13 @@ NO_FACE = "no_face"
 NO_AUDIO = "no_audio"
 NO_VIDEO = "no_video"
 UNDECODABLE = "undecodable"
-"""Neither frames nor sound can be had from the file, or too little of them."""
+"""The file gives neither frames nor sound, or too little of them."""
 UNREADABLE = "unreadable"
-"""The system refuses to read the clip's file. This may pass: the clip is tried again once its file can be read."""
+"""The system refuses to read the clip's file. The clip is tried again once its file can be read."""
 FAILED = "failed"
 """A stage failed on this clip alone. The clip is computed again whenever its job runs again."""
 MISSING = "missing"
-"""A stage's files do not hold the clip; this is never expected."""
+"""A stage's files do not hold the clip. This should never happen."""
 
 TRANSIENT = frozenset({UNREADABLE, FAILED})
 """Statuses of rows that no later run reuses."""
@@ -53,15 +53,16 @@ TEXTS: dict[str, str] = {
     "decoder_crashed": "The decoder crashed ({signal}).",
     "decoder_exited": "The decoder exited with code {exit_code}.",
     "decoder_silent": "The decoder stopped answering.",
-    "decoder_nonsense": "The decoder gave an answer that makes no sense.",
+    "decoder_nonsense": "The decoder gave an invalid answer.",
     # faces
     "no_face": "No face was found in {frames} sampled frames.",
     "several_faces": "{tracks} faces were tracked; the most prominent one is used.",
     # models
-    "streams_omitted": "Not used, because no training clip has vectors: {streams}.",
-    "fusion_replaced": "Fusion: {used} instead of {asked}.",
+    "streams_omitted": "Streams that are not used, because no training clip has their vectors: {streams}.",
+    "fusion_replaced": "The fusion is {used} instead of {asked}.",
     "not_trained": (
-        "Not trained: no training clip has vectors of any stream. The predictions are the class frequencies."
+        "The model is not trained, because no training clip has vectors of any stream. Its predictions are the class "
+        "frequencies."
     ),
     # any stage
     "failed": "The stage failed on this clip: {error}.",
@@ -97,7 +98,7 @@ def join(*reasons: str) -> str:
 
 
 def codes(reason: str) -> list[str]:
-    """Return the codes of a reason; none of a sentence, which older files hold.
+    """Return the codes of a reason; an empty list for a sentence, which older files hold.
 
     >>> codes(reason("no_face", frames=12)), codes("any sentence")
     (['no_face'], [])
@@ -118,7 +119,7 @@ def text(reason: str) -> str:
 
 
 def _parts(reason: str) -> list[tuple[str, dict[str, Any]]] | None:
-    """Return the codes and values of a reason; None of a sentence."""
+    """Return the codes and values of a reason; None for a sentence."""
     try:
         parts = json.loads(reason)
         return [(str(code), dict(values)) for code, values in parts]

@@ -8,7 +8,7 @@
                                           index_digest (of all but the data), ...
 
 A file is written under a temporary name and renamed when it is whole. It holds no time stamps, so equal content gives
-equal bytes. Code of this room is not part of recipes: whoever changes what is stored raises SCHEMA.
+equal bytes. Recipes do not include the code of emopipe/cache, so increase SCHEMA if you change what is stored.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ SCHEMA = 2
 CHUNK_BYTES = 1 << 18
 SUM_BYTES = 16
 PASSING_REFUSALS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
-"""Errors that the system may give for a file that is whole."""
+"""Errors of the system that do not mean that the file is damaged."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,12 @@ class Writer:
         """Append one clip. A field that is not among its arrays gets no rows."""
         unknown = set(row.arrays) - set(self._fields)
         if unknown:
-            raise KeyError(f"clip {row.clip} brings {sorted(unknown)}, the file has {sorted(self._fields)}")
+            raise KeyError(f"The clip {row.clip} has the fields {sorted(unknown)}, expected {sorted(self._fields)}.")
         self._rows.append((row.clip, row.digest, row.status, row.reason))
         for name, field in self._fields.items():
             array = np.ascontiguousarray(row.arrays.get(name, np.empty((0, *field.row))), field.dtype)
             if array.shape[1:] != field.row:
-                raise ValueError(f"clip {row.clip}: {name} has rows of {array.shape[1:]}, expected {field.row}")
+                raise ValueError(f"Rows of {name} of the clip {row.clip} are {array.shape[1:]}, expected {field.row}.")
             self._offsets[name].append(self._offsets[name][-1] + len(array))
             self._sums[name].append(_sum(array))
             self._gathered[name].append(array)
@@ -200,8 +200,8 @@ class Reader:
             )
         if made_by is not None and self.attributes.get("recipe_digest") != made_by:
             raise CacheError(
-                f"{self.path} was not made by what this run asks for: other options, code or weights made it, as if it "
-                "had been copied from another run. If it still exists, delete it. Then run again."
+                f"{self.path} was made with other options, code or weights than this run uses. Perhaps it was copied "
+                "from another run. If it still exists, delete it. Then run again."
             )
 
     def _column(self, name: str) -> list[str]:

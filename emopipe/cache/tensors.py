@@ -100,10 +100,10 @@ def read(path: Path | str, *, sealed: bool = False) -> tuple[State, dict[str, st
 
 
 def read_whole(path: Path | str, *, sealed: bool) -> tuple[State, dict[str, str]]:
-    """Do the same as `read`, but raise errors (UNREADABLE) as they come."""
+    """Do the same as `read`, but do not convert errors (UNREADABLE)."""
     tensors, (metadata, seal) = load_file(path), read_sealed(path)
     if sealed and not seal:
-        raise ValueError("it carries no digest of its content")
+        raise ValueError("it has no digest of its content")
     if seal and seal != _seal(tensors, metadata):
         raise ValueError("its content is not what was written")
     return tensors, metadata
@@ -120,7 +120,7 @@ def _seal(tensors: State, metadata: Mapping[str, str]) -> str:
 
 
 def _read_torch(path: Path) -> State:
-    """Read a torch file without running what it may hold: weights_only refuses everything but plain data."""
+    """Read a torch file without running code in it: weights_only refuses everything except plain data."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -148,7 +148,7 @@ def _unwrapped(content: Any) -> Any:
 
 
 def _adapted(state: State, adapt: Adapt, path: Path) -> State:
-    """Return the state dict under the network's keys. Two keys must not become one."""
+    """Return the state dict under the network's keys. Two keys must not get the same name."""
     adapted = adapt(state)
     if len(adapted) < len(state):
         raise WeightsError(

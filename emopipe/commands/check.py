@@ -22,4 +22,4 @@ def check(
     except EmopipeError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{config} is sound: run {checked.run}, models {', '.join(checked.models) or 'none'}.")
+    typer.echo(f"{config} is valid: run {checked.run}, models {', '.join(checked.models) or 'none'}.")

@@ -9,7 +9,7 @@ import typer
 
 
 def inspect(file: Annotated[Path, typer.Argument(help="A cache file (.h5).")]) -> None:
-    """Show the recipe that made a cache file, and how many of its clips have which status."""
+    """Show the recipe that made a cache file, and the number of its clips with each status."""
     try:
         with h5py.File(file, "r") as cache:
             attributes = dict(cache.attrs)

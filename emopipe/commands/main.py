@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="Emotion recognition from video clips: check configs, look into caches, fetch and train weights.\n\n"
+    help="Emotion recognition from video clips: check configs, inspect caches, download and train weights.\n\n"
     "Snakemake runs the workflow itself: `snakemake --cores 8 --configfile configs/afew.yaml`.",
 )
 

@@ -1,4 +1,4 @@
-"""The command `emopipe migrate`: takes over a cache that release 0.1.0 made."""
+"""The command `emopipe migrate`: makes a cache of release 0.1.0 usable for this version."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ AT_ONCE = 500
 
 
 def migrate(folder: Annotated[Path, typer.Argument(help="A corpus' cache, such as cache/demo.")]) -> None:
-    """Take over the files of a cache that emopipe 0.1.0 made, so that they are not computed again.
+    """Reuse the files of a cache that emopipe 0.1.0 made, so that they are not computed again.
 
     This rewrites what made each file, never its data, and only if this version computes the same numbers. Other files
     are listed; the next run computes them again. Call it in the folder that holds `cache/`, while no run is active.
@@ -45,21 +45,21 @@ def _summary(folder: Path, outcomes: list[Outcome]) -> list[str]:
     """Return a line for each kind of outcome in each folder, then the totals."""
     counts = Counter((outcome.path.parent, outcome.is_taken, outcome.why) for outcome in outcomes)
     lines = [
-        f"{parent}: {count} {'file' if count == 1 else 'files'} taken over."
+        f"{parent}: {count} {'file' if count == 1 else 'files'} reused."
         if is_taken
-        else f"{parent}: {count} {'file' if count == 1 else 'files'} not taken over. {why}"
+        else f"{parent}: {count} {'file' if count == 1 else 'files'} not reused. {why}"
         for (parent, is_taken, why), count in counts.items()
     ]
     taken = sum(outcome.is_taken for outcome in outcomes)
     rest = len(outcomes) - taken
-    lines.append(f"{taken} of {len(outcomes)} files in {folder} were taken over.")
+    lines.append(f"{taken} of {len(outcomes)} files in {folder} are reused.")
     if rest:
         lines.append(f"The next run computes the other {rest} again.")
     return lines
 
 
 def _forget_params(paths: list[Path]) -> None:
-    """Have Snakemake forget the recipes that it noted for these files: it compares them with those of the next run."""
+    """Delete Snakemake's records of these files: it compares the recipes in them with those of the next run."""
     made = [path.with_suffix(suffix) for path in paths for suffix in (path.suffix, ".csv", ".png")]
     made = [path for path in made if path.is_file()]
     with tempfile.TemporaryDirectory() as folder:
@@ -67,5 +67,5 @@ def _forget_params(paths: list[Path]) -> None:
         snakefile.write_text("", encoding="utf-8")
         for start in range(0, len(made), AT_ONCE):
             command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--cleanup-metadata"]
-            # It fails if it had noted nothing of some of them, which is as well.
+            # It fails if it has no record of some of them. That does no harm.
             subprocess.run([*command, *made[start : start + AT_ONCE]], capture_output=True, check=False)

@@ -15,7 +15,7 @@ def resume(
     context: typer.Context,
     elsewhere: Annotated[
         bool,
-        typer.Option(help="Treat as over what cannot be seen from here: a run on another computer, jobs of a cluster."),
+        typer.Option(help="If a run on another computer or cluster jobs cannot be checked, assume that they ended."),
     ] = False,
 ) -> None:
     """Continue a run that was killed.

@@ -32,7 +32,7 @@ def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/d
             faults += 1
             typer.echo(fault, err=True)
         progress.advance()
-    typer.echo(f"{len(paths) - faults} of {len(paths)} files are whole.")
+    typer.echo(f"{len(paths) - faults} of {len(paths)} files are intact.")
     raise typer.Exit(bool(faults))
 
 
@@ -54,7 +54,7 @@ def _is_sealed(path: Path) -> bool:
 
 
 def _fault(path: Path) -> str:
-    """Return what is wrong with a file, after renaming it if it is damaged; "" if it is whole."""
+    """Return what is wrong with a file, after renaming it if it is damaged; "" if it is intact."""
     try:
         _read(path)
     except DamagedCacheError as error:

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, options, labels, hashes, tables, logging; it imports no other room."""
+"""Errors, options, labels, hashes, tables and logging. All other folders of emopipe use them."""

@@ -18,7 +18,7 @@ class CorpusError(EmopipeError):
 
 
 class MediaError(EmopipeError):
-    """The system refuses to read a clip's file; this says nothing about the file's content, and may pass."""
+    """The system refuses to read a clip's file. The cause is not the file's content, and may be temporary."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"The clip {escape_text(str(path))} cannot be read ({why}). Make it readable, then run again.")

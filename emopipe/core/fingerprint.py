@@ -1,8 +1,8 @@
 """Fingerprints of code: a digest that changes when the code that makes a stage's numbers changes, and only then.
 
 A fingerprint starts at entry points, such as the function `run` of a stage, and follows every name that the code uses:
-functions, classes and constants, one by one, through all modules of this package and of plug-ins. What no entry point
-uses does not count, though it stands in the same file.
+functions, classes and constants, one by one, through all modules of this package and of plug-ins. Code that no entry
+point uses does not count, even if it is in the same file.
 
 These do not count either, as they change no number: comments, docstrings, type hints of functions, the messages of
 `raise`, `assert` and `warnings.warn`, lines sent to LOGGER and names of progress lines, licences and citations, the
@@ -53,16 +53,17 @@ UNCOUNTED = (
     "emopipe.faces.detectors",
     "emopipe.stills",
 )
-"""Modules that make no numbers. Of a package, its `__init__.py` is meant; of `emopipe.cache`, all that is in it."""
+"""Modules that make no numbers. The name of a package stands for its `__init__.py` only."""
 UNCOUNTED_ROOMS = ("emopipe.cache",)
+"""Packages of which no module makes numbers."""
 
 EFFECTS = "<effects>"
-"""Stands for the statements of a module that do something when it is imported, beside defining names."""
+"""A name for the statements of a module that do more at its import than define names."""
 
 
 @dataclass
 class Closure:
-    """What entry points use, directly or not."""
+    """The code that entry points use, directly or indirectly."""
 
     symbols: dict[str, list[str]] = field(default_factory=dict)
     """Module -> the names in it that are used, sorted."""
@@ -71,7 +72,7 @@ class Closure:
     plugin_imports: set[str] = field(default_factory=set)
     """Those of them that code of plug-ins uses."""
     fingerprint: str = ""
-    """The digest of it all."""
+    """The digest of all this code."""
 
 
 def code_fingerprint(*entries: str) -> str:
@@ -102,7 +103,7 @@ def closure(*entries: str) -> Closure:
 
 
 class _Walk:
-    """One walk along names, from entry points to all that they use."""
+    """Follows names from entry points to all code that they use."""
 
     def __init__(self) -> None:
         self._modules: dict[str, _Module | None] = {}
@@ -115,7 +116,7 @@ class _Walk:
         return module, symbol or None
 
     def closure(self, waiting: "list[tuple[_Module, str | None]]") -> Closure:
-        """Follow all names from here, and digest what was met."""
+        """Follow all names from these entries, and return the code that was found with its digest."""
         # 1. nodes: (module, name) -> digest of its own code; edges: (user, name, what it stands for)
         nodes: dict[tuple[str, str], str] = {}
         links: list[tuple[tuple[str, str], str, tuple[str, str]]] = []
@@ -214,7 +215,7 @@ class _Module:
         return self._digests[name]
 
     def uses(self, name: str) -> list[tuple[str, str, list[str]]]:
-        """Return the names that a name's code uses: as written, what it stands for, and what is asked of that."""
+        """Return the names that a name's code uses: each as written, as a full name, and with the attributes used."""
         if name not in self._used:
             self._used[name] = list(self._find_uses(name))
         return self._used[name]
@@ -293,7 +294,7 @@ def _plugin_root(first: str) -> Path | None:
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:
-    """Return what shows whether a file is still as it was when it was parsed."""
+    """Return a value that changes if a file is changed after it was parsed."""
     stat = path.stat()
     return path, stat.st_mtime_ns, stat.st_size
 

@@ -1,6 +1,6 @@
-"""The libraries that make numbers: their versions are part of what made a file, as code is.
+"""The libraries that numbers depend on. Recipes hold their versions, as they hold the fingerprint of the code.
 
-Only major and minor versions count: patches repair, and rarely change a number.
+Only major and minor versions count: patch versions rarely change a number.
 """
 
 import functools
@@ -47,7 +47,7 @@ def versions(modules: Iterable[str], plugins: Iterable[str] = ()) -> dict[str, s
         plugins: Names of modules that the code of plug-ins imports; their libraries are not known, so all count.
 
     Returns:
-        Library -> major.minor, such as `{"torch": "2.13"}`; "" if it is not installed. `av` brings `ffmpeg`, too.
+        Library -> major.minor, such as `{"torch": "2.13"}`; "" if it is not installed. `av` also gives `ffmpeg`.
     """
     used = {library for module in modules for library in USED_BY.get(module, ())}
     for module in set(plugins) - sys.stdlib_module_names - {*USED_BY, *IGNORED}:

@@ -9,7 +9,7 @@ package names it by an entry point in its `pyproject.toml`; the entry point's na
 The groups are `emopipe.backbones`, `emopipe.detectors`, `emopipe.corpora` and `emopipe.stills`. What a module must have
 is described in the docstrings of `emopipe.backbones.registry`, `emopipe.faces.detectors`, `emopipe.corpora` and
 `emopipe.stills`. Entry points are found in the metadata of installed packages, so no package is imported to list kinds.
-A module is imported only when its kind is asked for. It must be a source file (.py), as its code is fingerprinted.
+A module is imported only when its kind is used. It must be a source file (.py), because its code is fingerprinted.
 """
 
 import difflib
@@ -32,7 +32,7 @@ OWN = "emopipe"
 
 @dataclass(frozen=True)
 class Row:
-    """What a registry knows of a kind."""
+    """The row of a kind in a registry."""
 
     module: str
     """The module that holds it."""
@@ -81,13 +81,13 @@ class Registry(Generic[RowType]):
         Args:
             own: The project's own kinds.
             group: The group of entry points.
-            noun: What a kind is a kind of, for messages.
+            noun: What messages call a kind, such as "face detector".
             options: The name of the class of options that each module has.
             functions: The names of the functions that each module has.
             base: The class that the options of plug-ins must be derived from.
-            error: What is raised.
+            error: The class of the errors to raise.
             row_of: Makes the row of a plug-in from its module; default: a `Row`. It raises ValueError with the rest of
-                the sentence "The module <name> ..." if the module is not as it should be.
+                the sentence "The module <name> ..." if the module is invalid.
         """
         self.own, self.group = own, group
         self._row_of, self._noun, self._error = row_of or _plain_row, noun, error

@@ -19,15 +19,17 @@ def known(where: str, value: str, names: Iterable[str]) -> None:
     names = list(names)
     if value not in names:
         listed = ", ".join(names) or "none"
-        raise ConfigError(f"{where} is {value!r}, which is not configured; known: {listed}.{_suggestion(value, names)}")
+        raise ConfigError(
+            f"{where} is {value!r}, which does not exist. Known names: {listed}.{_suggestion(value, names)}"
+        )
 
 
 def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, warn: bool = True) -> Block:
-    """A block of options out of keys and values.
+    """Return a block of options from keys and values.
 
     Args:
-        model: What describes the block.
-        values: The block as it was read.
+        model: The class of the block.
+        values: The keys and values that were read.
         where: The block's own key, which leads its keys in messages.
         warn: Whether to log the old names of keys; not for blocks in files that no user edits.
 
@@ -63,7 +65,7 @@ def with_new_names(
 
 
 def _inside(annotation: Any, value: Any, key: str, warn: bool) -> Any:
-    """A value with the old names replaced in the block, the list of blocks or the presets that it is."""
+    """Return a value with the old names replaced. It is a block, a list of blocks, or blocks by name."""
     models = _models_in(annotation)
     if len(models) != 1:
         return value
@@ -89,7 +91,7 @@ def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> 
     if fault["type"] == "extra_forbidden":
         names = list(_block(model, path[:-1]).model_fields)
         found = f"Unknown key {key} (value {fault['input']!r})"
-        return f"{found}; known here: {', '.join(names)}.{_suggestion(path[-1], names)}"
+        return f"{found}. Known keys here: {', '.join(names)}.{_suggestion(path[-1], names)}"
     if fault["type"] == "missing":
         return f"The key {key} is missing. Set it."
     if fault["type"] == "value_error":

@@ -1,4 +1,4 @@
-'''The kinds of corpora. A module is imported only when its kind is asked for.
+'''The kinds of corpora. A module is imported only when its kind is used.
 
 An adapter is a module that turns a folder into the clip table. The project's own are rows of `KINDS`. A module of
 another package becomes a kind by an entry point of the group `emopipe.corpora` (see `emopipe.core.registry`). `emopipe
@@ -13,12 +13,12 @@ A module has:
   - `clip`: the clip's id, each one once;
   - `path`: its file, relative to `root`;
   - `split`: train, val or test. `emopipe.corpora.splits.assign` splits a corpus that has no splits of its own;
-  - `label`: one of the names in `emopipe.core.labels.CLASSES`. It is "" where it is unknown, which only test may have.
-    `emopipe.corpora.classes.with_labels` translates synonyms;
-  - `subject`: who it shows; "" where unknown. A subject is in one split only. This is not checked if the options have
-    `subjects_apart` and it is False.
+  - `label`: one of the names in `emopipe.core.labels.CLASSES`. It is "" if it is unknown, which is allowed in test
+    only. `emopipe.corpora.classes.with_labels` translates synonyms;
+  - `subject`: the person in the clip; "" if unknown. A subject is in one split only. This is not checked if the options
+    have `subjects_apart` and it is False.
 
-  Further columns are kept. `emopipe.corpora.table.check` refuses a table that is not so.
+  Further columns are kept. `emopipe.corpora.table.check` refuses a table that breaks these rules.
 
 A complete module, `mypackage/flat.py`, for files that are called <split>_<subject>_<label>_<number>.avi:
 
@@ -87,7 +87,7 @@ def options_class(kind: str) -> type[Options]:
     """Return the class of the options that a kind of corpus takes.
 
     Raises:
-        CorpusError: There is no such kind, or the module of a plug-in is not as it should be.
+        CorpusError: There is no such kind, or the module of a plug-in is invalid.
     """
     return REGISTRY.load(kind).CorpusOptions
 

@@ -37,5 +37,5 @@ def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:
 
 
 def _deal(names: Sequence[str], folds: int) -> dict[str, int]:
-    """Return the fold of each name, in turn."""
+    """Return the fold of each name; names get the folds in rotation."""
     return {name: number % folds for number, name in enumerate(names)}

@@ -65,7 +65,7 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_safe_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with safe file names as ids; a change is logged."""
+    """Return the table with safe file names as ids; changes are logged."""
     paths = table.loc[table["clip"] == "", "path"].tolist()
     if paths:
         raise CorpusError(f"The clip with the path {paths[0]!r} has an empty id{_and_more(paths)}. Give it an id.")
@@ -112,7 +112,7 @@ def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
 
 
 def _exists(path: Path) -> bool:
-    """Return whether there is anything but a folder by that name.
+    """Return whether the path exists and is not a folder.
 
     A broken link counts: it becomes an unreadable clip.
     """

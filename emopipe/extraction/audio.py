@@ -27,7 +27,7 @@ def rows(
         clips: Ids of clips in it.
         network: An audio backbone.
         _batch: Not used; each clip is a batch.
-        view: A view of `VIEWS["audio"]`; an empty name is the clip itself.
+        view: A view of `VIEWS["audio"]`; an empty name means the clip itself.
         policy: What happens if the network fails on a clip.
     """
     for clip in clips:

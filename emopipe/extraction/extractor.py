@@ -23,7 +23,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 
 class Extractor:
-    """A backbone. If it was pretrained on this corpus, it has a network for each fold and one for all clips."""
+    """A backbone. If it was trained on this corpus, it has one network for each fold and one for all clips."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ def rows(
         clips: Ids of clips in it.
         network: A face backbone.
         batch: The number of faces that the network takes at once.
-        view: A view of `VIEWS["face"]`; an empty name is the clip itself.
+        view: A view of `VIEWS["face"]`; an empty name means the clip itself.
         policy: What happens if the network fails on a clip.
     """
     for crops in _groups(faces, clips, network, view):

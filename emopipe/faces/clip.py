@@ -42,7 +42,7 @@ class ClipFaces:
 
     @property
     def note(self) -> str:
-        """What the ledger should say of the choice of face; empty where there was none to make."""
+        """The reason for the ledger if one of several faces was chosen; else empty."""
         return reason("several_faces", tracks=self.n_tracks) if self.n_tracks > 1 else ""
 
 

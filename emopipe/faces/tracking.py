@@ -11,11 +11,11 @@ from emopipe.faces.detection import Detections
 MAX_MISSED = 4
 """A track continues after at most this many sampled frames without its face."""
 MAX_DISTANCE = 1.0
-"""How far a face may be from where it is expected, as a multiple of its own size."""
+"""The largest distance of a face from its expected position, as a multiple of its own size."""
 MAX_SIZE_CHANGE = 2.0
-"""The factor by which a face may have grown or shrunk."""
+"""The largest factor by which a face may grow or shrink."""
 FORBIDDEN = 1e6
-"""The cost of a pair of track and detection that must not be made."""
+"""The cost of a forbidden pair of a track and a detection."""
 
 
 @dataclass(frozen=True, eq=False)

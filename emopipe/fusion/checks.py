@@ -10,7 +10,7 @@ from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 BILINEAR = ("fbp", "adaptive_fbp")
 JOINING = ("gated", "late", "crossmodal")
 ENSEMBLE = "ensemble"
-"""The name of the ensemble whose predictions are the run's answer; the names of all others begin with it."""
+"""The name of the main ensemble; the names of all others begin with it."""
 
 
 def check_model(name: str, options: FusionOptions, streams: Mapping[str, Modality], views: Collection[str]) -> None:
@@ -27,7 +27,7 @@ def check_model(name: str, options: FusionOptions, streams: Mapping[str, Modalit
     if not name.startswith(f"{prefix}_"):
         raise ConfigError(
             f"{where} reads {' and '.join(modalities)} ({', '.join(streams)}), so its name should begin with "
-            f"{prefix}_. Tables tell modalities by that prefix. Rename the model."
+            f"{prefix}_. The tables read the modality from this prefix. Rename the model."
         )
     if options.fusion in BILINEAR and len(modalities) < 2:
         raise ConfigError(
@@ -60,12 +60,12 @@ def check_ensembles(ensembles: Mapping[str, EnsembleOptions], models: Collection
     """Raise a ConfigError if an ensemble's name lacks the prefix, or if one of its members is not a model.
 
     Args:
-        ensembles: All ensembles by name; the run's answer is called ENSEMBLE.
+        ensembles: All ensembles by name; the main ensemble is called ENSEMBLE.
         models: The names of all models.
     """
     for name, options in ensembles.items():
         where = name if name == ENSEMBLE else f"ensembles.{name}"
         if name != ENSEMBLE and not name.startswith(f"{ENSEMBLE}_"):
-            raise ConfigError(f"{where}: the name of an ensemble should begin with ensemble_. Call it ensemble_{name}.")
+            raise ConfigError(f"{where}: the name of an ensemble should begin with ensemble_. Use ensemble_{name}.")
         for member in options.members or ():
             known(f"{where}.members", member, models)

@@ -16,7 +16,7 @@ from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
 from emopipe.fusion.training import predict, train
 
 NO_FOLD = -1
-"""Number in place of a fold for what uses all training clips."""
+"""Used in place of the number of a fold for a network that is trained on all training clips."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def fit_candidates(
         table: The clip table.
         split: Which clips to train on and to predict.
         options: The model's options.
-        progress: Called with the number of networks whenever some are trained.
+        progress: Called with a number of networks whenever these are trained.
         cache: Where trained networks are kept.
 
     Raises:

@@ -82,7 +82,7 @@ class FusionDataset:
         return {stream: features.batch(rows + shift[stream]) for stream, features in self.streams.items()}
 
     def training_batch(self, rows: torch.Tensor, keys: torch.Tensor, options: FusionOptions) -> Streams:
-        """Return what a training step sees of the clips `rows` (M, B): keys (M,) select views and vectors."""
+        """Return the input of a training step for the clips `rows` (M, B): keys (M,) select views and vectors."""
         batch = {}
         for number, (stream, features) in enumerate(self.streams.items()):
             key = fold_in(keys, 10 + number)

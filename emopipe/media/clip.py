@@ -1,4 +1,4 @@
-"""Decodes one clip in this process. A hostile file can hang, bloat or crash it: see `emopipe.media.sandbox`."""
+"""Decodes one clip in this process, which a hostile file can hang or crash: see `emopipe.media.sandbox`."""
 
 import os
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def read_clip(path: Path, options: DecodeOptions) -> Media:
 
     Raises:
         MediaError: The system refuses to read the file (it vanished, its disk is offline, permission is denied). This
-            may pass, so it is not a property of the clip and is never cached.
+            may be temporary and is not a property of the clip, so it is never cached.
         MemoryError: The clip needs more memory than there is.
     """
     with files.opened(path) as file:

@@ -65,7 +65,7 @@ def container(file: int, **options: str) -> InputContainer:
 
 @contextlib.contextmanager
 def until_damage() -> Iterator[None]:
-    """End quietly where ffmpeg fails: the rest cannot be read. Lack of memory is still an error."""
+    """End without an error if ffmpeg fails, because the rest cannot be read. Lack of memory is still an error."""
     try:
         yield
     except MemoryError:

@@ -1,4 +1,4 @@
-"""The protocol between a job and its decoding process: paths go there, frames and sound come back, nothing is pickled.
+"""The protocol of a job and its decoding process. The job sends paths, the process returns frames and sound.
 
 A request is the length of a path, then its bytes. An answer is the length of its head, the head as JSON, and then the
 arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs.
@@ -18,7 +18,7 @@ from emopipe.media.decoded import Media
 READY = b"ready\n"
 """What the process sends before its first answer."""
 BLOATED = "bloated"
-"""The status of an answer that says: there was not enough memory."""
+"""The status of an answer if there was not enough memory."""
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST_PATH = 1 << 16

@@ -31,8 +31,8 @@ class ClipReader:
     """Reads clips as `read_clip` does, in another process, each within `clip_seconds` and `clip_memory_mb`.
 
     Use it as a context manager: one process serves all clips until the context ends. If a clip makes the process hang,
-    bloat or crash, that clip is undecodable and a new process continues. An earlier clip may have caused a crash, so a
-    crash counts only if it happens again in a new process.
+    crash or use too much memory, that clip is undecodable and a new process continues. An earlier clip may have caused
+    a crash, so a crash counts only if it happens again in a new process.
 
     >>> with ClipReader(DecodeOptions(policy="count", count=3)) as read:  # doctest: +SKIP
     ...     media = read(Path("clip.mp4"))
@@ -86,7 +86,7 @@ class ClipReader:
 
 
 class _LostError(Exception):
-    """The process is lost. `is_sure`: only the clip can be the cause; `is_machines`: the machine may be."""
+    """The process is lost. `is_sure`: only the clip can be the cause; `is_machines`: the machine may be the cause."""
 
     def __init__(self, reason: str, *, is_sure: bool = False, is_machines: bool = False) -> None:
         super().__init__(reason)
@@ -133,7 +133,9 @@ class _Process:
         )
         if self._popen.stdout.read(len(READY)) != READY:
             self.stop()
-            raise ChildProcessError("The process that decodes clips does not start. Its own message is above.")
+            raise ChildProcessError(
+                "The process that decodes clips does not start. Its own message is above. Correct that, then run again."
+            )
 
     def read(self, path: Path) -> Media:
         """Return the decoded clip. Raises _LostError if the process is lost."""

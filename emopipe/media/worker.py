@@ -47,7 +47,7 @@ def _own_channels() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _stay_with_the_job() -> None:
-    """End when the job ends, and not before: the job itself handles signals that are sent to the group."""
+    """End when the job ends, and ignore signals: the job itself handles signals that are sent to the group."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -55,7 +55,7 @@ def _stay_with_the_job() -> None:
 
 
 def _confine(megabytes: int) -> None:
-    """Allow no files, no core dumps, and so many more megabytes of memory than are in use now."""
+    """Forbid writing files and core dumps, and limit memory to `megabytes` more than is in use now."""
     for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(kind, (0, 0))
     if sys.platform == "linux":

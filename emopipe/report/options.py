@@ -8,7 +8,7 @@ from emopipe.core.options import Number, Options
 from emopipe.core.validation import known
 
 BEST_MODALITY, BEST_SINGLE = "best_modality", "best_single"
-"""They stand for the model that is best on the reported split: of those of one modality, and of all single models."""
+"""Names for the best model on the reported split: of the models of one modality, or of all single models."""
 
 
 class Comparison(Options):

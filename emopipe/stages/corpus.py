@@ -11,13 +11,13 @@ from emopipe.workflow import sharding
 
 
 def run(recipe: Mapping[str, Any], table: pd.DataFrame, clips: Path, shards: Sequence[Path]) -> None:
-    """Write the clip table and its parts, and note in the cache how many they are and what they hold.
+    """Write the clip table and its shards, and record their checksums and their number in the cache.
 
     Args:
         recipe: `Plan.corpus`.
         table: The clip table, as it was scanned.
         clips: The whole table's file to make, in the corpus' cache.
-        shards: The parts' files to make, in the order of their numbers; a clip's part is a hash of its id.
+        shards: The shards' files to make, in the order of their numbers; a hash of a clip's id chooses its shard.
     """
     for part, path in zip(sharding.cut(table, recipe["shards"]), shards, strict=True):
         tables.write(part, path)

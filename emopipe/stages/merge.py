@@ -57,8 +57,8 @@ def run(
 def _refuse_other_clips(held: list[tuple[str, str]], clips: str, output: Path) -> None:
     if clips_digest(sorted(held)) != clips:
         raise CacheError(
-            f"The shards in {output.with_suffix('')} hold {len(held)} clips that are not the corpus' clips of now, as "
-            "if they had been copied from another run. Delete that folder and run again."
+            f"The shards in {output.with_suffix('')} hold {len(held)} clips that do not match the current corpus. "
+            "Perhaps they were copied from another run. Delete that folder and run again."
         )
 
 

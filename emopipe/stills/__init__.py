@@ -1,4 +1,4 @@
-'''The kinds of corpora of labelled stills. A module is imported only when its kind is asked for.
+'''The kinds of corpora of labelled stills. A module is imported only when its kind is used.
 
 A module reads the stills that a network is trained or evaluated on. The project's own are rows of `KINDS`. A module of
 another package becomes a kind by an entry point of the group `emopipe.stills` (see `emopipe.core.registry`). `emopipe
@@ -21,7 +21,7 @@ A complete module, `mypackage/flat_stills.py`, for images that are called <label
     from emopipe.stills.base import BaseOptions, stills_from_rows
 
     class StillsOptions(BaseOptions):
-        """Names of files say everything."""
+        """The file names contain the classes."""
 
     def read(path, options):
         archive = Archive(path)  # a folder or a zip file
@@ -78,7 +78,7 @@ def options_class(kind: str) -> type[Options]:
     """Return the class of the options that a kind of corpus takes.
 
     Raises:
-        CorpusError: There is no such kind, or the module of a plug-in is not as it should be.
+        CorpusError: There is no such kind, or the module of a plug-in is invalid.
     """
     return REGISTRY.load(kind).StillsOptions
 
@@ -91,5 +91,5 @@ def read(kind: str, path: Path, options: Options) -> Stills:
     """
     module = REGISTRY.load(kind)
     if not path.exists():
-        raise CorpusError(f"The stills {path} do not exist: correct the path.")
+        raise CorpusError(f"The stills {path} do not exist. Correct the path.")
     return module.read(path, options)

@@ -64,7 +64,8 @@ class Archive:
         return sorted(key for key in self._members if PurePosixPath(key).suffix.lower() in extensions)
 
     def find(self, end: str) -> str | None:
-        """Return the key of the file whose path is or ends with `end`, such as `label/label.lst`; None without one.
+        """Return the key of the file whose path is or ends with `end`, such as `label/label.lst`; None if there is
+        none.
 
         Of several, the one in the fewest folders is returned, then the first by name. Folders are searched down to
         MAX_DEPTH.

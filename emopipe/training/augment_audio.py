@@ -23,7 +23,7 @@ def augment_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Genera
 
 
 def repeat_to(spectrogram: torch.Tensor, frames: int) -> torch.Tensor:
-    """Return a spectrogram (C, F, T), repeated in time until it has at least so many frames."""
+    """Return a spectrogram (C, F, T), repeated in time until it has at least this many frames."""
     repeats = -(-frames // spectrogram.shape[-1])
     return spectrogram.repeat(1, 1, repeats) if repeats > 1 else spectrogram
 

@@ -66,7 +66,7 @@ def augment_faces(
 
 
 def center_crop(images: torch.Tensor, size: int, *, mirrored: bool = False) -> torch.Tensor:
-    """Return the middle (n, C, size, size) float32 of images (n, C, side, side), not scaled; mirrored if asked for."""
+    """Return the middle (n, C, size, size) float32 of images (n, C, side, side), not scaled; mirrored on request."""
     start = (images.shape[-1] - size) // 2
     cut = images[..., start : start + size, start : start + size].float()
     return cut.flip(-1) if mirrored else cut

@@ -38,8 +38,8 @@ def fit(
 ) -> Trained:
     """Train on the samples of all clips that are not held out, then score those that are.
 
-    The number of epochs is fixed, so the held-out clips select nothing. An interrupted training resumes after its last
-    checkpoint.
+    The number of epochs is fixed, so the held-out clips do not influence the training. An interrupted training resumes
+    after its last checkpoint.
 
     Args:
         model: The network; it is changed in place, and returned to evaluation mode.

@@ -12,7 +12,7 @@ def build_optimizer(model: nn.Module, options: PhaseOptions) -> torch.optim.Opti
     """Return SGD with Nesterov momentum, or AdamW, for all parameters that require gradients.
 
     Matrices and filters have weight decay. Biases and the parameters of normalisation layers, which have one axis, have
-    none.
+    no weight decay.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [

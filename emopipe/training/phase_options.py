@@ -37,7 +37,7 @@ class PhaseOptions(Options):
     warmup: Number = Field(default=0.05, ge=0, lt=1)
     """Share of the optimizer steps that belong to the warm-up."""
     weight_decay: Number = Field(default=5e-4, ge=0)
-    """Weight decay of matrices and filters. Biases and normalisation layers have none."""
+    """Weight decay of matrices and filters. Biases and normalisation layers have no weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target that is spread evenly over all classes."""
     mixup: Number = Field(default=0.2, ge=0)
@@ -59,13 +59,13 @@ class PhaseOptions(Options):
     in the target rises linearly during the second half of the phase (Tarvainen and Valpola, arXiv 1703.01780; Kim et
     al., arXiv 2006.12000)."""
     from_scratch: bool = False
-    """Begin from random weights. The weights that the phase would start from are the teacher only."""
+    """Start from random weights. The weights that the phase would otherwise start from are only the teacher."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of the forward pass in training. Weights are kept in float32."""
     stop: EarlyStopping | None = None
     """Early stopping. Default: none; all epochs are run, and no epoch is selected."""
     validate_every: int = Field(default=1, ge=1)
-    """Epochs between two evaluations on the val split. They are reported only and select nothing."""
+    """Epochs between two evaluations on the val split. They are reported only; they do not influence the training."""
     seed: int = 0
     """Seed of the initial weights, the order of the samples and the augmentation."""
 

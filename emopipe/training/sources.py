@@ -19,9 +19,9 @@ from emopipe.stills.archive import IMAGE
 from emopipe.training.phase_options import phase_class
 
 LISTS: frozenset[str] = frozenset({".csv", ".lst", ".tsv", ".txt"})
-"""Files with labels of other files. They are compared by content, because one changed digit makes another corpus."""
+"""Extensions of files that hold labels. They are compared by content, because one changed digit may change a label."""
 SAMPLES: frozenset[str] = IMAGE | AUDIO | VIDEO | {".npy"}
-"""Files of which there are many. They are compared by name and size, because reading all would take minutes."""
+"""Extensions of media files. These files are compared by name and size, because reading all would take minutes."""
 
 
 class SourceBlock(Options):
@@ -35,7 +35,7 @@ class SourceBlock(Options):
     train: list[str] = Field(default=["train"], min_length=1)
     """Its splits to train on. A corpus without splits is used as a whole."""
     val: list[str] | None = None
-    """Its splits for validation during training, which selects nothing. Default: val, if the corpus has it."""
+    """Its splits for validation during training, which does not influence the training. Default: val, if it exists."""
     detect: str | None = None
     """A detector that finds and aligns the faces of stills, as those of clips are. Default: stills are used as they
     are."""

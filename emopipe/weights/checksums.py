@@ -26,7 +26,7 @@ def verify(path: Path | str, registry: Registry | None = None) -> None:
 
 
 def verify_sha256(path: Path | str, found: str, registry: Registry | None = None) -> None:
-    """Check a file whose sha256 is known already, and record it if the entry had none.
+    """Check a file whose sha256 has been computed already, and record it if the entry has none.
 
     Raises:
         WeightsError: As `refuse_mismatch`.
@@ -92,5 +92,5 @@ def recorded() -> dict[str, str]:
         return TypeAdapter(dict[str, Sha256]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise WeightsError(
-            f"{path} does not hold files and their sha256, as emopipe writes it. Delete it; it is made again."
+            f"{path} does not hold files and their sha256, as emopipe writes it. Delete it; emopipe makes it again."
         ) from error

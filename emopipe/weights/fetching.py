@@ -108,7 +108,7 @@ def check(entry: Entry, registry: Registry) -> str:
 
 
 def _recorded(entry: Entry, found: str) -> str:
-    """Record a sha256 at its first use. Returns what is known of it, as a part of a sentence."""
+    """Record a sha256 at its first use. Return the finding, as a part of a sentence."""
     if checksums.expected(entry) is None:
         checksums.record(entry, found)
         return f"the registry has no sha256 for it; {found} is recorded in {folder() / checksums.FILE}"
@@ -126,7 +126,7 @@ def _download(entry: Entry, downloads: Path, path: Path) -> Path:
         except ValueError as error:  # pooch raises it if the sha256 differs
             raise WeightsError(
                 f"The file at {entry.url} is not the one of the weights {entry.name}, and is not kept ({error}). Try "
-                "again. If the error stays, the file there was replaced: get it from elsewhere, or use other weights."
+                "again. If the error stays, that file was replaced: use another source, or other weights."
             ) from error
         except OSError as error:  # includes the errors of requests
             raise WeightsError(
@@ -136,7 +136,7 @@ def _download(entry: Entry, downloads: Path, path: Path) -> Path:
 
 
 def _unpack(entry: Entry, archive: Path, target: Path) -> None:
-    """Extract the entry's file from a zip, from whatever folder in it."""
+    """Extract the entry's file from a zip; it may be in any folder of the zip."""
     wanted = entry.archive.member
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -144,13 +144,14 @@ def _unpack(entry: Entry, archive: Path, target: Path) -> None:
             if len(found) != 1:
                 raise WeightsError(
                     f"The zip {entry.url} has {len(found)} files called {wanted}, expected one. It is not the zip of "
-                    f"the weights {entry.name}."
+                    f"the weights {entry.name}. Use other weights."
                 )
             with opened.open(found[0]) as member, open(target, "wb") as file:
                 shutil.copyfileobj(member, file)
     except zipfile.BadZipFile as error:
         raise WeightsError(
-            f"The file at {entry.url} is not a zip ({error}), so the weights {entry.name} cannot be extracted."
+            f"The file at {entry.url} is not a zip ({error}), so the weights {entry.name} cannot be extracted. "
+            "Try again."
         ) from error
 
 

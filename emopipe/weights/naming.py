@@ -39,8 +39,8 @@ def resolve(given: str, kind: str, where: str, registry: Registry | None = None)
     entry = named(given, registry, where)
     if entry.kind != kind:
         raise ConfigError(
-            f"{where} is {given}, weights of {_kind(entry.kind)}, but {_kind(kind)} is to read them. "
-            "`emopipe weights list` shows the weights of each kind."
+            f"{where} is {given}. These are weights of {_kind(entry.kind)}, but {_kind(kind)} has to read them. Name "
+            "others: `emopipe weights list` shows the weights of each kind."
         )
     return Chosen(str(path_of(entry, registry)), entry.defaults)
 

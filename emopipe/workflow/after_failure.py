@@ -2,8 +2,8 @@
 
 A rule with `update(...)` outputs keeps the old output while its job runs, and Snakemake puts the old file back if the
 job fails. But Snakemake has already recorded that the job ran with the current config, code and clips. It would then
-take the old file, which has a new date, for current. So at the end of a failed run, every output that is not current
-is moved into the folder of partial outputs. The next run makes the output again, and reuses the rows that still hold.
+treat the old file, which has a new date, as current. So at the end of a failed run, every output that is not current is
+moved into the folder of partial outputs. The next run makes the output again, and reuses the rows that are still valid.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from emopipe.core.log import LOGGER
 
 
 def stash_stale_output(path: Path, recipe: Mapping[str, Any], clips: str) -> None:
-    """Move a stale output into its folder of partial outputs, where the next job finds the rows that still hold.
+    """Move a stale output into its folder of partial outputs, where the next job finds the rows that are still valid.
 
     Args:
         path: The output, which may be missing.
@@ -46,7 +46,7 @@ def _is_stale(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
 
 @contextlib.contextmanager
 def _warn_if_refused(path: Path) -> Iterator[None]:
-    """Log a warning, and go on, if the system refuses to move or delete the file."""
+    """Log a warning, and continue, if the system refuses to move or delete the file."""
     try:
         yield
     except OSError as error:

@@ -153,7 +153,7 @@ class Config(Options):
     protocol: Protocol = Field(default_factory=Protocol)
     """The clips that models are trained on, and the clips that they predict."""
     ensemble: EnsembleBlock = Field(default_factory=EnsembleBlock)
-    """The ensemble whose predictions are the run's answer. Default: the mean of all models' probabilities."""
+    """The main ensemble: its predictions are the run's final ones. Default: the mean of all models' probabilities."""
     ensembles: dict[Name, EnsembleBlock] = Field(default_factory=dict)
     """More ensembles, by name, to compare with it. The name begins with `ensemble_`. Default: none."""
     paper_figures: bool = False
@@ -165,7 +165,7 @@ class Config(Options):
 
     @property
     def every_ensemble(self) -> dict[str, EnsembleBlock]:
-        """All ensembles by name; the run's answer is called `ensemble`."""
+        """All ensembles by name; the main ensemble is called `ensemble`."""
         return {ENSEMBLE: self.ensemble, **self.ensembles}
 
 
@@ -184,7 +184,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"The config {path} cannot be read: {error}. Correct the path or the file.") from error
     if not isinstance(raw, dict):
         raise ConfigError(
-            f"The config {path} contains a value of type {type(raw).__name__}, but expected are keys and values. See "
+            f"The config {path} contains a value of type {type(raw).__name__}. Expected keys and values. See "
             "`emopipe config-keys` for all keys."
         )
     return raw
@@ -201,7 +201,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     known("corpus.kind", config.corpus.kind, corpora.list_kinds())
     checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
     if config.corpus.kind != "demo" and not config.corpus_root:
-        raise ConfigError("corpus_root is not set. Set it to the corpus' folder, e.g. --config corpus_root=/data/AFEW.")
+        raise ConfigError("corpus_root is not set. Set it to the corpus' folder: `--config corpus_root=/data/AFEW`.")
     faces = {name: _resolve_faces(config, name, block) for name, block in config.faces.items()}
     nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
     for name, block in config.models.items():
@@ -229,11 +229,11 @@ def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
 
 
 def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> BackboneBlock:
-    """Return a backbone's block with the paths of its weights and its presets; each room checks its part once."""
+    """Return a backbone's block with the paths of its weights and its presets. Each part is checked once."""
     where = f"backbones.{name}"
     # 1. the kind and the names of its options (emopipe.backbones)
     kind, options, row = backbones.resolve(where, block.kind, block.options)
-    # 2. the weights: a key of the block or, if the network comes trained, one of its options (emopipe.weights)
+    # 2. the weights: a key of the block or, if the network is already trained, one of its options (emopipe.weights)
     weights = block.weights
     if weights:
         chosen = resolve_weights(weights, kind, f"{where}.weights")
@@ -258,14 +258,14 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> Backbo
 
 
 def _refuse_training(where: str, block: BackboneBlock, kind: str) -> None:
-    """Refuse keys that have no meaning for a network that comes trained."""
+    """Refuse keys that have no meaning for an already trained network."""
     for key in ("pretrain", "schedule"):
         if getattr(block, key):
             raise ConfigError(f"{where}.{key} is set, but a network of kind {kind} cannot be trained. Remove it.")
     if block.weights:
         raise ConfigError(
-            f"{where}.weights is set, but a network of kind {kind} comes trained: its kind and {where}.options name it."
-            " Remove weights."
+            f"{where}.weights is set, but a network of kind {kind} is already trained: its kind and {where}.options "
+            "name it. Remove weights."
         )
 
 
@@ -299,6 +299,6 @@ def _preset(where: str, given: str | None, presets: Mapping[str, Any], block: st
     if len(presets) != 1:
         found = ", ".join(presets) or "none"
         raise ConfigError(
-            f"{where} is not set, and its default is the only {block} preset, but the config has: {found}. Set it."
+            f"{where} is not set. It may be omitted only if there is one {block} preset, but found: {found}. Set it."
         )
     return next(iter(presets))

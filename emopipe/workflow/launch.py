@@ -55,13 +55,13 @@ def command(arguments: Sequence[str], folder: Path) -> list[str]:
 
 
 def _has(arguments: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether one of the options is among the arguments, as `--cores 2`, `--cores=2`, `-c 2` or `-c2`."""
+    """Return whether one of the options is among the arguments, as `--cores 2`, `--cores=2`, `-c 2` or `-c2`."""
     short = tuple(name for name in names if not name.startswith("--"))
     return any(word.partition("=")[0] in names or word.startswith(short) for word in arguments)
 
 
 def _with_paths(arguments: Sequence[str], folder: Path, configs: Path) -> list[str]:
-    """The arguments with the path of each config that is given by its name."""
+    """Return the arguments with the path of each config that is given by its name."""
     words, is_config = [], False
     for word in arguments:
         name, equals, value = word.partition("=")
@@ -76,7 +76,7 @@ def _with_paths(arguments: Sequence[str], folder: Path, configs: Path) -> list[s
 
 
 def _config(given: str, folder: Path, configs: Path) -> str:
-    """The path of a config: a file of the user's, or a shipped one by its name."""
+    """Return the path of a config: a user's file, or a shipped config by its name."""
     shipped = configs / f"{given}.yaml"
     if (folder / given).is_file():
         return given

@@ -37,13 +37,13 @@ def changes(was: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, str]
 
 
 def sentence(made: str, was: Mapping[str, str], installed: Mapping[str, str], *, keeps: bool) -> str:
-    """Return what a user should know of a change."""
+    """Return the message about a change."""
     old = ", ".join(f"{name} {version}" for name, version in was.items())
     new = ", ".join(f"{name} {installed[name] or '(not installed)'}" for name in was)
     what = (
         "It is kept, and so are the files that were made from it (library_changes: keep)."
         if keeps
-        else "It will be computed again, and so will all that was made from it. Set library_changes: keep to keep it."
+        else "It and all files made from it will be computed again. To keep them, set library_changes: keep."
     )
     return f"{made} was made with {old}; {new} is installed. {what}"
 

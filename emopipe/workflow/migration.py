@@ -1,4 +1,4 @@
-"""Takes over caches of release 0.1.0: rewrites what made their files, never their data.
+"""Reuses caches of release 0.1.0: rewrites what made their files, never their data.
 
 A file is taken over only if three things hold. Its recipe names the code of that release. The files that it was made
 from were taken over. And this version computes the same numbers as that release: for each piece of code, the table
@@ -40,20 +40,20 @@ TABLE = Path(__file__).with_name("release_0_1_0.json")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file."""
+    """The outcome for one file."""
 
     path: Path
     is_taken: bool
     why: str = ""
-    """Why it was not taken over."""
+    """Why it is not reused."""
 
 
 class _RebuildError(Exception):
-    """A file cannot be taken over; the text says why."""
+    """A file cannot be reused; the text gives the reason."""
 
 
 def migrate(cache: Path, scripts: Path) -> Iterator[Outcome]:
-    """Take over the files of a cache, in the order of the flow; files of this version are passed over.
+    """Reuse the files of a cache, in the order of the stages; files of this version are skipped.
 
     Args:
         cache: `cache/<corpus>`.
@@ -92,7 +92,7 @@ def _files(cache: Path) -> Iterator[Path]:
 
 @dataclass
 class _Migration:
-    """What is known while one cache is taken over."""
+    """The state of the migration of one cache."""
 
     cache: Path
     scripts: Path
@@ -144,7 +144,7 @@ class _Migration:
             new["libraries"][library] = major_minor(number)
         if old.get("kind") == "hf":
             new["libraries"]["transformers"] = _table()["libraries"]["transformers"]
-        # 3. options under their names of now, and what it was made from
+        # 3. options under their current names, and what it was made from
         new |= _options(old)
         new.pop("step", None)  # it is `phase` now
         for key in ("media", "source", "learned", "chain", "features"):
@@ -166,7 +166,7 @@ class _Migration:
         return tables.read(self.cache / "clips.csv")
 
     def _train_digest(self, old: str) -> str:
-        """Return the digest of the training clips with their digests of now."""
+        """Return the digest of the training clips with their current digests."""
         train = self._clips[self._clips["split"] == "train"]
         columns = ["clip", "digest", "label", "subject"]
         if digest(train[columns].values.tolist()) != old:
@@ -178,7 +178,7 @@ class _Migration:
 
     @functools.cached_property
     def _demo_digests(self) -> dict[str, str]:
-        """Clip -> its digest of now; empty for any other corpus."""
+        """Clip -> its current digest; empty for any other corpus."""
         found = dict(zip(self._clips["clip"], self._clips["digest"], strict=True))
         options = _demo_options(self._clips)
         if options is None:
@@ -193,7 +193,7 @@ class _Migration:
         return {}
 
     def rename_demo_clips(self) -> None:
-        """Give the demo's drawn clips their names of now, which hold their digests."""
+        """Give the demo's drawn clips their current names, which hold their digests."""
         try:
             digests = self._demo_digests
         except _RebuildError:
@@ -241,7 +241,7 @@ def _relabel_weights(path: Path, recipe: Recipe) -> None:
 
 
 def _options(old: Recipe) -> Recipe:
-    """Return the blocks of options in a recipe under their names of now, with the defaults of keys that are new."""
+    """Return the blocks of options in a recipe under their current names, with the defaults of new keys."""
     stage = old["stage"]
     if stage == "decode":
         return {"options": _checked(DecodeOptions, old["options"])}
@@ -259,7 +259,7 @@ def _options(old: Recipe) -> Recipe:
 
 
 def _checked(model: type[Options], values: Mapping[str, Any], *hidden: str) -> Recipe:
-    """Return a block with the names of now; `hidden` keys hold paths, which are no part of recipes."""
+    """Return a block with the current names; `hidden` keys hold paths, which recipes do not include."""
     given = {
         **with_new_names(model, values, "", warn=False),
         **{key: "x" for key in hidden if key in model.model_fields},
@@ -301,7 +301,7 @@ def _table() -> dict[str, Any]:
 
 
 def _old_codes(stage: str, modules: list[str]) -> set[str]:
-    """Return what release 0.1.0 noted as a stage's code, one digest a version of Python."""
+    """Return what release 0.1.0 recorded as a stage's code, one digest for each version of Python."""
     codes = set()
     for python, scripts in _table()["scripts"].items():
         imported = _table()["script_imports"][stage]
@@ -337,7 +337,7 @@ def _old_fingerprint(python: str, modules: list[str]) -> str:
     return digest({module: codes.get(module, "") for module in found - OLD_UNCOUNTED})
 
 
-# -- the code of now ---
+# -- the current code ---
 
 
 @functools.cache
@@ -365,7 +365,7 @@ _OLD_BACKBONES = (
 
 
 def vouch(scripts: Path) -> None:
-    """Write into the table that the code of now computes the same numbers as release 0.1.0.
+    """Record in the table that the current code computes the same numbers as release 0.1.0.
 
     Call it (`python -m emopipe.workflow.migration`) only after a change that was shown to change no number, for all
     entries that changed.

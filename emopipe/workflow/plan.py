@@ -42,7 +42,7 @@ class Plan:
     table: pd.DataFrame
     scripts: Path
     _library_changes: dict[str, str] = field(default_factory=dict, init=False)
-    """Files that other versions of libraries made -> a sentence on them; filled as recipes are asked for."""
+    """Files that other versions of libraries made -> a sentence on them; filled when recipes are computed."""
 
     # -- which clips -------------------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Plan:
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleBlock]:
-        """The run's answer and its other ensembles, with the members that can run; empty ensembles are omitted."""
+        """All ensembles, with the members that can run; empty ensembles are omitted."""
         blocks = {"ensemble": self.config.ensemble, **self.config.ensembles}
         members = {
             n: [m for m in block.members or self.config.models if m in self.models] for n, block in blocks.items()
@@ -329,7 +329,7 @@ class Plan:
     def _recipe(
         self, stage: str, *modules: str, made: str | Path = "", libraries: Mapping[str, str] | None = None, **parts: Any
     ) -> Recipe:
-        """Return a recipe out of its parts, with the fingerprint of code and the libraries that the stage uses.
+        """Return a recipe made of its parts, with the fingerprint of code and the libraries that the stage uses.
 
         Args:
             stage: Its name, which is its script's.
@@ -362,7 +362,7 @@ def _present(path: str, key: str) -> Path:
     refuse_missing(path, key)
     if not Path(path).is_file():
         raise WeightsError(
-            f"{key} names {path}, which is not there: put the weights file at that path, change the path, or name "
+            f"{key} names {path}, which does not exist. Put the weights file at that path, change the path, or name "
             "weights that `emopipe weights list` shows."
         )
     return Path(path)
@@ -377,5 +377,5 @@ def _sha256(path: Path) -> str:
 
 @functools.cache
 def _sha256_of(path: Path, _size: int, _mtime_ns: int) -> str:
-    """Large weights are asked after once a job; within a process they are read once."""
+    """Return the checksum of a file. A process reads it once, because weights may be large."""
     return sha256(path)

@@ -1,8 +1,8 @@
 """Estimates of the memory and time that a rule asks a cluster for. On one machine they limit nothing.
 
 The figures in the rules are several times what was measured on two cores. The figures of pretraining are computed from
-the number of training clips. If an estimate is too low, every further attempt of a job asks for as much again, up to
-what ordinary partitions grant.
+the number of training clips. If an estimate is too low, each further attempt of a job adds the same amount, up to what
+ordinary partitions allow.
 """
 
 import math
@@ -99,7 +99,7 @@ class ResourceEstimates:
 
 
 def samples_megabytes(clips: int, spec: Spec, decode: DecodeOptions) -> float:
-    """Return the megabytes of the training samples of so many clips.
+    """Return the megabytes of the training samples of this many clips.
 
     They are held as `emopipe.training.face_clips` and `emopipe.training.audio_clips` hold them.
     """

@@ -16,7 +16,7 @@ from emopipe.core.errors import RunningError
 NOTE = Path(".snakemake/emopipe-run.json")
 """The file in the working folder that exists while a run is active: who runs it, and where its jobs go."""
 CLOCK_SECONDS = 10.0
-"""A process' creation time may differ by so much when it is read again, because clocks are adjusted."""
+"""Largest difference in seconds of a process' creation time when it is read again, because clocks are adjusted."""
 SQUEUE_SECONDS = 60
 LOCAL = ("local", "dryrun", "touch")
 """Executors that submit nothing to a cluster."""
@@ -58,8 +58,7 @@ def refuse_alive(folder: Path, *, elsewhere: bool = False) -> None:
 
     Args:
         folder: The working folder.
-        elsewhere: Treat as over what cannot be seen from here: a run on another computer, and the jobs of a cluster
-            that cannot be asked.
+        elsewhere: Assume that a run on another computer, or jobs of a cluster that cannot be asked, have ended.
     """
     # 1. What the run recorded; nothing if there is no record, or if it is damaged.
     try:
@@ -110,7 +109,7 @@ def _works_in(folder: Path, process: psutil.Process) -> bool:
 
 
 def _is_recorded(note: Mapping[str, Any], process: psutil.Process) -> bool:
-    """Return whether a process is the recorded one; this needs no rights, whoever started it."""
+    """Return whether a process is the recorded one. This works for processes of other users too."""
     if (note.get("host"), note.get("pid")) != (socket.gethostname(), process.pid) or "created" not in note:
         return False
     return abs((process.info["create_time"] or 0) - note["created"]) < CLOCK_SECONDS

@@ -1,4 +1,4 @@
-"""Decide whether to retry clips that could not be read; this is asked each time the workflow is planned.
+"""Decide whether to retry clips that could not be read; this is decided each time the workflow is planned.
 
 The retry counter is a param of the decode rule, and the job writes it into its status file. So it grows, and the job
 runs again, only if a clip that was unreadable can be read now.

@@ -16,7 +16,7 @@ from emopipe.corpora.digests import content_digests
 from emopipe.workflow.config import Config
 
 MIN_SHARED = 0.1
-"""A corpus that shares a smaller part of its clips with the cache of its name is taken for another corpus."""
+"""A corpus that shares a smaller part of its clips with the cache of its name is treated as another corpus."""
 
 
 def cache_folder(config: Config) -> Path:

@@ -15,7 +15,7 @@ MIN_SHARDS = 8
 
 
 def automatic(clips: int) -> int:
-    """Return how many shards a corpus of so many clips is split into: a power of two.
+    """Return how many shards a corpus of this many clips is split into: a power of two.
 
     >>> automatic(773), automatic(4096), automatic(4097), automatic(1_000_000)
     (8, 8, 16, 2048)

@@ -83,10 +83,7 @@ def phase_recipe(
         "start": start,
         "half": half,
         "code": used.fingerprint,
-        "libraries": {
-            **versions(used.imports, used.plugin_imports),
-            **({library: major_minor(version)} if library else {}),
-        },
+        "libraries": {**versions(used.imports, used.plugin_imports), **own},
     }
 
 

@@ -68,9 +68,9 @@ def test_text_after_the_first_colon_becomes_an_option():
 @pytest.mark.parametrize(
     ("kind", "given", "words"),
     [
-        ("resnet18:big", {}, "'resnet18:big' has a colon, but resnet18 is one network; write resnet18"),
-        ("timm:", {}, "'timm:' ends at its colon; name the network after it, or as the option name"),
-        ("hf:a", {"weights": "b"}, "'hf:a' names its network, and so does its option weights; remove that option"),
+        ("resnet18:big", {}, "'resnet18:big' has a colon, but resnet18 is a single network. Write resnet18"),
+        ("timm:", {}, "'timm:' has no text after its colon. Name the network there, or set name"),
+        ("hf:a", {"weights": "b"}, "'hf:a' names its network, but its option weights is set too. Remove weights"),
     ],
 )
 def test_an_unfit_colon_is_refused(kind, given, words):

@@ -383,12 +383,16 @@ def changed(recipe, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("shedule", [], "Unknown key shedule (value []); known here: kind, options, weights, sources, schedule, half."),
-        ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3); known here: sources, epochs"),
+        (
+            "shedule",
+            [],
+            "Unknown key shedule (value []). Known keys here: kind, options, weights, sources, schedule, half.",
+        ),
+        ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3). Known keys here: sources, epochs"),
         ("schedule/0/augment", {"blurr": 1}, "Unknown key schedule.0.augment.blurr"),
         ("schedule/0/seconds", 2, "Unknown key schedule.0.seconds"),  # it is an audio network's
         ("schedule/0/stop", {"patience": "long"}, "schedule.0.stop.patience is 'long' (str)"),
-        ("schedule/0/sources", ["c"], "schedule.0.sources is 'c', which is not configured; known: a, b."),
+        ("schedule/0/sources", ["c"], "schedule.0.sources is 'c', which does not exist. Known names: a, b."),
         ("schedule/0/sources", ["a", "a"], "schedule.0.sources: a is listed twice"),
         ("schedule", [], "schedule is []"),
         ("schedule/0/side", 8, "schedule.0.side is 8"),
@@ -407,7 +411,7 @@ def changed(recipe, path, value):
         ("sources/a/train", ["training"], "first has no split 'training' (found: train, val). Correct `train`"),
         ("sources/a/val", ["dev"], "first has no split 'dev' (found: train, val). Correct `val` of the source"),
         ("sources/b/val", ["dev"], "second has no split 'dev' (found: none). Correct `val` of the source"),
-        ("sources/a/detect", "mtcn", "sources.a.detect is 'mtcn', which is not configured"),
+        ("sources/a/detect", "mtcn", "sources.a.detect is 'mtcn', which does not exist"),
         ("sources/a/detector", {"pad": 0.1}, "sources.a: detector has no effect without detect"),
         ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which does not exist"),
         ("weights", "nobodys", "weights is 'nobodys', which is neither a file nor one of the weights"),
@@ -672,7 +676,7 @@ def test_a_chains_own_weights_count_by_content(planned, tmp_path):
     assert planned("backbones/plain/weights", "copy.safetensors") == before
     after = planned("backbones/plain/weights", "1.safetensors")
     assert {name for name in before if before[name] != after[name]} == {"plain.0", "plain.1"} | OF_PLAIN
-    with pytest.raises(WeightsError, match=r"backbones\.plain\.weights names 2\.safetensors, which is not there"):
+    with pytest.raises(WeightsError, match=r"backbones\.plain\.weights names 2\.safetensors, which does not exist"):
         planned("backbones/plain/weights", "2.safetensors")
 
 

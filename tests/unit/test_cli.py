@@ -30,7 +30,7 @@ def test_every_subcommand_is_explained_by_an_example(command):
 
 def test_check(tmp_path):
     result = run("check", REPOSITORY / "configs/smoke.yaml")
-    assert result.exit_code == 0 and "is sound: run smoke" in result.output
+    assert result.exit_code == 0 and "is valid: run smoke" in result.output
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"run": "x", "shrads": 3}))
     result = run("check", tmp_path / "bad.yaml")
     assert result.exit_code == 1

@@ -116,7 +116,7 @@ def test_a_users_own_stay_where_they_are():
     content = path.read_bytes()
     for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
         path.write_bytes(damaged)
-        with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*Fetch it or make it again"):
+        with pytest.raises(WeightsError, match=r"own/net\.safetensors cannot be read \(.*Download or make it again"):
             tensors.load_strict(network().backbone, path)
     path.write_bytes(content[:100])
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -130,7 +130,7 @@ def test_weights_of_other_programs_need_no_seal():
     save_file(state, "other.safetensors", {"format": "pt"})
     tensors.load_strict(network(1).backbone, "other.safetensors")
     save_file({"axes0": torch.zeros(2, 1)}, "other.safetensors", {metadata.METADATA: json.dumps({"fold_of": "{}"})})
-    with pytest.raises(WeightsError, match="it carries no digest of its content"):
+    with pytest.raises(WeightsError, match="it has no digest of its content"):
         crossfit.load(Path("other.safetensors"))
 
 
@@ -145,10 +145,10 @@ def test_verify_reads_weights(damage):
     save_file({"a": torch.zeros(1)}, WEIGHTS.with_name("other.safetensors"))
     WEIGHTS.with_name(".net.123.tmp.safetensors").write_bytes(b"half")
     found = verify()
-    assert found.exit_code == 0 and "2 of 2 files are whole" in found.output
+    assert found.exit_code == 0 and "2 of 2 files are intact" in found.output
     WEIGHTS.write_bytes(damage(WEIGHTS.read_bytes()))
     found = verify()
-    assert found.exit_code == 1 and "1 of 2 files are whole" in found.output
+    assert found.exit_code == 1 and "1 of 2 files are intact" in found.output
     assert "net.safetensors is damaged: it does not hold whole weights: " in found.output
     left = {"net.safetensors.damaged", "net.step0.safetensors", "other.safetensors", ".net.123.tmp.safetensors"}
     assert {path.name for path in WEIGHTS.parent.iterdir()} == left

@@ -110,7 +110,7 @@ def pid(media):
         ("abort", "The decoder crashed (SIGABRT)."),
         ("leave", "The decoder exited with code 3."),
         ("close", "The decoder stopped answering."),
-        ("babble", "The decoder gave an answer that makes no sense."),
+        ("babble", "The decoder gave an invalid answer."),
         ("hang", "Decoding takes more than 0.5 s (clip_seconds)."),
         ("bloat", "Decoding needs more than 64 MB (clip_memory_mb)."),
     ],

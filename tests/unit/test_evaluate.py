@@ -461,7 +461,7 @@ def test_the_detector_is_chosen_by_kind_and_weights(rigged, shades, monkeypatch)
     told("shade", "--corpus", corpus, "--detect", "--detector", "scrfd:mine.onnx")
     (kind, options), = asked  # fmt: skip
     assert (kind, options.weights) == ("scrfd", "mine.onnx")
-    assert "--detector is 'mtcn', which is not configured; known: mtcnn" in refused(
+    assert "--detector is 'mtcn', which does not exist. Known names: mtcnn" in refused(
         "shade", "--corpus", corpus, "--detector", "mtcn"
     )
     assert "Unknown key --detector.weights" in refused("shade", "--corpus", corpus, "--detector", "mtcnn:mine.onnx")

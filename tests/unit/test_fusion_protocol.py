@@ -210,7 +210,10 @@ def test_a_stream_without_any_vector_is_omitted_and_noted(tmp_path):
     features = {"net": stream_file(tmp_path / "net.h5", table), "voice": tmp_path / "voice.h5"}
     fusion.run(recipe, tmp_path / "clips.csv", features, outputs, device="cpu", threads=1)
     note = pd.read_csv(outputs["candidates"])["note"][0]
-    assert text(note) == "Not used, because no training clip has vectors: voice. Fusion: concat instead of fbp."
+    assert text(note) == (
+        "Streams that are not used, because no training clip has their vectors: voice. "
+        "The fusion is concat instead of fbp."
+    )
     nothing = dict.fromkeys(features, tmp_path / "voice.h5")
     fusion.run(recipe, tmp_path / "clips.csv", nothing, outputs, device="cpu", threads=1)
     assert "the class frequencies" in pd.read_csv(outputs["candidates"])["note"][0]

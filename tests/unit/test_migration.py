@@ -181,7 +181,7 @@ def test_changed_training_clips_need_a_rebuild(cache):
 
 def test_the_command(cache):
     told = CliRunner().invoke(app, ["migrate", "cache/c"])
-    assert told.exit_code == 0 and "8 of 8 files in cache/c were taken over." in told.output
+    assert told.exit_code == 0 and "8 of 8 files in cache/c are reused." in told.output
     again = CliRunner().invoke(app, ["migrate", "cache/c"])
     assert again.exit_code == 0 and "There is nothing to do" in again.output
 

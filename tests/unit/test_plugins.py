@@ -452,7 +452,7 @@ def test_an_entry_point_that_names_no_module(install, value):
 
 def test_a_spec_of_another_modality(install):
     install("mine", {"backbones": {"own": "mine"}}, mine=PALETTE.replace('MODALITY = "face"', 'MODALITY = "audio"'))
-    with pytest.raises(ConfigError, match="backbone own is of modality audio, but its spec says face"):
+    with pytest.raises(ConfigError, match="backbone own has the modality audio, but its spec has face"):
         backbones.spec("own", backbones.options_class("own")(palette="x"))
 
 

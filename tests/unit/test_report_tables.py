@@ -90,7 +90,7 @@ RECIPE = {
 
 def test_results_have_a_row_for_every_model():
     missing = {
-        "face_ir50": "backbones.ir50.weights names w.pth, which is not there: put the weights file at that path."
+        "face_ir50": "backbones.ir50.weights names w.pth, which does not exist. Put the weights file at that path."
     }
     table = results.table(run(missing=missing)).set_index("model")
     assert list(table.index) == ["face_x", "audio_y", "fused_z", "ensemble", "face_ir50"]

@@ -86,7 +86,7 @@ def test_a_job_puts_a_damaged_table_aside(config, name, damage):
 def test_verify_reads_tables(config):
     run_corpus_stage(config)
     result = CliRunner().invoke(app, ["verify", "cache"])
-    assert result.exit_code == 0 and "3 of 3 files are whole" in result.output  # not what the scan remembers
+    assert result.exit_code == 0 and "3 of 3 files are intact" in result.output  # not what the scan remembers
     path = scan.clip_table(config)
     path.write_bytes(path.read_bytes()[:-1])
     result = CliRunner().invoke(app, ["verify", "cache"])

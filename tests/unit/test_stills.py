@@ -102,7 +102,7 @@ def test_every_kind_has_options_and_refuses_unknown_ones(kind):
 
 @pytest.mark.parametrize("kind", stills.KINDS)
 def test_an_empty_or_missing_corpus_is_told(kind, tmp_path, packed):
-    with pytest.raises(CorpusError, match=r"nowhere do not exist: correct the path"):
+    with pytest.raises(CorpusError, match=r"nowhere do not exist\. Correct the path"):
         read(kind, tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"corpus.*(Put it there|Check the path)\.$"):
         read(kind, packed({}))

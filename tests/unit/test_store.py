@@ -154,7 +154,7 @@ def test_damaged_data_is_told(tmp_path, read):
 def test_only_what_the_recipe_made_is_read_where_one_is_asked_for(tmp_path):
     path = write(tmp_path / "a.h5")
     Reader(path, digest(RECIPE))
-    with pytest.raises(CacheError, match=r"a\.h5 was not made by what this run asks for"):
+    with pytest.raises(CacheError, match=r"a\.h5 was made with other options, code or weights"):
         Reader(path, digest({**RECIPE, "lr": 0.2}))
 
 
@@ -223,7 +223,7 @@ def test_verify_leaves_alone_what_a_job_is_writing(tmp_path):
         for half in (whole, part):
             half.write_bytes(b"half")
         result = CliRunner().invoke(app, ["verify", str(tmp_path)])
-    assert result.exit_code == 0 and "2 of 2 files are whole" in result.output
+    assert result.exit_code == 0 and "2 of 2 files are intact" in result.output
     assert {path.name for path in tmp_path.rglob("*.h5")} == {"00.h5", "000000.h5", "01.h5", "000001.h5"}
 
 
@@ -251,12 +251,12 @@ def test_verify_puts_damaged_files_aside(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / f"cache/{name}.h5")
     result = CliRunner().invoke(app, ["verify", str(tmp_path / "cache")])
-    assert result.exit_code == 0 and "2 of 2 files are whole" in result.output
+    assert result.exit_code == 0 and "2 of 2 files are intact" in result.output
     path = tmp_path / "cache/b.h5"
     content = bytearray(path.read_bytes())
     content[content.index(np.arange(5, dtype="u1").tobytes()) + 2] ^= 1
     path.write_bytes(content)
     result = CliRunner().invoke(app, ["verify", str(tmp_path / "cache")])
-    assert result.exit_code == 1 and "1 of 2 files are whole" in result.output and "b.h5 is damaged" in result.output
+    assert result.exit_code == 1 and "1 of 2 files are intact" in result.output and "b.h5 is damaged" in result.output
     assert sorted(file.name for file in (tmp_path / "cache").iterdir()) == ["a.h5", "b.h5.damaged"]
     assert CliRunner().invoke(app, ["verify", str(tmp_path / "nothing")]).exit_code == 1

@@ -309,9 +309,12 @@ def test_an_unknown_name_is_answered_with_the_nearest(write):
     [
         (
             "resnet18",
-            "key is net, weights of a network of kind onnx, but a network of kind resnet18 is to read them",
+            "key is net. These are weights of a network of kind onnx, but a network of kind resnet18 has to read them",
         ),
-        ("detector:scrfd", "but the face detector scrfd is to read them. `emopipe weights list` shows the weights"),
+        (
+            "detector:scrfd",
+            "but the face detector scrfd has to read them. Name others: `emopipe weights list` shows the weights",
+        ),
     ],
 )
 def test_weights_of_another_kind_are_refused(write, kind, words):

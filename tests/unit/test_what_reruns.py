@@ -91,7 +91,7 @@ ALL_CACHES = {"decode"} | FACES | TRAINED | EXTRACTED
 EDITS = {
     "a docstring": ("stages/decode.py", r'"""Decode the clips of one shard\.', '"""Decode clips.', set()),
     "a message of a stage": ("stages/merge.py", r"and run again:", "and start again:", set()),
-    "a message of the cache": ("cache/store.py", r"was not made by what", "is of another run than", set()),
+    "a message of the cache": ("cache/store.py", r"was made with other", "is of another run than", set()),
     "a message of a table": ("corpora/table.py", r"The clip", "A clip", set()),
     "a message of an adapter": ("corpora/folder.py", r"raise CorpusError\(", "raise CorpusError('x ' + ", set()),
     "the wording of a reason": ("cache/status.py", r"The file is empty", "There is nothing in the file", set()),

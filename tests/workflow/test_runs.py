@@ -272,7 +272,7 @@ def test_missing_weights_to_start_from_are_told_in_a_sentence(workflow):
     output = workflow.snakemake(
         "--dry-run", "--configfile", write_config(workflow.work / "weights.yaml", config), check=False
     )
-    assert "backbones.expression.weights names /no/start.safetensors, which is not there" in output
+    assert "backbones.expression.weights names /no/start.safetensors, which does not exist" in output
     assert "Traceback" not in output
 
 

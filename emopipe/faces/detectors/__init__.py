@@ -1,4 +1,4 @@
-'''The kinds of face detectors. A module is imported only when its kind is asked for.
+'''The kinds of face detectors. A module is imported only when its kind is used.
 
 A detector is a module. The project's own are rows of `KINDS`. A module of another package becomes a kind by an entry
 point of the group `emopipe.detectors` (see `emopipe.core.registry`). `emopipe kinds` lists them all.
@@ -13,7 +13,7 @@ A module has:
   attribute `device` that maps a frame, (H, W, 3) uint8 BGR, to `emopipe.faces.detection.Detections`, best first.
   `Letterbox.to_frame` sorts detections and drops those that are not a face. Each thread builds a detector of its own.
 
-A complete module, `mypackage/centre.py`, which takes the middle of each frame for a face:
+A complete module, `mypackage/centre.py`, which treats the middle of each frame as a face:
 
     import numpy as np
 
@@ -88,7 +88,7 @@ def options_class(kind: str) -> type[Options]:
     """Return the class of the options that detectors of this kind take.
 
     Raises:
-        ConfigError: There is no such kind, or the module of a plug-in is not as it should be.
+        ConfigError: There is no such kind, or the module of a plug-in is invalid.
     """
     return REGISTRY.load(kind).DetectorOptions
 
@@ -108,7 +108,7 @@ def build(kind: str, options: Options, *, threads: int = 1, device: str = "cpu")
 
     Raises:
         ConfigError: As `options_class`.
-        WeightsError: Its weights are missing or not what they should be.
+        WeightsError: Its weights are missing or invalid.
         DeviceError: The device does not exist.
     """
     return REGISTRY.load(kind).build(options, threads=threads, device=device)
