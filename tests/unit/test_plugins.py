@@ -162,7 +162,9 @@ def test_a_config_with_them_is_checked(package):
         with pytest.raises(ConfigError, match=rf"Unknown key {block}\..*{key}.*Did you mean '{known}'"):
             configs.parse(raw)
     raw = {**CONFIG, "faces": {"middle": {"detector": "center"}}}
-    with pytest.raises(ConfigError, match=r"known: mtcnn, centerface, scrfd, yunet, centre\. Did you mean 'centre'"):
+    with pytest.raises(
+        ConfigError, match=r"Known names: mtcnn, centerface, scrfd, yunet, centre\. Did you mean 'centre'"
+    ):
         configs.parse(raw)
 
 
