@@ -18,8 +18,6 @@ TEMPLATE = np.array(
 """(5, 2) ArcFace's landmarks in units; the order is that of `Detections.landmarks`."""
 TEMPLATE_SIDE = 112
 CANONICAL_SIDE, CANONICAL_UNITS = 256, 168.0
-ARCFACE_SIDE, ARCFACE_UNITS = 112, 112.0
-PADDED_SIDE, PADDED_UNITS = 224, 1.3 * 112
 MAX_SAMPLES = 16
 """Samples for each pixel of a crop, along each axis. It limits the memory that wrong landmarks could need."""
 
@@ -55,16 +53,6 @@ def derive(crop: np.ndarray, crop_units: float, size: int, center_offset_y: floa
     """
     crop_to_units = cv2.invertAffineTransform(_units_to_crop(CANONICAL_UNITS, CANONICAL_SIDE))
     return _warp(crop, _compose(_units_to_crop(crop_units, size, center_offset_y), crop_to_units), size)
-
-
-def derive_arcface(crop: np.ndarray) -> np.ndarray:
-    """Return ArcFace's own (112, 112, 3) crop, the same as `insightface.utils.face_align.norm_crop` gives."""
-    return derive(crop, ARCFACE_UNITS, ARCFACE_SIDE)
-
-
-def derive_padded(crop: np.ndarray) -> np.ndarray:
-    """Return the paper's (224, 224, 3) crop: the template's square, larger by 30 %."""
-    return derive(crop, PADDED_UNITS, PADDED_SIDE)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
