@@ -415,7 +415,11 @@ def changed(recipe, path, value):
         ("sources/a/detector", {"pad": 0.1}, "sources.a: detector has no effect without detect"),
         ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which does not exist"),
         ("weights", "nobodys", "weights is 'nobodys', which is neither a file nor one of the weights"),
-        ("weights", "vggface", "weights is vggface, weights of a network of kind vggface, but a network of kind"),
+        (
+            "weights",
+            "vggface",
+            "weights is vggface. These are weights of a network of kind vggface, but a network of kind",
+        ),
     ],
 )  # fmt: skip
 def test_what_a_recipe_may_not_say(data, tmp_path, path, value, said):

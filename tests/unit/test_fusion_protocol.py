@@ -216,7 +216,7 @@ def test_a_stream_without_any_vector_is_omitted_and_noted(tmp_path):
     )
     nothing = dict.fromkeys(features, tmp_path / "voice.h5")
     fusion.run(recipe, tmp_path / "clips.csv", nothing, outputs, device="cpu", threads=1)
-    assert "the class frequencies" in pd.read_csv(outputs["candidates"])["note"][0]
+    assert "the class frequencies" in text(pd.read_csv(outputs["candidates"])["note"][0])
     assert (predictions.read(outputs["predictions"])["covered"] == 0).all()
 
 

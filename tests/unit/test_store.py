@@ -81,7 +81,10 @@ def test_absent_after_a_failure(tmp_path):
     assert list(tmp_path.iterdir()) == []
     write(path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="rows of"), Writer(path, FIELDS, stage="test", recipe=RECIPE) as writer:
+    with (
+        pytest.raises(ValueError, match="Rows of x"),
+        Writer(path, FIELDS, stage="test", recipe=RECIPE) as writer,
+    ):
         writer.add(Row("a", "d", "ok", "", {"x": np.zeros((2, 4), "f4")}))
     assert path.read_bytes() == before  # what stood there stands there still
 

@@ -561,16 +561,16 @@ def test_old_names_of_options_go_before_the_registrys_too(place, monkeypatch):
     [
         (
             {"backbones": {"face": {"kind": "ir50", "weights": "vggface"}}},
-            "backbones.face.weights is vggface, weights of",
+            "backbones.face.weights is vggface. These are weights of",
         ),
         ({"backbones": {"face": {"kind": "vggface", "weights": "vgface"}}}, "Did you mean vggface"),
         (
             {"backbones": {"face": {"kind": "onnx", "options": {"weights": "vggface"}}}},
-            "backbones.face.options.weights is vggface, weights of a network of kind vggface",
+            "backbones.face.options.weights is vggface. These are weights of a network of kind vggface",
         ),
         (
             {"faces": {"main": {"detector": "yunet", "options": {"weights": "scrfd_10g"}}}},
-            "faces.main.options.weights is scrfd_10g, weights of the face detector scrfd, but",
+            "faces.main.options.weights is scrfd_10g. These are weights of the face detector scrfd, but",
         ),
     ],
 )
