@@ -41,7 +41,7 @@ def sentence(made: str, was: Mapping[str, str], installed: Mapping[str, str], *,
     old = ", ".join(f"{name} {version}" for name, version in was.items())
     new = ", ".join(f"{name} {installed[name] or '(not installed)'}" for name in was)
     what = (
-        "It is kept, and so are the files that were made from it (library_changes: keep)."
+        "It is kept with all files made from it (library_changes: keep)."
         if keeps
         else "It and all files made from it will be computed again. To keep them, set library_changes: keep."
     )
