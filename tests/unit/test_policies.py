@@ -195,7 +195,7 @@ def test_exactly_the_share_that_is_asked_for_is_enough(tmp_path, good, total):
 
 
 def test_shards_of_other_clips_or_another_recipe_are_refused(tmp_path):
-    with pytest.raises(CacheError, match="not the corpus' clips as they are now"):
+    with pytest.raises(CacheError, match="do not match the current corpus"):
         merged(tmp_path, [{"a": OK}], clips=clips_digest([("b", "")]))
     path = features(tmp_path / "0.h5", {"a": OK}, recipe={"stage": "features", "lr": 2})
     with pytest.raises(CacheError, match=r"0\.h5 was made with other options, code or weights"):
