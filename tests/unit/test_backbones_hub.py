@@ -108,7 +108,7 @@ def test_a_config_names_them():
         ({"kind": "timm:resnet18"}, r"neither weights nor pretrain"),
         ({"kind": "hf:a/b", "pretrain": {}}, r"backbones\.net\.pretrain is set, but a network of kind hf cannot be"),
         ({"kind": "opensmile", "pretrain": {}}, r"network of kind opensmile cannot be trained"),
-        ({"kind": "hf:a/b", "weights": "w.pth"}, r"backbones\.net\.weights is set, but a network of kind hf is already"),
+        ({"kind": "hf:a/b", "weights": "w.pth"}, r"backbones\.net\.weights is set, but a network of kind hf is"),
         ({"kind": "hf:a/b", "faces": "main"}, r"backbones\.net\.faces is set, but an audio network"),
         ({"kind": "hf:a/b", "options": {"layer": -1}}, r"options\.layer.* is -1 .*greater than or equal to 0"),
         ({"kind": "hf:a/b", "options": {"layer": "first"}}, r"options\.layer.* is 'first' .*'last' or 'mean'"),
