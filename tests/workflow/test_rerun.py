@@ -127,7 +127,7 @@ def test_the_detector(finished):
 
 
 def test_code_that_no_stage_of_this_run_uses(finished):
-    files = ["faces/detectors/centerface.py", "backbones/ir50.py", "corpora/afew.py", "progress.py", "cli.py"]
+    files = ["faces/detectors/centerface.py", "backbones/ir50.py", "corpora/afew.py", "core/log.py", "commands/main.py"]
     with contextlib.ExitStack() as stack:
         for file in files:
             stack.enter_context(edited(finished.code / "emopipe" / file, "\n\n\n", "\n\nUNUSED = 1\n\n\n"))
@@ -159,7 +159,7 @@ def test_the_frame_sampling(finished):
         ("video.py", "TRUNCATED_BELOW = 0.75", "TRUNCATED_BELOW = 0.7"),
         ("worker.py", "(0, 0)", "(1, 1)"),
     ):
-        with edited(finished.code / "emopipe/decoding" / file, old, new):
+        with edited(finished.code / "emopipe/media" / file, old, new):
             assert planned(finished) == everything
 
 
