@@ -44,7 +44,7 @@ def _pretrain(backbone: str) -> Stage:
     return _stage("pretrain", weights, checkpoint=f"{CACHE}/weights/.{backbone}.parts/[!.]*.pt")
 
 
-GOES_ON = ("resumes after", "were trained before", "was made already")
+GOES_ON = ("resumes after", "were trained before", "and is reused")
 """What training says that does not begin anew; the last, where its job outlived its Snakemake and came to its end."""
 STAGES = {
     "corpus": _stage("corpus", f"{CACHE}/clips.csv", also=(f"{CACHE}/shards",)),

@@ -267,7 +267,7 @@ def test_missing_weights_to_start_from_are_told_in_a_sentence(workflow):
     config["faces"]["main"]["detector"] = "scrfd"
     path = write_config(workflow.work / "weights.yaml", config)
     output = workflow.snakemake("--dry-run", "--configfile", path, check=False)
-    assert "The SCRFD face detector needs a weights file and the config names none" in output
+    assert "The SCRFD face detector needs a weights file, but the config names none" in output
     config["faces"]["main"]["detector"] = "mtcnn"
     output = workflow.snakemake(
         "--dry-run", "--configfile", write_config(workflow.work / "weights.yaml", config), check=False
