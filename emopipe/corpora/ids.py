@@ -25,7 +25,7 @@ def safe_id(clip: str) -> str:
     """
     if _SAFE.fullmatch(clip) and len(clip) <= MAX_ID_BYTES:
         return clip
-    # 1. Percent-encode what is unsafe; every character of an id that is no file name at all.
+    # 1. Percent-encode unsafe characters, or every character if the id cannot be a file name.
     clip = _AMBIGUOUS.sub("%25", clip)
     is_no_name = clip.strip() == "" or clip in (".", "..")
     safe = "".join(
