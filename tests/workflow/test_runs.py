@@ -84,7 +84,7 @@ def test_cross_validation_with_views_ensembles_and_missing_weights(workflow):
     assert len(ran) == 6 and (ran["split"] == "kfold").all() and (ran["n"] == 21).all()
     assert (ran["drawn"] == "subject").all() and (ran["low"] <= ran["accuracy"]).all()
     assert (
-        "weights/ir50.pth" in table.loc["face_absent", "note"] and "put the weights" in table.loc["face_absent", "note"]
+        "weights/ir50.pth" in table.loc["face_absent", "note"] and "Put the weights" in table.loc["face_absent", "note"]
     )
     pairs = pd.read_csv(folder / "tables/comparisons.csv")
     assert pairs["verdict"][0].endswith(("the aim of +3.0 points is met", "the aim of +3.0 points is missed"))
