@@ -13,15 +13,17 @@ FOLDERS = ("train/Happy", "train/Sad", "val/Happy", "val/Sad")
 RECIPE = {"options": {"policy": "count", "count": 3, "clip_seconds": 60, "clip_memory_mb": 1024}}
 
 
+def placed(files):
+    """Path below the corpus' folder -> file: in folders of two splits and two classes."""
+    return {str(Path(FOLDERS[number % len(FOLDERS)], file.name)): file for number, file in enumerate(files)}
+
+
 def write_corpus(root, files):
-    """The files in folders of two splits and two classes; path below `root` -> file."""
-    written = {}
-    for number, file in enumerate(files):
-        path = Path(FOLDERS[number % len(FOLDERS)], file.name)
+    """The files in their places; path below `root` -> file."""
+    for path, file in placed(files).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         file.make(root / path)
-        written[str(path)] = file
-    return written
+    return placed(files)
 
 
 def scan(root, work, kind="folder"):

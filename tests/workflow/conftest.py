@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,13 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from filelock import FileLock
 from onnx import TensorProto, helper, numpy_helper
 
+from emopipe.core import fingerprint
 from emopipe.demo.plan import DemoOptions, plan
 from emopipe.demo.video import draw_clip
+from tests.workflow import in_process
 
 REPOSITORY = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "configs", "rules", "workflow_scripts", "profiles", "emopipe", "environment.yml")
@@ -32,11 +36,30 @@ class Workflow:
     packages: tuple[Path, ...] = ()
     """Folders of further installed packages."""
 
-    def snakemake(self, *arguments: str, check: bool = True) -> str:
-        """Run Snakemake as a user would, with this checkout's package; its output."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", self.code / "Snakefile", "--directory", self.work]
+    def snakemake(self, *arguments: str, check: bool = True, start: bool = False) -> str:
+        """Run Snakemake on this checkout; its output.
+
+        Args:
+            arguments: Further ones of the command line.
+            check: Fail if it fails.
+            start: Start Snakemake and its jobs as a user would, with this checkout's package, not within this process.
+        """
+        words = ["--snakefile", self.code / "Snakefile", "--directory", self.work, *arguments]
+        words = [*map(str, words), "--cores", "2", "--resources", "gpu=1"]
+        code, output = self._started(words) if start or self.packages else self._here(words)
+        if check and code:
+            pytest.fail(f"snakemake {' '.join(arguments)} ended with {code}:\n{output[-6000:]}")
+        return output
+
+    def _here(self, words: list[str]) -> tuple[int, str]:
+        """The package is the tests' own; of the checkout's, the code is read for its fingerprints."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fingerprint, "ROOT", self.code / "emopipe")
+            return in_process.snakemake(words, self.work)
+
+    def _started(self, words: list[str]) -> tuple[int, str]:
         result = subprocess.run(
-            [*map(str, command), *arguments, "--cores", "2", "--resources", "gpu=1"],
+            [sys.executable, "-m", "snakemake", *words],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_SECONDS,
@@ -44,10 +67,7 @@ class Workflow:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (self.code, *self.packages)))},
             check=False,
         )
-        output = result.stdout + result.stderr
-        if check and result.returncode:
-            pytest.fail(f"snakemake {' '.join(arguments)} ended with {result.returncode}:\n{output[-6000:]}")
-        return output
+        return result.returncode, result.stdout + result.stderr
 
     def jobs(self, *arguments: str) -> Counter[str]:
         """What would run: jobs such as `decode 01` or `fusion face_a`, with how often; targets left out."""
@@ -137,10 +157,22 @@ def write_config(path: Path, config: dict) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Workflow:
-    """A finished run of the small config; tests copy what they change."""
-    folder = tmp_path_factory.mktemp("finished")
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None], *, copied: bool = True) -> Path:
+    """A folder that the first process of the tests makes while others wait; each gets a copy, unless it only reads."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    first, made = root / f"{name} made once", root / f"{name} is made"
+    with FileLock(root / f"{name}.lock"):
+        if not made.exists():
+            shutil.rmtree(first, ignore_errors=True)
+            first.mkdir()
+            make(first)
+            made.touch()
+    return shutil.copytree(first, factory.mktemp(name) / "copy", symlinks=True) if copied else first
+
+
+def finish_small_run(folder: Path) -> None:
+    """Run the small config to its end, in folder/work with the code in folder/code."""
     work = folder / "work"
     draw_folder_corpus(work / "corpus")
     write_onnx_net(work / "net.onnx", seed=0)
@@ -148,4 +180,11 @@ def finished(tmp_path_factory) -> Workflow:
     (folder / "code").mkdir()
     workflow = Workflow(copy_of_the_code(folder / "code"), work)
     workflow.snakemake("--configfile", str(work / "small.yaml"))
-    return workflow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workflow:
+    """A finished run of the small config, which tests may change."""
+    folder = made_once(tmp_path_factory, "small", finish_small_run)
+    write_config(folder / "work/small.yaml", small_config(folder / "work"))
+    return Workflow(folder / "code", folder / "work")

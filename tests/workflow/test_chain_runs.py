@@ -11,7 +11,7 @@ import pytest
 from emopipe.cache import metadata
 from emopipe.core.labels import CLASSES
 from tests.conftest import write_clip
-from tests.workflow.conftest import Workflow, copy_of_the_code, write_config
+from tests.workflow.conftest import Workflow, copy_of_the_code, made_once, write_config
 
 WEIGHTS = "cache/tiny/weights/face.step1.safetensors"
 
@@ -47,10 +47,8 @@ def tiny_config(work):
     }
 
 
-@pytest.fixture(scope="module")
-def chained(tmp_path_factory):
-    """A workflow in which the chain has run, and nothing after it."""
-    folder = tmp_path_factory.mktemp("chained")
+def run_chain(folder):
+    """Run the chain, and nothing after it."""
     work = folder / "work"
     for split in ("train", "val"):
         write_clip(work / "corpus" / split / "Happy" / f"{split}.avi", seconds=0.3)
@@ -59,7 +57,13 @@ def chained(tmp_path_factory):
     (folder / "code").mkdir()
     workflow = Workflow(copy_of_the_code(folder / "code"), work)
     workflow.snakemake(WEIGHTS, "--configfile", write_config(work / "tiny.yaml", tiny_config(work)))
-    return workflow
+
+
+@pytest.fixture(scope="module")
+def chained(tmp_path_factory):
+    """A workflow in which the chain has run."""
+    folder = made_once(tmp_path_factory, "chained", run_chain)
+    return Workflow(folder / "code", folder / "work")
 
 
 def steps(workflow, change=None):

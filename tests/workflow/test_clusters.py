@@ -1,26 +1,22 @@
 """What jobs ask a cluster for, by dry runs of a command in docs/clusters.md; `make test-slurm` runs them on Slurm."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from emopipe.media.decoded import DecodeOptions
 from tests.conftest import write_clip
 from tests.pages import commands_of
-from tests.workflow.conftest import Workflow, copy_of_the_code
+from tests.workflow import in_process
+from tests.workflow.conftest import Workflow, copy_of_the_code, made_once
 
 GPU_RULES = {"faces", "pretrain", "features", "fusion"}
 CPU_RULES = {"corpus", "decode", "merge", "ensemble", "report"}
 INPUT_MB = 50
 
 
-@pytest.fixture(scope="module")
-def workflow(tmp_path_factory):
+def list_clips(folder):
     """A corpus in AFEW's folders, its clip table, and files of a known size where memory depends on them."""
-    folder = tmp_path_factory.mktemp("clusters")
     for name in ("code", "work"):
         (folder / name).mkdir()
     workflow = Workflow(copy_of_the_code(folder / "code"), folder / "work")
@@ -32,7 +28,12 @@ def workflow(tmp_path_factory):
     for shard in range(8):
         grown(workflow.work / f"cache/afew/faces/main/{shard:02d}.h5", INPUT_MB / 8)
     grown(workflow.work / "cache/afew/features/expression.h5", INPUT_MB)
-    return workflow
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory):
+    folder = made_once(tmp_path_factory, "clusters", list_clips)
+    return Workflow(folder / "code", folder / "work")
 
 
 def grown(path, megabytes):
@@ -48,14 +49,12 @@ def command_for_slurm():
 def planned(workflow, *arguments):
     """The command as a dry run: (rule, wildcards) -> what the job asks for."""
     words = [word.replace("/data", str(workflow.work.parent)) for word in command_for_slurm()]
-    command = [sys.executable, "-m", "snakemake", *words, "--directory", str(workflow.work), "--dry-run", "--forceall"]
-    environment = {**os.environ, "PYTHONPATH": str(workflow.code)}
-    run = subprocess.run(
-        [*command, *arguments], cwd=workflow.code, env=environment, capture_output=True, text=True, check=False
+    code, output = in_process.snakemake(
+        [*words, "--directory", str(workflow.work), "--dry-run", "--forceall", *arguments], workflow.code
     )
-    assert not run.returncode, run.stdout + run.stderr
+    assert not code, output
     jobs = {}
-    for block in re.split(r"\nrule ", run.stdout + run.stderr)[1:]:
+    for block in re.split(r"\nrule ", output)[1:]:
         if block.startswith("all:"):  # no job: it is local, whatever a dry run calls it
             continue
         wildcards = re.search(r"wildcards: (.*)", block)

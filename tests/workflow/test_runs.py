@@ -13,15 +13,31 @@ import yaml
 from emopipe.cache.store import Reader
 from emopipe.core.labels import CLASSES
 from tests.conftest import write_clip
-from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code, write_config, write_onnx_net
+from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code, made_once, write_config, write_onnx_net
+
+
+def new_workflow(folder):
+    """The code in folder/code, nothing done in folder/work."""
+    (folder / "code").mkdir()
+    (folder / "work").mkdir()
+    return Workflow(copy_of_the_code(folder / "code"), folder / "work")
 
 
 @pytest.fixture(scope="module")
 def workflow(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "code").mkdir()
-    (folder / "work").mkdir()
-    return Workflow(copy_of_the_code(folder / "code"), folder / "work")
+    return new_workflow(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A finished run of configs/smoke.yaml, each process started as for a user; output.txt has what it said."""
+
+    def make(folder):
+        output = new_workflow(folder).snakemake("--configfile", str(folder / "code/configs/smoke.yaml"), start=True)
+        (folder / "output.txt").write_text(output)
+
+    folder = made_once(tmp_path_factory, "smoke", make)
+    return Workflow(folder / "code", folder / "work")
 
 
 def results(workflow, run):
@@ -29,8 +45,8 @@ def results(workflow, run):
     return pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "ledger.csv", dtype=str, keep_default_na=False)
 
 
-def test_the_demo_in_small(workflow):
-    output = workflow.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"))
+def test_the_demo_in_small(smoke):
+    workflow, output = smoke, (smoke.code.parent / "output.txt").read_text()
     assert "Run smoke" in output and "clips/s" in output and "s left" in output
     metrics, ledger = results(workflow, "smoke")
     assert list(metrics.columns) == [
@@ -55,7 +71,8 @@ def test_the_demo_in_small(workflow):
     assert "Nothing to be done" in workflow.snakemake("--configfile", str(workflow.code / "configs/smoke.yaml"))
 
 
-def test_cross_validation_with_views_ensembles_and_missing_weights(workflow):
+def test_cross_validation_with_views_ensembles_and_missing_weights(smoke):
+    workflow = smoke
     config = yaml.safe_load((workflow.code / "configs/smoke.yaml").read_text())
     config["run"], config["protocol"] = "cv", {"kind": "kfold", "folds": 3}
     config["backbones"]["expression"]["views"] = ["flip"]
@@ -109,13 +126,12 @@ def test_make_demo_is_the_default_config(workflow):
     assert sum(job.startswith("decode") for job in planned) == config["shards"]
 
 
-def test_two_runs_from_scratch_give_equal_bytes(workflow):
-    made = [path for path in (workflow.work / "cache/smoke").rglob("*.h5") if "@" not in str(path)]  # no views
-    kept = {path.relative_to(workflow.work): path.read_bytes() for path in made}
+def test_two_runs_from_scratch_give_equal_bytes(smoke, tmp_path):
+    made = [path for path in (smoke.work / "cache/smoke").rglob("*.h5") if "@" not in str(path)]  # no views
+    kept = {path.relative_to(smoke.work): path.read_bytes() for path in made}
     assert any("features" in path.parts for path in kept)
-    again = Workflow(workflow.code, workflow.work.parent / "again")
-    again.work.mkdir()
-    again.snakemake("extract", "--configfile", str(workflow.code / "configs/smoke.yaml"))
+    again = Workflow(smoke.code, tmp_path)
+    again.snakemake("extract", "--configfile", str(smoke.code / "configs/smoke.yaml"))
     for path, content in kept.items():
         assert (again.work / path).read_bytes() == content, path
 
@@ -174,6 +190,7 @@ def test_broken_clips_are_rows_and_one_modality_suffices(workflow):
     assert (metrics["n"] == 6).all()
 
 
+@pytest.mark.data
 def test_ravdess(workflow, shared):
     """26 real clips of one actor, split by repetition, to predictions."""
     config = yaml.safe_load((workflow.code / "configs/ravdess.yaml").read_text())
@@ -189,6 +206,7 @@ def test_ravdess(workflow, shared):
     assert not (workflow.work / "results/ravdess/submission.zip").exists()
 
 
+@pytest.mark.data
 def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
     """AFEW's folders, containers and codecs, with a clip of each fault: the ledger names them, none is lost."""
     corpus, data = workflow.work / "AFEW", shared / "data"
@@ -219,6 +237,7 @@ def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
         assert set(archive.namelist()) == {f"{clip}.txt" for clip in test}
 
 
+@pytest.mark.data
 def test_cremad_to_features(workflow, shared):
     """Six real clips, a class each: nothing to hold out, so to features."""
     config = yaml.safe_load((workflow.code / "configs/cremad.yaml").read_text())

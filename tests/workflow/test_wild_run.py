@@ -1,14 +1,15 @@
 """A whole run on the wild corpus: every file is in the ledger at every stage, and nothing is written elsewhere."""
 
+import json
 import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.wild.corpus import listing, write_corpus
+from tests.wild.corpus import listing, placed, write_corpus
 from tests.wild.files import wild_files
-from tests.workflow.conftest import Workflow, copy_of_the_code, write_config
+from tests.workflow.conftest import Workflow, copy_of_the_code, made_once, write_config
 
 STAGES = ("decode", "faces", "features/face", "features/voice")
 OTHERS_CACHES = (".cache/snakemake", ".cache/matplotlib", ".config/matplotlib")
@@ -34,26 +35,38 @@ def _is_wanted(file):
     return not file.name.startswith("cut ") or " 0.5." in file.name
 
 
+def run_on_wild_files(folder):
+    """Run on the wild corpus; what the run said and what came to be where is kept in said.json."""
+    work, home, temporary = (folder / name for name in ("work", "home", "tmp"))
+    for each in (work, home, temporary, folder / "code"):
+        each.mkdir()
+    write_corpus(folder / "corpus", wanted_files())
+    config = write_config(folder / "wild.yaml", {**CONFIG, "corpus_root": str(folder / "corpus")})
+    workflow = Workflow(copy_of_the_code(folder / "code"), work)
+    code = {path for path in listing(folder / "code") if "__pycache__" not in path}
+    before = listing(folder / "corpus", folder / "elsewhere") | code | {config}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("TMPDIR", str(temporary))
+        output = workflow.snakemake("--configfile", config, start=True)
+    after = {path for path in listing(folder) if "__pycache__" not in path}
+    said = {"output": output, "new": sorted(after - before), "gone": sorted(before - after)}
+    (folder / "said.json").write_text(json.dumps(said))
+
+
+def wanted_files():
+    shared = os.environ.get("EMOPIPE_SHARED")
+    return [file for file in wild_files(Path(shared) if shared else None) if _is_wanted(file)]
+
+
 class Run:
-    """The run, its ledger, and what came to be where."""
+    """A finished run: its ledger, and what came to be where."""
 
     def __init__(self, folder):
-        self.work, self.home, self.temporary = (folder / name for name in ("work", "home", "tmp"))
-        for each in (self.work, self.home, self.temporary, folder / "code"):
-            each.mkdir()
-        shared = os.environ.get("EMOPIPE_SHARED")
-        files = [file for file in wild_files(Path(shared) if shared else None) if _is_wanted(file)]
-        self.files = write_corpus(folder / "corpus", files)
-        config = write_config(folder / "wild.yaml", {**CONFIG, "corpus_root": str(folder / "corpus")})
-        workflow = Workflow(copy_of_the_code(folder / "code"), self.work)
-        code = {path for path in listing(folder / "code") if "__pycache__" not in path}
-        before = listing(folder / "corpus", folder / "elsewhere") | code | {config}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("HOME", str(self.home))
-            patch.setenv("TMPDIR", str(self.temporary))
-            self.output = workflow.snakemake("--configfile", config)
-        after = {path for path in listing(folder) if "__pycache__" not in path}
-        self.new, self.gone = after - before, before - after
+        self.work, self.home = folder / "work", folder / "home"
+        said = json.loads((folder / "said.json").read_text())
+        self.output, self.new, self.gone = (said[name] for name in ("output", "new", "gone"))
+        self.files = placed(wanted_files())
         table = pd.read_csv(self.work / "cache/wild/clips.csv", dtype=str, keep_default_na=False,
                             encoding_errors="surrogateescape")  # fmt: skip
         self.clips = dict(zip(table["path"], table["clip"], strict=True))
@@ -64,7 +77,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return Run(tmp_path_factory.mktemp("wild_run"))
+    return Run(made_once(tmp_path_factory, "wild_run", run_on_wild_files, copied=False))
 
 
 def test_every_file_is_in_the_ledger_at_every_stage(run):
