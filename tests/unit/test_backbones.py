@@ -1,6 +1,7 @@
 """Every network: its size, its keys, its shapes, its seed; and weights that are not its own are refused."""
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -54,12 +55,22 @@ def test_unknown_kind_is_answered_with_the_known():
         registry.spec("vgg", None)
 
 
-def test_every_kind_is_there():
-    for kind, row in registry.KINDS.items():
-        assert registry.options_class(kind) is importlib.import_module(row.module).BackboneOptions
-        heard = ("audio_alexnet", "speech", "hf", "opensmile")
-        assert registry.modality(kind) == ("audio" if kind in heard else "face")
-        assert registry.trainable(kind) == (kind not in ("onnx", "hf", "opensmile"))
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_a_kinds_row_says_what_its_module_does(kind):
+    row, module = registry.KINDS[kind], importlib.import_module(registry.KINDS[kind].module)
+    assert registry.options_class(kind) is module.BackboneOptions
+    assert row.named_by is None or row.named_by in module.BackboneOptions.model_fields
+    # an already trained network is built on a device from files; one that can be trained, from its options alone
+    built_from = list(inspect.signature(module.build).parameters)
+    assert built_from == (["options"] if row.trainable else ["options", "device", "threads"])
+    assert hasattr(module, "net_files") == (not row.trainable)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in registry.KINDS.items() if row.trainable and not row.named_by])
+def test_a_kinds_modality_is_that_of_its_input(kind):
+    what = registry.spec(kind, options(kind))
+    assert isinstance(what.input, FaceInput if registry.modality(kind) == "face" else AudioInput)
+    assert what.modality == registry.modality(kind) and registry.trainable(kind)
 
 
 def test_a_kind_imports_no_other_network():

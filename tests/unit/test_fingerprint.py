@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from emopipe.backbones import registry as backbones
 from emopipe.core import fingerprint
 from emopipe.core.fingerprint import closure, code_fingerprint, digest, script_closure, script_fingerprint
+from emopipe.faces import detectors
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -327,12 +329,28 @@ def test_caches_do_not_depend_on_corpora_messages_or_class_names(stage):
     assert not [module for module in found.symbols if module.startswith(forbidden)]
 
 
-def test_detectors_do_not_know_each_other():
-    from emopipe.faces import detectors
+@pytest.mark.parametrize("kinds", [detectors.KINDS, backbones.KINDS], ids=["detectors", "backbones"])
+def test_kinds_do_not_know_each_other(kinds):
+    """An edit of one detector or network reruns nothing of another; VGGFace is a VGG-16 with weights of its own."""
+    modules = {row.module for row in kinds.values()}
+    knows = {module: modules & set(closure(module).symbols) for module in modules}
+    assert len(modules) >= 4
+    assert {module: known - {module} for module, known in knows.items() if known != {module}} == (
+        {"emopipe.backbones.vggface": {"emopipe.backbones.vgg16"}} if kinds is backbones.KINDS else {}
+    )
 
-    modules = [detectors.module_name(kind) for kind in ("mtcnn", "centerface", "scrfd", "yunet")]
-    for module in modules:
-        assert not {*modules} - {module} & {*closure(module).symbols}, module
+
+STAGES = ("corpus", "decode", "faces", "chain", "pretrain", "features", "merge", "fusion", "ensemble", "report")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_do_not_know_each_other(stage):
+    """They may share what a stage's file format is: the names of its fields, in capital letters."""
+    found = script_closure(REPOSITORY / f"workflow_scripts/{stage}.py").symbols
+    assert "run" in found[f"emopipe.stages.{stage}"]
+    others = {name: inside for name, inside in found.items() if name.startswith("emopipe.stages.")}
+    others.pop(f"emopipe.stages.{stage}")
+    assert [name for inside in others.values() for name in inside if not name.isupper()] == []
 
 
 def test_what_is_not_counted_exists():

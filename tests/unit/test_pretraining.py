@@ -86,15 +86,22 @@ def write_media(path, clips, rng, audio=True):
 
 
 def write_faces(path, clips, rng):
+    """Noise, dark or bright; clip 3 shows no face."""
+    write_crops(path, {
+        clip: None if number == 3 else [
+            rng.integers(40 + 100 * (number % 2), 80 + 100 * (number % 2), (256, 256, 3), np.uint8) for _ in range(3)
+        ]
+        for number, clip in enumerate(clips)
+    })  # fmt: skip
+
+
+def write_crops(path, pictures):
+    """Clip -> three crops, on the first, third and fourth of its frames; None for a clip without a face."""
     with Writer(path, faces.FIELDS, stage="faces", recipe={}) as writer:
-        for number, clip in enumerate(clips):
-            if number == 3:
+        for clip, images in pictures.items():
+            if images is None:
                 writer.add(Row(clip, f"d{clip}", "no_face", "", {"mask": np.zeros(4, bool), "time": np.arange(4.0)}))
                 continue
-            images = [
-                rng.integers(40 + 100 * (number % 2), 80 + 100 * (number % 2), (256, 256, 3), np.uint8)
-                for _ in range(3)
-            ]
             jpegs = [encode_jpeg(image, 90) for image in images]
             arrays = {
                 "crop": np.frombuffer(b"".join(jpegs), np.uint8),
@@ -110,7 +117,15 @@ GEOMETRY = FaceInput(112.0, 32, "gray", (127.5,), (127.5,))
 
 class TestSamples:
     def test_faces_without_augmentation_are_what_extraction_sees(self, tmp_path):
-        write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
+        """Pixel by pixel: brighter to the right and darker downwards, so that no turned picture passes."""
+        across, down = np.meshgrid(np.linspace(0, 120, 256), np.linspace(0, 60, 256))
+        pictures = {
+            clip: [
+                np.repeat((20 + 10 * k + across - down / 2 + 40)[..., None], 3, 2).astype(np.uint8) for k in range(3)
+            ]
+            for clip in "ab"
+        }
+        write_crops(tmp_path / "0.h5", pictures)
         samples = Faces([tmp_path / "0.h5"], ["b", "a"], GEOMETRY)
         assert samples.clips == ["b", "a"]
         assert samples.clip.tolist() == [0, 0, 0, 1, 1, 1]
@@ -118,7 +133,14 @@ class TestSamples:
         with Reader(tmp_path / "0.h5") as shard:
             extracted = np.concatenate([GEOMETRY.prepare(read_crops(shard, clip, GEOMETRY)) for clip in ("b", "a")])
         assert seen.shape == extracted.shape == (6, 1, 32, 32)
-        assert np.abs(seen.mean((1, 2, 3)) - extracted.mean((1, 2, 3))).max() < 0.02
+        np.testing.assert_allclose(seen, extracted, atol=0.02)  # of 255 levels, 2.6
+        for turned in (
+            extracted[..., ::-1],
+            extracted[..., ::-1, :],
+            extracted.swapaxes(-1, -2),
+            extracted[[1, 0, 2, 3, 4, 5]],
+        ):
+            assert np.abs(turned - extracted).max() > 0.05
 
     def test_augmentation_varies_and_repeats(self, tmp_path):
         write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))

@@ -100,17 +100,30 @@ def test_no_rule_names_an_environment():
     ]
 
 
+def names_replaced(code):
+    """Names that code in Snakemake's own module would take from it."""
+    taken = vars(importlib.import_module("snakemake.api")) and vars(importlib.import_module("snakemake.workflow"))
+    made = {}
+    for line in re.findall(r"^(?:from \S+ )?import .*$", code, re.M):
+        exec(line, made)
+    made.pop("__builtins__", None)
+    made |= dict.fromkeys(re.findall(r"^(?:def |class )?(\w+)(?:\(.*\):| = )", code, re.M), "made here")
+    return sorted(made), sorted(name for name, value in made.items() if taken.get(name, value) is not value)
+
+
 def test_the_rules_replace_no_name_of_snakemake():
     """Snakemake runs them in its own module: a class `Resources` there would take the place of Snakemake's."""
-    taken = vars(importlib.import_module("snakemake.api")) and vars(importlib.import_module("snakemake.workflow"))
     code = "".join(path.read_text() for path in [REPOSITORY / "Snakefile", *REPOSITORY.glob("rules/*.smk")])
-    for line in re.findall(r"^(?:from \S+ )?import .*$", code, re.M):
-        made = {}
-        exec(line, made)
-        for name, value in made.items():
-            assert name == "__builtins__" or taken.get(name, value) is value, line
-    for name in re.findall(r"^(?:def |class )?(\w+)(?:\(.*\):| = )", code, re.M):
-        assert name not in taken, name
+    made, replaced = names_replaced(code)
+    assert {"ResourceEstimates", "Path", "get_shard_table", "CACHE", "REPORT"} <= set(made)
+    assert replaced == []
+
+
+@pytest.mark.parametrize(
+    "code", ["from collections import Counter as Resources\n", "def Resources(x):\n    pass\n", "Resources = 1\n"]
+)
+def test_a_name_of_snakemake_that_is_replaced_is_seen(code):
+    assert names_replaced(code)[1] == ["Resources"]
 
 
 def project():
