@@ -4,7 +4,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,7 @@ from tests.faults import breakages, kills
 from tests.faults.runs import Killable, Outcome, finished
 from tests.workflow.test_chain_runs import draw_stills
 
-SHORT: list[tuple[str, kills.Victim]] = [
-    ("decode", "job"),
-    ("faces", "snakemake"),
-    ("features face", "group"),
-    ("pretrain audio", "job"),
-    ("pretrain face", "snakemake"),
-    ("fusion", "group"),
-]
+SHORT: list[tuple[str, kills.Victim]] = [("decode", "job"), ("pretrain face", "snakemake"), ("fusion", "group")]
 VICTIMS: tuple[kills.Victim, ...] = ("job", "snakemake", "group")
 THOROUGHLY = ("decode", "features face", "chain", "pretrain face", "fusion")
 LONG = [(name, victim) for name in kills.STAGES for victim in (VICTIMS if name in THOROUGHLY else VICTIMS[-1:])]
@@ -31,18 +24,23 @@ AT_ONCE = 2
 """Runs that go on at the same time: most of each is spent on one processor, as programs start."""
 
 
+def faults(*, short: bool, seed: int) -> list[Callable[[Killable], Outcome]]:
+    """All faults, or a few: each is done to a finished run, and returns what became of it."""
+    found = [partial(_killed, name, victim, seed) for name, victim in (SHORT if short else LONG)]
+    found += breakages.SHORT if short else breakages.ALL
+    if not short:
+        found.insert(0, partial(kills.killed_again_and_again, rng=random.Random(seed), times=6))
+    return found
+
+
+def _killed(name: str, victim: kills.Victim, seed: int, whole: Killable) -> Outcome:
+    return kills.killed(whole, name, victim, random.Random(f"{name} {victim} {seed}"))
+
+
 def outcomes(whole: Killable, *, short: bool, seed: int) -> Iterator[Outcome]:
     """What became of each fault, in their order."""
-    faults = [partial(_killed, whole, *where, seed) for where in (SHORT if short else LONG)]
-    faults += [partial(fault, whole) for fault in (breakages.SHORT if short else breakages.ALL)]
-    if not short:
-        faults.insert(0, partial(kills.killed_again_and_again, whole, random.Random(seed), times=6))
-    with ThreadPoolExecutor(1 if short else AT_ONCE) as pool:
-        yield from pool.map(lambda fault: fault(), faults)
-
-
-def _killed(whole: Killable, name: str, victim: kills.Victim, seed: int) -> Outcome:
-    return kills.killed(whole, name, victim, random.Random(f"{name} {victim} {seed}"))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(lambda fault: fault(whole), faults(short=short, seed=seed))
 
 
 def main(

@@ -172,14 +172,17 @@ def memory_of_the_device(_whole: Killable) -> Outcome:
     return Outcome(fault, same and at_once == [16, 8, 4, 4, 4, 4], 0, 0, f"batches tried: {at_once}")
 
 
-SHORT: list[Callable[[Killable], Outcome]] = [
+SHORT: list[Callable[[Killable], Outcome]] = [clip_vanishes, cache_damaged]
+ALL = [
+    disk_full,
+    cache_forbidden,
+    clip_unreadable,
     clip_vanishes,
     cache_damaged,
     cache_copied,
     fails_after_a_change,
     memory_of_the_device,
 ]
-ALL = [disk_full, cache_forbidden, clip_unreadable, *SHORT]
 
 
 def _outcome(fault: str, run: Killable, lost: int, wrong: list[str], expected_twice: int = 0) -> Outcome:

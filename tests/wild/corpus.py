@@ -39,7 +39,12 @@ def decoded(root, work, kind="folder"):
     table = scan(root, work, kind)
     media = work / "cache/media/00.h5"
     decode.run(RECIPE, root, work / "cache/shards/00.csv", media, work / "cache/media/00.status.h5")
-    with Reader(media) as reader:
+    return rows(work, table)
+
+
+def rows(work, table):
+    """Path of a clip -> its row, of what was decoded."""
+    with Reader(work / "cache/media/00.h5") as reader:
         return {path: reader[clip] for clip, path in zip(table["clip"], table["path"], strict=True)}
 
 
