@@ -1,6 +1,7 @@
 # make demo          set-up, then the whole pipeline on the embedded corpus: results/demo/
-# make test          set-up, then all tests
-# make check         set-up, then the unit tests alone
+# make test          set-up, then all tests, without real data
+# make check         set-up, then the quick unit tests
+# make test-data     set-up, then the tests that use real data: EMOPIPE_SHARED names its folder
 # make lint          set-up, then the linters
 # make resume        set-up, then what a killed run did not finish: make resume ARGS="--configfile configs/afew.yaml ..."
 # make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
@@ -11,7 +12,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo resume test check test-faults test-slurm setup lint wheel
+.PHONY: demo resume test check test-data test-faults test-slurm setup lint wheel
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -23,10 +24,13 @@ test-faults: setup
 	$(BIN)/python -m tests.faults
 
 test: setup
-	$(BIN)/python -m pytest
+	env -u EMOPIPE_SHARED $(BIN)/python -m pytest
 
 check: setup
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -m "not slow and not data" tests/unit emopipe
+
+test-data: setup
+	$(BIN)/python -m pytest -m data
 
 test-slurm: setup
 	tests/slurm/one_node.sh $(BIN)/python -m tests.slurm

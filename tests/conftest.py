@@ -17,6 +17,14 @@ torch.set_num_threads(1)
 settings.register_profile("fuzz", max_examples=3000)  # for --hypothesis-profile=fuzz, see tests/wild/test_fuzz.py
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of real data are marked by what they use."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and weights."""

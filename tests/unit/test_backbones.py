@@ -658,11 +658,8 @@ def test_onnx_silent_fallback_is_refused(tmp_path, monkeypatch):
         registry.build("onnx", onnx_options(tiny_onnx(tmp_path)), device="cuda")
 
 
-def test_onnx_runs_the_shared_mobilefacenet():
-    if "EMOPIPE_SHARED" not in os.environ:
-        pytest.skip("EMOPIPE_SHARED is not set, so there is no mobilefacenet.onnx to try")
-    path = Path(os.environ["EMOPIPE_SHARED"]) / "weights" / "mobilefacenet.onnx"
-    chosen = options("onnx", weights=str(path))
+def test_onnx_runs_the_shared_mobilefacenet(shared):
+    chosen = options("onnx", weights=str(shared / "weights/mobilefacenet.onnx"))
     what, net = registry.spec("onnx", chosen), registry.build("onnx", chosen, threads=1)
     faces = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
     batch = what.input.prepare(faces)

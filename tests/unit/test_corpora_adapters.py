@@ -1,10 +1,8 @@
 """Scans of made trees of empty files: the adapters read names, never media."""
 
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -34,13 +32,6 @@ def scan(kind, root, **options):
 
 def column(table, name):
     return dict(zip(table["clip"], table[name], strict=True))
-
-
-def shared(folder):
-    base = os.environ.get("EMOPIPE_SHARED")
-    if not base:
-        pytest.skip("EMOPIPE_SHARED is not set, so there is no real corpus to scan")
-    return Path(base) / "data" / folder
 
 
 # The registry
@@ -238,8 +229,8 @@ def test_ravdess_errors(root):
         corpora.options_class("ravdess")(split="repetition", val_subjects=["01"])
 
 
-def test_ravdess_real():
-    table = scan("ravdess", shared("ravdess_av"))
+def test_ravdess_real(shared):
+    table = scan("ravdess", shared / "data/ravdess_av")
     assert table["split"].value_counts().to_dict() == {"train": 13, "val": 13}
     assert set(table["label"]) == set(CLASSES) and set(table["subject"]) == {"01"}
 
@@ -271,8 +262,8 @@ def test_cremad_misnamed(root):
         scan("cremad", root)
 
 
-def test_cremad_real_has_too_few_clips_for_val():
-    table = scan("cremad", shared("crema_d"))
+def test_cremad_real_has_too_few_clips_for_val(shared):
+    table = scan("cremad", shared / "data/crema_d")
     assert len(table) == 6 and set(table["split"]) == {"train"}
 
 

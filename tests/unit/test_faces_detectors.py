@@ -16,6 +16,8 @@ from emopipe.faces import detectors
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE
 from emopipe.faces.clip import find_faces
 
+pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
+
 SHARED = os.environ.get("EMOPIPE_SHARED")
 WEIGHTS = {"scrfd": "scrfd_2.5g_bnkps.onnx", "yunet": "yunet.onnx"}
 MIRROR = [1, 0, 2, 4, 3]  # landmarks as a mirrored face has them

@@ -1,9 +1,7 @@
 """The figures in the cards of this project's own weights hold on the data that they are of."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -21,11 +19,9 @@ TESTS = [
 
 
 @pytest.mark.parametrize(("name", "corpus", "chosen", "row"), TESTS)
-def test_the_cards_figures_hold(name, corpus, chosen, row):
-    if "EMOPIPE_SHARED" not in os.environ:
-        pytest.skip("EMOPIPE_SHARED is not set, so there is nothing to score the weights on")
+def test_the_cards_figures_hold(shared, name, corpus, chosen, row):
     kind, _, path = corpus.partition(":")
-    where = Path(os.environ["EMOPIPE_SHARED"], "data", path)
+    where = shared / "data" / path
     result = CliRunner().invoke(app, ["evaluate", name, "--corpus", f"{kind}:{where}", *chosen, "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

@@ -17,6 +17,8 @@ from emopipe.media.decoded import DecodeOptions
 from emopipe.media.sandbox import ClipReader
 from tests.wild.making import as_avi, beginning_of_flv, shortened, whole
 
+pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
+
 EXAMPLES = settings.default.max_examples if settings.get_current_profile_name() == "fuzz" else 60
 SECONDS = 20
 

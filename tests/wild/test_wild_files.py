@@ -19,6 +19,8 @@ from tests.wild.files import OK, UNREADABLE, wild_files
 from tests.wild.making import whole
 from tests.workflow.conftest import made_once
 
+pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
+
 MOST_MEMORY_KB = 400_000
 """Above what the process needs for frames of 3840 x 2160 pixels; whole clips of them would need more."""
 

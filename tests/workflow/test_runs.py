@@ -190,7 +190,6 @@ def test_broken_clips_are_rows_and_one_modality_suffices(workflow):
     assert (metrics["n"] == 6).all()
 
 
-@pytest.mark.data
 def test_ravdess(workflow, shared):
     """26 real clips of one actor, split by repetition, to predictions."""
     config = yaml.safe_load((workflow.code / "configs/ravdess.yaml").read_text())
@@ -206,7 +205,6 @@ def test_ravdess(workflow, shared):
     assert not (workflow.work / "results/ravdess/submission.zip").exists()
 
 
-@pytest.mark.data
 def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
     """AFEW's folders, containers and codecs, with a clip of each fault: the ledger names them, none is lost."""
     corpus, data = workflow.work / "AFEW", shared / "data"
@@ -237,7 +235,6 @@ def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
         assert set(archive.namelist()) == {f"{clip}.txt" for clip in test}
 
 
-@pytest.mark.data
 def test_cremad_to_features(workflow, shared):
     """Six real clips, a class each: nothing to hold out, so to features."""
     config = yaml.safe_load((workflow.code / "configs/cremad.yaml").read_text())

@@ -11,6 +11,8 @@ from tests.wild.corpus import listing, placed, write_corpus
 from tests.wild.files import wild_files
 from tests.workflow.conftest import Workflow, copy_of_the_code, made_once, write_config
 
+pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
+
 STAGES = ("decode", "faces", "features/face", "features/voice")
 OTHERS_CACHES = (".cache/snakemake", ".cache/matplotlib", ".config/matplotlib")
 """What the programs used here keep in a home folder."""
