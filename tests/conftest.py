@@ -1,6 +1,9 @@
 """What tests share: where real data lies, and short clips made on the spot."""
 
+import contextlib
 import os
+import resource
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +34,19 @@ def shared() -> Path:
     if "EMOPIPE_SHARED" not in os.environ:
         pytest.skip("EMOPIPE_SHARED is not set: it names the folder that holds data/, weights/ and tools/")
     return Path(os.environ["EMOPIPE_SHARED"])
+
+
+@contextlib.contextmanager
+def too_many_open_files() -> Iterator[None]:
+    """A process that can open no further file: the system refuses each with EMFILE."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, before[1]))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with contextlib.suppress(OSError):
+            while True:
+                stack.enter_context(open(os.devnull))
+        yield
 
 
 def write_clip(

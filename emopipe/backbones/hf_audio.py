@@ -26,6 +26,7 @@ from torch import nn
 from emopipe.backbones import optional_packages
 from emopipe.backbones.base import Spec, WaveInput
 from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.memory import is_out_of_memory
 from emopipe.core.options import Options
 from emopipe.runtime import device as devices
 
@@ -299,6 +300,8 @@ def _model(auto: Any, folder: Path) -> nn.Module:
             "that package. If it is torchvision, remove it, or install the build that matches the installed torch."
         ) from error
     except Exception as error:  # those of safetensors, transformers and the file system share no base class
+        if is_out_of_memory(error):
+            raise
         raise WeightsError(f"transformers cannot load {folder} ({error}). Download the folder again.") from error
     if missing := sorted(key for key in found["missing_keys"] if not key.endswith(_UNUSED)):
         raise WeightsError(

@@ -19,6 +19,7 @@ from emopipe.cache.metadata import METADATA, SEAL, UNREADABLE, read_sealed, unfi
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import digest
+from emopipe.core.memory import is_out_of_memory
 
 State = dict[str, torch.Tensor]
 Adapt = Callable[[State], State]
@@ -101,7 +102,8 @@ def read(path: Path | str, *, sealed: bool = False) -> tuple[State, dict[str, st
 
 def read_whole(path: Path | str, *, sealed: bool) -> tuple[State, dict[str, str]]:
     """Do the same as `read`, but do not convert errors (UNREADABLE)."""
-    tensors, (metadata, seal) = load_file(path), read_sealed(path)
+    metadata, seal = read_sealed(path)
+    tensors = load_file(path)
     if sealed and not seal:
         raise ValueError("it has no digest of its content")
     if seal and seal != _seal(tensors, metadata):
@@ -129,6 +131,8 @@ def _read_torch(path: Path) -> State:
             "network's state_dict() alone, best as .safetensors."
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         raise WeightsError(unreadable(path, error)) from error
     state = _unwrapped(state)
     entries = state.items() if isinstance(state, Mapping) else [("the whole file", state)]

@@ -37,12 +37,23 @@ class CacheError(EmopipeError):
     """A cache file cannot be used: it is damaged, or another config made it."""
 
 
+class MissingCacheError(CacheError):
+    """A cache file does not exist."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} does not exist. Run again to make it.")
+
+
 class DamagedCacheError(CacheError):
     """A cache file does not contain what was written to it."""
 
     def __init__(self, path: Path, fault: str) -> None:
         super().__init__(f"{path} is damaged: {fault}. Run the workflow again to rebuild it.")
         self.path = path
+
+
+class LittleMemoryError(EmopipeError):
+    """The memory of the machine or the device was too small. This may pass, and says nothing about a clip or file."""
 
 
 class RunningError(EmopipeError):

@@ -39,6 +39,7 @@ UNCOUNTED = (
     "emopipe.core.errors",
     "emopipe.core.fingerprint",
     "emopipe.core.log",
+    "emopipe.core.memory",
     "emopipe.core.registry",
     "emopipe.core.syntax",
     "emopipe.core.options",  # options are part of every recipe by their values

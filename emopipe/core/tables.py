@@ -8,6 +8,7 @@ import pandas as pd
 
 from emopipe.core.atomic import replacing, sha256, write_text
 from emopipe.core.errors import DamagedCacheError
+from emopipe.core.memory import is_out_of_memory
 
 # File names may contain bytes that are not UTF-8. Strings stored by pyarrow (if it is installed) may not.
 pd.set_option("mode.string_storage", "python")
@@ -41,6 +42,7 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
     Raises:
         DamagedCacheError: The file is not a table, lacks a column, or has another checksum than `seal` recorded.
+        MemoryError: The memory is too small for the table.
     """
     expected = sealed(path.parent).get(path.name)
     if expected and expected != sha256(path):
@@ -56,6 +58,8 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
             encoding_errors="surrogateescape",
         )
     except ValueError as error:
+        if is_out_of_memory(error):  # pandas' parser raises a ValueError for this, too
+            raise MemoryError(f"{path}: {error}") from error
         raise DamagedCacheError(path, f"it is not the table that was written ({error})") from error
 
 

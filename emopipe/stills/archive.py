@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.memory import is_out_of_memory
 from emopipe.corpora.files import media_files
 
 # fmt: off
@@ -157,7 +158,9 @@ def decode_image(content: bytes) -> np.ndarray:
     data = np.frombuffer(content, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    except cv2.error:  # the header claims more pixels than OpenCV accepts
+    except cv2.error as error:  # the header claims more pixels than OpenCV accepts
+        if is_out_of_memory(error):
+            raise MemoryError from error
         image = None
     return empty_image() if image is None else image
 

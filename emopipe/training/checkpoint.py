@@ -4,6 +4,7 @@ The file holds the SHA-256 of its content (32 bytes) and then the content, as to
 checksum.
 """
 
+import copy
 import hashlib
 import io
 import time
@@ -14,6 +15,7 @@ import torch
 
 from emopipe.core.atomic import replacing
 from emopipe.core.log import LOGGER
+from emopipe.core.memory import is_out_of_memory
 
 SAVE_SECONDS = 10.0
 """An interrupted training loses at most the work of these seconds and of the current epoch."""
@@ -42,27 +44,49 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the last state that was saved, or None if there is none of this recipe.
+        """Return the last state that was saved, with its tensors on a device; None if there is none of this recipe.
 
         A file that is damaged, or that holds more than plain data, which could run code, is ignored with a warning.
 
         Raises:
             OSError: The system cannot read the file at the moment. The file may be intact, so it is not replaced.
+            MemoryError, RuntimeError: The memory of the machine or the device is too small. The file is kept, too.
         """
-        if not self._path.is_file():
-            return None
         try:
-            with open(self._path, "rb") as file:
-                expected, content = file.read(hashlib.sha256().digest_size), file.read()
-            if hashlib.sha256(content).digest() != expected:
-                raise ValueError("its content does not match its checksum")
-            state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-            if not isinstance(state, dict):
-                raise ValueError(f"it holds a {type(state).__name__}")
+            state = self._read()
+        except FileNotFoundError:
+            return None
         except OSError:
             raise
-        except Exception as error:  # torch may raise nearly anything, and a new training repairs every case
+        except Exception as error:  # torch may raise nearly anything, and a new training repairs every other case
+            if is_out_of_memory(error):
+                raise
             first_line = str(error).partition("\n")[0]
             LOGGER.warning(f"{self._path} is not a usable checkpoint ({first_line}), so training starts again.")
             return None
-        return state if state.get("recipe") == self._recipe else None
+        # The file is read on the CPU: what a device refuses says nothing about the file.
+        return _moved(state, device) if state.get("recipe") == self._recipe else None
+
+    def _read(self) -> dict[str, Any]:
+        """Return the content of the file, on the CPU."""
+        with open(self._path, "rb") as file:
+            expected, content = file.read(hashlib.sha256().digest_size), file.read()
+        if hashlib.sha256(content).digest() != expected:
+            raise ValueError("its content does not match its checksum")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds a {type(state).__name__}")
+        return state
+
+
+def _moved(state: Any, device: torch.device) -> Any:
+    """Return a state with all its tensors on a device."""
+    if isinstance(state, torch.Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        moved = copy.copy(state)  # a state dict of torch has attributes beside its items
+        moved.update((key, _moved(value, device)) for key, value in state.items())
+        return moved
+    if isinstance(state, list | tuple):
+        return type(state)(_moved(value, device) for value in state)
+    return state

@@ -117,7 +117,7 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 def _map_images(path: Path, expected: tuple[int, ...]) -> np.ndarray:
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # NumPy evaluates the header, so a flipped bit may raise anything
         raise DamagedCacheError(path, f"it does not hold an array of images: {error}") from error

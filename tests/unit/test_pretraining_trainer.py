@@ -26,6 +26,7 @@ from emopipe.training.dataset import EvalBatch
 from emopipe.training.ema import EMA
 from emopipe.training.phase_options import PhaseOptions
 from emopipe.training.trainer import Trainer, probabilities, scores
+from tests.unit.test_memory import TOO_LITTLE_MEMORY
 
 CPU = torch.device("cpu")
 CLASSES = 7
@@ -595,7 +596,41 @@ def test_a_checkpoint_that_cannot_be_read_just_now_is_kept(tmp_path, monkeypatch
     assert checkpoint.load(CPU)["epoch"] == 1
 
 
-@pytest.mark.parametrize("failure", [KeyError, IndexError, TypeError, AttributeError, MemoryError])
+@pytest.mark.parametrize("error", TOO_LITTLE_MEMORY)
+def test_too_little_memory_costs_no_checkpoint(tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(CutOff):
+        trainer(tmp_path, on_epoch=cut_off_after(3), **RECIPES["sgd"]).run()
+    content = path.read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(torch, "load", fail)
+        trainer(tmp_path, **RECIPES["sgd"]).run()
+    assert path.read_bytes() == content and kept(tmp_path)["epochs"] == 3
+
+
+def test_a_checkpoint_is_read_before_its_tensors_are_moved_to_the_device(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "a recipe")
+    checkpoint.save({"model": {"w": torch.ones(2)}, "steps": [torch.ones(1), (torch.zeros(1), 3)], "epochs": 57})
+
+    class Small(torch.utils._python_dispatch.TorchDispatchMode):
+        """A device that is full once the file is read."""
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if "meta" in str(kwargs):
+                raise torch.OutOfMemoryError("the device is full")
+            return func(*args, **(kwargs or {}))
+
+    found = checkpoint.load(torch.device("meta"))
+    assert found["model"]["w"].is_meta and found["steps"][0].is_meta and found["steps"][1][0].is_meta
+    assert (found["steps"][1][1], found["epochs"]) == (3, 57)
+    with Small(), pytest.raises(torch.OutOfMemoryError, match="the device is full"):
+        checkpoint.load(torch.device("meta"))
+
+
+@pytest.mark.parametrize("failure", [KeyError, IndexError, TypeError, AttributeError])
 def test_whatever_torch_raises_of_a_checkpoint_training_starts_again(tmp_path, monkeypatch, failure):
     def fail(*_, **__):
         raise failure("x")
