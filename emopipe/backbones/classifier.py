@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import nn
 
-from emopipe.cache.metadata import UNREADABLE, unfit
+from emopipe.cache.metadata import UNREADABLE, open_tensors, unfit
 from emopipe.cache.tensors import HEAD, read, save_state
 from emopipe.core.labels import CLASSES
 
@@ -56,7 +55,7 @@ def has_classifier(path: Path | str) -> bool:
     if Path(path).suffix != ".safetensors":
         return False
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path, "pt") as file:
             return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is not a mapping
     except UNREADABLE as error:
         raise unfit(path, error) from error

@@ -16,7 +16,7 @@ from typing import Any
 from emopipe.cache.partial import next_part, partial_folder, parts_of
 from emopipe.cache.status import TRANSIENT
 from emopipe.cache.store import Field, Reader, Row, Writer, made_by
-from emopipe.core.errors import CacheError, DamagedCacheError
+from emopipe.core.errors import DamagedCacheError
 from emopipe.core.libraries import installed
 from emopipe.core.log import LOGGER
 
@@ -116,7 +116,7 @@ def making(
         noted: What else makes it, such as the device. Rows are reused only if this is the same.
 
     Raises:
-        CacheError: Another process makes the same file.
+        CacheError: Another process makes the same file, or a file whose rows could be reused may not be read.
     """
     about = {"stage": stage, "recipe": recipe}
     with contextlib.ExitStack() as stack:
@@ -162,12 +162,15 @@ def _whole(source: Reader, clip: str) -> Row | None:
 
 
 def _usable(path: Path, recipe: Mapping[str, Any], noted: Mapping[str, str]) -> Reader | None:
-    """Open a file if it is whole and the same recipe, device and so on made it; else return None."""
+    """Open a file if it is whole and the same recipe, device and so on made it; else return None.
+
+    A file that the system cannot read at the moment is an error: its rows may be intact, and would be replaced.
+    """
     if not made_by(path, recipe):
         return None
     try:
         reader = Reader(path)
-    except CacheError as error:
+    except DamagedCacheError as error:
         LOGGER.warning(f"{error} None of its rows are reused.")
         return None
     if any(reader.attributes.get(name) != value for name, value in noted.items()):

@@ -17,6 +17,8 @@ SEAL = "content_sha256"
 """Within that entry: the digest of everything else in the file, because safetensors has no checksum."""
 UNREADABLE = (OSError, safetensors.SafetensorError, ValueError)
 """Errors that a missing or damaged file of weights, or another kind of file, raises."""
+MISSING = (FileNotFoundError, NotADirectoryError)
+"""Those of them that say that the file does not exist."""
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
@@ -31,9 +33,19 @@ def read_metadata(path: Path | str) -> dict[str, str]:
         raise WeightsError(unreadable(path, error)) from error
 
 
+def open_tensors(path: Path | str, framework: str) -> safetensors.safe_open:
+    """Open a safetensors file; the tensors that it returns are those of `framework`, such as "np" or "pt".
+
+    Safetensors by itself reports everything that the system refuses as a file that does not exist.
+    """
+    with open(path, "rb"):
+        pass
+    return safetensors.safe_open(path, framework=framework)
+
+
 def read_sealed(path: Path | str) -> tuple[dict[str, str], str]:
     """Return the metadata and the seal, "" if the file has none. Errors (UNREADABLE) are not converted."""
-    with safetensors.safe_open(path, framework="np") as file:
+    with open_tensors(path, "np") as file:
         metadata = file.metadata() or {}
     if METADATA not in metadata:
         return metadata, ""
@@ -44,10 +56,18 @@ def read_sealed(path: Path | str) -> tuple[dict[str, str], str]:
 
 
 def made_by(path: Path, recipe: Mapping[str, Any]) -> bool:
-    """Return whether the file exists and this recipe made it."""
+    """Return whether the file exists and this recipe made it.
+
+    Raises:
+        WeightsError: The system does not let the file be read. It may be intact, so it must not be made again.
+    """
     try:
-        return read_metadata(path).get("recipe_digest") == digest(recipe)
-    except WeightsError:
+        return read_sealed(path)[0].get("recipe_digest") == digest(recipe)
+    except MISSING:
+        return False
+    except OSError as error:
+        raise WeightsError(unreadable(path, error)) from error
+    except UNREADABLE:
         return False
 
 
@@ -60,4 +80,7 @@ def unfit(path: Path | str, error: Exception) -> EmopipeError:
 
 def unreadable(path: Path | str, error: Exception) -> str:
     """Return the message for a file of weights that cannot be read."""
+    if isinstance(error, OSError) and not isinstance(error, MISSING):
+        why = error.strerror or error
+        return f"The weights {path} cannot be read ({why}). Correct this, then run again; the file may be intact."
     return f"The weights {path} cannot be read ({error}). The file may be damaged. Download or make it again."

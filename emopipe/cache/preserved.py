@@ -43,14 +43,18 @@ class PreservedOutputs:
             LOGGER.warning(f"{self.folder} cannot be written ({error}). If this run is killed, its job runs again.")
 
     def restore(self) -> bool:
-        """Restore the outputs with the current time as their date. Return whether there was a copy with this stamp."""
+        """Restore the outputs with the current time as their date. Return whether there was a copy with this stamp.
+
+        Raises:
+            OSError: The system refuses to read the copy or to write the outputs. The copy is kept.
+        """
         try:
             if (self.folder / "stamp").read_text(encoding="utf-8") != self.stamp:
                 return False
             for output, twin in self._pairs():
                 _link(twin, output)
                 os.utime(output)  # Snakemake expects it to be newer than the inputs
-        except (OSError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # no copy, or not a whole one
             return False
         LOGGER.info(
             f"{self.outputs[0]} was made by a job that outlived its run, and is reused. To compute it again, delete it "

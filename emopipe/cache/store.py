@@ -11,10 +11,7 @@ A file is written under a temporary name and renamed when it is whole. It holds 
 equal bytes. Recipes do not include the code of emopipe/cache, so increase SCHEMA if you change what is stored.
 """
 
-import contextlib
-import errno
 import hashlib
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,15 +25,14 @@ import numpy as np
 
 from emopipe import __version__
 from emopipe.cache.h5file import ErrorDeferringFile, defer_signals
+from emopipe.cache.h5reading import named_errors, open_file
 from emopipe.core.atomic import replacing
-from emopipe.core.errors import CacheError, DamagedCacheError
+from emopipe.core.errors import CacheError, DamagedCacheError, MissingCacheError
 from emopipe.core.fingerprint import digest, recipe_text
 
 SCHEMA = 2
 CHUNK_BYTES = 1 << 18
 SUM_BYTES = 16
-PASSING_REFUSALS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
-"""Errors of the system that do not mean that the file is damaged."""
 
 
 @dataclass(frozen=True)
@@ -171,16 +167,17 @@ class Reader:
 
     Raises:
         DamagedCacheError: The file does not hold what was written; its methods raise it, too.
-        CacheError: The file is missing or of another schema, or another recipe made it.
+        CacheError: The file is missing, may not be read or is of another schema, or another recipe made it.
+        OSError, MemoryError: It cannot be read at the moment, and may be intact.
     """
 
     def __init__(self, path: Path, made_by: str | None = None) -> None:
         self.path = path
-        with _named_errors(path):
-            self._file = h5py.File(path, "r")
+        with named_errors(path):
+            self._file = open_file(path)
             self.attributes: dict[str, Any] = dict(self._file.attrs)
         self._refuse_another(made_by)
-        with _named_errors(path):
+        with named_errors(path):
             columns = [self._column(name) for name in ("id", "digest", "status", "reason")]
             groups = self._file["fields"].items()
             self._data = {name: group["data"] for name, group in groups}
@@ -225,7 +222,7 @@ class Reader:
         """Return one clip's rows of one field."""
         number = self._number[clip]
         start, stop = self._offsets[name][number : number + 2]
-        with _named_errors(self.path):
+        with named_errors(self.path):
             array = self._data[name][start:stop]
         self._verify(clip, name, number, array)
         return array
@@ -241,7 +238,7 @@ class Reader:
     def flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a whole field: data (sum of n_i, ...) and offsets (clips + 1,)."""
         offsets = self._offsets[name]
-        with _named_errors(self.path):
+        with named_errors(self.path):
             data = self._data[name][:]
         for clip, number in self._number.items():
             self._verify(clip, name, number, data[offsets[number] : offsets[number + 1]])
@@ -273,7 +270,7 @@ def relabel(
     times = path.stat()
     with replacing(path) as temporary:
         shutil.copyfile(path, temporary)
-        with h5py.File(temporary, "r+", libver="latest") as file:
+        with open_file(temporary, "r+") as file:
             if digests:
                 del file["clips/digest"]
                 file.create_dataset("clips/digest", data=np.array([text.encode() for text in columns[1]], np.bytes_))
@@ -306,41 +303,16 @@ def content_digest(path: Path, made_by: str | None = None) -> str:
 
 
 def attributes(path: Path) -> dict[str, Any]:
-    """Return a file's attributes; none if it is missing or damaged."""
+    """Return a file's attributes; none if it is missing or damaged.
+
+    Raises:
+        CacheError, OSError, MemoryError: The file cannot be read, but may be intact. See `named_errors`.
+    """
     try:
-        with _named_errors(path), h5py.File(path, "r") as file:
+        with named_errors(path), open_file(path) as file:
             return dict(file.attrs)
-    except CacheError:
+    except (MissingCacheError, DamagedCacheError):
         return {}
-
-
-@contextlib.contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of HDF5 into errors that name the file."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise CacheError(f"{path} does not exist. Run again to make it.") from error
-    except PermissionError as error:
-        raise CacheError(f"{path} cannot be read ({error.strerror}). Make it readable, then run again.") from error
-    except OSError as error:
-        if error.errno in PASSING_REFUSALS:
-            raise
-        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
-    except MemoryError as error:
-        if not _asks_for_more_than(path, error):
-            raise
-        raise DamagedCacheError(path, f"it is not a whole cache file: {error}") from error
-
-
-def _asks_for_more_than(path: Path, error: MemoryError) -> bool:
-    """Return whether NumPy was asked for an array larger than the file, in which nothing is compressed."""
-    if len(error.args) != 2:
-        return False
-    shape, dtype = error.args
-    return math.prod(shape) * np.dtype(dtype).itemsize > path.stat().st_size
 
 
 def _sum(array: np.ndarray) -> bytes:

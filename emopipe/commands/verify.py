@@ -61,6 +61,8 @@ def _fault(path: Path) -> str:
         return f"{error} The damaged file is now {set_aside(path)}."
     except CacheError as error:
         return str(error) if path.exists() else ""  # a running job may have removed it
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror or error}). It may be intact: correct this and verify again."
     return ""
 
 

@@ -43,11 +43,17 @@ NO_CACHE = TrainedCache()
 
 
 def _read(path: Path, runs: Sequence[Run]) -> list[TrainedRun] | None:
-    """Return the networks of a file; None if the file does not exist or is damaged."""
+    """Return the networks of a file; None if the file does not exist or is damaged.
+
+    Raises:
+        OSError: The system cannot read the file at the moment. It may be intact, so it is not replaced.
+    """
     if not path.is_file():
         return None
     try:
         tensors, metadata = read_whole(path, sealed=True)
+    except OSError:
+        raise
     except UNREADABLE as error:
         LOGGER.warning(f"{path} should hold trained networks, but cannot be read ({error}). They are trained again.")
         return None

@@ -14,6 +14,7 @@ from typing import Any
 
 from emopipe.cache.partial import next_part
 from emopipe.cache.store import stands_for
+from emopipe.core.errors import CacheError
 from emopipe.core.log import LOGGER
 
 
@@ -46,8 +47,10 @@ def _is_stale(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
 
 @contextlib.contextmanager
 def _warn_if_refused(path: Path) -> Iterator[None]:
-    """Log a warning, and continue, if the system refuses to move or delete the file."""
+    """Log a warning, and continue, if the system refuses to read, move or delete the file."""
     try:
         yield
+    except CacheError as error:
+        LOGGER.warning(f"{error} If the file is out of date, delete it before you run again.")
     except OSError as error:
         LOGGER.warning(f"{path} is out of date, but it cannot be moved ({error}). Delete it before you run again.")

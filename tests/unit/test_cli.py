@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from emopipe.commands.main import app
 from emopipe.workflow.config import Config
+from tests.conftest import too_many_open_files
 from tests.unit.test_store import write
 
 REPOSITORY = Path(__file__).parents[2]
@@ -68,3 +69,13 @@ def test_inspect(tmp_path):
     (tmp_path / "b.h5").write_text("no")
     result = run("inspect", tmp_path / "b.h5")
     assert result.exit_code == 1 and "is not a cache file" in result.output
+    result = run("inspect", tmp_path)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{tmp_path} is a folder, expected a cache file (.h5). Name a file such as ")
+    result = run("inspect", tmp_path / "none.h5")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{tmp_path / 'none.h5'} does not exist. Name a file such as ")
+    with too_many_open_files():
+        result = run("inspect", tmp_path / "a.h5")
+    assert result.exit_code == 1
+    assert result.output == f"{tmp_path / 'a.h5'} cannot be read (Too many open files). Correct this, then try again.\n"

@@ -16,6 +16,7 @@ from emopipe.cache import metadata, tensors
 from emopipe.commands.main import app
 from emopipe.core.errors import DamagedCacheError, WeightsError
 from emopipe.workflow.job import job_log
+from tests.conftest import too_many_open_files
 from tests.unit.test_pretraining_trainer import flips
 
 WEIGHTS = Path("cache/demo/weights/net.safetensors")
@@ -89,6 +90,15 @@ def test_no_flipped_number_of_a_chain_goes_unseen():
             tensors.load_strict(network().backbone, WEIGHTS)
         with pytest.raises(DamagedCacheError, match="its content is not what was written"):
             load_head(network(), WEIGHTS)
+
+
+def test_weights_that_the_system_cannot_open_just_now_are_not_missing(monkeypatch):
+    """Safetensors calls every refusal of the system a file that does not exist; a run would train once more."""
+    save_head(WEIGHTS)
+    for ask in (lambda path: metadata.made_by(path, {}), metadata.read_metadata, has_classifier, tensors.read):
+        with too_many_open_files(), pytest.raises(WeightsError, match=r"\(Too many open files\).*may be intact"):
+            ask(WEIGHTS)
+    assert metadata.made_by(WEIGHTS.with_name("none.safetensors"), {}) is False
 
 
 def test_metadata_that_are_none_are_told():

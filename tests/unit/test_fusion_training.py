@@ -19,6 +19,7 @@ from emopipe.fusion.rng import Dropout, fold_in, random_bits, uniform
 from emopipe.fusion.stack import Run, Stack
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.fusion.training import Loss, predict, train
+from tests.conftest import too_many_open_files
 
 CPU = torch.device("cpu")
 MODALITIES = {"f": "face", "v": "audio"}
@@ -484,3 +485,15 @@ def test_networks_of_another_recipe_or_other_clips_are_trained(tmp_path, monkeyp
     assert len(programs) == 1
     assert ("They are trained again." in caplog.text) == (change in ("damage", "flip"))
     assert change not in ("damage", "flip") or whole == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_cached_networks_that_cannot_be_read_just_now_are_kept(tmp_path, monkeypatch):
+    data, _ = data_of()
+    runs = [run_of(data, FusionOptions(**SMALL | {"epochs": 1}))]
+    train(data, runs, cache=TrainedCache(tmp_path, "recipe"))
+    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    programs, run = [], training._train_stack
+    monkeypatch.setattr(training, "_train_stack", lambda *arguments: programs.append(arguments) or run(*arguments))
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
+        train(data, runs, cache=TrainedCache(tmp_path, "recipe"))
+    assert not programs and whole == {path: path.read_bytes() for path in tmp_path.iterdir()}

@@ -11,6 +11,7 @@ from emopipe.core.atomic import write_text
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.stages import fusion
+from tests.conftest import too_many_open_files
 from tests.unit.test_fusion_protocol import FAST, corpus, run
 
 
@@ -43,6 +44,15 @@ def test_outputs_that_snakemake_deletes_come_back(tmp_path, monkeypatch, links):
     assert outputs[0].stat().st_mtime > 1e9  # made now, as Snakemake sees it
     deleted(outputs)
     assert PreservedOutputs(outputs, "a").restore()  # should it be killed again
+
+
+def test_a_copy_that_cannot_be_read_just_now_is_not_a_missing_one(tmp_path):
+    outputs = made(tmp_path)
+    PreservedOutputs(outputs, "a").save()
+    deleted(outputs)
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
+        PreservedOutputs(outputs, "a").restore()
+    assert PreservedOutputs(outputs, "a").restore()
 
 
 def test_nothing_is_taken_up_that_something_else_made_or_that_is_not_whole(tmp_path):

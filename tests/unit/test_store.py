@@ -1,9 +1,11 @@
 """The cache's file format."""
 
-import contextlib
 import errno
+import fcntl
 import os
-import resource
+import shutil
+import subprocess
+import sys
 import time
 
 import h5py
@@ -11,12 +13,23 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from emopipe.cache.store import Field, Reader, Row, Writer, clips_digest, made_by, stands_for
+from emopipe.cache.store import (
+    Field,
+    Reader,
+    Row,
+    Writer,
+    attributes,
+    clips_digest,
+    made_by,
+    relabel,
+    stands_for,
+)
 from emopipe.commands import verify
 from emopipe.commands.main import app
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import CacheError, DamagedCacheError
 from emopipe.core.fingerprint import digest
+from tests.conftest import too_many_open_files
 
 FIELDS = {"x": Field("f4", (3,)), "bytes": Field("u1")}
 RECIPE = {"stage": "test", "lr": 0.1}
@@ -163,16 +176,113 @@ def test_only_what_the_recipe_made_is_read_where_one_is_asked_for(tmp_path):
 
 def test_a_file_that_the_system_cannot_open_just_now_is_not_called_damaged(tmp_path):
     path = write(tmp_path / "00.h5")
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, before[1]))
-    with contextlib.ExitStack() as stack:
-        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
-        with contextlib.suppress(OSError):
-            while True:
-                stack.enter_context(open(os.devnull))
-        with pytest.raises(OSError, match="Too many open files") as refusal:
-            Reader(path)
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files") as refusal:
+        Reader(path)
     assert refusal.value.errno == errno.EMFILE
+
+
+LOCKING = "Unable to synchronously open file (unable to lock file, errno = {0}, error message = '{1}')"
+READING = "\"Can't open object (file read failed: time = now, filename = 'a.h5', errno = {0}, error message = '{1}')\""
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EAGAIN, errno.ENOSYS, errno.EIO, errno.ESTALE, errno.EREMOTEIO])
+@pytest.mark.parametrize("kind", [OSError, KeyError, RuntimeError], ids=lambda kind: kind.__name__)
+def test_what_the_system_refuses_is_no_damage_whatever_h5py_raises(tmp_path, monkeypatch, number, kind):
+    """Only some of HDF5's errors are an OSError with a number; the others have it in their text alone."""
+    path, text = write(tmp_path / "a.h5"), os.strerror(number)
+
+    def refuse(*_, **__):
+        raise OSError(number, LOCKING.format(number, text)) if kind is OSError else kind(READING.format(number, text))
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    for read in (Reader, attributes, lambda path: made_by(path, RECIPE)):
+        with pytest.raises(OSError, match=text) as refusal:
+            read(path)
+        assert refusal.value.errno == number
+
+
+def test_a_file_that_may_not_be_read_is_neither_damaged_nor_missing(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Unable to synchronously open file (unable to open file)")
+
+    path = write(tmp_path / "a.h5")
+    monkeypatch.setattr(h5py, "File", refuse)
+    for read in (Reader, attributes, lambda path: made_by(path, RECIPE)):
+        with pytest.raises(
+            CacheError, match=r"a\.h5 cannot be read \(Permission denied\)\. Make it readable"
+        ) as refusal:
+            read(path)
+        assert not isinstance(refusal.value, DamagedCacheError)
+
+
+def test_a_file_is_read_and_relabelled_while_it_is_locked(tmp_path):
+    """On a file system without locks, every lock fails. Files are replaced as a whole, so none is needed."""
+    path = write(tmp_path / "a.h5")
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with Reader(path) as reader:
+            assert reader["a"].status == "ok"
+        assert made_by(path, RECIPE)
+        relabel(path, {"stage": "another"})
+        assert made_by(path, {"stage": "another"})
+
+
+NO_LOCKS = """
+#include <errno.h>
+int flock(int file, int operation) { (void)file; (void)operation; errno = ENOLCK; return -1; }
+"""
+TWICE = """
+import sys
+from pathlib import Path
+import numpy as np
+from emopipe.cache.incremental import making
+from emopipe.cache.store import Field, Reader, Row
+path = Path(sys.argv[1])
+for _ in range(2):
+    with making(path, {"x": Field("f4", (3,))}, stage="test", recipe={}) as output:
+        row = output.earlier("a", "1")
+        if row:
+            output.take(row)
+        else:
+            output.add(Row("a", "1", "ok", "", {"x": np.ones((2, 3), "f4")}))
+with Reader(path) as reader:
+    print(output.computed, output.taken, reader["a"].arrays["x"].sum())
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc, which makes a flock that fails")
+def test_a_file_system_without_locks_can_hold_a_cache(tmp_path):
+    (tmp_path / "no_locks.c").write_text(NO_LOCKS)
+    library = tmp_path / "no_locks.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "no_locks.c"], check=True)
+    path = tmp_path / "a.h5"
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    run = subprocess.run([sys.executable, "-c", TWICE, path], capture_output=True, text=True, env=environment)
+    assert (run.returncode, run.stdout) == (0, "0 1 6.0\n"), run.stderr
+    assert run.stderr.count("cannot be locked (No locks available). Make sure that no other run makes") == 2
+
+
+def test_a_format_that_this_hdf5_does_not_know_is_no_damage(tmp_path):
+    path = write(tmp_path / "a.h5")
+    content = bytearray(path.read_bytes())
+    content[8] = 99  # the version of the superblock, the first number of every HDF5 file
+    path.write_bytes(content)
+    with pytest.raises(
+        CacheError, match=r"a\.h5 has a format that h5py .* does not know .*install that one"
+    ) as refusal:
+        Reader(path)
+    assert not isinstance(refusal.value, DamagedCacheError)
+
+
+def test_an_h5py_that_reads_nothing_says_nothing_of_a_file(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise TypeError("File.__init__() got an unexpected keyword argument")
+
+    path = write(tmp_path / "a.h5")
+    monkeypatch.setattr(h5py, "File", fail)
+    with pytest.raises(CacheError, match=r"cannot read .*a\.h5 .*a file that it wrote itself") as refusal:
+        Reader(path)
+    assert not isinstance(refusal.value, DamagedCacheError) and "Install h5py again" in str(refusal.value)
 
 
 def test_a_missing_file_is_not_called_damaged(tmp_path):
@@ -217,6 +327,18 @@ def test_too_little_memory_is_no_damage(tmp_path, monkeypatch, error):
         for read in (lambda: reader["a"], lambda: reader.flat("bytes")):
             with pytest.raises(MemoryError):
                 read()
+
+
+def test_verify_leaves_files_that_the_system_cannot_read_just_now(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    write(tmp_path / "00.h5")
+    monkeypatch.setattr(verify, "Reader", refuse)
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.exit_code == 1 and result.exception.code == 1
+    assert "00.h5 cannot be read (Input/output error). It may be intact" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["00.h5"]
 
 
 def test_verify_leaves_alone_what_a_job_is_writing(tmp_path):
