@@ -22,6 +22,9 @@ from emopipe.media.protocol import BLOATED, READY, receive_media, send_path
 WORKER = worker.__name__
 """The module that the decoding process runs."""
 KILLED = status.reason("decoder_killed")
+START_SECONDS = 600.0
+"""The longest time that the decoding process may take to start. A few seconds are usual; a busy network disk, from
+which all processes of a cluster import Python packages at once, may need minutes."""
 
 _LAST_WORDS_SECONDS = 10  # time that a process gets to end after it closed its output
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding needs no more
@@ -55,8 +58,8 @@ class ClipReader:
 
         Raises:
             MediaError: The system refuses to read the file, as in `read_clip`.
-            ChildProcessError: The decoding process does not start.
-            RuntimeError: Something else killed the process twice.
+            ChildProcessError: The decoding process does not start, or not within START_SECONDS.
+            MemoryError: The process was killed twice, most probably because the machine ran out of memory.
         """
         media = self._read(path)
         if media.status == status.UNREADABLE:
@@ -71,7 +74,7 @@ class ClipReader:
         except _LostError as lost:
             self._stop()
             if is_fresh and lost.is_machines:
-                raise RuntimeError(status.text(str(lost))) from None
+                raise MemoryError(status.text(str(lost))) from None
             if is_fresh or lost.is_sure:
                 return Media(status.UNDECODABLE, str(lost))
         except BaseException:
@@ -131,8 +134,26 @@ class _Process:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), **_ONE_THREAD},
         )
-        if self._popen.stdout.read(len(READY)) != READY:
+        try:
+            self._wait_until_ready()
+        except BaseException:
             self.stop()
+            raise
+
+    def _wait_until_ready(self) -> None:
+        watch = _Watch(START_SECONDS, self._popen.kill)
+        watch.start()
+        try:
+            is_ready = self._popen.stdout.read(len(READY)) == READY
+        finally:
+            watch.end()
+        if watch.is_late:
+            raise ChildProcessError(
+                f"The process that decodes clips did not answer within {START_SECONDS:g} s of its start, and was "
+                f"stopped. Perhaps the disk of the Python packages ({sys.prefix}) hangs, or the machine is overloaded. "
+                "Check both, then run again"
+            )
+        if not is_ready:
             raise ChildProcessError(
                 "The process that decodes clips does not start. Its own message is above. Correct that, then run again."
             )

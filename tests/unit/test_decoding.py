@@ -127,7 +127,7 @@ def test_a_clip_can_only_undo_itself(unruly, monkeypatch, name, reason):
 
 def test_a_decoder_that_something_else_kills_says_nothing_of_the_clip(unruly):
     with ClipReader(THREE) as read:
-        with pytest.raises(RuntimeError, match=r"was killed .SIGKILL.; perhaps the machine ran out of memory"):
+        with pytest.raises(MemoryError, match=r"was killed .SIGKILL.; perhaps the machine ran out of memory"):
             read(Path("killed"))
         assert read(Path("b")).reason.startswith("b by")
 
@@ -196,6 +196,33 @@ def test_a_process_that_does_not_start_is_no_clips_fault(monkeypatch, tmp_path, 
     with ClipReader(THREE) as read, pytest.raises(ChildProcessError, match=r"does not start. Its own message is above"):
         read(tmp_path / "a.mp4")
     assert "No module named emopipe.no_such_module" in capfd.readouterr().err
+
+
+def test_a_process_that_starts_and_never_answers_is_given_up(monkeypatch, tmp_path):
+    stopped, stop = [], sandbox._Process.stop
+    monkeypatch.setattr(sandbox._Process, "stop", lambda self: stop(self) or stopped.append(self._popen.returncode))
+    monkeypatch.setattr(sandbox, "WORKER", "tests.unit.silent_decoder")
+    monkeypatch.setattr(sandbox, "START_SECONDS", 0.3)
+    with (
+        ClipReader(THREE) as read,
+        pytest.raises(ChildProcessError, match=r"did not answer within 0\.3 s of its start.*then run again"),
+    ):
+        read(tmp_path / "a.mp4")
+    assert stopped == [-signal.SIGKILL]
+
+
+def test_a_request_to_end_while_a_process_starts_ends_it(monkeypatch, tmp_path):
+    def interrupt(_self):
+        raise KeyboardInterrupt
+
+    made, popen = [], subprocess.Popen
+    monkeypatch.setattr(
+        sandbox.subprocess, "Popen", lambda *given, **keys: made.append(popen(*given, **keys)) or made[0]
+    )
+    monkeypatch.setattr(sandbox._Watch, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt), ClipReader(THREE) as read:
+        read(tmp_path / "a.mp4")
+    assert made[0].returncode == -signal.SIGKILL
 
 
 def test_modules_in_the_jobs_folder_are_not_imported(tmp_path, monkeypatch):

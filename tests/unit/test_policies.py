@@ -12,13 +12,14 @@ from emopipe.cache.status import FAILED, OK, UNREADABLE, text
 from emopipe.cache.store import Field, Reader, Row, Writer, clips_digest
 from emopipe.core import tables
 from emopipe.core.atomic import set_aside
-from emopipe.core.errors import CacheError, CoverageError, MediaError, WeightsError
+from emopipe.core.errors import CacheError, CoverageError, LittleMemoryError, MediaError, WeightsError
 from emopipe.core.fingerprint import digest
 from emopipe.media import files
 from emopipe.stages import decode, merge
 from emopipe.workflow.job import job_log
 from emopipe.workflow.retry import retry_counter
 from tests.conftest import write_clip
+from tests.unit.test_memory import TOO_LITTLE_MEMORY
 
 RECIPE = {"stage": "decode", "options": {"policy": "count", "count": 2}}
 
@@ -46,9 +47,45 @@ def test_keep_going_makes_a_failure_a_row(error, status):
 
 
 def test_what_the_system_refuses_is_no_clips_fault():
-    for error in (OSError(12, "Cannot allocate memory"), RuntimeError("CUDA error: an illegal memory access")):
+    for error in (OSError(24, "Too many open files"), RuntimeError("CUDA error: an illegal memory access")):
         with pytest.raises(type(error), match=str(error.args[-1])):
             FailurePolicy("keep_going").row("a", "1", fails(error))
+
+
+@pytest.mark.parametrize("error", TOO_LITTLE_MEMORY)
+def test_too_little_memory_ends_the_job_once_all_other_clips_are_tried(error):
+    policy = FailurePolicy("keep_going")
+    assert policy.row("a", "1", fails(error)).status == FAILED
+    assert policy.row("b", "2", lambda: Row("b", "2", OK, "", {})).status == OK
+    with pytest.raises(LittleMemoryError, match=r"The memory was too small for 1 of 2 clips: a \(.*run again"):
+        policy.check(reused=10)
+    with pytest.raises(LittleMemoryError, match="1 of 1 clips: a "):
+        FailurePolicy("stop").row("a", "1", fails(error))
+
+
+def test_many_clips_without_memory_are_not_all_named():
+    policy = FailurePolicy("keep_going")
+    for number in range(7):
+        policy.row(f"c{number}", "", fails(MemoryError()))
+    with pytest.raises(LittleMemoryError, match=r"7 of 7 clips: c0, c1, c2, c3, c4 and 2 more \(MemoryError: \)"):
+        policy.check(0)
+
+
+def test_a_clip_without_memory_is_computed_by_the_next_run(shard, monkeypatch):
+    read = decode.ClipReader.__call__
+    asked = []
+
+    def starved(self, path):
+        asked.append(path.name)
+        if path.name == "a.avi" and len(asked) < 3:
+            raise MemoryError("The decoder was killed (SIGKILL); perhaps the machine ran out of memory.")
+        return read(self, path)
+
+    monkeypatch.setattr(decode.ClipReader, "__call__", starved)
+    with pytest.raises(LittleMemoryError, match=r"1 of 2 clips: a .*was killed"):
+        decoded(shard)
+    assert not (shard / "00.h5").exists()
+    assert decoded(shard) == {"a": OK, "b": OK} and asked == ["a.avi", "b.avi", "a.avi"]
 
 
 def test_reasons_can_be_written_whatever_a_file_is_called():
