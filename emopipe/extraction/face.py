@@ -28,30 +28,43 @@ def rows(
         network: A face backbone.
         batch: The number of faces that the network takes at once.
         view: A view of `VIEWS["face"]`; an empty name means the clip itself.
-        policy: What happens if the network fails on a clip.
+        policy: What happens if the network fails on a clip, or its crops cannot be decoded.
     """
-    for crops in _groups(faces, clips, network, view):
+    for group in _groups(faces, clips, network, view):
         try:
-            vectors = _embed(crops, network, batch)
+            vectors = _embed({clip: crops for clip, crops in group.items() if crops is not None}, network, batch)
         except EmopipeError:
             raise
         except Exception:  # the network fails on a clip of the group: below, each clip is computed alone
             vectors = {}
-        for clip in crops:
-            yield policy.row(
-                clip, faces.digest[clip], functools.partial(_row, faces, clip, crops[clip], vectors, network, batch)
-            )
+        for clip, crops in group.items():
+            compute = functools.partial(_row, faces, clip, crops, vectors, network, batch, view)
+            yield policy.row(clip, faces.digest[clip], compute)
 
 
-def _groups(faces: Reader, clips: Iterator[str], network: Extractor, view: str) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the crops of the clips, in groups of about GROUP_FACES."""
-    group: dict[str, np.ndarray] = {}
+def _groups(
+    faces: Reader, clips: Iterator[str], network: Extractor, view: str
+) -> Iterator[dict[str, np.ndarray | None]]:
+    """Yield the crops of the clips, in groups of about GROUP_FACES; None for a clip whose crops cannot be read."""
+    group: dict[str, np.ndarray | None] = {}
+    held = 0
     for clip in clips:
-        group[clip] = views.augment_crops(read_crops(faces, clip, network.spec.input), view)
-        if sum(map(len, group.values())) >= GROUP_FACES:
+        try:
+            group[clip] = _read(faces, clip, network, view)
+            held += len(group[clip])
+        except (EmopipeError, OSError):  # the file is damaged, or the system refuses to read it
+            raise
+        except Exception:  # only of this clip: `_row` reads it again, under the failure policy
+            group[clip] = None
+        if held >= GROUP_FACES:
             yield group
-            group = {}
+            group, held = {}, 0
     yield group
+
+
+def _read(faces: Reader, clip: str, network: Extractor, view: str) -> np.ndarray:
+    """Return a clip's crops (n, side, side, 3) in a view."""
+    return views.augment_crops(read_crops(faces, clip, network.spec.input), view)
 
 
 def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> dict[str, np.ndarray]:
@@ -73,12 +86,15 @@ def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> d
 def _row(
     faces: Reader,
     clip: str,
-    crops: np.ndarray,
+    crops: np.ndarray | None,
     vectors: Mapping[str, np.ndarray],
     network: Extractor,
     batch: int,
+    view: str,
 ) -> Row:
     """Return a clip's row, with vectors at the frames in which the face was found; the other frames are masked."""
+    if crops is None:
+        crops = _read(faces, clip, network, view)
     if not len(crops):
         return Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
     own = vectors[clip] if clip in vectors else _embed({clip: crops}, network, batch)[clip]

@@ -90,6 +90,10 @@ def read_crops(faces: Reader, clip: str, geometry: FaceInput, *, margin: float =
 
     Returns:
         (N, side, side, 3) uint8 BGR, with side = round(margin * geometry.size).
+
+    Raises:
+        ValueError: A crop cannot be decoded.
+        DamagedCacheError: The file does not hold what was written.
     """
     side = round(margin * geometry.size)
     crops = decode_jpegs(faces.field(clip, "crop"), faces.field(clip, "crop_size"))

@@ -68,15 +68,35 @@ class Media:
 
 
 def decode_jpegs(jpegs: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-    """Return images (H, W, 3) uint8 BGR from their concatenated bytes (sum of sizes,) and their sizes (T,)."""
+    """Return images (H, W, 3) uint8 BGR from their concatenated bytes (sum of sizes,) and their sizes (T,).
+
+    Raises:
+        ValueError: One of them is not an image, or the sizes are not those of the bytes.
+    """
+    if sizes.sum() != len(jpegs):
+        raise ValueError(f"{len(jpegs)} bytes of cached pictures were found, expected {sizes.sum()}.")
     return [decode_jpeg(jpeg) for jpeg in np.split(jpegs, np.cumsum(sizes)[:-1])] if len(sizes) else []
 
 
 def decode_jpeg(jpeg: np.ndarray) -> np.ndarray:
-    """Return an image (H, W, 3) uint8 BGR from its bytes (n,) uint8."""
-    return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    """Return an image (H, W, 3) uint8 BGR from its bytes (n,) uint8.
+
+    Raises:
+        ValueError: The bytes are not an image.
+    """
+    image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR) if len(jpeg) else None
+    if image is None:
+        raise ValueError(f"A cached picture of {len(jpeg)} bytes is not a JPEG that OpenCV can decode.")
+    return image
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """Return an image (H, W, 3) uint8 BGR as JPEG bytes."""
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    """Return an image (H, W, 3) uint8 BGR as JPEG bytes.
+
+    Raises:
+        ValueError: OpenCV cannot encode it.
+    """
+    is_encoded, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not is_encoded:
+        raise ValueError(f"OpenCV cannot encode a picture of the shape {image.shape} as JPEG.")
+    return jpeg.tobytes()

@@ -10,6 +10,7 @@ from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import making
 from emopipe.cache.store import Field, Reader
 from emopipe.core.atomic import sha256
+from emopipe.core.errors import CacheError
 from emopipe.core.log import Progress
 from emopipe.extraction.extractor import Extractor
 from emopipe.runtime import device as devices
@@ -64,15 +65,18 @@ def run(
         Reader(source, recipe["source"]) as clips,
         making(output, fields(spec.dim), stage="features", recipe=recipe, **made_by) as vectors,
     ):
-        kept = {clip: row for clip in clips.clips if (row := vectors.earlier(clip, clips.digest[clip]))}
-        new = (clip for clip in clips.clips if clip not in kept)
+        # The rows of reused clips are read a second time below: all of them would not fit in memory together.
+        reused = {clip for clip in clips.clips if vectors.earlier(clip, clips.digest[clip])}
+        new = (clip for clip in clips.clips if clip not in reused)
         made = extraction.module_for(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], policy)
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
-            if clip in kept:
-                vectors.take(kept[clip])
-            else:
+            if clip not in reused:
                 vectors.add(next(made))
+            elif row := vectors.earlier(clip, clips.digest[clip]):
+                vectors.take(row)
+            else:
+                raise CacheError(f"{output} was intact a moment ago, and is damaged now. Check the disk and run again.")
             progress.advance()
         policy.check(vectors.taken)
         vectors.note(

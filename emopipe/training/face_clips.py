@@ -8,7 +8,7 @@ import torch
 
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.cache.store import Reader
-from emopipe.core.log import Progress
+from emopipe.core.log import LOGGER, Progress
 from emopipe.faces.crops import read_crops
 from emopipe.training.augment_image import augment_faces, center_crop, held_side
 from emopipe.training.augment_options import FaceAugmentation
@@ -35,9 +35,14 @@ class Faces:
         for path in shards:
             with Reader(path) as faces:
                 for clip in wanted.intersection(faces.clips):
-                    if len(crops := read_crops(faces, clip, geometry, margin=margin)):
-                        found[clip] = geometry.convert_channels(crops)
                     progress.advance()
+                    try:
+                        crops = read_crops(faces, clip, geometry, margin=margin)
+                    except ValueError as error:
+                        LOGGER.warning(f"clip {clip}: the network is trained without it. {error}")
+                        continue
+                    if len(crops):
+                        found[clip] = geometry.convert_channels(crops)
         self.clips = [clip for clip in clips if clip in found]
         counts = [len(found[clip]) for clip in self.clips]
         self.clip = np.repeat(np.arange(len(self.clips)), counts)

@@ -1,17 +1,26 @@
 """Extraction where a device's memory is small, and where one clip of many breaks the network."""
 
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from emopipe.backbones import registry
 from emopipe.cache.failures import FailurePolicy
-from emopipe.cache.status import FAILED, OK
-from emopipe.cache.store import Reader
+from emopipe.cache.incremental import Output
+from emopipe.cache.status import FAILED, OK, text
+from emopipe.cache.store import Reader, Writer
+from emopipe.core.errors import DamagedCacheError, LittleMemoryError
+from emopipe.core.fingerprint import digest
 from emopipe.core.log import LOGGER
 from emopipe.extraction import face
 from emopipe.extraction.extractor import Extractor
 from emopipe.faces.crops import read_crops
+from emopipe.media.decoded import decode_jpegs
+from emopipe.stages import features
+from emopipe.stages.faces import FIELDS
 from tests.unit.test_pretraining import write_faces
 
 BATCH = np.random.default_rng(0).normal(size=(13, 1, 32, 32)).astype(np.float32)
@@ -78,3 +87,87 @@ def test_one_clip_that_breaks_the_network_costs_no_other(tmp_path):
     assert [row.status for row in rows] == [OK, FAILED, OK]
     assert "odd face" in rows[1].reason and not rows[1].arrays
     assert np.isfinite(rows[2].arrays["x"][rows[2].arrays["mask"]]).all()
+
+
+def undecodable(path, clip):
+    """Replace a clip's crops by bytes that are no pictures, under correct checksums."""
+    with Reader(path) as reader:
+        rows = list(reader.rows())
+    with Writer(path, FIELDS, stage="faces", recipe={}) as writer:
+        for row in rows:
+            crop = np.zeros_like(row.arrays["crop"]) if row.clip == clip else row.arrays["crop"]
+            writer.add(replace(row, arrays={**row.arrays, "crop": crop}))
+
+
+def test_crops_that_cannot_be_decoded_are_a_row_and_cost_no_other(tmp_path):
+    names = ["a", "b", "c"]
+    write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
+    network = extractor()
+    with Reader(tmp_path / "0.h5") as faces:
+        before = list(face.rows(faces, iter(names), network, 64, "", FailurePolicy("keep_going")))
+    undecodable(tmp_path / "0.h5", "b")
+    with Reader(tmp_path / "0.h5") as faces:
+        rows = list(face.rows(faces, iter(names), network, 64, "", FailurePolicy("keep_going")))
+        with pytest.raises(ValueError, match="is not a JPEG that OpenCV can decode"):
+            list(face.rows(faces, iter(names), network, 64, "", FailurePolicy("stop")))
+    assert [row.status for row in rows] == [OK, FAILED, OK]
+    assert "is not a JPEG that OpenCV can decode" in text(rows[1].reason) and not rows[1].arrays
+    for number in (0, 2):
+        np.testing.assert_allclose(rows[number].arrays["x"], before[number].arrays["x"], atol=1e-5)
+
+
+def test_sizes_that_do_not_fit_the_bytes_are_refused():
+    with pytest.raises(ValueError, match="3 bytes of cached pictures were found, expected 4"):
+        decode_jpegs(np.zeros(3, np.uint8), np.array([4]))
+
+
+def test_a_damaged_file_ends_the_job(tmp_path):
+    path = tmp_path / "0.h5"
+    write_faces(path, ["a", "b"], np.random.default_rng(0))
+    with Reader(path) as faces:
+        crop = faces.field("b", "crop").tobytes()
+    content = bytearray(path.read_bytes())
+    content[content.index(crop) + 100] ^= 1
+    path.write_bytes(content)
+    with Reader(path) as faces, pytest.raises(DamagedCacheError, match="crop of the clip b is not what was written"):
+        list(face.rows(faces, iter(["a", "b"]), extractor(), 64, "", FailurePolicy("keep_going")))
+
+
+def test_a_clip_that_needs_more_memory_than_there_is_costs_no_other(tmp_path):
+    names = ["a", "b", "c"]
+    write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
+    network, policy = extractor(), FailurePolicy("keep_going")
+    with Reader(tmp_path / "0.h5") as faces:
+        large = network.spec.input.prepare(read_crops(faces, "b", network.spec.input))[0]
+
+        def hook(_module, inputs):
+            if any(np.array_equal(one, large) for one in inputs[0].numpy()):
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+
+        network._whole.register_forward_pre_hook(hook)
+        rows = list(face.rows(faces, iter(names), network, 64, "", policy))
+    assert [row.status for row in rows] == [OK, FAILED, OK]
+    with pytest.raises(LittleMemoryError, match=r"1 of 3 clips: b \("):
+        policy.check(0)
+
+
+def test_reused_rows_are_not_held_in_memory_together(tmp_path, monkeypatch):
+    names = [f"c{number}" for number in range(12)]
+    write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
+    block = {"size": 32, "width": 4, "dim": 8}
+    recipe = {"stage": "features", "kind": "expression", "options": block, "batch": 4, "view": "", "source": digest({})}
+    how = {"weights": None, "pretrained": None, "device": "cpu", "threads": 1}
+    features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", **how)
+    whole = (tmp_path / "f.h5").read_bytes()
+    given, most, earlier = [], [], Output.earlier
+
+    def spy(self, clip, clip_digest):
+        row = earlier(self, clip, clip_digest)
+        given.append(weakref.ref(row))
+        most.append(sum(one() is not None for one in given))
+        return row
+
+    monkeypatch.setattr(Output, "earlier", spy)
+    features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", **how)
+    assert len(given) >= len(names) and max(most) <= 2
+    assert (tmp_path / "f.h5").read_bytes() == whole

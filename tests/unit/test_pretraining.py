@@ -15,6 +15,7 @@ from emopipe.cache.store import Reader, Row, Writer
 from emopipe.cache.tensors import save
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER
 from emopipe.corpora import folds
 from emopipe.faces.crops import read_crops
 from emopipe.media.decoded import encode_jpeg
@@ -116,6 +117,16 @@ GEOMETRY = FaceInput(112.0, 32, "gray", (127.5,), (127.5,))
 
 
 class TestSamples:
+    def test_a_clip_whose_faces_cannot_be_decoded_is_omitted(self, tmp_path, caplog, monkeypatch):
+        monkeypatch.setattr(LOGGER, "propagate", True)
+        path, real = tmp_path / "0.h5", encode_jpeg
+        with monkeypatch.context() as patch:
+            calls = iter(range(6))
+            patch.setitem(globals(), "encode_jpeg", lambda *given: b"no picture" if next(calls) == 4 else real(*given))
+            write_faces(path, ["a", "b"], np.random.default_rng(0))
+        assert Faces([path], ["a", "b"], GEOMETRY).clips == ["a"]
+        assert "clip b: the network is trained without it. A cached picture of 10 bytes is not a JPEG" in caplog.text
+
     def test_faces_without_augmentation_are_what_extraction_sees(self, tmp_path):
         """Pixel by pixel: brighter to the right and darker downwards, so that no turned picture passes."""
         across, down = np.meshgrid(np.linspace(0, 120, 256), np.linspace(0, 60, 256))
