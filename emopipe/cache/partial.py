@@ -5,13 +5,20 @@ It holds what an interrupted job has computed so far. The next job reuses it, an
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from emopipe.core.atomic import temporaries
 from emopipe.core.errors import CacheError
 from emopipe.core.log import LOGGER
+
+LOCK = "lock"
+"""The file in the folder that is locked."""
+ATTEMPTS = 100
+"""How often a lock is tried whose file its last holder removes at the same moment."""
 
 
 @contextlib.contextmanager
@@ -25,22 +32,67 @@ def partial_folder(path: Path) -> Iterator[Path]:
         CacheError: Another process makes `path`.
     """
     folder = _folder(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / "lock"
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CacheError(
-                f"Another process is making {path} at this moment, perhaps a job that outlived its run. Wait for it or "
-                "stop it, then run again."
-            ) from None
-        except OSError as error:  # a file system without locks
-            LOGGER.warning(f"{lock} cannot be locked ({error.strerror}). Make sure that no other run makes {path}.")
+    with _locked(folder / LOCK, path):
         for orphan in [*temporaries(path), *folder.glob(".*.tmp.*")]:
             orphan.unlink(missing_ok=True)
         yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _locked(lock: Path, path: Path) -> IO[str]:
+    """Return the open and locked file `lock`, which is made together with its folder."""
+    for _ in range(ATTEMPTS):
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = open(lock, "w")  # noqa: SIM115 - it is returned open
+        except (FileNotFoundError, FileExistsError):  # its holder is just removing the folder
+            if lock.parent.is_file():
+                raise
+            continue
+        fault = _fault(file, path)
+        # If the holder removed the file after it was opened here, another process may have locked a new file.
+        if _is_at(lock, file):
+            if fault:
+                LOGGER.warning(f"{lock} cannot be locked ({fault}). Make sure that no other run makes {path}.")
+            return file
+        file.close()
+    raise CacheError(
+        f"{lock} was removed {ATTEMPTS} times while it was being locked. Stop all other runs that make {path}, then "
+        "run again."
+    )
+
+
+def _fault(file: IO[str], path: Path) -> str:
+    """Lock an open file. Return why that is not possible, "" if it is locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise CacheError(
+            f"Another process is making {path} at this moment, perhaps a job that outlived its run. Wait for it or "
+            "stop it, then run again."
+        ) from None
+    except OSError as error:  # a file system without locks
+        return error.strerror
+    return ""
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    """Return whether an open file is the one that has this path now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder, the lock last: the next process may enter as soon as the lock does not exist."""
+    with contextlib.suppress(OSError):  # the file is made, and the next process may have entered already
+        for entry in folder.iterdir():
+            if entry.name != LOCK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        (folder / LOCK).unlink()
+        folder.rmdir()
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -1,13 +1,18 @@
 """Outputs in the making: what is taken over, what a job that breaks off leaves, and who may make a file."""
 
+import contextlib
+import errno
 import fcntl
 import os
+import shutil
 import signal
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from emopipe.cache import incremental
+from emopipe.cache import incremental, partial
 from emopipe.cache.incremental import making
 from emopipe.cache.status import FAILED, OK, UNREADABLE
 from emopipe.cache.store import Field, Reader, Row, Writer
@@ -117,6 +122,74 @@ def test_no_two_processes_make_one_file(tmp_path):
         with pytest.raises(CacheError, match=r"Another process is making .*00\.h5 at this moment"):
             run(path)
     assert run(path) == list(CLIPS)
+
+
+def after_opening(monkeypatch, act):
+    """Let `act` happen once, between the opening of the lock and its locking."""
+    lock, acts = fcntl.flock, [act]
+
+    def flock(file, operation):
+        if acts:
+            acts.pop()()
+        lock(file, operation)
+
+    monkeypatch.setattr(partial.fcntl, "flock", flock)
+
+
+def test_a_lock_that_its_holder_removed_meanwhile_holds_nobody_off(tmp_path, monkeypatch):
+    """The holder ends between another's opening and locking: a third process would lock a new file."""
+    path = tmp_path / "00.h5"
+    after_opening(monkeypatch, lambda: shutil.rmtree(parts(path)))
+    with partial.partial_folder(path) as folder, open(folder / "lock") as third, pytest.raises(BlockingIOError):
+        fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not parts(path).exists()
+
+
+def test_who_comes_after_another_that_locked_a_new_file_waits(tmp_path, monkeypatch):
+    path, third = tmp_path / "00.h5", contextlib.ExitStack()
+    lock = fcntl.flock
+
+    def enter():
+        shutil.rmtree(parts(path))
+        parts(path).mkdir()
+        file = third.enter_context((parts(path) / "lock").open("w"))
+        lock(file, fcntl.LOCK_EX)
+
+    after_opening(monkeypatch, enter)
+    with third, pytest.raises(CacheError, match="Another process is making"):
+        run(path)
+
+
+def test_the_lock_is_removed_last(tmp_path, monkeypatch):
+    """Once it is gone the next process may enter, whose files must not be removed."""
+    path, held, unlink = tmp_path / "00.h5", [], os.unlink
+
+    def spy(name, **keys):
+        if Path(name).name.isdigit():
+            held.append((parts(path) / "lock").exists())
+        unlink(name, **keys)
+
+    with partial.partial_folder(path) as folder:
+        for number in range(20):
+            (folder / str(number)).touch()
+        monkeypatch.setattr(os, "unlink", spy)
+    assert held == [True] * 20 and not parts(path).exists()
+
+
+def test_rows_that_may_not_be_read_are_not_replaced(tmp_path, monkeypatch):
+    path, real = tmp_path / "00.h5", h5py.File
+    run(path)
+    content = path.read_bytes()
+
+    def refuse(given, *arguments, **keys):
+        if given == path:
+            raise PermissionError(errno.EACCES, "Unable to synchronously open file (unable to open file)")
+        return real(given, *arguments, **keys)
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(CacheError, match=r"00\.h5 cannot be read"):
+        run(path)
+    assert path.read_bytes() == content
 
 
 def test_what_a_killed_process_was_about_to_rename_is_cleared_away(tmp_path):
