@@ -83,14 +83,18 @@ def recorded() -> dict[str, str]:
     """Return file -> sha256 as recorded.
 
     Raises:
-        WeightsError: The record is not a YAML file of files and their sha256.
+        WeightsError: The record cannot be read, or is not a YAML file of files and their sha256.
     """
     path = folder() / FILE
     if not path.is_file():
         return {}
     try:
         return TypeAdapter(dict[str, Sha256]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read ({error.strerror or error}). Make it readable, then run again."
+        ) from error
+    except (yaml.YAMLError, ValidationError) as error:
         raise WeightsError(
             f"{path} does not hold files and their sha256, as emopipe writes it. Delete it; emopipe makes it again."
         ) from error

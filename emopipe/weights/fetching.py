@@ -97,12 +97,17 @@ def check(entry: Entry, registry: Registry) -> str:
         The finding, as a part of a sentence.
 
     Raises:
-        WeightsError: The file is missing, or its sha256 differs.
+        WeightsError: The file is missing or cannot be read, or its sha256 differs.
     """
     path = path_of(entry, registry)
     if not path.is_file():
         raise WeightsError(f"{entry.name}: {how_to_get(entry, registry)}.")
-    found = sha256(path)
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise WeightsError(
+            f"{entry.name}: {path} cannot be read ({error.strerror or error}). Make the file readable, then run again."
+        ) from error
     checksums.refuse_mismatch(path, found, registry)
     return _recorded(entry, found)
 
@@ -110,8 +115,15 @@ def check(entry: Entry, registry: Registry) -> str:
 def _recorded(entry: Entry, found: str) -> str:
     """Record a sha256 at its first use. Return the finding, as a part of a sentence."""
     if checksums.expected(entry) is None:
-        checksums.record(entry, found)
-        return f"the registry has no sha256 for it; {found} is recorded in {folder() / checksums.FILE}"
+        sums = folder() / checksums.FILE
+        try:
+            checksums.record(entry, found)
+        except OSError as error:  # a shared folder of weights may be read-only
+            return (
+                f"the registry has no sha256 for it; {found} is not recorded, because {sums} cannot be written "
+                f"({error.strerror or error})"
+            )
+        return f"the registry has no sha256 for it; {found} is recorded in {sums}"
     return "its sha256 is correct" if entry.sha256 else "its sha256 is that of its first use"
 
 

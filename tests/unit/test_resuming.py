@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from emopipe.commands import resume as command
+from emopipe.commands.main import app
 from emopipe.core.errors import RunningError
 from emopipe.workflow import resume
 
@@ -171,16 +175,29 @@ def test_the_snakefile_notes_its_executor(tmp_path, executor, expected):
 
 @pytest.mark.parametrize("locked", [False, True])
 def test_it_unlocks_where_there_is_a_lock_and_runs_snakemake(tmp_path, monkeypatch, locked):
-    from typer.testing import CliRunner
-
-    from emopipe.commands.main import app
-
     (tmp_path / ".snakemake/locks").mkdir(parents=True)
     if locked:
         (tmp_path / ".snakemake/locks/0.input.lock").touch()
     called = []
     monkeypatch.setattr(resume.subprocess, "call", lambda command: called.append(command[2:]) or 0)
+    monkeypatch.setattr(os, "execv", lambda program, words: called.append((program, words)))
     arguments = ["--cores", "2", "--resources", "gpu=1", "-d", str(tmp_path), "--configfile", "configs/afew.yaml"]
     assert CliRunner().invoke(app, ["resume", *arguments]).exit_code == 0
     unlock = [["snakemake", *arguments, "--unlock"]] if locked else []
-    assert called == [*unlock, ["snakemake", *arguments, "--rerun-incomplete"]]
+    # In place of this process: a parent that is interrupted would kill Snakemake before it has unlocked.
+    last = (sys.executable, [sys.executable, "-m", "snakemake", *arguments, "--rerun-incomplete"])
+    assert called == [*unlock, last]
+
+
+@pytest.mark.parametrize("option", ["-d", "--directory", "--directory="])
+def test_an_option_without_its_folder_is_told_in_a_sentence(option):
+    result = CliRunner().invoke(app, ["resume", "--cores", "1", option])
+    name = option.rstrip("=")
+    assert (result.exit_code, result.output) == (1, f"{name} has no folder after it. Write {name} FOLDER.\n")
+
+
+@pytest.mark.parametrize("form", ["-d {}", "-d{}", "-d={}", "--directory {}", "--directory={}"])
+def test_the_working_folder_is_found_in_each_form(tmp_path, form):
+    arguments = ["--cores", "1", *form.format(tmp_path).split(), "-n"]
+    assert command._working_folder(arguments) == tmp_path
+    assert command._working_folder(["--cores", "1"]) == Path.cwd()

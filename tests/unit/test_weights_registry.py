@@ -31,6 +31,7 @@ from emopipe.weights.entries import DETECTOR, Face, package_registry, read
 from emopipe.weights.paths import entry_at, folder, path_of
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
+from tests.conftest import too_many_open_files
 from tests.pages import blocks, commands_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -721,6 +722,36 @@ def test_verify(place, known):
     result = run("verify")
     assert result.exit_code == 1 and "is not the file of the weights net" in result.stderr
     assert "gone: not available." in result.stdout
+
+
+def test_verify_in_a_folder_that_cannot_be_written_or_read_is_told_in_sentences(place, known, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    known(entry(sha256=None, note="Its sum is unknown."))
+    place.mkdir()
+    (place / "net.onnx").write_bytes(b"net")
+    with monkeypatch.context() as patch:
+        patch.setattr(checksums, "write_text", refuse)
+        result = run("verify")
+    why = f"{digest(b'net')} is not recorded, because {place / 'sums.yaml'} cannot be written (Permission denied)"
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"net: {place / 'net.onnx'} (the registry has no sha256 for it; {why}).\n"
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching, "sha256", refuse)
+        result = run("verify")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"net: {place / 'net.onnx'} cannot be read (Permission denied). Make the file readable, then run again.\n"
+    )
+
+
+def test_a_record_that_cannot_be_read_just_now_is_not_to_be_deleted(place, write):
+    registry = write(entry(sha256=None, note="Its sum is unknown."))
+    place.mkdir()
+    (place / "sums.yaml").write_text("{}")
+    with too_many_open_files(), pytest.raises(WeightsError, match=r"sums\.yaml cannot be read \(Too many open files\)"):
+        checksums.expected(registry.entries["net"])
 
 
 # --- docs/weights.md
