@@ -82,20 +82,22 @@ class FusionDataset:
         return {stream: features.batch(rows + shift[stream]) for stream, features in self.streams.items()}
 
     def training_batch(self, rows: torch.Tensor, keys: torch.Tensor, options: FusionOptions) -> Streams:
-        """Return the input of a training step for the clips `rows` (M, B): keys (M,) select views and vectors."""
-        batch = {}
+        """Return the input of a training step for the clips `rows` (M, B), by the keys (M,) of the epoch.
+
+        Which view and which vectors are drawn of a clip depends on the key and the clip alone.
+        """
+        batch, count = {}, options.frames or MAX_VECTORS
         for number, (stream, features) in enumerate(self.streams.items()):
-            key = fold_in(keys, 10 + number)
+            key = fold_in(fold_in(keys, 10 + number)[:, None], rows)  # (M, B)
             if options.augment and self.views[stream] > 1:
-                view = (uniform(fold_in(key, 1), rows.shape[1]) * self.views[stream]).long()
+                view = (uniform(fold_in(key, 1)) * self.views[stream]).long()  # (M, B)
                 rows_of_view = rows + view * len(self.targets)
             else:
                 rows_of_view = rows
-            draws = uniform(fold_in(key, 2), rows.shape[1], max(options.frames or 0, MAX_VECTORS))
             if options.sampling == "random":
-                batch[stream] = features.sample_random(rows_of_view, draws, options.frames or MAX_VECTORS)
+                batch[stream] = features.sample_random(rows_of_view, fold_in(key, 2), count)
             else:
-                batch[stream] = features.sample_segments(rows_of_view, draws[..., : options.frames or MAX_VECTORS])
+                batch[stream] = features.sample_segments(rows_of_view, uniform(fold_in(key, 2), count))
         return batch
 
     def statistics(self, train_idx: np.ndarray) -> Statistics:

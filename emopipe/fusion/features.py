@@ -10,6 +10,7 @@ import torch
 
 from emopipe.cache.store import Reader
 from emopipe.core.log import LOGGER
+from emopipe.fusion.rng import distinct_bits
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Features:
     def sample_segments(self, rows: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `batch`, but a clip with more than n vectors is divided into n equal segments, one vector from each.
 
+        What is taken of a clip depends on its draws alone, not on the other clips.
+
         Args:
             rows: (...) clips.
             draws: (..., n) random numbers in [0, 1): the vector's relative position in its segment.
@@ -55,18 +58,21 @@ class Features:
         position = torch.where((length > count)[..., None], drawn, segment)
         return self._take(rows, position, segment < length[..., None])
 
-    def sample_random(self, rows: torch.Tensor, draws: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def sample_random(self, rows: torch.Tensor, keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `batch`, but of a clip with more than `count` vectors, `count` random ones are taken, in their order.
+
+        What is taken of a clip depends on its key and its length alone, not on the other clips.
 
         Args:
             rows: (...) clips.
-            draws: (..., P) random numbers; the vectors with the lowest numbers are taken. If a clip has more than P
-                vectors, the numbers repeat.
+            keys: (...) int32 key of each clip (`emopipe.fusion.rng`).
             count: Number of vectors to take.
         """
         length = self.length[rows]
         position = torch.arange(self._longest(length), device=length.device)
-        rank = draws[..., position % draws.shape[-1]].masked_fill(position >= length[..., None], torch.inf)
+        # The numbers of a clip are all different, so there are no ties, which `topk` would resolve by the padding.
+        numbers = distinct_bits(keys, len(position)).long()
+        rank = numbers.masked_fill(position >= length[..., None], torch.iinfo(torch.int64).max)
         taken = rank.topk(min(count, len(position)), largest=False).indices
         taken = taken.masked_fill(taken >= length[..., None], len(position)).sort(-1).values  # padding comes last
         return self._take(rows, taken, taken < length[..., None])

@@ -19,8 +19,13 @@ def keys_from_seeds(seeds: Sequence[int], device: torch.device) -> torch.Tensor:
     return _hash(torch.tensor(list(seeds), dtype=torch.int32, device=device) ^ 0x5EED)
 
 
-def fold_in(key: torch.Tensor, number: int) -> torch.Tensor:
-    """Return a new key for each key (any shape, int32) and a number, such as the number of a step."""
+def fold_in(key: torch.Tensor, number: int | torch.Tensor) -> torch.Tensor:
+    """Return a new key for each key (any shape, int32) and a number, such as the number of a step.
+
+    A tensor of numbers is broadcast with the keys: `fold_in(keys[:, None], clips)` gives each clip its own key.
+    """
+    if isinstance(number, torch.Tensor):
+        return _hash(_hash(key) ^ (number.to(torch.int32) * _as_int32(_ROW)))
     return _hash(_hash(key) ^ _as_int32(number * _ROW))
 
 
@@ -36,11 +41,19 @@ def random_bits(key: torch.Tensor, shape: torch.Size) -> torch.Tensor:
 
 
 def uniform(key: torch.Tensor, *shape: int) -> torch.Tensor:
-    """Return float32 numbers (M, *shape) in [0, 1) for keys (M,); each key has its own numbers."""
-    size = torch.Size(shape).numel()
-    position = torch.arange(size, dtype=torch.int32, device=key.device) * _as_int32(_POSITION)
-    bits = _hash(position ^ key[:, None])
-    return (_logical_right_shift(bits, 8).float() / 2**24).view(len(key), *shape)
+    """Return float32 numbers (..., *shape) in [0, 1) for keys (...); each key has its own numbers."""
+    bits = distinct_bits(key, torch.Size(shape).numel())
+    return (_logical_right_shift(bits, 8).float() / 2**24).view(*key.shape, *shape)
+
+
+def distinct_bits(key: torch.Tensor, count: int) -> torch.Tensor:
+    """Return random int32 numbers (..., count) for keys (...); the numbers of one key are all different.
+
+    A number depends on its key and its position, not on `count`.
+    """
+    # An odd factor, an exclusive or and the hash are one to one, so different positions have different numbers.
+    position = torch.arange(count, dtype=torch.int32, device=key.device) * _as_int32(_POSITION)
+    return _hash(position ^ key[..., None])
 
 
 def bernoulli(key: torch.Tensor, rate: torch.Tensor, shape: torch.Size) -> torch.Tensor:

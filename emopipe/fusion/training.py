@@ -40,8 +40,9 @@ def train(
 ) -> list[TrainedRun]:
     """Train all networks; networks of one shape are trained together.
 
-    Networks that are trained on the same clips see them in the same order, with the same sampled views and vectors,
-    which saves most of the work. A seed changes initial weights, dropout, modality dropout and mixup.
+    Networks that are trained on the same clips see them in the same order, which saves most of the work. All networks
+    see the same sampled views and vectors of a clip in an epoch. A seed changes initial weights, dropout, modality
+    dropout and mixup.
 
     Args:
         dataset: Clips, on the device to train on.
@@ -81,7 +82,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             keys = fold_in(stack.keys, 2 + step)
             stack.set_keys(keys)
             mixup = loss.draw_mixup(keys, valid)
-            batch = dataset.training_batch(rows, fold_in(clips_key, 2 + step), options)
+            batch = dataset.training_batch(rows, fold_in(clips_key, 2 + epoch), options)
             logits = stack(batch, mixup)  # (M, B, K)
             loss(logits, rows, valid, mixup).sum().backward()
             optimizer.step(cosine_warmup(step, steps * options.epochs))

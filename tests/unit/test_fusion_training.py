@@ -15,7 +15,7 @@ from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.model import FusionModel
 from emopipe.fusion.optimizer import StackedAdamW, cosine_warmup
 from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
-from emopipe.fusion.rng import Dropout, fold_in, random_bits, uniform
+from emopipe.fusion.rng import Dropout, distinct_bits, fold_in, random_bits, uniform
 from emopipe.fusion.stack import Run, Stack
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.fusion.training import Loss, predict, train
@@ -55,6 +55,22 @@ def data_of(n=60, seed=0, views=1):
 def run_of(data, options, seed=0, train_idx=None, stop_idx=None):
     everything = np.flatnonzero(data.present.numpy())
     train_idx = everything if train_idx is None else train_idx
+def long_clips(n=60, seed=0):
+    """Clips of 3 to 200 vectors in two views of a stream of faces and one of sound; every fifth has no sound."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(3, size=n)
+
+    def view(shift, present):
+        lengths = rng.integers(3, 201, n) * present
+        x = rng.normal(size=(int(lengths.sum()), 6)) + shift * np.repeat(target, lengths)[:, None]
+        length = torch.from_numpy(lengths)
+        return Features(torch.from_numpy(x.astype("f4")), length.cumsum(0) - length, length)
+
+    everyone, most = np.ones(n, int), (np.arange(n) % 5 != 0).astype(int)
+    seen = {"f": [view(0.3, everyone), view(0.2, everyone)], "v": [view(-0.3, most)]}
+    return FusionDataset.from_views(seen, MODALITIES, target, CPU)
+
+
     return Run(
         options,
         seed,
@@ -86,6 +102,17 @@ def test_random_numbers_are_uniform_and_depend_on_their_key():
 def test_random_bits_do_not_depend_on_padding():
     key = torch.tensor(5, dtype=torch.int32)
     torch.testing.assert_close(random_bits(key, torch.Size([3, 2, 4])), random_bits(key, torch.Size([6, 5, 4]))[:3, :2])
+def test_the_numbers_of_one_key_are_all_different():
+    """Sampling sorts clips' vectors by these numbers; equal ones would be ordered by the padding."""
+    keys = fold_in(torch.tensor([[7], [8]], dtype=torch.int32), torch.arange(3))
+    bits = distinct_bits(keys, 200_000)
+    assert bits.shape == (2, 3, 200_000)
+    for of_key in bits.flatten(0, 1):
+        assert len(of_key.unique()) == 200_000
+    assert torch.equal(distinct_bits(keys, 10), bits[..., :10])
+    assert len(keys.unique()) == 6 and torch.equal(keys[1, 2], fold_in(torch.tensor(8, dtype=torch.int32), 2))
+
+
 
 
 def test_dropout_keeps_the_mean_and_its_rate():
@@ -243,7 +270,8 @@ def test_frames_from_anywhere():
     found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
-        x, mask = found.sample_random(torch.arange(4), torch.rand(4, 64, generator=rng), 3)
+        keys = torch.randint(2**31 - 1, (4,), dtype=torch.int32, generator=rng)
+        x, mask = found.sample_random(torch.arange(4), keys, 3)
         assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
         assert sorted(set(x[0, :, 0].tolist())) == x[0, :, 0].tolist()  # in order, none twice
         assert x[1, :2, 0].tolist() == [100, 101]
@@ -295,16 +323,41 @@ EVERYTHING = [
     {"fusion": "adaptive_fbp", "face_attention": "self", "audio_attention": "mean"},
     {"fusion": "gated", "mixup": 0.4, "frames": 2},
     {"fusion": "late", "class_weights": "balanced", "frames": 2, "sampling": "random"},
-    {"fusion": "crossmodal", "face_attention": "multihead", "audio_attention": "multihead", "augment": True},
+    {"fusion": "late", "sampling": "random"},
+    {"fusion": "concat", "face_attention": "multihead", "frames": 70, "sampling": "random", "augment": True},
+    {"fusion": "crossmodal", "face_attention": "multihead", "audio_attention": "multihead", "augment": True,
+     "frames": 8},
     {"fusion": "concat", "early_stopping": EarlyStopping(patience=2)},
-]
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", EVERYTHING, ids=lambda kind: kind["fusion"])
+@pytest.mark.parametrize("kind", EVERYTHING, ids=lambda kind: "-".join(map(str, kind.values())))
 def test_a_batch_of_networks_equals_single_networks(kind):
-    """Networks of several seeds, candidates and folds in one batch give the same as each network alone."""
-    data, _ = data_of(views=2)
+    """Networks of several seeds, candidates and folds in one batch give the same as each network alone.
+
+    Their clips have 3 to 200 vectors, so each fold pads its clips to another length.
+    """
+    data = long_clips()
     wide = FusionOptions(
+@pytest.mark.parametrize("options", [
+    {"sampling": "random"}, {"sampling": "random", "frames": 5}, {"sampling": "segments"}, {"frames": 5},
+    {"augment": True, "sampling": "random"}, {"augment": True, "frames": 2},
+], ids=lambda options: "-".join(map(str, options.values())))  # fmt: skip
+def test_what_is_drawn_of_a_clip_depends_on_the_key_and_the_clip_alone(options):
+    """Neither the clip's place in the batch, nor the other clips, nor the padding change the vectors of a clip."""
+    data, chosen = long_clips(), FusionOptions(**options)
+    key = torch.tensor([5], dtype=torch.int32)
+    everyone = data.training_batch(torch.arange(60)[None], key, chosen)
+    for rows in (torch.arange(59, -1, -1), torch.arange(0, 60, 7), *torch.arange(60)[:, None]):
+        some = data.training_batch(rows[None], key, chosen)
+        for stream, (x, mask) in some.items():
+            whole, whole_mask = everyone[stream]
+            for place, clip in enumerate(rows.tolist()):
+                assert torch.equal(x[0, place][mask[0, place]], whole[0, clip][whole_mask[0, clip]])
+    other = data.training_batch(torch.arange(60)[None], key + 1, chosen)
+    assert any(x.shape != everyone[s][0].shape or not torch.equal(x, everyone[s][0]) for s, (x, _) in other.items())
+
+
         **{**SMALL, "epochs": 4, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
     )
     fold = np.arange(60) % 3
