@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import Progress
 from emopipe.evaluation.networks import Network
 from emopipe.evaluation.samples import Sample, Samples
+from emopipe.scoring import metrics
 from emopipe.scoring.statistics import groups_of, interval
 
 BATCH_SIZE = 128
@@ -43,8 +43,8 @@ class Scores:
     @property
     def confusion(self) -> pd.DataFrame:
         """The confusion matrix in counts: rows are labels, columns are predictions."""
-        counts = confusion_matrix(self.table["label"], self.table["predicted"], labels=range(len(CLASSES)))
-        return pd.DataFrame(counts, index=list(CLASSES), columns=list(CLASSES))
+        names = np.array(CLASSES)
+        return metrics.confusion(names[self.table["label"]], names[self.table["predicted"]])
 
     @property
     def accuracy(self) -> float:
@@ -61,13 +61,13 @@ class Scores:
     @property
     def per_class(self) -> dict[str, float]:
         """The recall of each class that occurs."""
-        recall = pd.Series(self.correct).groupby(self.table["label"]).mean()
-        return {CLASSES[number]: float(share) for number, share in recall.items()}
+        found = metrics.recalls(self.table["label"], self.table["predicted"])
+        return {CLASSES[number]: float(share) for number, share in found.items()}
 
     @property
     def uar(self) -> float:
         """The unweighted average recall over the classes that occur."""
-        return float(np.mean(list(self.per_class.values())))
+        return metrics.uar(self.table["label"], self.table["predicted"])
 
     @property
     def per_second(self) -> float:

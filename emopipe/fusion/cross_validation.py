@@ -14,6 +14,7 @@ from emopipe.fusion.protocol import ProtocolSplit, split_for_early_stopping
 from emopipe.fusion.stack import Run, TrainedRun
 from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
 from emopipe.fusion.training import predict, train
+from emopipe.scoring.metrics import log_losses
 
 NO_FOLD = -1
 """Used in place of the number of a fold for a network that is trained on all training clips."""
@@ -76,7 +77,7 @@ def fit_candidates(
     for (number, fold, seed), p in zip(networks, predict(dataset, list(networks.values()), held_out), strict=True):
         probs[number, seeds.index(seed), split.fold == fold] = p
     # 3. choose a candidate by the loss on all clips, and one for each fold by the loss on the other folds
-    losses = _nll(probs.mean(1), targets)  # (C, L)
+    losses = log_losses(probs.mean(1), targets)  # (C, L)
     chosen = {NO_FOLD: int(losses.mean(1).argmin())}
     chosen |= {fold: int(losses[:, split.fold != fold].mean(1).argmin()) for fold in range(split.folds)}
     oof_probs = np.stack([probs[chosen[fold], :, clip] for clip, fold in enumerate(split.fold)], 1)  # (S, L, K)
@@ -115,11 +116,6 @@ def _clips_of(
     return split_for_early_stopping(table, train_idx, early, seed=0)
 
 
-def _nll(probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return negative log-likelihoods (..., L) of probabilities (..., L, K)."""
-    return -np.log(probs[..., np.arange(len(targets)), targets].clip(1e-12))
-
-
 def _candidate_table(
     tried: Sequence[FusionOptions],
     probs: np.ndarray,
@@ -138,7 +134,7 @@ def _candidate_table(
                     "candidate": number,
                     **{name: getattr(candidate, name) for name in sorted(options.search)},
                     "seed": seed,
-                    "oof_loss": _nll(p, targets).mean(),
+                    "oof_loss": log_losses(p, targets).mean(),
                     "oof_accuracy": (p.argmax(1) == targets).mean(),
                     "epochs": np.mean([count for (c, _, s), count in epochs.items() if (c, s) == (number, seed)]),
                     "chosen": int(number == chosen),

@@ -7,8 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
-SMALLEST = 1e-9
-"""Probabilities are raised to this value before their logarithm is taken."""
+from emopipe.scoring.metrics import PROBABILITY_FLOOR, log_losses
 
 Combine = Callable[["MemberPredictions"], np.ndarray]
 """Members' predictions -> the ensemble's probabilities (N, K)."""
@@ -51,7 +50,7 @@ def fit(method: str, members: MemberPredictions, targets: np.ndarray) -> tuple[C
 def weighted_mean(members: MemberPredictions, weights: np.ndarray) -> np.ndarray:
     """Return the weighted mean (N, K) over the members that cover the clip; over all members if none covers it."""
     weight = weights[:, None] * members.covered  # (M, N)
-    weight = np.where(weight.sum(0) > 0, weight, np.maximum(weights, SMALLEST)[:, None])
+    weight = np.where(weight.sum(0) > 0, weight, np.maximum(weights, PROBABILITY_FLOOR)[:, None])
     return np.einsum("mn,mnk->nk", weight, members.probs) / weight.sum(0)[:, None]
 
 
@@ -62,11 +61,11 @@ def _equal_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarra
 def _mixture_weights(members: MemberPredictions, targets: np.ndarray, rounds: int = 500) -> np.ndarray:
     """Return the most likely weights of a mixture, by expectation-maximization."""
     weights = _equal_weights(members, targets)
-    of_target = members.probs[:, np.arange(len(targets)), targets].clip(SMALLEST) * members.covered  # (M, N)
+    of_target = members.probs[:, np.arange(len(targets)), targets].clip(PROBABILITY_FLOOR) * members.covered  # (M, N)
     of_target = of_target[:, of_target.any(0)]
     for _ in range(rounds if of_target.shape[1] else 0):
         share = weights[:, None] * of_target
-        weights = (share / share.sum(0).clip(SMALLEST)).mean(1)
+        weights = (share / share.sum(0).clip(PROBABILITY_FLOOR)).mean(1)
     return weights / weights.sum()
 
 
@@ -80,7 +79,7 @@ def _greedy_weights(members: MemberPredictions, targets: np.ndarray, rounds: int
         totals, n_coverings = total + of_target * members.covered, n_covering + members.covered  # (M, N)
         p = np.divide(totals, n_coverings, out=np.tile(of_target.mean(0), (len(of_target), 1)), where=n_coverings > 0)
         # 2. select the member that gives the lowest loss
-        losses = -np.log(p.clip(SMALLEST)).mean(1)
+        losses = -np.log(p.clip(PROBABILITY_FLOOR)).mean(1)
         new = int(losses.argmin())
         counts[new] += 1
         total, n_covering = totals[new], n_coverings[new]
@@ -125,19 +124,16 @@ def fit_temperature(p: np.ndarray, targets: np.ndarray) -> float:
     """Return the T in [0.1, 10] for which softmax(log p / T) of p (N, K) is most likely for the classes (N,)."""
     if not len(p):
         return 1.0
-    logits = np.log(p.clip(SMALLEST))
-    found = minimize_scalar(lambda t: log_loss(_softmax(logits / np.exp(t)), targets), bounds=np.log([0.1, 10]))
+    logits = np.log(p.clip(PROBABILITY_FLOOR))
+    found = minimize_scalar(
+        lambda t: log_losses(_softmax(logits / np.exp(t)), targets).mean(), bounds=np.log([0.1, 10])
+    )
     return float(np.exp(found.x))
 
 
 def apply_temperature(p: np.ndarray, t: float) -> np.ndarray:
     """Return softmax(log p / t) of probabilities p (..., K)."""
-    return _softmax(np.log(p.clip(SMALLEST)) / t)
-
-
-def log_loss(p: np.ndarray, targets: np.ndarray) -> float:
-    """Return the mean negative log-likelihood of classes (N,) for probabilities p (N, K)."""
-    return float(-np.log(p[np.arange(len(targets)), targets].clip(SMALLEST)).mean())
+    return _softmax(np.log(p.clip(PROBABILITY_FLOOR)) / t)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,10 +1,16 @@
-"""Scores of a model on a split, over all clips and over the covered clips (those with features)."""
+"""Scores of predictions; each metric is computed here alone, for training, evaluation and reports."""
+
+from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix, f1_score, recall_score
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix, f1_score
 
 from emopipe.core.labels import CLASSES
+
+PROBABILITY_FLOOR = 1e-9
+"""Probabilities are raised to this value before their logarithm is taken."""
 
 COLUMNS = ["model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1"]
 
@@ -12,7 +18,7 @@ COLUMNS = ["model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy
 def score(predictions: pd.DataFrame, model: str) -> pd.DataFrame:
     """Return the scores of a table of predictions, one row for each split that has labels.
 
-    UAR and macro F1 are means over the classes that occur in the split. They count all its clips, covered or not.
+    The scores are over all clips of the split, covered or not. UAR and macro F1 are means over the classes that occur.
 
     Args:
         predictions: A table as `predictions.table` makes it.
@@ -35,14 +41,30 @@ def score(predictions: pd.DataFrame, model: str) -> pd.DataFrame:
                 "coverage": covered.mean(),
                 "accuracy": correct.mean(),
                 "accuracy_covered": correct[covered].mean() if covered.any() else np.nan,
-                "uar": recall_score(part["label"], part["pred"], **macro),
+                "uar": uar(part["label"], part["pred"]),
                 "macro_f1": f1_score(part["label"], part["pred"], **macro),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return counts (classes, classes): rows are labels, columns are predictions."""
-    counts = confusion_matrix(predictions["label"], predictions["pred"], labels=list(CLASSES))
+def recalls(labels: ArrayLike, predicted: ArrayLike) -> dict[Hashable, float]:
+    """Return the recall of each class that occurs among the labels (N,), for predictions (N,) of the same kind."""
+    correct = pd.Series(np.asarray(labels) == np.asarray(predicted))
+    return correct.groupby(np.asarray(labels)).mean().to_dict()
+
+
+def uar(labels: ArrayLike, predicted: ArrayLike) -> float:
+    """Return the unweighted average recall: the mean recall of the classes that occur among the labels (N,), N > 0."""
+    return float(np.mean(list(recalls(labels, predicted).values())))
+
+
+def log_losses(p: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the negative log-likelihoods (..., N) of classes (N,), as numbers, for probabilities p (..., N, K)."""
+    return -np.log(p[..., np.arange(len(targets)), targets].clip(PROBABILITY_FLOOR))
+
+
+def confusion(labels: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
+    """Return counts (classes, classes) of names of classes (N,): rows are labels, columns are predictions."""
+    counts = confusion_matrix(labels, predicted, labels=list(CLASSES))
     return pd.DataFrame(counts, index=list(CLASSES), columns=list(CLASSES))

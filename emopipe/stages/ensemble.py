@@ -14,6 +14,7 @@ from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.scoring import ensembling, predictions
 from emopipe.scoring.ensembling import Combine, MemberPredictions
+from emopipe.scoring.metrics import log_losses
 
 COLUMNS = ["ensemble", "method", "member", "weight", "temperature", "oof_accuracy", "oof_loss"]
 
@@ -116,7 +117,7 @@ class _Ensemble:
                 "weight": self._weights.get(number, 0.0),
                 "temperature": self._temperatures.get(number, 1.0),
                 "oof_accuracy": (self._members.probs[number].argmax(1) == self._targets).mean(),
-                "oof_loss": ensembling.log_loss(self._members.probs[number], self._targets),
+                "oof_loss": log_losses(self._members.probs[number], self._targets).mean(),
             }
             for number, member in enumerate(members)
         ]

@@ -66,7 +66,7 @@ def run(
     write_text(folder / "summary.md", summary.markdown(scores, folder.name))
     for name, model in models.items():
         for split in run_results.splits:
-            counts = metrics.confusion(model.on(split))
+            counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
             title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} correct"
             figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{name}_{split}.png")
     if "ensemble" in models and submission.wanted(models["ensemble"].predictions):

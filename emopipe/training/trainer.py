@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import recall_score
 from torch import nn
 
 from emopipe.backbones.classifier import Classifier
@@ -16,6 +15,7 @@ from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.log import LOGGER, Progress
+from emopipe.scoring.metrics import PROBABILITY_FLOOR, uar
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import Dataset
 from emopipe.training.ema import EMA
@@ -221,7 +221,7 @@ def scores(found: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """Return loss (cross-entropy), accuracy and UAR of probabilities (n, K); the labels are the argmax of targets."""
     label, predicted = targets.argmax(1), found.argmax(1)
     return {
-        "loss": float(-(targets * np.log(found.clip(1e-12))).sum(1).mean()),
+        "loss": float(-(targets * np.log(found.clip(PROBABILITY_FLOOR))).sum(1).mean()),
         "accuracy": float((label == predicted).mean()),
-        "uar": float(recall_score(label, predicted, labels=np.unique(label), average="macro", zero_division=0)),
+        "uar": uar(label, predicted),
     }

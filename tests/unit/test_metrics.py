@@ -8,8 +8,10 @@ import pytest
 
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core.labels import CLASSES
+from emopipe.evaluation import scoring as evaluation
 from emopipe.report import ledger, submission, summary
 from emopipe.scoring import metrics, predictions
+from emopipe.training import trainer
 
 
 def clips(labels, split="val"):
@@ -33,8 +35,31 @@ def test_scores():
     assert row.uar == pytest.approx((5 / 6 + 2 / 3 + 1) / 3)
     f1 = [2 * 5 / (2 * 5 + 1 + 1), 2 * 2 / (2 * 2 + 1 + 1), 1]
     assert row.macro_f1 == pytest.approx(np.mean(f1))
-    counts = metrics.confusion(predictions.table(clips(labels), one_hot(said), covered))
+    counts = metrics.confusion(labels, said)
     assert counts.loc["Angry", "Happy"] == 1 and counts.to_numpy().sum() == 10
+
+
+def test_uar_is_computed_in_one_place(monkeypatch):
+    """In tables of results, in `emopipe evaluate` and in the history of a training."""
+    labels, said = ["Angry", "Angry", "Happy"], ["Angry", "Happy", "Happy"]
+    target, found = one_hot(labels, 1.0), one_hot(said)
+    evaluated = evaluation.Scores(
+        pd.DataFrame({"label": target.argmax(1), "predicted": found.argmax(1), "subject": ""}), 0, 1.0
+    )
+
+    def everywhere():
+        table = predictions.table(clips(labels), found, np.ones(3, bool))
+        return [metrics.score(table, "m").iloc[0].uar, evaluated.uar, trainer.scores(found, target)["uar"]]
+
+    assert everywhere() == pytest.approx([0.75] * 3)
+    monkeypatch.setattr(metrics, "recalls", lambda labels, predicted: {"all": 0.125})
+    assert everywhere() == [0.125] * 3
+
+
+def test_log_losses_are_of_each_clip():
+    p = np.array([[[0.5, 0.5], [0.0, 1.0]], [[0.25, 0.75], [1.0, 0.0]]])  # (members, clips, classes)
+    expected = [[np.log(2), -np.log(metrics.PROBABILITY_FLOOR)], [np.log(4), 0]]
+    np.testing.assert_allclose(metrics.log_losses(p, np.array([0, 0])), expected)
 
 
 def test_unlabelled_clips_are_not_scored():
