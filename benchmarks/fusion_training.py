@@ -24,10 +24,10 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
 from emopipe.fusion.model import FusionModel
-from emopipe.fusion.optimizer import cosine_warmup
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.stack import Run
-from emopipe.fusion.training import predict, train
+from emopipe.fusion.training import WARM_UP, predict, train
+from emopipe.training.optimizer import cosine_warmup, decay_groups
 
 CLIPS, SEEDS = 773, 5
 STREAMS = {"expression": ("face", 64, 16, 16), "logmel": ("audio", 128, 2, 13), "spectrogram": ("audio", 64, 8, 65)}
@@ -97,9 +97,9 @@ def train_plain(dataset: FusionDataset, run: Run) -> FusionModel:
         for n in run.train_idx
     ]
     loader = DataLoader(clips, batch_size=options.batch, shuffle=True, drop_last=True, collate_fn=collate)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), options.weight_decay), lr=options.lr)
     steps = len(loader) * options.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, WARM_UP * steps, steps))
     for _ in range(options.epochs):
         for batch in loader:
             streams, target = tree_map(lambda tensor: tensor.to(dataset.device), batch)

@@ -1,12 +1,11 @@
 """AdamW over stacked parameters, where each network has its own learning rate and weight decay."""
 
-import math
 from collections.abc import Mapping
 
 import torch
 
-WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises."""
+from emopipe.training.optimizer import has_weight_decay
+
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
@@ -27,8 +26,9 @@ class StackedAdamW:
         correction = 1 - BETAS[0] ** self._steps, 1 - BETAS[1] ** self._steps
         for p, first, second in zip(self._parameters, self._first, self._second, strict=True):
             lr = (self._lr * share).view(-1, *[1] * (p.ndim - 1))
-            # 1. weight decay
-            p.mul_(1 - lr * self._decay.view_as(lr))
+            # 1. weight decay; the first axis counts the networks
+            if has_weight_decay(p.ndim - 1):
+                p.mul_(1 - lr * self._decay.view_as(lr))
             # 2. running means of the gradient and of its square
             first.lerp_(p.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(p.grad, p.grad, value=1 - BETAS[1])
@@ -36,11 +36,3 @@ class StackedAdamW:
             size = (second / correction[1]).sqrt_().add_(EPSILON)
             p.sub_(first.div(size).mul_(lr / correction[0]))
             p.grad = None
-
-
-def cosine_warmup(step: int, steps: int) -> float:
-    """Return the share of the peak learning rate at `step` of `steps`: a linear rise, then a cosine to zero."""
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))

@@ -75,7 +75,7 @@ class FusionOptions(Options):
     """Peak learning rate of AdamW. The rate rises linearly in the first tenth of the steps, then follows a cosine to
     zero."""
     weight_decay: Number = Field(default=0.05, ge=0)
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW for matrices. Biases, normalization layers and other vectors have no weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target probability that is spread over all classes."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)

@@ -16,7 +16,7 @@ from scipy.stats import beta
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
 from emopipe.fusion.model import Mixup
-from emopipe.fusion.optimizer import StackedAdamW, cosine_warmup
+from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import fold_in, uniform
 from emopipe.fusion.stack import OWN_BYTES, Run, Stack, TrainedRun, own_bytes, plan_stacks, shared_bytes
@@ -30,6 +30,11 @@ QUANTILES = 1024
 
 _CLIPS_KEY = 0x0C11B5
 """The key of all networks for the order of clips, their views and their vectors."""
+from emopipe.scoring.metrics import log_losses
+from emopipe.training.optimizer import cosine_warmup
+
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
 
 
 def train(
@@ -83,9 +88,11 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             stack.set_keys(keys)
             mixup = loss.draw_mixup(keys, valid)
             batch = dataset.training_batch(rows, fold_in(clips_key, 2 + epoch), options)
+    total = steps * options.epochs
+    warmup = max(1, round(WARM_UP * total))
             logits = stack(batch, mixup)  # (M, B, K)
             loss(logits, rows, valid, mixup).sum().backward()
-            optimizer.step(cosine_warmup(step, steps * options.epochs))
+            optimizer.step(cosine_warmup(step, warmup, total))
         if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
             break
     # 3. the last states, or the best
@@ -190,8 +197,8 @@ def _stopping_loss(dataset: FusionDataset, stack: Stack, first_of_group: Sequenc
     losses = []
     for number, p in enumerate(probs):
         clips = rows[number // group_size]
-        of_target = p[np.arange(len(clips)), dataset.targets[clips].cpu().numpy()]
-        losses.append(-np.log(of_target.clip(1e-12)).mean() if len(clips) else -float(epoch))
+        targets = dataset.targets[clips].cpu().numpy()
+        losses.append(log_losses(p[: len(clips)], targets).mean() if len(clips) else -float(epoch))
     return torch.tensor(losses, dtype=torch.float64)
 
 

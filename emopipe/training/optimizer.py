@@ -1,6 +1,8 @@
-"""The optimizer, and the schedule of its learning rate."""
+"""The optimizer, what has weight decay, and the schedule of the learning rate; fusion follows the same rules."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,19 +11,28 @@ from emopipe.training.phase_options import PhaseOptions
 
 
 def build_optimizer(model: nn.Module, options: PhaseOptions) -> torch.optim.Optimizer:
-    """Return SGD with Nesterov momentum, or AdamW, for all parameters that require gradients.
-
-    Matrices and filters have weight decay. Biases and the parameters of normalisation layers, which have one axis, have
-    no weight decay.
-    """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Return SGD with Nesterov momentum, or AdamW, for all parameters that require gradients."""
+    groups = decay_groups((p for p in model.parameters() if p.requires_grad), options.weight_decay)
     if options.optimiser == "sgd":
         return torch.optim.SGD(groups, options.lr, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, options.lr)
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Return parameters as two groups for torch's optimizers: those with weight decay, and those without."""
+    every = list(parameters)
+    return [
+        {"params": [p for p in every if has_weight_decay(p.ndim)], "weight_decay": weight_decay},
+        {"params": [p for p in every if not has_weight_decay(p.ndim)], "weight_decay": 0.0},
+    ]
+
+
+def has_weight_decay(axes: int) -> bool:
+    """Return whether a parameter with this number of axes has weight decay.
+
+    Matrices and filters have. Biases, the parameters of normalisation layers, other vectors and scales have not.
+    """
+    return axes > 1
 
 
 def cosine_warmup(step: int, warmup_steps: float, total_steps: int) -> float:

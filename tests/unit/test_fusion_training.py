@@ -12,8 +12,8 @@ from emopipe.core.log import LOGGER
 from emopipe.fusion import training
 from emopipe.fusion.data import BatchSampler, FusionDataset
 from emopipe.fusion.features import Features, concatenate
-from emopipe.fusion.model import FusionModel
-from emopipe.fusion.optimizer import StackedAdamW, cosine_warmup
+from emopipe.fusion.model import FusionModel, Standardization
+from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
 from emopipe.fusion.rng import Dropout, distinct_bits, fold_in, random_bits, uniform
 from emopipe.fusion.stack import Run, Stack
@@ -22,6 +22,7 @@ from emopipe.fusion.training import Loss, predict, train
 from tests.conftest import too_many_open_files
 
 CPU = torch.device("cpu")
+from emopipe.training.optimizer import cosine_warmup, decay_groups
 MODALITIES = {"f": "face", "v": "audio"}
 SMALL = {"hidden": 16, "out": 8, "epochs": 15, "lr": 1e-2, "batch": 16, "dropout": 0.1}
 
@@ -134,10 +135,10 @@ def test_optimizer_is_torchs_adamw():
     ours = StackedAdamW(stacked, torch.tensor(lr), torch.tensor(decay))
     alone = [row.clone().requires_grad_() for row in start]
     theirs = [torch.optim.AdamW([p], lr=a, weight_decay=d) for p, a, d in zip(alone, lr, decay, strict=True)]
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: cosine_warmup(step, 20)) for o in theirs]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: cosine_warmup(step, 2, 20)) for o in theirs]
     for step in range(20):
         stacked["p"].square().sin().sum().backward()
-        ours.step(cosine_warmup(step, 20))
+        ours.step(cosine_warmup(step, 2, 20))
         for p, optimizer, schedule in zip(alone, theirs, schedules, strict=True):
             optimizer.zero_grad()
             p.square().sin().sum().backward()
@@ -146,11 +147,33 @@ def test_optimizer_is_torchs_adamw():
     torch.testing.assert_close(stacked["p"], torch.stack(alone))
 
 
-def test_learning_rate_rises_and_falls():
-    shares = [cosine_warmup(step, 100) for step in range(100)]
-    assert shares.index(max(shares)) == 10 and max(shares) == 1
-    assert shares[:11] == sorted(shares[:11]) and shares[10:] == sorted(shares[10:], reverse=True)
-    assert 0 < shares[0] < 0.1 and 0 <= shares[-1] < 0.01
+def test_learning_rate_rises_and_falls(monkeypatch):
+    """The rate of fusion: the first tenth of the steps is the warm-up."""
+    data, _ = data_of()
+    run, shares = run_of(data, FusionOptions(**{**SMALL, "epochs": 34, "batch": 20})), []
+    monkeypatch.setattr(StackedAdamW, "step", lambda self, share: shares.append(share))
+    train(data, [run])
+    assert len(shares) == run.steps * 34 == 68
+    assert shares.index(max(shares)) == 7 and max(shares) == 1
+    assert shares[:8] == sorted(shares[:8]) and shares[7:] == sorted(shares[7:], reverse=True)
+    assert 0 < shares[0] < 0.2 and 0 <= shares[-1] < 0.01
+
+
+@pytest.mark.parametrize("fusion", ["concat", "fbp", "gated", "late", "crossmodal"])
+def test_only_matrices_have_weight_decay(fusion, monkeypatch):
+    """Without gradients, a step shrinks matrices alone: no biases, no normalization, no scale, no missing embedding."""
+    data, _ = data_of()
+    options = FusionOptions(**SMALL, fusion=fusion, face_attention="multihead", weight_decay=0.5)
+    stack = Stack.init(data, [run_of(data, options, seed) for seed in (0, 1)], groups=1)
+    before = {name: p.detach().clone() for name, p in stack.parameters.items()}
+    for p in stack.parameters.values():
+        p.grad = torch.zeros_like(p)
+    StackedAdamW(stack.parameters, torch.full((2,), 0.1), torch.full((2,), 0.5)).step(1.0)
+    shrunk = {name for name, p in stack.parameters.items() if not torch.equal(p, before[name])}
+    assert shrunk == {name for name, p in before.items() if p[0].ndim == 2}
+    assert any(name.endswith("norm.weight") for name in before) and any(name.endswith("absent") for name in before)
+    for name in shrunk:
+        torch.testing.assert_close(stack.parameters[name].detach(), before[name] * 0.95)
 
 
 def test_every_clip_is_seen_once_an_epoch():
@@ -385,9 +408,9 @@ def test_a_batched_step_is_the_plain_loops():
     found = train(data, [one])[0].state
     torch.manual_seed(0)
     model = FusionModel(data.statistics(one.train_idx), MODALITIES, options, len(CLASSES))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), options.weight_decay), lr=options.lr)
     steps = one.steps * options.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, 1, steps))
     key = fold_in(torch.tensor([0x0C11B5], dtype=torch.int32), 1)
     batches = [
         rows[0][valid[0]] for e in range(3) for rows, valid in BatchSampler([one.train_idx], one.steps, key).epoch(e)
