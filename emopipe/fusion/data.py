@@ -14,6 +14,12 @@ from emopipe.fusion.rng import fold_in, uniform
 MAX_VECTORS = 64
 """The most vectors of a clip that a training step samples if the option `frames` is not set."""
 
+STATISTICS_VECTORS = 1 << 16
+"""Vectors that are converted to float64 at a time for the statistics."""
+
+ROUNDING = 4
+"""A feature is constant if its standard deviation is at most this many times the rounding error of its values."""
+
 Streams = dict[str, tuple[torch.Tensor, torch.Tensor]]
 """Stream -> vectors (..., T, D) and mask (..., T)."""
 
@@ -101,20 +107,38 @@ class FusionDataset:
         return batch
 
     def statistics(self, train_idx: np.ndarray) -> Statistics:
-        """Return mean and standard deviation of each stream's vectors in the first view of the clips `train_idx`."""
+        """Return mean and standard deviation of each stream's vectors in the first view of the clips `train_idx`.
+
+        The standard deviation of a feature that is constant, but for rounding, is infinite: it is standardized to 0.
+        """
         rows = torch.as_tensor(train_idx, device=self.device)
         found = {}
         for stream, features in self.streams.items():
             # 1. the vectors of these clips; `shift` leads from a position among them to a position in features.x
             length = features.length[rows]
             shift = features.start[rows] - (length.cumsum(0) - length)
-            x = features.x[torch.arange(int(length.sum()), device=rows.device) + shift.repeat_interleave(length)]
+            positions = torch.arange(int(length.sum()), device=rows.device) + shift.repeat_interleave(length)
             # 2. their mean and standard deviation
-            if len(x):
-                found[stream] = x.mean(0), x.std(0, correction=0) + 1e-3
+            if len(positions):
+                found[stream] = _mean_and_std(features.x, positions)
             else:
-                found[stream] = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
+                found[stream] = features.x.new_zeros(features.x.shape[1]), features.x.new_ones(features.x.shape[1])
         return found
+
+
+def _mean_and_std(x: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation (D,) of the vectors of x (N, D) at `positions`, of which there is one or more.
+
+    They are computed in float64, whose range holds the squares of all float32 numbers.
+    """
+    parts = positions.split(STATISTICS_VECTORS)
+    # 1. mean, and standard deviation about it
+    mean = sum(x[part].double().sum(0) for part in parts) / len(positions)
+    std = (sum((x[part].double() - mean).square().sum(0) for part in parts) / len(positions)).sqrt()
+    # 2. a spread that rounding explains, or whose inverse has no float, is none
+    magnitude, limits = (mean.square() + std.square()).sqrt(), torch.finfo(x.dtype)
+    constant = std <= (ROUNDING * limits.eps * magnitude).clamp_min(limits.tiny)
+    return mean.to(x.dtype), std.masked_fill(constant, torch.inf).to(x.dtype)
 
 
 class BatchSampler:
