@@ -1,10 +1,14 @@
 """Bootstrap intervals, paired tests and calibration error."""
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binomtest
 
 RESAMPLES = 2000
 """Number of bootstrap samples for an interval."""
+
+DRAWN_AT_ONCE = 1 << 22
+"""Most counts that are drawn at once for an interval, which limits its memory."""
 
 BINS = 15
 """Number of equally wide bins of confidence for the expected calibration error."""
@@ -22,16 +26,20 @@ def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[flo
     Returns:
         Lower and upper bound.
     """
-    _, group = np.unique(groups, return_inverse=True)
-    count = group.max() + 1
-    size = np.bincount(group, minlength=count)
-    total = np.bincount(group, weights=values, minlength=count)
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(RESAMPLES):
-        drawn = np.bincount(rng.integers(count, size=count), minlength=count)
+    # 1. The sum of each group's values, and its size.
+    group, names = pd.factorize(np.asarray(groups))
+    sums = pd.DataFrame({"total": np.bincount(group, weights=values), "size": np.bincount(group)})
+    # 2. Groups of equal sum and size are interchangeable, so it matters only how many of each kind are drawn.
+    kinds = sums.groupby(["total", "size"]).size().reset_index(name="groups")
+    total, size, share = kinds["total"].to_numpy(), kinds["size"].to_numpy(), kinds["groups"].to_numpy() / len(names)
+    # 3. The mean of each bootstrap sample.
+    rng, means, left = np.random.default_rng(seed), [], RESAMPLES
+    while left:
+        some = min(left, max(1, DRAWN_AT_ONCE // len(kinds)))
+        drawn = rng.multinomial(len(names), share, size=some)  # (some, kinds)
         means.append(drawn @ total / (drawn @ size))
-    low, high = np.percentile(means, [2.5, 97.5])
+        left -= some
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
     return float(low), float(high)
 
 

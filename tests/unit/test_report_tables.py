@@ -28,6 +28,49 @@ class TestStatistics:
         low, high = statistics.interval(right, np.arange(400))
         assert high - low < 0.12
 
+    @pytest.mark.parametrize("sizes", [[1] * 300, [7] * 40, [1, 2, 3, 50] * 12], ids=["clips", "equal", "unequal"])
+    @pytest.mark.parametrize("values", ["correct", "difference", "any"])
+    def test_an_interval_is_the_one_of_groups_drawn_one_by_one(self, sizes, values):
+        """The same distribution as in a plain bootstrap, so the same bounds but for the error of 2000 samples."""
+        rng = np.random.default_rng(len(sizes))
+        groups = np.repeat([f"s{n}" for n in range(len(sizes))], sizes)
+        n = len(groups)
+        value = {"correct": rng.random(n) < 0.6, "difference": rng.integers(-1, 2, n), "any": rng.normal(size=n)}[
+            values
+        ]
+        value = value.astype(float) + 0.2 * np.repeat(rng.normal(size=len(sizes)), sizes) * (values == "any")
+        total, size = (np.array([part.sum() for part in np.split(v, np.cumsum(sizes)[:-1])]) for v in (value, value**0))
+        drawn = rng.integers(len(sizes), size=(20_000, len(sizes)))
+        low, high = np.percentile(total[drawn].sum(1) / size[drawn].sum(1), [2.5, 97.5])
+        found = statistics.interval(value, groups)
+        tolerance = 0.06 * (high - low)  # about four standard errors of a 2.5 % quantile of 2000 samples
+        assert found[0] == pytest.approx(low, abs=tolerance) and found[1] == pytest.approx(high, abs=tolerance)
+
+    def test_many_kinds_of_groups_are_drawn_in_parts(self, monkeypatch):
+        value, groups = np.random.default_rng(0).normal(size=200), np.arange(200)
+        whole = statistics.interval(value, groups)
+        monkeypatch.setattr(statistics, "DRAWN_AT_ONCE", 1000)
+        assert statistics.interval(value, groups) == whole
+
+    def test_an_interval_of_many_clips_draws_few_numbers(self, monkeypatch):
+        """100 000 clips that are correct or not are two kinds of groups: 2000 samples take 4000 numbers."""
+        made, real = [], np.random.default_rng
+
+        class Counting:
+            def __init__(self, seed):
+                self._rng = real(seed)
+
+            def __getattr__(self, name):
+                def draw(*arguments, **keys):
+                    made.append(getattr(self._rng, name)(*arguments, **keys))
+                    return made[-1]
+
+                return draw
+
+        monkeypatch.setattr(statistics.np.random, "default_rng", Counting)
+        statistics.interval(np.arange(100_000) % 3 == 0, np.arange(100_000))
+        assert sum(drawn.size for drawn in made) == 4000
+
     def test_mcnemar_is_exact(self):
         first = np.array([True] * 12 + [False] * 3 + [True] * 50)
         second = np.array([False] * 12 + [True] * 3 + [True] * 50)
