@@ -1,5 +1,7 @@
 """Networks of one shape as one batched program: their parameters are stacked, and each layer computes all networks."""
 
+import functools
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -41,6 +43,21 @@ class Run:
     steps: int
     """Number of steps in an epoch."""
 
+    @functools.cached_property
+    def train_digest(self) -> str:
+        """The digest of `train_idx`, which stands for it in keys: a list of clips may take megabytes."""
+        return digest_of_indices(self.train_idx)
+
+    @property
+    def clips_digest(self) -> str:
+        """The digest of `train_idx` and `stop_idx`."""
+        return f"{self.train_digest} {digest_of_indices(self.stop_idx)}"
+
+
+def digest_of_indices(idx: np.ndarray) -> str:
+    """Return a digest of the numbers of clips (N,), in their order."""
+    return hashlib.sha256(np.ascontiguousarray(idx, "<i8")).hexdigest()
+
 
 @dataclass(frozen=True)
 class TrainedRun:
@@ -77,10 +94,9 @@ class Stack:
         models, statistics = [], {}
         for run in runs:
             torch.manual_seed(run.seed)
-            clips = run.train_idx.tobytes()
-            if clips not in statistics:
-                statistics[clips] = dataset.statistics(run.train_idx)
-            models.append(_build_model(dataset, statistics[clips], run))
+            if run.train_digest not in statistics:
+                statistics[run.train_digest] = dataset.statistics(run.train_idx)
+            models.append(_build_model(dataset, statistics[run.train_digest], run))
         return cls(models, [run.seed for run in runs], groups, dataset.device)
 
     @classmethod

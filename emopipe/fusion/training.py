@@ -19,8 +19,22 @@ from emopipe.fusion.model import Mixup
 from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import fold_in, uniform
-from emopipe.fusion.stack import OWN_BYTES, Run, Stack, TrainedRun, own_bytes, plan_stacks, shared_bytes
+from emopipe.fusion.stack import (
+    OWN_BYTES,
+    Run,
+    Stack,
+    TrainedRun,
+    digest_of_indices,
+    own_bytes,
+    plan_stacks,
+    shared_bytes,
+)
 from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
+from emopipe.scoring.metrics import log_losses
+from emopipe.training.optimizer import cosine_warmup
+
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
 
 PREDICT_BYTES = 256 << 20
 """Most bytes of vectors that one step of a prediction reads."""
@@ -30,11 +44,6 @@ QUANTILES = 1024
 
 _CLIPS_KEY = 0x0C11B5
 """The key of all networks for the order of clips, their views and their vectors."""
-from emopipe.scoring.metrics import log_losses
-from emopipe.training.optimizer import cosine_warmup
-
-WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises."""
 
 
 def train(
@@ -59,7 +68,7 @@ def train(
         The trained networks, in the order of `runs`.
     """
     trained: dict[int, TrainedRun] = {}
-    seen = [(run.train_idx.tobytes(), run.stop_idx.tobytes()) for run in runs]
+    seen = [run.clips_digest for run in runs]
     for groups in plan_stacks(dataset, runs, seen):
         numbers = [number for group in groups for number in group]
         stacked = [runs[number] for number in numbers]
@@ -79,6 +88,8 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     clips_key = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=dataset.device)
     sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_key, 1))
     best = _BestStates(stack, runs) if options.early_stopping else None
+    total = steps * options.epochs
+    warmup = max(1, round(WARM_UP * total))
     # 2. train
     for epoch in range(options.epochs):
         stack.train(True)
@@ -88,8 +99,6 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             stack.set_keys(keys)
             mixup = loss.draw_mixup(keys, valid)
             batch = dataset.training_batch(rows, fold_in(clips_key, 2 + epoch), options)
-    total = steps * options.epochs
-    warmup = max(1, round(WARM_UP * total))
             logits = stack(batch, mixup)  # (M, B, K)
             loss(logits, rows, valid, mixup).sum().backward()
             optimizer.step(cosine_warmup(step, warmup, total))
@@ -216,7 +225,7 @@ def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequen
     """
     runs, found = [network.run for network in networks], {}
     length = sum(features.length[: len(dataset.targets)] for features in dataset.streams.values()).cpu().numpy()
-    seen = [(run.train_idx.tobytes(), part.tobytes()) for run, part in zip(runs, rows, strict=True)]
+    seen = [(run.train_digest, digest_of_indices(part)) for run, part in zip(runs, rows, strict=True)]
     for groups in plan_stacks(dataset, runs, seen):
         # 1. the networks of one stack
         numbers = [number for group in groups for number in group]

@@ -1,6 +1,8 @@
 """Training over cached features: networks in a batch end as if trained alone, and learn what can be learned."""
 
+import contextlib
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
-from emopipe.fusion import training
+from emopipe.fusion import trained_cache, training
 from emopipe.fusion.data import BatchSampler, FusionDataset
 from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.model import FusionModel, Standardization
@@ -19,10 +21,10 @@ from emopipe.fusion.rng import Dropout, distinct_bits, fold_in, random_bits, uni
 from emopipe.fusion.stack import Run, Stack
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.fusion.training import Loss, predict, train
+from emopipe.training.optimizer import cosine_warmup, decay_groups
 from tests.conftest import too_many_open_files
 
 CPU = torch.device("cpu")
-from emopipe.training.optimizer import cosine_warmup, decay_groups
 MODALITIES = {"f": "face", "v": "audio"}
 SMALL = {"hidden": 16, "out": 8, "epochs": 15, "lr": 1e-2, "batch": 16, "dropout": 0.1}
 
@@ -53,9 +55,6 @@ def data_of(n=60, seed=0, views=1):
     return FusionDataset.from_views(seen, MODALITIES, target, CPU), target
 
 
-def run_of(data, options, seed=0, train_idx=None, stop_idx=None):
-    everything = np.flatnonzero(data.present.numpy())
-    train_idx = everything if train_idx is None else train_idx
 def long_clips(n=60, seed=0):
     """Clips of 3 to 200 vectors in two views of a stream of faces and one of sound; every fifth has no sound."""
     rng = np.random.default_rng(seed)
@@ -72,6 +71,9 @@ def long_clips(n=60, seed=0):
     return FusionDataset.from_views(seen, MODALITIES, target, CPU)
 
 
+def run_of(data, options, seed=0, train_idx=None, stop_idx=None):
+    everything = np.flatnonzero(data.present.numpy())
+    train_idx = everything if train_idx is None else train_idx
     return Run(
         options,
         seed,
@@ -100,9 +102,6 @@ def test_random_numbers_are_uniform_and_depend_on_their_key():
     assert not torch.equal(uniform(fold_in(keys, 4), 2000), drawn)
 
 
-def test_random_bits_do_not_depend_on_padding():
-    key = torch.tensor(5, dtype=torch.int32)
-    torch.testing.assert_close(random_bits(key, torch.Size([3, 2, 4])), random_bits(key, torch.Size([6, 5, 4]))[:3, :2])
 def test_the_numbers_of_one_key_are_all_different():
     """Sampling sorts clips' vectors by these numbers; equal ones would be ordered by the padding."""
     keys = fold_in(torch.tensor([[7], [8]], dtype=torch.int32), torch.arange(3))
@@ -114,6 +113,9 @@ def test_the_numbers_of_one_key_are_all_different():
     assert len(keys.unique()) == 6 and torch.equal(keys[1, 2], fold_in(torch.tensor(8, dtype=torch.int32), 2))
 
 
+def test_random_bits_do_not_depend_on_padding():
+    key = torch.tensor(5, dtype=torch.int32)
+    torch.testing.assert_close(random_bits(key, torch.Size([3, 2, 4])), random_bits(key, torch.Size([6, 5, 4]))[:3, :2])
 
 
 def test_dropout_keeps_the_mean_and_its_rate():
@@ -331,6 +333,25 @@ def test_frames_from_anywhere():
     assert len(seen) > 60  # of 84 subsets
 
 
+@pytest.mark.parametrize("options", [
+    {"sampling": "random"}, {"sampling": "random", "frames": 5}, {"sampling": "segments"}, {"frames": 5},
+    {"augment": True, "sampling": "random"}, {"augment": True, "frames": 2},
+], ids=lambda options: "-".join(map(str, options.values())))  # fmt: skip
+def test_what_is_drawn_of_a_clip_depends_on_the_key_and_the_clip_alone(options):
+    """Neither the clip's place in the batch, nor the other clips, nor the padding change the vectors of a clip."""
+    data, chosen = long_clips(), FusionOptions(**options)
+    key = torch.tensor([5], dtype=torch.int32)
+    everyone = data.training_batch(torch.arange(60)[None], key, chosen)
+    for rows in (torch.arange(59, -1, -1), torch.arange(0, 60, 7), *torch.arange(60)[:, None]):
+        some = data.training_batch(rows[None], key, chosen)
+        for stream, (x, mask) in some.items():
+            whole, whole_mask = everyone[stream]
+            for place, clip in enumerate(rows.tolist()):
+                assert torch.equal(x[0, place][mask[0, place]], whole[0, clip][whole_mask[0, clip]])
+    other = data.training_batch(torch.arange(60)[None], key + 1, chosen)
+    assert any(x.shape != everyone[s][0].shape or not torch.equal(x, everyone[s][0]) for s, (x, _) in other.items())
+
+
 def test_views_are_drawn_in_training_and_averaged_in_prediction():
     views = [counting([3, 4]), counting([2, 5])]
     both = concatenate(views)
@@ -391,25 +412,6 @@ def test_a_batch_of_networks_equals_single_networks(kind):
     """
     data = long_clips()
     wide = FusionOptions(
-@pytest.mark.parametrize("options", [
-    {"sampling": "random"}, {"sampling": "random", "frames": 5}, {"sampling": "segments"}, {"frames": 5},
-    {"augment": True, "sampling": "random"}, {"augment": True, "frames": 2},
-], ids=lambda options: "-".join(map(str, options.values())))  # fmt: skip
-def test_what_is_drawn_of_a_clip_depends_on_the_key_and_the_clip_alone(options):
-    """Neither the clip's place in the batch, nor the other clips, nor the padding change the vectors of a clip."""
-    data, chosen = long_clips(), FusionOptions(**options)
-    key = torch.tensor([5], dtype=torch.int32)
-    everyone = data.training_batch(torch.arange(60)[None], key, chosen)
-    for rows in (torch.arange(59, -1, -1), torch.arange(0, 60, 7), *torch.arange(60)[:, None]):
-        some = data.training_batch(rows[None], key, chosen)
-        for stream, (x, mask) in some.items():
-            whole, whole_mask = everyone[stream]
-            for place, clip in enumerate(rows.tolist()):
-                assert torch.equal(x[0, place][mask[0, place]], whole[0, clip][whole_mask[0, clip]])
-    other = data.training_batch(torch.arange(60)[None], key + 1, chosen)
-    assert any(x.shape != everyone[s][0].shape or not torch.equal(x, everyone[s][0]) for s, (x, _) in other.items())
-
-
         **{**SMALL, "epochs": 4, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
     )
     fold = np.arange(60) % 3
@@ -571,6 +573,21 @@ def test_cached_networks_are_not_trained_again(tmp_path, monkeypatch):
     for one, other in zip(whole, again, strict=True):
         assert one.epochs == other.epochs and one.run is other.run
         assert all(torch.equal(one.state[key], other.state[key]) for key in one.state)
+
+
+def test_keys_of_many_clips_are_short(tmp_path, monkeypatch):
+    """A key holds digests, not the list of the clips, which takes gigabytes for many networks of a million clips."""
+    data, _ = data_of()
+    keys, known = [], []
+    monkeypatch.setattr(trained_cache, "digest", lambda key: keys.append(key) or "name")
+    monkeypatch.setattr(training, "plan_stacks", lambda dataset, runs, seen: known.append(seen) or iter(()))
+    many = np.arange(1_000_000)
+    runs = [Run(FusionOptions(), seed, many[:-1], many[-1:], 5) for seed in (0, 1)]
+    TrainedCache(tmp_path, "recipe").load_or_train(runs, lambda: [])
+    with contextlib.suppress(KeyError):  # no network is trained
+        train(data, runs)
+    assert all(len(json.dumps(found)) < 10_000 for found in (keys, known)) and keys and known
+    assert known[0][0] == known[0][1] != Run(FusionOptions(), 0, many[:-1], many[-2:-1], 5).clips_digest
 
 
 @pytest.mark.parametrize("change", ["recipe", "damage", "flip", "clips"])
