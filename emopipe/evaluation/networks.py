@@ -70,14 +70,8 @@ def _own_network(path: Path, device: torch.device) -> Network:
         raise WeightsError(
             f"The weights file {path} does not exist. Correct the path, or give a name from `emopipe weights list`."
         )
-    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
-    if "classes" not in metadata or "recipe" not in metadata:
-        raise WeightsError(
-            f"{path} has no classifier that emopipe wrote, so it cannot be evaluated. Give weights that `emopipe "
-            "pretrain` wrote, or a name from `emopipe weights list` that has classes."
-        )
+    recipe, classes = _recipe_and_classes(path)
     # 1. The network and its classifier.
-    recipe = json.loads(metadata["recipe"])
     kind = recipe["kind"]
     options = checked(backbones.options_class(kind), recipe["options"], str(path), warn=False)
     spec, network = backbones.spec(kind, options), backbones.build(kind, options)
@@ -88,7 +82,7 @@ def _own_network(path: Path, device: torch.device) -> Network:
     layout = memory_format_of(model)
     model.to(device, memory_format=layout)
     # 2. Its probabilities, in the order of CLASSES.
-    order = [json.loads(metadata["classes"]).index(label) for label in CLASSES]
+    order = [classes.index(label) for label in CLASSES]
 
     @torch.inference_mode()
     def probabilities(batch: np.ndarray) -> np.ndarray:
@@ -97,6 +91,31 @@ def _own_network(path: Path, device: torch.device) -> Network:
         return model(x).double().softmax(1).cpu().numpy()[:, order]
 
     return Network(path.stem, spec, probabilities)
+
+
+def _recipe_and_classes(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the recipe and the classes of weights with a classifier, which are in the file's metadata."""
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    recipe, classes = (_parsed(metadata.get(key, "")) for key in ("recipe", "classes"))
+    instead = "Give weights that `emopipe pretrain` wrote, or a name from `emopipe weights list` that has classes."
+    if isinstance(recipe, dict) and recipe.get("stage") == "fusion":
+        raise WeightsError(
+            f"{path} holds the fusion networks of a run's model, which read cached features, but `emopipe evaluate` "
+            f"reads faces or sound, with one backbone that has a classifier. {instead} The scores of the run's models "
+            "are in its metrics.csv."
+        )
+    has_network = isinstance(recipe, dict) and {"kind", "options"} <= recipe.keys()
+    if not has_network or not isinstance(classes, list) or not {*CLASSES} <= {*map(str, classes)}:
+        raise WeightsError(f"{path} has no classifier that emopipe wrote, so it cannot be evaluated. {instead}")
+    return recipe, classes
+
+
+def _parsed(text: str) -> Any:
+    """Return what a JSON text holds; None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _onnx_network(entry: Entry, path: Path, device: torch.device, threads: int) -> Network:

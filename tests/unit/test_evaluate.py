@@ -630,6 +630,30 @@ def test_weights_without_a_classifier_are_told(shades, tmp_path):
     assert "cannot be read" in refused(tmp_path / "cut.safetensors", "--corpus", f"folder:{shades}")
 
 
+def test_fusion_weights_are_told(shades, tmp_path):
+    """The file of a run's model, as the stage fusion writes it."""
+    recipe = {"stage": "fusion", "streams": {"expression": "face"}, "options": {}, "protocol": {}}
+    about = {"recipe": json.dumps(recipe), "classes": " ".join(CLASSES), "device": "cpu"}
+    path = tmp_path / "fused.safetensors"
+    tensors.save_state({"seed0.network.join.classify.bias": torch.zeros(7)}, path, about)
+    said = refused(path, "--corpus", f"folder:{shades}")
+    assert said.startswith(f"{path} holds the fusion networks of a run's model, which read cached features")
+    assert "Give weights that `emopipe pretrain` wrote" in said and "metrics.csv" in said
+
+
+@pytest.mark.parametrize("about", [
+    {"recipe": "no JSON", "classes": json.dumps(CLASSES)},
+    {"recipe": "[]", "classes": json.dumps(CLASSES)},
+    {"recipe": json.dumps({"stage": "report"}), "classes": json.dumps(CLASSES)},
+    {"recipe": json.dumps({"kind": "expression", "options": FACE}), "classes": " ".join(CLASSES)},
+    {"recipe": json.dumps({"kind": "expression", "options": FACE}), "classes": json.dumps(CLASSES[:6])},
+])  # fmt: skip
+def test_weights_that_say_something_else_are_told(shades, tmp_path, about):
+    tensors.save_state({"x": torch.zeros(7)}, tmp_path / "other.safetensors", about)
+    said = refused(tmp_path / "other.safetensors", "--corpus", f"folder:{shades}")
+    assert said.startswith(f"{tmp_path / 'other.safetensors'} has no classifier that emopipe wrote")
+
+
 def test_own_weights_of_options_that_are_no_more_are_told(shades, tmp_path):
     own_weights(tmp_path / "net.safetensors")
     from safetensors.torch import load_file
