@@ -4,37 +4,79 @@ onnxruntime itself falls back to the CPU without a message, and it opens every f
 errors here.
 """
 
+import contextlib
+import functools
+import hashlib
+import io
+import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
 from google.protobuf.message import Message
 
 from emopipe.core.errors import DeviceError, WeightsError
+from emopipe.runtime.gpus import own_gpu
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Device -> onnxruntime's execution provider."""
 
 
+CUDA_OPTIONS = {
+    # By default, onnxruntime times all algorithms of cuDNN for every new shape of input: frames and batches have many
+    # shapes, and the fastest algorithm is not the same one in each run.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "use_tf32": "0",  # as in `emopipe.runtime.device.prepare`
+}
+"""Options of the execution provider of CUDA."""
+
+_SESSIONS: weakref.WeakValueDictionary[tuple[object, ...], onnxruntime.InferenceSession] = weakref.WeakValueDictionary()
+_OPENING = threading.Lock()
+
+
 def open_session(net: Path | bytes, *, device: str, threads: int) -> onnxruntime.InferenceSession:
     """Open an ONNX network in onnxruntime, without its log output.
+
+    A session may run in several threads at once. So a network that is still open on the same device is not opened
+    again, which would hold its weights in memory twice: the open session is returned.
 
     Args:
         net: The file, or its content.
         device: "cpu", "cuda" or "auto". "auto" is CUDA if this onnxruntime can use it, else the CPU; `device_of`
-            returns which of them it is.
+            returns which of them it is. Of several GPUs, it is the one of this process (`emopipe.runtime.gpus`).
         threads: CPU threads of one run.
 
     Raises:
         WeightsError: onnxruntime cannot open the network.
         DeviceError: The device is unknown or not available, or onnxruntime fell back from CUDA to the CPU.
     """
+    with _OPENING:
+        key = (_identity(net), device, threads)
+        session = _SESSIONS.get(key)
+        if session is None:
+            session = _SESSIONS[key] = _open(net, device, threads)
+        return session
+
+
+def _identity(net: Path | bytes) -> tuple[object, ...]:
+    """Return a value that is equal for equal networks. A file that is missing is onnxruntime's to report."""
+    if isinstance(net, bytes):
+        return (hashlib.sha256(net).digest(),)
+    with contextlib.suppress(OSError):
+        found = net.stat()
+        return (net.resolve(), found.st_ino, found.st_size, found.st_mtime_ns)
+    return (net,)
+
+
+def _open(net: Path | bytes, device: str, threads: int) -> onnxruntime.InferenceSession:
     name, source = ("the network", net) if isinstance(net, bytes) else (str(net), str(net))
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
     settings.log_severity_level = 3  # errors only: the warnings are about unused initialisers
-    providers = _providers(device)
+    providers = [_with_options(provider) for provider in _providers(device)]
     try:
         session = onnxruntime.InferenceSession(source, settings, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no public base class
@@ -44,9 +86,29 @@ def open_session(net: Path | bytes, *, device: str, threads: int) -> onnxruntime
     if device == "cuda" and device_of(session) != "cuda":
         raise DeviceError(
             f"onnxruntime opened {name} on {session.get_providers()[0]} instead of {PROVIDERS['cuda']}. Check the CUDA "
-            "driver and libraries, or set the device to cpu."
+            f"driver and libraries, or set the device to cpu. {_load_cuda_libraries()}".rstrip()
         )
     return session
+
+
+def _with_options(provider: str) -> tuple[str, dict[str, Any]]:
+    """Return an execution provider with its options; CUDA's libraries are loaded first."""
+    if provider != PROVIDERS["cuda"]:
+        return provider, {}
+    _load_cuda_libraries()
+    return provider, {**CUDA_OPTIONS, "device_id": str(own_gpu())}
+
+
+@functools.cache
+def _load_cuda_libraries() -> str:
+    """Load the libraries of CUDA and cuDNN that pip has installed, because onnxruntime alone searches system folders.
+
+    Returns:
+        What onnxruntime prints about libraries that it cannot load. It would mix with the output of a command.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    return " ".join(printed.getvalue().split())
 
 
 def device_of(session: onnxruntime.InferenceSession) -> str:
@@ -64,7 +126,7 @@ def _providers(device: str) -> list[str]:
     if PROVIDERS[device] not in available:
         raise DeviceError(
             f"The device '{device}' is requested, but this onnxruntime has only {', '.join(available)}. Install "
-            "onnxruntime-gpu and a CUDA driver, or set the device to cpu."
+            "onnxruntime-gpu and a CUDA driver, or set the device to cpu, or to auto, which uses it for torch alone."
         )
     return [PROVIDERS[device]]
 
