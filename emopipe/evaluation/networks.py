@@ -18,6 +18,8 @@ from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
+from emopipe.runtime.device import name_of
+from emopipe.runtime.memory import AdaptiveBatches
 from emopipe.weights.checksums import verify
 from emopipe.weights.entries import Entry, package_registry
 from emopipe.weights.naming import is_path, named, refuse_missing
@@ -36,12 +38,13 @@ class Network:
     """A batch of its inputs -> (N, 7) float64 in the order of `CLASSES`; each row sums to 1."""
 
 
-def open_network(name: str, *, device: torch.device, threads: int) -> Network:
+def open_network(name: str, *, device: torch.device, onnx_device: str = "", threads: int) -> Network:
     """Open a network by its name in the registry, or by the path of weights from `emopipe pretrain` or a chain.
 
     Args:
         name: The name or path.
-        device: Where it runs.
+        device: Where it runs. If its memory is too small, batches are divided.
+        onnx_device: Where an ONNX network runs: auto, cpu or cuda. Default: on the same kind of device.
         threads: CPU threads of an ONNX network.
 
     Raises:
@@ -61,7 +64,9 @@ def open_network(name: str, *, device: torch.device, threads: int) -> Network:
     path = path_of(entry, registry)
     refuse_missing(path, "evaluate", registry)
     verify(path, registry)
-    return _onnx_network(entry, path, device, threads) if entry.kind == "onnx" else _own_network(path, device)
+    if entry.kind == "onnx":
+        return _onnx_network(entry, path, onnx_device or device.type, threads)
+    return _own_network(path, device)
 
 
 def _own_network(path: Path, device: torch.device) -> Network:
@@ -90,7 +95,7 @@ def _own_network(path: Path, device: torch.device) -> Network:
         x = x.contiguous(memory_format=layout) if x.ndim == 4 else x
         return model(x).double().softmax(1).cpu().numpy()[:, order]
 
-    return Network(path.stem, spec, probabilities)
+    return Network(path.stem, spec, _divided(probabilities, name_of(device)))
 
 
 def _recipe_and_classes(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -118,9 +123,9 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _onnx_network(entry: Entry, path: Path, device: torch.device, threads: int) -> Network:
+def _onnx_network(entry: Entry, path: Path, device: str, threads: int) -> Network:
     options = backbones.options_class("onnx").model_validate({**entry.defaults, "weights": str(path)})
-    network: Any = backbones.build("onnx", options, device=device.type, threads=threads)
+    network: Any = backbones.build("onnx", options, device=device, threads=threads)
     class_idx = [
         None if name.casefold() in OTHER_CLASSES else CLASSES.index(canonical_label(name)) for name in entry.classes
     ]
@@ -133,7 +138,13 @@ def _onnx_network(entry: Entry, path: Path, device: torch.device, threads: int) 
     def probabilities(batch: np.ndarray) -> np.ndarray:
         return map_to_classes(network(batch).astype(np.float64), class_idx)
 
-    return Network(entry.name, backbones.spec("onnx", options), probabilities)
+    return Network(entry.name, backbones.spec("onnx", options), _divided(probabilities, network.device))
+
+
+def _divided(probabilities: Callable[[np.ndarray], np.ndarray], device: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that computes the same, in smaller batches if the memory of the device is too small."""
+    batches = AdaptiveBatches(device)
+    return lambda batch: np.concatenate(batches.map(probabilities, batch))
 
 
 def map_to_classes(outputs: np.ndarray, class_idx: Sequence[int | None]) -> np.ndarray:

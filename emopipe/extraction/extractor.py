@@ -1,6 +1,5 @@
 """A backbone with its weights. After pretraining by folds, each clip goes through a network not trained on it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from emopipe.backbones import crossfit, registry
 from emopipe.backbones.crossfit import ALL
 from emopipe.backbones.feature_alignment import apply_map
 from emopipe.backbones.memory_format import memory_format_of
-from emopipe.core.log import LOGGER
 from emopipe.core.options import Options
 from emopipe.runtime.device import name_of as device_name
-from emopipe.runtime.device import out_of_memory
+from emopipe.runtime.memory import AdaptiveBatches
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """A batch of the network's inputs -> its vectors."""
@@ -53,18 +51,20 @@ class Extractor:
         """
         self.spec = registry.spec(kind, options)
         self._torch_device = torch_device
-        self._max_batch = sys.maxsize
         self._crossfit = crossfit.load(pretrained) if pretrained else None
         self.device = device_name(torch_device)
-        if not registry.trainable(kind):
-            self._whole: Any = registry.build(kind, options, device=device, threads=threads)
-            self._embed: dict[int, Embed] = {ALL: self._whole}
+        if registry.trainable(kind):
+            states: dict[int, crossfit.State | None] = {ALL: None}
+            if self._crossfit:
+                states = {ALL: self._crossfit.full, **dict(enumerate(self._crossfit.folds))}
+            modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
+            self._whole: Any = modules[ALL]
+            self._embed: dict[int, Embed] = {fold: self._runner(fold, module) for fold, module in modules.items()}
+        else:
+            self._whole = registry.build(kind, options, device=device, threads=threads)
+            self._embed = {ALL: self._whole}
             self.device = self._whole.device
-            return
-        states = {ALL: self._crossfit.full, **dict(enumerate(self._crossfit.folds))} if self._crossfit else {ALL: None}
-        modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
-        self._whole = modules[ALL]
-        self._embed = {fold: self._runner(fold, module) for fold, module in modules.items()}
+        self._batches = AdaptiveBatches(self.device)
 
     def fold_of(self, clip: str) -> int:
         """Return the fold whose network was not trained on this clip; ALL if none was trained on it."""
@@ -82,19 +82,7 @@ class Extractor:
         Returns:
             (N, D) or (N, T', D) float32.
         """
-        parts = [batch[start : start + self._max_batch] for start in range(0, max(1, len(batch)), self._max_batch)]
-        try:
-            return np.concatenate([self._embed[fold](part) for part in parts])
-        except Exception as error:
-            size = max(map(len, parts), default=0)
-            if size < 2 or not out_of_memory(error):
-                raise
-        torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps tensors alive
-        self._max_batch = size // 2
-        LOGGER.warning(
-            f"The memory of {self.device} is too small for a batch of {size}. The batch size is now {self._max_batch}."
-        )
-        return self.embed(fold, batch)
+        return np.concatenate(self._batches.map(self._embed[fold], batch))
 
     def patch_times(self, length: int) -> np.ndarray:
         """Return the times (T',) in seconds of an audio network's patches; `length` counts frames, or samples."""

@@ -30,6 +30,8 @@ from emopipe.fusion.stack import (
     shared_bytes,
 )
 from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
+from emopipe.runtime.device import name_of
+from emopipe.runtime.memory import AdaptiveBatches, training_fits
 from emopipe.scoring.metrics import log_losses
 from emopipe.training.optimizer import cosine_warmup
 
@@ -66,13 +68,17 @@ def train(
 
     Returns:
         The trained networks, in the order of `runs`.
+
+    Raises:
+        DeviceError: The memory of the device is too small.
     """
     trained: dict[int, TrainedRun] = {}
     seen = [run.clips_digest for run in runs]
     for groups in plan_stacks(dataset, runs, seen):
         numbers = [number for group in groups for number in group]
         stacked = [runs[number] for number in numbers]
-        networks = cache.load_or_train(stacked, functools.partial(_train_stack, dataset, stacked, len(groups)))
+        with training_fits(dataset.device, "Lower `batch`, `hidden` or `frames` of the model."):
+            networks = cache.load_or_train(stacked, functools.partial(_train_stack, dataset, stacked, len(groups)))
         trained |= dict(zip(numbers, networks, strict=True))
         progress(len(numbers))
     return [trained[number] for number in range(len(runs))]
@@ -257,5 +263,10 @@ def _predict_stack(
     shared = shared_bytes(dataset, 1) * len(table)
     own = own_bytes(dataset, 1, options, full=True) * len(stack.keys)
     size = max(1, min(PREDICT_BYTES // max(1, shared), OWN_BYTES // own))  # clips in one step
-    parts = [stack(dataset.full_batch(part, view)).double().softmax(-1).cpu() for part in table.split(size, dim=1)]
-    return torch.cat(parts, 1).numpy()
+
+    def run(columns: range) -> torch.Tensor:
+        part = table[:, columns.start : columns.stop]
+        return stack(dataset.full_batch(part, view)).double().softmax(-1).cpu()
+
+    batches = AdaptiveBatches(name_of(dataset.device), largest=size)
+    return torch.cat(batches.map(run, range(table.shape[1])), 1).numpy()

@@ -23,6 +23,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
 from emopipe.corpora import folds
 from emopipe.runtime import device as devices
+from emopipe.runtime.memory import training_fits
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.clip_trainer import Trained, fit
 from emopipe.training.options import PretrainOptions
@@ -147,7 +148,10 @@ class _Networks:
             load_head(model, self._start)
         state = digest([self._recipe, name, devices.name_of(self._where)])  # states of other devices do not fit
         checkpoint = Checkpoint(self._unfinished / f"{name}.pt", state)
-        trained = fit(model, self._samples, self._targets, held_out, self._options, self._where, progress, checkpoint)
+        with training_fits(self._where, f"Lower `batch` of `pretrain` (it is {self._options.batch})."):
+            trained = fit(
+                model, self._samples, self._targets, held_out, self._options, self._where, progress, checkpoint
+            )
         if held_out.any():
             LOGGER.info(f"{name}: accuracy {trained.accuracy:.1%} on its {held_out.sum()} held-out clips")
         return backbone, trained

@@ -15,6 +15,8 @@ from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.log import LOGGER, Progress
+from emopipe.runtime.device import name_of, upload
+from emopipe.runtime.memory import AdaptiveBatches, training_fits
 from emopipe.scoring.metrics import PROBABILITY_FLOOR, uar
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import Dataset
@@ -48,9 +50,11 @@ class Trainer:
         Raises:
             CorpusError: There are too few training samples, or too few to hold some out.
             ConfigError: The loss is not finite, because the learning rate is too high.
+            DeviceError: The memory of the device is too small for the phase's batch.
         """
         stop = self.options.stop
-        self._set_up()
+        with training_fits(self.device, self._smaller()):
+            self._set_up()
         done = self._resume()
         if self.options.distill_weight and self.options.teacher == "average":
             # The teacher shares the memory of the averaged weights, so it changes with them.
@@ -65,7 +69,9 @@ class Trainer:
                 )
                 break
             lr = self._optimizer.param_groups[0]["lr"]
-            metrics = {"epoch": epoch + 1, "lr": lr, "loss": self._train_epoch(epoch)} | self._evaluate(epoch)
+            with training_fits(self.device, self._smaller()):
+                loss = self._train_epoch(epoch)
+            metrics = {"epoch": epoch + 1, "lr": lr, "loss": loss} | self._evaluate(epoch)
             self.history.append(metrics)
             if stop:
                 *earlier, loss = [past["held_out_loss"] for past in self.history]
@@ -133,9 +139,11 @@ class Trainer:
         rng = torch.Generator().manual_seed(seed)
         self.model.train()
         order = sample_epoch(self.dataset.targets[self._rows], self.options.balance, rng)
-        total = 0.0
+        # The sum stays on the device: to read each step's loss, the CPU would have to wait for the GPU.
+        summed = torch.zeros((), dtype=torch.float64, device=self.device)
         for rows in np.array_split(self._rows[order], self._steps):
-            total += self._step(rows, rng)
+            summed += self._step(rows, rng)
+        total = float(summed)
         if not math.isfinite(total):
             raise ConfigError(
                 f"The loss of epoch {epoch + 1} is {total}. Lower the learning rate of the phase (lr is "
@@ -143,11 +151,11 @@ class Trainer:
             )
         return total / self._steps
 
-    def _step(self, rows: np.ndarray, rng: torch.Generator) -> float:
-        """Do one optimizer step on the samples at `rows`; return their loss."""
+    def _step(self, rows: np.ndarray, rng: torch.Generator) -> torch.Tensor:
+        """Do one optimizer step on the samples at `rows`; return their loss (), on the device."""
         # 1. The batch: augmentation and mixup.
         x = self.dataset.batch(rows, rng, self.device)
-        target = torch.from_numpy(self.dataset.targets[rows]).to(self.device)  # (n, K)
+        target = upload(torch.from_numpy(self.dataset.targets[rows]), self.device)  # (n, K)
         x, target = mixup(x, target, self.options.mixup, rng)
         x = x.contiguous(memory_format=self._memory_format)
 
@@ -165,7 +173,12 @@ class Trainer:
         self._optimizer.step()
         self._schedule.step()
         self._ema.update(self.model)
-        return float(loss.detach())
+        return loss.detach()
+
+    def _smaller(self) -> str:
+        """Return a sentence that names the options to lower if the memory of the device is too small."""
+        side = f", or `side` (it is {side})" if (side := getattr(self.options, "side", None)) else ""
+        return f"Lower `batch` of the phase (it is {self.options.batch}){side}."
 
     def _distill_weight(self) -> float:
         """Return the teacher's weight in the targets at the current step."""
@@ -208,10 +221,18 @@ class Trainer:
 
 @torch.inference_mode()
 def probabilities(model: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> np.ndarray:
-    """Return class probabilities (n, K) float64 of the samples at `rows`, averaged over views, computed in float32."""
+    """Return class probabilities (n, K) float64 of the samples at `rows`, averaged over views, computed in float32.
+
+    If the memory of the device is too small, batches are divided.
+    """
     model.eval()
+    batches = AdaptiveBatches(name_of(device))
+
+    def of_view(view: torch.Tensor) -> torch.Tensor:
+        return torch.cat(batches.map(lambda part: model(part).double().softmax(1), view))
+
     found = [
-        torch.stack([model(view).double().softmax(1) for view in batch.views]).mean(0).cpu().numpy()
+        torch.stack([of_view(view) for view in batch.views]).mean(0).cpu().numpy()
         for batch in dataset.eval_batches(rows, device)
     ]
     return np.concatenate(found)

@@ -99,7 +99,7 @@ EDITS = {
     "the description of an option": ("media/decoded.py", r"JPEG quality of stored frames", "Quality", set()),
     "a line of progress": ("stages/faces.py", r'Progress\(f"faces ', 'Progress(f"finding faces ', set()),
     "the licence of a network": ("backbones/resnet18.py", r"LICENCE", "LICENCE + \"Or so.\"", set()),
-    "a log line": ("extraction/extractor.py", r"The memory of ", "Out of memory: ", set()),
+    "a log line": ("runtime/memory.py", r"The memory of ", "Out of memory: ", set()),
     "the cache's code": ("cache/incremental.py", r"FLUSH_SECONDS = 10\.0", "FLUSH_SECONDS = 20.0", set()),
     "a command": ("commands/verify.py", r"\Z", "\n\nX = 1\n", set()),
     "what counts as cut off": ("media/video.py", r"TRUNCATED_BELOW = 0\.75", "TRUNCATED_BELOW = 0.7", ALL_CACHES),
