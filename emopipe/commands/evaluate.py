@@ -43,7 +43,7 @@ def evaluate(
     flip: Annotated[bool, typer.Option(help="Use mirrored faces too, and average.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object to standard output.")] = False,
     confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix to this PNG file.")] = None,
-    device: Annotated[str, typer.Option(help="Where the network runs: auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where network and detector run: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="The number of CPU threads.")] = 2,
 ) -> None:
     """Evaluate an emotion classifier on labelled stills, on speech, or on the faces of clips.
@@ -64,11 +64,11 @@ def evaluate(
         from emopipe.runtime import device as devices
 
         where = devices.prepare(device, threads)
-        network = networks.open_network(backbone, device=where, threads=threads)
+        network = networks.open_network(backbone, device=where, onnx_device=device, threads=threads)
         given = samples.open_corpus(
             samples.Corpus(kind, path, tuple(split or ()), tuple(subject or ()), _options(option or ())),
             network.spec,
-            detector=lambda: detectors.build(finder, finder_options, threads=threads),
+            detector=lambda: detectors.build(finder, finder_options, threads=threads, device=device),
             detect=detect,
             flip=flip,
         )

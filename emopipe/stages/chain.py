@@ -48,7 +48,7 @@ def run(
         curve: The figure of the history to write.
         events: A folder for TensorBoard.
         start: Weights to start from, or None.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda; the network and the face detector of a source with `detect` run there.
         threads: CPU threads.
         preserve: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
             `emopipe.cache.preserved`). The workflow sets it, because it removes copies when a run ends; `emopipe
@@ -56,6 +56,7 @@ def run(
 
     Raises:
         ConfigError: The loss is not finite, because the learning rate is too high.
+        DeviceError: The device does not exist, or its memory is too small.
         CacheError: Another process is writing these weights.
         CorpusError: A corpus does not have the form of its kind, or there are no training samples.
         WeightsError: The weights to start from are missing or belong to another network.
@@ -69,7 +70,7 @@ def run(
         if preserved and preserved.restore():
             return
         with contextlib.closing(TensorBoardLog(events)) as log:
-            trainer = _trainer(recipe, paths, work / made[:16], start, where, threads)
+            trainer = _trainer(recipe, paths, work / made[:16], start, where, device, threads)
             trainer.on_epoch = log.write
             trainer.run()
         write_history(trainer.history, history)
@@ -88,6 +89,7 @@ def _trainer(
     work: Path,
     start: str | None,
     where: torch.device,
+    device: str,
     threads: int,
 ) -> Trainer:
     """Return the phase's training, not started yet; the folder `work` is for this recipe only."""
@@ -106,7 +108,7 @@ def _trainer(
 
     # 2. The corpora.
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
-    dataset = load_dataset(sources, phase, spec, work, threads)
+    dataset = load_dataset(sources, phase, spec, work, threads=threads, device=device)
 
     checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
     return Trainer(model, dataset, phase, where, checkpoint, teacher)

@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from emopipe.runtime.device import upload
 from emopipe.training.augment_options import FaceAugmentation
 from emopipe.training.samples import uniform
 
@@ -42,27 +43,28 @@ def augment_faces(
     images = _transform(images.float(), size, margin or images.shape[-1] / size, options, rng)
 
     # 2. Contrast and brightness.
-    contrast = uniform(rng, 1 - options.contrast, 1 + options.contrast, n, 1, 1, 1).to(device)
-    brightness = uniform(rng, -options.brightness, options.brightness, n, 1, 1, 1).to(device)
+    contrast = upload(uniform(rng, 1 - options.contrast, 1 + options.contrast, n, 1, 1, 1), device)
+    brightness = upload(uniform(rng, -options.brightness, options.brightness, n, 1, 1, 1), device)
     mean = images.mean((1, 2, 3), keepdim=True)
     images = ((images - mean) * contrast + mean + brightness).clamp(0, 255)
 
     # 3. Saturation.
-    saturation = uniform(rng, 1 - options.saturation, 1 + options.saturation, n, 1, 1, 1).to(device)
+    saturation = upload(uniform(rng, 1 - options.saturation, 1 + options.saturation, n, 1, 1, 1), device)
     if images.shape[1] > 1:
         grey = images.mean(1, keepdim=True)
         images = ((images - grey) * saturation + grey).clamp(0, 255)
 
     # 4. Blur: the mean of 3 x 3 pixels.
     blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    images = torch.where(_bernoulli(options.blur, n, rng).to(device), blurred, images)
+    images = torch.where(upload(_bernoulli(options.blur, n, rng), device), blurred, images)
 
     # 5. Random erasing of a rectangle.
     extent = uniform(rng, 0.15, options.erase_side, n, 2, 1)
     center = uniform(rng, 0, 1, n, 2, 1)
     inside = (torch.linspace(0, 1, size) - center).abs() < extent / 2  # (n, 2, size)
-    rectangle = (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None].to(device)  # (n, 1, size, size)
-    return images.masked_fill(rectangle & _bernoulli(options.erase, n, rng).to(device), ERASED_GREY)
+    rectangle = (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]  # (n, 1, size, size)
+    erased = rectangle & _bernoulli(options.erase, n, rng)
+    return images.masked_fill(upload(erased, device), ERASED_GREY)
 
 
 def center_crop(images: torch.Tensor, size: int, *, mirrored: bool = False) -> torch.Tensor:
@@ -84,7 +86,7 @@ def _transform(
     offset = share * uniform(rng, -options.translate, options.translate, n, 2)
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
     rows = [torch.stack([mirror * cos, -sin, offset[:, 0]], 1), torch.stack([mirror * sin, cos, offset[:, 1]], 1)]
-    theta = torch.stack(rows, 1).to(images.device)  # (n, 2, 3)
+    theta = upload(torch.stack(rows, 1), images.device)  # (n, 2, 3)
     grid = F.affine_grid(theta, [n, images.shape[1], size, size], align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

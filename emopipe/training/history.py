@@ -5,7 +5,6 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
-from tensorboardX import SummaryWriter
 
 from emopipe.core.atomic import replacing, write_text
 from emopipe.core.log import LOGGER
@@ -31,6 +30,8 @@ class TensorBoardLog:
         events.mkdir(parents=True, exist_ok=True)
         for old in events.glob("events.out.tfevents.*"):
             old.unlink()
+        from tensorboardX import SummaryWriter  # the trainer, which needs only the names above, runs without it
+
         self._writer = SummaryWriter(str(events))
 
     def write(self, metrics: EpochMetrics) -> None:

@@ -27,7 +27,15 @@ from emopipe.training.stills_dataset import StillsDataset
 Sources = Mapping[str, SourceBlock]
 
 
-def load_dataset(sources: Sources, phase: StillsPhase | SpeechPhase, spec: Spec, work: Path, threads: int) -> Dataset:
+def load_dataset(
+    sources: Sources,
+    phase: StillsPhase | SpeechPhase,
+    spec: Spec,
+    work: Path,
+    *,
+    threads: int,
+    device: str,
+) -> Dataset:
     """Read the corpora of a phase.
 
     Args:
@@ -36,12 +44,14 @@ def load_dataset(sources: Sources, phase: StillsPhase | SpeechPhase, spec: Spec,
         spec: The network's specification.
         work: A folder in which cropped stills are kept while training runs.
         threads: CPU threads of a detector.
+        device: Where a detector runs: auto, cpu or cuda.
 
     Raises:
+        DeviceError: A detector cannot run on the device.
         CorpusError: A corpus does not have the form of its kind, or there are no training samples.
     """
     read = _stills if spec.modality == "face" else _speech
-    dataset = read(sources, phase, spec, work, threads)
+    dataset = read(sources, phase, spec, work, threads, device)
     shares = dataset.targets[dataset.split == "train"].sum(0)
     missing = [name for name, share in zip(CLASSES, shares, strict=True) if not share]
     if len(missing) == len(CLASSES):
@@ -54,7 +64,7 @@ def load_dataset(sources: Sources, phase: StillsPhase | SpeechPhase, spec: Spec,
     return dataset
 
 
-def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, threads: int) -> StillsDataset:
+def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, threads: int, device: str) -> StillsDataset:
     parts = []
     for name, block in sources.items():
         # 1. The stills, and what each is for.
@@ -66,7 +76,7 @@ def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, thread
         detector = None
         if block.detect is not None:
             options = detectors.options_class(block.detect).model_validate(block.detector)
-            detector = detectors.build(block.detect, options, threads=threads)
+            detector = detectors.build(block.detect, options, threads=threads, device=device)
         images, is_readable = sharded_images.prepare(chosen, spec.input, detector, work / f"{name}.npy")
         parts.append((chosen, images, np.where(is_readable, role[role != ""], "")))
 
@@ -77,7 +87,9 @@ def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, thread
     return StillsDataset(images, together.targets, split, subject, spec.input, phase.augment, phase.side)
 
 
-def _speech(sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _threads: int) -> SpeechDataset:
+def _speech(
+    sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _threads: int, _device: str
+) -> SpeechDataset:
     # 1. The utterances, and what each is for.
     tables = []
     for name, block in sources.items():

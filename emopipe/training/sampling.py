@@ -5,6 +5,7 @@ import torch
 
 from emopipe.core.errors import CorpusError
 from emopipe.corpora.splits import first_by_hash
+from emopipe.runtime.device import upload
 
 
 def sample_epoch(targets: np.ndarray, balance: float, rng: torch.Generator) -> np.ndarray:
@@ -40,7 +41,7 @@ def mixup(
     if not alpha or len(x) < 2:
         return x, target
     weight = float(np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng))).beta(alpha, alpha))
-    other = torch.randperm(len(x), generator=rng).to(x.device)
+    other = upload(torch.randperm(len(x), generator=rng), x.device)
     return weight * x + (1 - weight) * x[other], weight * target + (1 - weight) * target[other]
 
 

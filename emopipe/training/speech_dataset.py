@@ -8,6 +8,7 @@ import torch
 from emopipe.backbones.base import AudioInput
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import as_wave
+from emopipe.runtime.device import upload
 from emopipe.training import augment_audio
 from emopipe.training.dataset import EvalBatch
 from emopipe.training.phase_options import SpeechPhase
@@ -41,7 +42,7 @@ class SpeechDataset:
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
         """Return augmented segments (n, C, F, frames) float32, each from a random place of its utterance."""
-        return torch.stack([self._segment(self._waves[row], rng) for row in rows]).to(device)
+        return upload(torch.stack([self._segment(self._waves[row], rng) for row in rows]), device)
 
     def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
         """Yield whole utterances (1, C, F, T), one per batch."""

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from emopipe.backbones.base import FaceInput
+from emopipe.runtime.device import upload
 from emopipe.training import augment_image
 from emopipe.training.augment_options import FaceAugmentation
 from emopipe.training.dataset import EvalBatch
@@ -58,7 +59,7 @@ class StillsDataset:
 
     def _images(self, rows: np.ndarray, device: torch.device) -> torch.Tensor:
         """Return the images at `rows` as (n, C, side, side) uint8, with their margin."""
-        pixels = torch.from_numpy(self._stored[rows]).to(device)
+        pixels = upload(torch.from_numpy(self._stored[rows]), device)
         return pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:

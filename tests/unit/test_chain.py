@@ -30,6 +30,7 @@ from emopipe.core.errors import CacheError, ConfigError, CorpusError, EmopipeErr
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
+from emopipe.faces import detectors
 from emopipe.stages import chain
 from emopipe.training import history
 from emopipe.training.loading import load_dataset
@@ -100,10 +101,10 @@ def voice_recipe(**keys):
     return {"kind": "audio_alexnet", "options": VOICE, "sources": {"v": VOICES}, "schedule": [phase], **keys}
 
 
-def pretrain(folder, data, recipe, out="net.safetensors"):
+def pretrain(folder, data, recipe, out="net.safetensors", device="cpu"):
     folder.mkdir(exist_ok=True)
     (folder / "recipe.yaml").write_text(recipe if isinstance(recipe, str) else yaml.safe_dump(recipe))
-    arguments = ["pretrain", folder / "recipe.yaml", "--data", data, "--out", folder / out, "--device", "cpu",
+    arguments = ["pretrain", folder / "recipe.yaml", "--data", data, "--out", folder / out, "--device", device,
                  "--threads", 1]  # fmt: skip
     return CliRunner().invoke(app, list(map(str, arguments)))
 
@@ -344,7 +345,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         name: SourceBlock(kind="folder", path=str(data / path)) for name, path in (("a", "first"), ("b", "second"))
     }
     spec = registry.spec("expression", registry.options_class("expression").model_validate(FACE))
-    found = load_dataset(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1)
+    found = load_dataset(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1, device="cpu")
     assert (found.split == "train").sum() == 2 * 7 + 2 * 7 and (found.split == "val").sum() == 7
     assert (found.split == "").sum() == 1  # the file that is no picture
     rows = np.flatnonzero(found.split == "val")
@@ -355,10 +356,19 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         assert stripes == label
 
 
+def test_the_detector_of_stills_runs_on_the_device_of_the_network(data, tmp_path, monkeypatch):
+    def build(kind, options, **where):
+        raise CorpusError(f"{kind} on {where['device']}")
+
+    monkeypatch.setattr(detectors, "build", build)
+    result = pretrain(tmp_path, data, changed(face_recipe(), "sources/a/detect", "mtcnn"), device="auto")
+    assert result.exit_code == 1 and "mtcnn on auto" in result.output
+
+
 def test_speakers_of_two_corpora_are_different_people(data):
     sources = {name: SourceBlock(**(VOICES | {"path": str(data / "voices")})) for name in ("a", "b")}
     spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(VOICE))
-    found = load_dataset(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1)
+    found = load_dataset(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1, device="cpu")
     assert set(found.subject[found.split == "train"]) == {"a/01", "a/02", "b/01", "b/02"}
     assert set(found.subject[found.split == "val"]) == {"a/03", "b/03"}
     assert len(found.split) == 2 * 3 * 7 and (found.targets.sum(0) == 6).all()

@@ -30,6 +30,7 @@ from emopipe.faces import detectors
 from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
 from emopipe.media.spectrogram import LogMelOptions, compute_spectrogram
+from emopipe.runtime import device as devices
 from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
@@ -45,8 +46,8 @@ LEVELS = {"anger": 10, "disgust": 20, "fear": 30, "happiness": 40, "neutral": 50
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--device", "cpu", "--threads", "1"],
-                              env={"COLUMNS": "250"})  # fmt: skip
+    command = ["evaluate", "--device", "cpu", "--threads", "1", *map(str, arguments)]
+    return CliRunner().invoke(app, command, env={"COLUMNS": "250"})
 
 
 def told(*arguments):
@@ -278,6 +279,14 @@ def test_an_onnx_network_that_tells_classes(rigged, shades):
     assert found["uar"] == pytest.approx((0 + 0 + 0.75 + 0.5) / 4)
 
 
+def test_an_onnx_network_runs_on_the_cpu_if_onnxruntime_cannot_use_the_gpu_of_torch(rigged, shades, monkeypatch):
+    monkeypatch.setattr(devices, "prepare", lambda device, threads: torch.device("cuda", 0))
+    assert told("shade", "--corpus", f"folder:{shades}")["n"] == 8
+    assert "requested, but this onnxruntime has only" in refused(
+        "shade", "--corpus", f"folder:{shades}", "--device", "cuda"
+    )
+
+
 def test_what_is_said_without_json(rigged, shades, tmp_path):
     result = run("shade", "--corpus", f"folder:{shades}", "--confusion", tmp_path / "confusion.png")
     assert result.exit_code == 0
@@ -468,6 +477,14 @@ def test_the_detector_is_chosen_by_kind_and_weights(rigged, shades, monkeypatch)
     assert "--detector needs the weights scrfd_2g5" in refused(
         "shade", "--corpus", corpus, "--detector", "scrfd:scrfd_2g5"
     )
+
+
+def test_the_detector_runs_on_the_device_of_the_network(rigged, shades, monkeypatch):
+    asked = []
+    monkeypatch.setattr(detectors, "build", lambda kind, options, **where: asked.append(where) or Finder())
+    for device in ("auto", "cpu"):
+        told("shade", "--corpus", f"folder:{shades}", "--detect", "--device", device)
+    assert asked == [{"threads": 1, "device": "auto"}, {"threads": 1, "device": "cpu"}]
 
 
 def test_a_detector_without_its_weights_is_told(rigged, shades):
