@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from emopipe.fusion.batched_ops import inner_product, weighted_sum
-from emopipe.fusion.transformer import Block, positional_encoding
+from emopipe.fusion.transformer import Block, PositionalEncoding
 
 
 class Attention(nn.Module):
@@ -150,6 +150,7 @@ class MultiHeadAttention(Attention):
         super().__init__()
         self.out_dim = hidden
         self.reduce = nn.Linear(dim, hidden)
+        self.position = PositionalEncoding(hidden)
         self.blocks = nn.ModuleList([Block(hidden, heads, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
@@ -158,7 +159,7 @@ class MultiHeadAttention(Attention):
         """x (B, T, D), mask (B, T) -> pooled (B, hidden), weights (B, T)."""
         # 1. reduce, and add the position
         tokens = self.reduce(x)  # (B, T, hidden)
-        tokens = tokens + positional_encoding(mask, tokens.shape[2]).to(tokens)
+        tokens = tokens + self.position(mask).to(tokens)
         # 2. every vector attends to every other
         for block in self.blocks:
             tokens = block(tokens, tokens, mask)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from emopipe.fusion.transformer import Block, positional_encoding
+from emopipe.fusion.transformer import Block, PositionalEncoding
 
 Sequences = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """Stream -> vectors (B, T_s, D_s) and mask (B, T_s)."""
@@ -22,6 +22,7 @@ class CrossModalTransformer(nn.Module):
         """`dims`: stream -> D_s; all streams are reduced to dimension `hidden`."""
         super().__init__()
         self.reduce = nn.ModuleDict({stream: nn.Linear(dim, hidden) for stream, dim in dims.items()})
+        self.position = PositionalEncoding(hidden)
         self.block = nn.ModuleDict({stream: Block(hidden, heads, dropout) for stream in dims})
 
     def forward(self, streams: Sequences) -> dict[str, torch.Tensor]:
@@ -30,7 +31,7 @@ class CrossModalTransformer(nn.Module):
         tokens = {}
         for stream, (x, mask) in streams.items():
             reduced = self.reduce[stream](x)  # (B, T_s, hidden)
-            tokens[stream] = reduced + positional_encoding(mask, reduced.shape[-1]).to(reduced)
+            tokens[stream] = reduced + self.position(mask).to(reduced)
         # 2. each stream attends to the others
         crossed = {}
         for stream, own in tokens.items():

@@ -60,15 +60,23 @@ class MultiHeadDotProductAttention(nn.Module):
         return self.out(torch.einsum("bhts,bshd->bthd", weights, v).flatten(2))
 
 
-def positional_encoding(mask: torch.Tensor, dim: int) -> torch.Tensor:
-    """Return an encoding (B, T, dim) of the relative position of each vector in its clip, for a mask (B, T) bool.
+class PositionalEncoding(nn.Module):
+    """An encoding of the relative position of each vector in its clip.
 
     The position is relative to the clip's length and has POSITIONS steps, because training may sample only a few of a
     clip's vectors, and because streams have different rates.
     """
-    number = (mask.cumsum(1) - 1).clamp_min(0)  # (B, T)
-    position = number * POSITIONS // mask.sum(1, keepdim=True).clamp_min(1)
-    return sinusoidal_encoding(POSITIONS, dim).to(mask.device)[position]
+
+    def __init__(self, dim: int) -> None:
+        """Encodings of dimension `dim`; their table is no part of the state dict."""
+        super().__init__()
+        self.register_buffer("table", sinusoidal_encoding(POSITIONS, dim), persistent=False)
+
+    def forward(self, mask: torch.Tensor) -> torch.Tensor:
+        """Return the encodings (B, T, dim) for a mask (B, T) bool."""
+        number = (mask.cumsum(1) - 1).clamp_min(0)  # (B, T)
+        position = number * POSITIONS // mask.sum(1, keepdim=True).clamp_min(1)
+        return self.table[position]
 
 
 def sinusoidal_encoding(length: int, dim: int) -> torch.Tensor:

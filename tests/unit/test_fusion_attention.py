@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.func import functional_call, stack_module_state
 
+from emopipe.fusion import transformer
 from emopipe.fusion.attention import (
     MeanPooling,
     MultiHeadAttention,
@@ -170,6 +171,17 @@ def test_order_changes_nothing(kind):
     module, (x, mask) = build(kind), example()
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(module(x[:, order], mask[:, order])[0], module(x, mask)[0])
+
+
+def test_the_positional_encoding_is_computed_once_and_is_no_weight(monkeypatch):
+    computed, real = [], transformer.sinusoidal_encoding
+    monkeypatch.setattr(transformer, "sinusoidal_encoding", lambda *size: computed.append(size) or real(*size))
+    module, (x, mask) = build(MultiHeadAttention), example(lengths=(4, 4, 4))
+    for _ in range(3):
+        module(x, mask)
+    assert len(computed) == 1
+    assert module.position.table.shape == (16, computed[0][1])
+    assert not any("position" in key for key in module.state_dict())
 
 
 def test_order_matters_to_multihead_attention():
