@@ -1,6 +1,5 @@
 """Augmented views of clips. Their vectors are cached beside the plain ones, for training and for averaging."""
 
-import librosa
 import numpy as np
 
 from emopipe.core.hashing import stable_hash
@@ -35,6 +34,8 @@ def augment_wave(wave: np.ndarray, view: str, clip: str) -> np.ndarray:
     Returns:
         (m,) float32 at AUDIO_RATE.
     """
+    import librosa  # slow to import; views of faces do not need it
+
     if view in SPEED:
         return librosa.resample(wave, orig_sr=AUDIO_RATE * SPEED[view], target_sr=AUDIO_RATE, res_type="soxr_hq")
     if view in PITCH:
