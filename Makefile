@@ -6,13 +6,14 @@
 # make resume        set-up, then what a killed run did not finish: make resume ARGS="--configfile configs/afew.yaml ..."
 # make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
+# make test-gpu      set-up, then the tests of what runs on a GPU
 # make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo resume test check test-data test-faults test-slurm setup lint wheel
+.PHONY: demo resume test check test-data test-faults test-gpu test-slurm setup lint wheel
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -31,6 +32,9 @@ check: setup
 
 test-data: setup
 	$(BIN)/python -m pytest -m data
+
+test-gpu: setup
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 test-slurm: setup
 	tests/slurm/one_node.sh $(BIN)/python -m tests.slurm
