@@ -76,6 +76,7 @@ def relative(ours, theirs):
 # --- what the networks are
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "keys", "head", "published"),
     [
@@ -94,6 +95,7 @@ def test_parameters_are_those_published(kind, keys, head, published):
     assert ours + sum((inputs + 1) * outputs for inputs, outputs in head) == published
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "keys", "face", "dim"),
     [
@@ -172,6 +174,7 @@ def test_unknown_key_is_refused(kind):
         options(kind, depth=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ir_se50", "densenet121"])
 def test_the_seed_makes_the_weights(kind):
     states = []
@@ -181,6 +184,7 @@ def test_the_seed_makes_the_weights(kind):
     assert same(states[0], states[1]) and not same(states[0], states[2])
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_only():
     module, face = network("ir_se50", dropout=0.9), torch.randn(2, 3, 112, 112)
     with torch.no_grad():
@@ -249,6 +253,7 @@ def plain_vgg16(state, x):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "keys", "plain", "size"),
     [
@@ -497,6 +502,7 @@ def test_extraction_adapts_published_weights(tmp_path):
     np.testing.assert_allclose(extractor.embed(crossfit.ALL, picture), wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_pretraining_starts_from_published_weights(tmp_path):
     """At a learning rate of next to nothing, what is learned is what it started from."""
     start = narrow_alexnet(tmp_path / "alexnet.pth")

@@ -73,6 +73,7 @@ def test_a_kinds_modality_is_that_of_its_input(kind):
     assert what.modality == registry.modality(kind) and registry.trainable(kind)
 
 
+@pytest.mark.slow
 def test_a_kind_imports_no_other_network():
     code = (
         "import sys; from emopipe.backbones import registry; registry.options_class('resnet18');"
@@ -89,6 +90,7 @@ def test_unknown_key_is_refused(kind):
         options(kind, depth=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TORCH_KINDS)
 def test_the_seed_makes_the_weights(kind):
     states = []
@@ -100,6 +102,7 @@ def test_the_seed_makes_the_weights(kind):
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ir50", "resnet18", "expression"])
 def test_face_networks_keep_their_spec(kind):
     what = registry.spec(kind, options(kind))
@@ -191,6 +194,7 @@ def test_ir50_is_insightfaces():
     assert not module.features.weight.requires_grad
 
 
+@pytest.mark.slow
 def test_ir50_halves_its_map_stage_by_stage():
     module, sides = network("ir50"), []
     for number in range(1, 5):
@@ -222,6 +226,7 @@ def test_expression_sizes(size, colour, channels):
     assert module(torch.zeros(2, channels, size, size)).shape == (2, 6)
 
 
+@pytest.mark.slow
 def test_expression_reads_smaller_and_larger_pictures_of_a_face():
     """Each channel's filter is stretched over the map, and its weights still sum to what they did."""
     module = network("expression", width=4, dim=6)
@@ -249,6 +254,7 @@ def test_expression_is_compact():
     assert module.fc.weight.shape == (128, 256)
 
 
+@pytest.mark.slow
 def test_expression_learns():
     torch.manual_seed(0)
     module = registry.build("expression", options("expression", width=8, dim=8, size=16, dropout=0.0))

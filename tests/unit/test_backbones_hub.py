@@ -209,6 +209,7 @@ def tiny(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize("stable", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
@@ -306,6 +307,7 @@ def test_a_long_clip_goes_through_in_pieces(tmp_path, samples):
     assert (len(seen) > 1) == (expected.shape[1] > 100)
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layer", ["last", "mean", 1])
@@ -533,6 +535,7 @@ def extract(folder, kind, chosen, weights, view=""):
     return Reader(folder / "f.h5")
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize(("rate", "view"), [(RATE, ""), (8000, ""), (RATE, "fast")])
 def test_a_wave_network_extracts_clips(tmp_path, rate, view):

@@ -134,6 +134,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != "recipe.yaml")
 
 
+@pytest.mark.slow
 def test_all_that_is_promised_is_there_and_nothing_else(faces, voices):
     made = ["net.csv", "net.events", "net.png", "net.safetensors"]
     assert names(voices) == made
@@ -160,6 +161,7 @@ def loaded(path, kind="expression", keys=FACE):
     return network.eval()
 
 
+@pytest.mark.slow
 def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
     whole = face_recipe(half=False, schedule=face_recipe()["schedule"][:1])
     assert pretrain(tmp_path, data, whole).exit_code == 0
@@ -186,6 +188,7 @@ def test_a_next_phase_goes_on_with_the_classifier_too(faces):
         assert torch.equal(first[key], second[key]), key
 
 
+@pytest.mark.slow
 def test_a_phase_from_scratch_is_distilled_from_the_one_before(faces, data, tmp_path):
     """With all of the target from the teacher, labels do not count; with none of it, they do."""
     made = {}
@@ -279,6 +282,7 @@ def test_tensorboard_can_read_how_it_went(voices):
                 assert told[row.epoch, f"{part}/{score}"] == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_curves_are_drawn(faces, voices):
     for path in (faces / "net.png", faces / "net.step0.png", voices / "net.png"):
         picture = cv2.imread(str(path))
@@ -306,6 +310,7 @@ def test_a_changed_last_phase_leaves_the_first(faces, data, tmp_path):
     assert (tmp_path / "net.safetensors").read_bytes() != (faces / "net.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path, monkeypatch):
     write_metrics = history.TensorBoardLog.write
 
@@ -327,6 +332,7 @@ def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path
     assert events(tmp_path / "net.step0.events") == events(faces / "net.step0.events")
 
 
+@pytest.mark.slow
 def test_a_chain_may_start_from_weights(faces, data, tmp_path):
     """No optimizer step moves the weights, so what comes out is what went in."""
     write(tmp_path / "own.safetensors", (faces / "net.step0.safetensors").read_bytes())
@@ -365,6 +371,7 @@ def test_the_detector_of_stills_runs_on_the_device_of_the_network(data, tmp_path
     assert result.exit_code == 1 and "mtcnn on auto" in result.output
 
 
+@pytest.mark.slow
 def test_speakers_of_two_corpora_are_different_people(data):
     sources = {name: SourceBlock(**(VOICES | {"path": str(data / "voices")})) for name in ("a", "b")}
     spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(VOICE))
@@ -446,6 +453,7 @@ def test_a_network_of_one_side_is_shown_no_other(data, tmp_path):
     assert "schedule.0.side is 96, but this network reads only faces of 112 pixels. Remove it." in result.output
 
 
+@pytest.mark.slow
 def test_a_phase_may_show_smaller_faces(data, tmp_path):
     recipe = face_recipe(options=FACE | {"size": 24}, schedule=[{"sources": ["b"], **FAST, "side": 16}])
     result = pretrain(tmp_path, data, recipe)
@@ -524,6 +532,7 @@ def test_a_recipe_is_plain(data):
     assert recipe["phase"]["label_smoothing"] == 0.1  # defaults stand in it, so that a change of one is seen
 
 
+@pytest.mark.slow
 def test_what_changes_a_recipe(data):
     recipes = {
         "plain": recipe_of(data),
@@ -651,6 +660,7 @@ OF_PLAIN = {"features plain", "face_one"}
 OF_MORE = {"pretrain more", "features more", "fused_two"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "value", "wanted"),
     [
@@ -670,6 +680,7 @@ def test_what_a_change_of_the_config_concerns(planned, path, value, wanted):
     assert {name for name in before if before[name] != after[name]} == wanted
 
 
+@pytest.mark.slow
 def test_a_changed_corpus_concerns_the_phases_that_train_on_it(planned, tmp_path):
     before = planned()
     write(tmp_path / "second/Happy/new.png", png("Happy", 77))
@@ -680,6 +691,7 @@ def test_a_changed_corpus_concerns_the_phases_that_train_on_it(planned, tmp_path
     assert planned() == after
 
 
+@pytest.mark.slow
 def test_a_chains_own_weights_count_by_content(planned, tmp_path):
     options = registry.options_class("expression")()
     for seed in (0, 1):
@@ -745,11 +757,13 @@ class Stage:
         chain.run(self.recipe, self.paths, *self.out, **{"start": None, "device": "cpu", "threads": 1} | keys)
 
 
+@pytest.mark.slow
 def test_the_stage_runs_a_plans_recipe(stage):
     stage.run()
     assert metadata.made_by(stage.out[0], stage.recipe) and all(path.exists() for path in stage.out)
 
 
+@pytest.mark.slow
 def test_no_two_processes_make_one_file_of_weights(stage):
     with partial_folder(stage.out[0]), pytest.raises(CacheError, match=r"Another process is making .*net\.safetensors"):
         stage.run()
@@ -757,6 +771,7 @@ def test_no_two_processes_make_one_file_of_weights(stage):
     stage.run()
 
 
+@pytest.mark.slow
 def test_weights_that_are_made_are_made_whatever_becomes_of_the_work(stage, monkeypatch):
     saved = chain.save_classifier
 
@@ -769,6 +784,7 @@ def test_weights_that_are_made_are_made_whatever_becomes_of_the_work(stage, monk
     assert names(stage.out[0].parent) == ["events", "net.csv", "net.png", "net.safetensors"]
 
 
+@pytest.mark.slow
 def test_what_was_made_before_its_run_was_killed_is_not_made_again(stage, monkeypatch):
     """Snakemake deletes the outputs that it does not know to be whole."""
     stage.run(preserve=True)

@@ -37,6 +37,7 @@ def column(table, name):
 # The registry
 
 
+@pytest.mark.slow
 def test_kinds_are_loaded_only_when_asked_for():
     code = "import sys, emopipe.corpora as c; print(*[r for r in c.KINDS.values() if r.module in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -92,6 +92,7 @@ def test_broken_index_costs_a_reading_only(corpus, tmp_path, reads, content, cap
     assert len(reads) == 3
 
 
+@pytest.mark.slow
 def test_a_first_reading_that_is_cut_off_goes_on_where_it_was(corpus, tmp_path, reads, monkeypatch):
     for number in range(100):
         (corpus / f"e{number:03d}.avi").write_bytes(b"%d" % number)

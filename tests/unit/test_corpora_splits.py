@@ -44,6 +44,7 @@ def test_label_change_moves_no_clip():
     assert (drawn(changed) == drawn(table)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("per_class", [1, 2, 4, 5, 6])
 def test_no_class_is_without_train_nor_a_big_enough_one_without_val(seed, per_class):

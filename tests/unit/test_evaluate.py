@@ -443,6 +443,7 @@ def test_a_found_face_is_cut_as_clips_faces_are(tmp_path):
         assert (sample.label, sample.subject, given.unit, given.size) == (3, "", "stills", 1)
 
 
+@pytest.mark.slow
 def test_clips_are_seen_face_by_face(rigged, tmp_path, finder):
     """write_clip's frames grow brighter from 20 on: the faces of one clip are averaged."""
     write_clip(tmp_path / "clips/Fear/bright.avi", seconds=0.4)
@@ -501,6 +502,7 @@ def test_a_real_detector_looks_for_faces(rigged, tmp_path):
 # --- speech
 
 
+@pytest.mark.slow
 def test_speech(voices, tmp_path):
     model = own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE, seed=5)
     picture = LogMelOptions.model_validate(VOICE["spectrum"])
@@ -527,6 +529,7 @@ def test_speech(voices, tmp_path):
     assert "net: 21 utterances" in result.stdout and "drawn by subject" in result.stdout
 
 
+@pytest.mark.slow
 def test_speech_in_class_folders_and_silent_files(tmp_path):
     own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
     for split in ("train", "val"):
@@ -548,6 +551,7 @@ def tone(path, hertz=200):
     soundfile.write(path, 0.1 * np.sin(2 * np.pi * hertz * np.arange(8000) / 16_000), 16_000)
 
 
+@pytest.mark.slow
 def test_speech_of_one_name_in_several_classes_and_of_other_classes(tmp_path):
     """As corpora come: classes below a folder of their own, files numbered anew in each, classes that are no matter."""
     own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
@@ -699,6 +703,7 @@ def test_a_path_is_told_from_a_name(tmp_path, monkeypatch, rigged):
         open_network("There/shade", device=CPU, threads=1)
 
 
+@pytest.mark.slow
 def test_looking_at_the_other_commands_loads_no_network():
     import subprocess
 

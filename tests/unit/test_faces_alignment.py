@@ -118,6 +118,7 @@ def test_derived_crops_show_what_the_frame_shows_there(scale, degrees):
 DERIVED = [(derive_arcface, 112, 112), (derive_padded, 145.6, 224)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("derived", "units", "size"), DERIVED)
 def test_the_tolerance_catches_each_known_mistake(derived, units, size):
     crop = derived(canonical_crop(*face_frame(1.6, 17)))
@@ -169,6 +170,7 @@ def test_outside_the_frame_is_black():
     assert (derive_arcface(crop)[2:-2, 2:-2] == 255).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
 def test_any_frame_and_landmarks_give_a_crop(width, height, seed):

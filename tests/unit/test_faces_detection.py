@@ -74,6 +74,7 @@ def test_missing_weights_are_answered_with_what_where_and_how(kind, source, tmp_
         detectors.build(kind, options(weights=path))
 
 
+@pytest.mark.slow
 def test_no_detector_is_imported_before_it_is_asked_for():
     code = "import sys, emopipe.faces.clip, emopipe.faces.detectors as d; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -131,6 +131,7 @@ def test_any_size_is_taken(detector, width, height, seed):
     assert len(detector(np.zeros((1, 900, 3), np.uint8))) == 0
 
 
+@pytest.mark.slow
 def test_a_grey_ellipse_is_no_face(detector):
     assert [len(detector(grey_ellipse(seed))) for seed in range(12)] == [0] * 12
 

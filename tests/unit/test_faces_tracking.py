@@ -89,6 +89,7 @@ def test_no_frames_and_no_faces_give_no_tracks():
 place = st.tuples(st.floats(0, 640), st.floats(0, 480), st.floats(5, 300))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(place, max_size=4), max_size=8))
 def test_every_detection_is_in_exactly_one_track_once_a_frame(clip):

@@ -283,6 +283,7 @@ print(json.dumps({p.stem: script_fingerprint(p) for p in sorted(Path(sys.argv[1]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", list(other_pythons()) or [pytest.param(None, id="none")])
 def test_every_version_of_python_gives_the_same(python):
     if python is None:

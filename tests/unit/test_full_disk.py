@@ -81,6 +81,7 @@ def test_it_holds_what_was_written_in_the_same_bytes_each_time(tmp_path):
 
 
 # After the first bytes, among the data, and when the file is ended: all of these crash HDF5 by itself.
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 100, 300_000, 3_900_000, 4_005_000])
 def test_a_refusal_is_raised_as_the_system_said_it_and_the_process_goes_on(tmp_path, size):
     path = tmp_path / "full.h5"
@@ -102,6 +103,7 @@ def test_a_file_that_fits_is_whole(tmp_path):
         assert len(reader.clips) == 100 and reader.flat("x")[0].shape == (1000, 1000)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_says_what_the_system_said(tmp_path):
     assert limited(CHECKPOINT, tmp_path / "a.pt", 100_000) == f"refused {errno.EFBIG}\nend\n"
     assert not list(tmp_path.iterdir())

@@ -215,6 +215,7 @@ def test_extreme_scores_stay_a_distribution(kind):
     assert torch.isfinite(pooled).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients(kind):
     module, (x, mask) = build(kind), example()

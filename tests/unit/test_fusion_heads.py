@@ -110,6 +110,7 @@ def build(fusion, **options):
     return FusionModel(statistics, MODALITIES, FusionOptions(fusion=fusion, hidden=8, **options), 7).double().eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_any_number_of_streams_and_any_missing_ones(fusion):
     """Masked vectors change nothing, and a clip without any stream gets finite logits."""

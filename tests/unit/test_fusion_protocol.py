@@ -122,6 +122,7 @@ def run(folder, table, options, protocol, seed=0):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["nothing", "labels", "vectors"])
 def test_networks_of_an_interrupted_job_serve_the_same_labels_and_vectors_only(tmp_path, monkeypatch, change):
     def interrupted(*_):
@@ -141,6 +142,7 @@ def test_networks_of_an_interrupted_job_serve_the_same_labels_and_vectors_only(t
     assert bool(trained) == (change != "nothing")
 
 
+@pytest.mark.slow
 def test_the_stage_writes_predictions_for_every_clip(tmp_path):
     table = corpus()
     made = run(tmp_path, table, FusionOptions(**FAST), Protocol(folds=3))
@@ -167,6 +169,7 @@ def test_cross_validated_predictions(tmp_path):
     pd.testing.assert_frame_equal(learned[predictions.PROBABILITIES], made["oof"][predictions.PROBABILITIES])
 
 
+@pytest.mark.slow
 def test_out_of_fold_predictions_never_saw_their_own_labels(tmp_path):
     """A clip's label does not change its own out-of-fold prediction, but changes those of other folds."""
     table = corpus()

@@ -373,6 +373,7 @@ def test_views_are_drawn_in_training_and_averaged_in_prediction():
     assert lengths == {(3, 4), (2, 4), (3, 5), (2, 5)}
 
 
+@pytest.mark.slow
 def test_predictions_are_means_over_views():
     data, target = data_of(120)
     shifted = dataclasses.replace(data.streams["f"], x=data.streams["f"].x + 0.5)
@@ -404,6 +405,7 @@ EVERYTHING = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EVERYTHING, ids=lambda kind: "-".join(map(str, kind.values())))
 def test_a_batch_of_networks_equals_single_networks(kind):
     """Networks of several seeds, candidates and folds in one batch give the same as each network alone.
@@ -458,6 +460,7 @@ def test_a_batched_step_is_the_plain_loops():
         torch.testing.assert_close(found[name], value, atol=2e-4, rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
 def test_training_learns_and_repeats(fusion):
     options = FusionOptions(fusion=fusion, **{**SMALL, "batch": 32, "lr": 2e-2})
@@ -473,6 +476,7 @@ def test_training_learns_and_repeats(fusion):
     assert (first.argmax(1) == truth)[both].mean() > 0.8
 
 
+@pytest.mark.slow
 def test_the_order_of_clips_changes_no_prediction():
     data, _ = data_of()
     networks = train(data, [run_of(data, FusionOptions(**SMALL))])
@@ -482,6 +486,7 @@ def test_the_order_of_clips_changes_no_prediction():
     assert predict(data, networks, [rows[:0]])[0].shape == (0, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
 def test_one_modality_suffices_to_predict(fusion):
     """Without audio, predictions still depend on the face."""
@@ -495,6 +500,7 @@ def test_one_modality_suffices_to_predict(fusion):
     assert p[1:][truth[1:] == 0, 0].mean() > p[1:][truth[1:] != 0, 0].mean() + 0.2
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_epoch_with_the_least_loss():
     """With random labels, the held-out loss only rises, so the state of an early epoch is kept."""
     data, _ = data_of(200)
@@ -516,6 +522,7 @@ def test_early_stopping_keeps_the_epoch_with_the_least_loss():
     assert loss(p) < loss(q)
 
 
+@pytest.mark.slow
 def test_a_saved_state_loads_into_a_model():
     """A saved state loads into a FusionModel, which gives the same predictions."""
     data, _ = data_of()
@@ -550,6 +557,7 @@ def test_networks_of_a_group_see_the_same_clips():
 # -- interrupted training -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_cached_networks_are_not_trained_again(tmp_path, monkeypatch):
     data, _ = data_of()
     shapes = [FusionOptions(**SMALL, fusion=fusion) for fusion in ("concat", "gated")]

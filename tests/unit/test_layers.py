@@ -12,6 +12,7 @@ def files():
     return sources()
 
 
+@pytest.mark.slow
 def test_no_import_runs_up(files):
     rank = {name: number for number, name in enumerate(LAYERS)}
     up = [

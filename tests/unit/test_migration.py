@@ -130,6 +130,7 @@ def migrate():
     return {str(outcome.path): outcome.why for outcome in migration.migrate(Path("cache/c"), SCRIPTS)}
 
 
+@pytest.mark.slow
 def test_all_files_get_the_recipes_of_now_and_keep_their_data(cache):
     before = {name: content(Path("cache/c", name)) for name in cache}
     assert migrate() == dict.fromkeys([f"cache/c/{name}" for name in cache], "")
@@ -179,6 +180,7 @@ def test_changed_training_clips_need_a_rebuild(cache):
     assert "training clips have changed" in migrate()["cache/c/weights/logmel.safetensors"]
 
 
+@pytest.mark.slow
 def test_the_command(cache):
     told = CliRunner().invoke(app, ["migrate", "cache/c"])
     assert told.exit_code == 0 and "8 of 8 files in cache/c are reused." in told.output

@@ -100,6 +100,7 @@ def test_listed_without_being_imported(package):
     assert not [module for module in sys.modules if module.startswith("mypackage")]
 
 
+@pytest.mark.slow
 def test_kinds_of_the_project_are_listed_without_torch():
     code = (
         "import sys; from emopipe.backbones import registry as r; r.list_kinds('face');"
@@ -136,6 +137,7 @@ def test_config_keys_have_their_options(package):
     assert "sources.<name>.options of flat_stills:\n  labels" in output
 
 
+@pytest.mark.slow
 def test_the_project_knows_nothing_of_them():
     for path in (REPOSITORY / "emopipe").rglob("*.py"):
         tree = ast.parse(path.read_text())

@@ -137,6 +137,7 @@ def decoded(folder, **keys):
 PATHS = {"a": "a.avi", "b": "b.avi"}
 
 
+@pytest.mark.slow
 def test_a_clip_that_cannot_be_read_is_tried_again_once_it_can_be(shard):
     (shard / "b.avi").rename(shard / "hidden")
     status_file = shard / "00.status.h5"
@@ -149,6 +150,7 @@ def test_a_clip_that_cannot_be_read_is_tried_again_once_it_can_be(shard):
     assert retry_counter(status_file, shard, PATHS) == 1  # as the job was told: it is not run again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_what_could_never_be_read_is_not_tried_again_and_does_not_hold_up_planning(shard, kind):
     (shard / "b.avi").unlink()
@@ -157,6 +159,7 @@ def test_what_could_never_be_read_is_not_tried_again_and_does_not_hold_up_planni
     assert retry_counter(shard / "00.status.h5", shard, PATHS) == 0
 
 
+@pytest.mark.slow
 def test_a_file_whose_end_cannot_be_read_is_not_tried_again(shard, monkeypatch):
     (shard / "b.avi").rename(shard / "hidden")
     decoded(shard)
@@ -169,6 +172,7 @@ def test_a_file_whose_end_cannot_be_read_is_not_tried_again(shard, monkeypatch):
     assert retry_counter(shard / "00.status.h5", shard, PATHS) == 0
 
 
+@pytest.mark.slow
 def test_several_clips_that_stay_unreadable_do_not_end_a_later_run(shard):
     table = tables.read(shard / "shard.csv")
     gone = pd.DataFrame([{"clip": n, "path": f"{n}.avi", "digest": f"digest {n}"} for n in ("c", "d")])
@@ -177,6 +181,7 @@ def test_several_clips_that_stay_unreadable_do_not_end_a_later_run(shard):
     assert decoded(shard) == expected and decoded(shard) == expected
 
 
+@pytest.mark.slow
 def test_stop_keeps_what_was_decoded(shard):
     (shard / "b.avi").rename(shard / "hidden")
     with pytest.raises(MediaError, match=r"b\.avi cannot be read"):
@@ -186,6 +191,7 @@ def test_stop_keeps_what_was_decoded(shard):
         assert part.status == {"a": OK}
 
 
+@pytest.mark.slow
 def test_a_clip_that_could_not_be_read_at_first_has_no_content_to_trust(shard):
     table = tables.read(shard / "shard.csv")
     table.loc[1, "digest"] = UNREADABLE

@@ -93,6 +93,7 @@ def test_a_run_that_ends_forgets_it(tmp_path):
     assert not list(tmp_path.rglob(".*")) and all(path.exists() for path in outputs)
 
 
+@pytest.mark.slow
 def test_a_model_is_not_trained_again_for_the_same_labels_and_features(tmp_path, monkeypatch):
     trained, fit = [], fusion.cross_validation.fit_candidates
     monkeypatch.setattr(fusion.cross_validation, "fit_candidates", lambda *given: trained.append(1) or fit(*given))

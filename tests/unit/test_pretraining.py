@@ -188,6 +188,7 @@ VOICE = FACE | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [FACE, VOICE], ids=["face", "audio"])
 def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path, recipe):
     names = [f"c{i}" for i in range(12)]
@@ -248,6 +249,7 @@ def test_it_goes_on_with_the_classifier_of_the_weights_that_it_starts_from(tmp_p
         assert all(torch.equal(state[key], value) for key, value in start.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 3, 5])
 def test_training_that_is_cut_off_goes_on_and_comes_to_the_same(tmp_path, monkeypatch, epochs):
     """Three networks of two epochs each: it is cut off in the first, in the second, and before the last is done."""
@@ -282,6 +284,7 @@ def test_training_that_is_cut_off_goes_on_and_comes_to_the_same(tmp_path, monkey
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_what_was_made_before_its_run_was_killed_is_not_made_again(tmp_path, monkeypatch):
     """Snakemake deletes the outputs that it does not know to be whole."""
     names = [f"c{i}" for i in range(6)]
@@ -316,6 +319,7 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(tmp_path, mon
     assert trains() and [file.read_bytes() for file in files] == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "side"), [("resnet18", 512), ("ir50", 512)])
 def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, side):
     """Their own weights are not at hand: a file of the same keys and shapes stands for them."""

@@ -514,6 +514,7 @@ def test_stills_whose_file_is_damaged_are_reported_and_written_again_once_it_is_
     assert np.array_equal(sharded_images.prepare(corpus, GEOMETRY, None, path)[0], expected)
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_of_the_header_goes_unseen(tmp_path):
     corpus, path = stills(picture(), picture(seed=3)), tmp_path / "a.npy"
     sharded_images.prepare(corpus, GEOMETRY, None, path)

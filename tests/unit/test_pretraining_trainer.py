@@ -258,6 +258,7 @@ def test_nothing_can_be_held_out_of_one_sample_a_class():
 # --- what it learns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys",
     [
@@ -282,6 +283,7 @@ def test_it_learns_what_can_be_told_apart(tmp_path, keys):
     }
 
 
+@pytest.mark.slow
 def test_soft_targets_are_what_it_comes_to_tell(tmp_path):
     dataset = Patterns(n=56, n_val=0, noise=0.0)
     wanted = np.full((56, CLASSES), 0.02, np.float32)
@@ -321,6 +323,7 @@ def test_samples_of_no_split_are_never_seen(tmp_path):
     assert np.isfinite(trained(tmp_path, dataset=dataset).history[-1]["loss"])
 
 
+@pytest.mark.slow
 def test_the_seed_decides(tmp_path):
     first, again = (trained(tmp_path / name) for name in ("a", "b"))
     other = trained(tmp_path / "c", **{"seed": 0, "epochs": 5}, dataset=Patterns(seed=1))
@@ -474,6 +477,7 @@ def undisturbed(tmp_path_factory):
     return {name: trained(tmp_path_factory.mktemp(name), **keys) for name, keys in RECIPES.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_cut_off_after_any_epoch_comes_to_the_same(tmp_path, undisturbed, name):
     whole = undisturbed[name]
@@ -522,6 +526,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
 def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
     repository = Path(__file__).parents[2]

@@ -42,6 +42,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_commands_run(place):
     shared = os.environ.get("EMOPIPE_SHARED")

@@ -153,6 +153,7 @@ def test_the_papers_figure_stands_beside_its_own_clips_alone():
     assert paper.figure("five_models_augmented") == "251/383 (65.5%)" and paper.figure(None) == ""
 
 
+@pytest.mark.slow
 def test_results_as_markdown():
     text = writing.markdown("results", results.table(run(missing={"face_ir50": "Get it | there."})), RECIPE)
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -154,6 +154,7 @@ def test_an_older_note_and_a_damaged_one_stop_nothing(tmp_path):
         resume.refuse_alive(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "expected"), [("local", ("local", False)), ("slurm", ("slurm", True))], ids=["local", "slurm"]
 )

@@ -245,6 +245,7 @@ def test_a_class_that_is_html_is_refused_by_name(tmp_path):
         corpora.scan("folder", tmp_path / "corpus", corpora.options_class("folder").model_validate({}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("key", ["run", "models", "backbones", "ensembles", "decode", "corpus"])
 def test_names_of_a_config_are_plain(name, key):
@@ -275,6 +276,7 @@ def test_tables_show_names_as_they_are(text):
     assert not set("<|`*") & set(bare) and "](" not in bare
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", ["$x^2$", "$\\frac{<b>|\n`$", "[/red] $"])
 def test_pictures_show_names_as_they_are(tmp_path, title):
     """matplotlib would read dollars as formulas, and fail on most of them."""

@@ -87,6 +87,7 @@ def level(picture):
 # The registry
 
 
+@pytest.mark.slow
 def test_kinds_are_loaded_only_when_asked_for():
     code = "import sys, emopipe.stills as s; print(*[r for r in s.KINDS.values() if r.module in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -119,6 +119,7 @@ EDITS = {
 """What is edited -> file, what stands there, what comes in its place, and whose recipes change."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_reruns_what_depends_on_it(copy, edit):
     name, old, new, expected = EDITS[edit]
@@ -134,6 +135,7 @@ def test_an_edit_reruns_what_depends_on_it(copy, edit):
         path.write_text(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "expected"),
     [

@@ -34,6 +34,7 @@ def installed(tmp_path_factory):
     return folder / "site"
 
 
+@pytest.mark.slow
 def test_every_file_is_in_it(installed):
     """Modules, the registry of weights, the shipped weights and their cards; and the workflow's own files."""
 
