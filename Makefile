@@ -28,7 +28,7 @@ test: setup
 	env -u EMOPIPE_SHARED $(BIN)/python -m pytest
 
 check: setup
-	$(BIN)/python -m pytest -m "not slow and not data" tests/unit emopipe
+	$(BIN)/python -m pytest -m "not slow and not data" tests/unit
 
 test-data: setup
 	$(BIN)/python -m pytest -m data
