@@ -13,6 +13,9 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Tests start many processes: they compile the code once.
+test check test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo resume test check test-data test-faults test-gpu test-slurm setup lint wheel
 
 demo: setup
