@@ -1,7 +1,7 @@
 """Write files atomically (a reader sees the whole file or none), and compute checksums of files."""
 
 import contextlib
-import fnmatch
+import glob
 import hashlib
 import os
 import re
@@ -29,9 +29,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporaries(path: Path) -> list[Path]:
-    """Return the temporary files that killed processes left from `replacing(path)`; the stem may be a pattern."""
-    found = path.parent.glob(f".{path.stem}.*.tmp{path.suffix}")
-    return [each for each in found if is_temporary(each) and fnmatch.fnmatchcase(_replaced(each), path.stem)]
+    """Return the temporary files that killed processes left from `replacing(path)`."""
+    found = path.parent.glob(f".{glob.escape(path.stem)}.*.tmp{glob.escape(path.suffix)}")
+    return [each for each in found if _replaced(each) == path.stem]
 
 
 def is_temporary(path: Path) -> bool:
