@@ -86,7 +86,7 @@ def _suggestion(word: str, names: Iterable[str]) -> str:
 
 def _sentence(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
     """Return one of pydantic's faults as a sentence that names the key."""
-    path = [str(part) for part in fault["loc"]]
+    path = [str(part) for part in fault["loc"] if part != "[key]"]  # pydantic's mark of a fault in a name itself
     key = ".".join(filter(None, (prefix, *path)))
     if fault["type"] == "extra_forbidden":
         names = list(_block(model, path[:-1]).model_fields)

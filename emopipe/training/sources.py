@@ -66,10 +66,10 @@ def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
     """Check the kind, the detector and the options of a corpus.
 
     Raises:
-        CorpusError: The kind does not exist.
-        ConfigError: The detector does not exist, or options are wrong.
+        ConfigError: The kind or the detector does not exist, or options are wrong.
     """
     where = f"sources.{name}"
+    known(f"{where}.kind", block.kind, (stills if modality == "face" else corpora).list_kinds())
     checked(options_class(block.kind, modality), block.options, f"{where}.options")
     if block.detect is not None:
         if modality == "audio":
@@ -87,8 +87,8 @@ def check_schedule(
     """Check the phases of a backbone's schedule. Return the keys that are set in each, by their new names.
 
     Raises:
-        CorpusError: The kind of a corpus does not exist.
-        ConfigError: A key is unknown, a value is wrong, or a corpus is not among `sources`; `where` is the block's key.
+        ConfigError: A key is unknown, a value is wrong, a corpus is not among `sources`, or its kind does not exist;
+            `where` is the block's key.
     """
     phases = []
     for number, raw in enumerate(schedule):

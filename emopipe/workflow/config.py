@@ -5,14 +5,15 @@ The classes below are the schema: pydantic checks types and ranges by them, and 
 the class of that kind, and names that refer to other blocks.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
-from emopipe import corpora
+from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
@@ -30,8 +31,31 @@ from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import resolve as resolve_weights
 from emopipe.weights.naming import with_path
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-"""A name that becomes part of a path."""
+LONGEST_NAME = 100
+"""File systems allow 255 bytes, and emopipe adds to names."""
+OWN_ENDINGS = re.compile(r"\.(?:step\d+|h5|damaged)$")
+"""Endings of files beside those that carry a name: `face.step1` may be a backbone, or a phase of `face`."""
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name, re.ASCII):
+        raise ValueError(
+            f"the name {name!r} would become part of file names. Use only letters (A to Z, a to z), digits, _, - and "
+            "., and begin with a letter or a digit"
+        )
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"the name has {len(name)} characters, but at most {LONGEST_NAME} are allowed. Shorten it")
+    if found := OWN_ENDINGS.search(name):
+        raise ValueError(
+            f"the name {name!r} ends in {found[0]}, as other files of emopipe do. Use another name, such as "
+            f"{name.replace('.', '_')}"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""A name that becomes part of paths and a wildcard of Snakemake: the run, the corpus, and everything that has a name
+of the user's choice."""
 
 # -- the schema ------------------------------------------------------------------------------------------------
 
@@ -120,9 +144,10 @@ class Config(Options):
     corpus: CorpusBlock
     """The corpus: its name, kind and options."""
     shards: int | None = Field(default=None, ge=1, le=99_999)
-    """Number of parts that the corpus is split into; one job works on one part. Default: the smallest power of two, at
-    least 8, that gives about 512 clips or fewer in each part. An existing cache keeps its number if the corpus grows,
-    because another number recomputes everything."""
+    """Number of parts that the corpus is split into; one job works on one part. Default: one for each of Snakemake's
+    --cores, with at least 8 clips in each part on average, but as many as are needed for about 512 clips or fewer in
+    each (a power of two). An existing cache keeps its number until the corpus has grown tenfold. If the number changes,
+    nothing is computed again."""
     threads: int = Field(default=2, ge=1)
     """CPU threads of a job that runs networks; never more than Snakemake's --cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -132,7 +157,8 @@ class Config(Options):
     were decoded before are decoded again."""
     on_failure: Literal["keep_going", "stop"] = "keep_going"
     """What happens if a clip's file cannot be read, or if a stage fails on a clip. keep_going: the ledger records it,
-    the run continues, and the clip is retried once its file can be read. stop: the job fails."""
+    the run continues, and the clip is retried once its file can be read; only if all clips of a job fail, and these are
+    8 or more, the job fails. stop: the job fails."""
     min_coverage: Number = Field(default=0.0, ge=0, le=1)
     """Share of clips that need features, for every backbone. Below it, the run lists the other clips and stops before
     it trains models. 0: never stop."""
@@ -195,7 +221,6 @@ def parse(raw: Mapping[str, Any]) -> Config:
 
     Raises:
         ConfigError: The config has a fault. The message has one line for each fault of types, ranges and unknown keys.
-        CorpusError: A corpus of `sources` is of an unknown kind.
     """
     config = checked(Config, raw)
     known("corpus.kind", config.corpus.kind, corpora.list_kinds())
@@ -204,6 +229,8 @@ def parse(raw: Mapping[str, Any]) -> Config:
         raise ConfigError("corpus_root is not set. Set it to the corpus' folder: `--config corpus_root=/data/AFEW`.")
     faces = {name: _resolve_faces(config, name, block) for name, block in config.faces.items()}
     nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
+    for name, source in config.sources.items():
+        known(f"sources.{name}.kind", source.kind, [*stills.list_kinds(), *corpora.list_kinds()])
     for name, block in config.models.items():
         _check_streams(f"models.{name}", block, nets)
         streams = {stream: modality(nets[stream]) for stream in block.streams}

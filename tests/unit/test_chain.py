@@ -418,8 +418,8 @@ def changed(recipe, path, value):
         ("kind", "onnx", "kind is onnx, but networks of this kind are already trained and cannot be"),
         ("kind", "expression:small", "the kind 'expression:small' has a colon"),
         ("kind", ..., "The key kind is missing"),
-        ("sources/a/kind", "fodler", "There is no corpus of stills of kind 'fodler'. Did you mean folder?"),
-        ("sources/a/kind", "ravdess", "There is no corpus of stills of kind 'ravdess'"),
+        ("sources/a/kind", "fodler", "sources.a.kind is 'fodler', which does not exist."),
+        ("sources/a/kind", "ravdess", "sources.a.kind is 'ravdess', which does not exist. Known names: affectnet"),
         ("sources/a/pth", "x", "Unknown key sources.a.pth"),
         ("sources/a/options", {"lables": {}}, "Unknown key sources.a.options.lables"),
         ("sources/a/path", "nowhere", "nowhere to train on does not exist. Put it there, or correct"),
@@ -463,7 +463,7 @@ def test_a_phase_may_show_smaller_faces(data, tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("sources/v/kind", "fer2013", "There is no corpus of kind 'fer2013'"),
+        ("sources/v/kind", "fer2013", "sources.v.kind is 'fer2013', which does not exist. Known names: afew"),
         ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network is trained on this corpus"),
         ("sources/v/options/modality", "av", "No clips of RAVDESS were found in"),
         ("schedule/0/augment", {"rotation": 3}, "Unknown key schedule.0.augment.rotation"),
@@ -717,7 +717,7 @@ def test_a_plan_refuses_a_corpus_that_is_not_there(planned):
     [
         ("backbones/plain/schedule/0/sources", ["v2"], "backbones.plain.schedule.0.sources is 'v2'"),
         ("backbones/plain/schedule/0/epoch", 1, "Unknown key backbones.plain.schedule.0.epoch"),
-        ("sources/v/kind", "fer2013", "There is no corpus of kind 'fer2013'"),
+        ("sources/v/kind", "fer2013", "sources.v.kind is 'fer2013', which does not exist. Known names: afew"),
         ("sources/v/detect", "mtcnn", "sources.v.detect is set, but an audio network is trained on this corpus"),
         ("sources/a/knd", 1, "Unknown key sources.a.knd"),
     ],

@@ -58,7 +58,7 @@ def test_a_sound_config():
     [
         ("rnu", "y", ["Unknown key rnu", "'y'", "run"]),
         ("run", 7, ["run is 7 (int)", "string"]),
-        ("run", "../x", ["run is '../x'", "pattern"]),
+        ("run", "../x", ["run: the name '../x'", "letters"]),
         ("run", ..., ["run", "missing"]),
         ("shards", 0, ["shards is 0", "greater than or equal to 1"]),
         ("shards", "four", ["shards is 'four' (str)", "integer"]),
@@ -97,6 +97,11 @@ def test_a_sound_config():
             {"streams": ["face", "voice"], "face_attention": "multihead", "heads": 5},
             ["heads is 5, which does not divide hidden, 64"],
         ),
+        (
+            "sources",
+            {"odd": {"kind": "folde", "path": "x"}},
+            ["sources.odd.kind is 'folde', which does not exist", "Did you mean 'folder'?"],
+        ),
         ("backbones/face/views", ["noise"], ["backbones.face.views is 'noise'", "flip"]),
         ("protocol", {"kind": "cv"}, ["protocol.kind is 'cv'", "'given', 'kfold' or 'final'"]),
         ("ensemble", {"members": ["face_two"]}, ["ensemble.members is 'face_two'", "face_one"]),
@@ -112,6 +117,55 @@ def test_faults(path, value, words):
         configs.parse(changed(path, value))
     for word in words:
         assert word in str(caught.value)
+
+
+NAMED = ("run", "corpus/name", "decode/{}", "faces/{}", "sources/{}", "backbones/{}", "models/{}", "ensembles/{}")
+"""Everything that a user names; in braces, the name of a block."""
+NO_NAMES = {
+    "../x": "letters",
+    ".hidden": "begin with a letter",
+    "": "letters",
+    "face[1]": "letters",
+    "face*": "letters",
+    "face?": "letters",
+    "{shard}": "letters",
+    "a+b": "letters",
+    "a@flip": "letters",
+    "gesicht_ä": "letters",
+    "two\nlines": "letters",
+    "line\n": "letters",
+    "x" * 101: "at most 100",
+    "face.step1": "ends in .step1.*face_step1",
+    "face.h5": "ends in .h5",
+    "face.h5.damaged": "ends in .damaged",
+}
+"""What is not a name -> what the message says of it."""
+
+
+def named(place, name):
+    """The sound config with this name at one place."""
+    key, _, block = place.partition("/")
+    if block == "{}":
+        blocks = SOUND.get(key) or {"": {"kind": "folder", "path": "x"} if key == "sources" else {}}
+        return changed(key, {**SOUND.get(key, {}), name: next(iter(blocks.values()))})
+    return changed(place, name)
+
+
+@pytest.mark.parametrize("place", NAMED)
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_is_no_file_name_or_another_files_is_refused_with_its_key(place, name):
+    with pytest.raises(ConfigError) as caught:
+        configs.parse(named(place, name))
+    key = place.replace("/", ".").format(name).rstrip(".")
+    assert str(caught.value).startswith(f"{key}: the name ") and re.search(NO_NAMES[name], str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["afew7.0", "0-a_B.c", "face.step", "x.csv", "x" * 100])
+def test_other_names_are_names(name):
+    assert configs.parse(named("run", name)).run == name
+    raw = named("decode/{}", name) | {"faces": {"main": {"detector": "mtcnn", "decode": name}}}
+    raw |= {"backbones": {"face": {"kind": "expression", "pretrain": {}}}, "models": {}}
+    assert name in configs.parse(raw).decode
 
 
 SCHEMAS = {
