@@ -13,6 +13,8 @@ from emopipe.core.text import escape_text
 BROKEN_DEVICE = ("CUDA error", "CUDA failure")
 """Texts in errors of torch and onnxruntime after which this process can no longer use the device."""
 
+MIN_FAILED = 8
+"""So many clips of a job have to fail before their failing can have another cause than the clips."""
 
 MOST_NAMED = 5
 """How many clips for which the memory was too small a message names at most."""
@@ -60,17 +62,20 @@ class FailurePolicy:
     def check(self, reused: int) -> None:
         """End the job if its failures do not come from the clips. Call this after the last clip.
 
+        If all clips failed, and there are many, the clips are not the cause. Fewer clips than MIN_FAILED may all be bad
+        by chance, and the run keeps going.
+
         Args:
             reused: How many rows came from earlier runs.
 
         Raises:
             LittleMemoryError: The memory was too small for a clip. What was computed is kept, and the next run computes
                 this clip again.
-            Exception: The first error, if all of several clips failed.
+            Exception: The first error, if all clips failed and there are MIN_FAILED or more.
         """
         if self._starved:
             self._refuse_starved()
-        if self._first is not None and self._failed == self._tried > 1 and not reused:
+        if self._first is not None and self._failed == self._tried >= MIN_FAILED and not reused:
             raise self._first
 
     def _record(self, error: Exception, row: Row) -> Row:

@@ -50,7 +50,7 @@ def run(
         retries: How often unreadable clips were retried (`emopipe.workflow.retry`).
 
     Raises:
-        MediaError: A clip's file cannot be read and `on_failure` is `stop`, or all of several clips cannot be read.
+        MediaError: A clip's file cannot be read and `on_failure` is `stop`, or all of many clips cannot be read.
     """
     table = tables.read(shard)
     options = DecodeOptions.model_validate(recipe["options"])

@@ -103,14 +103,26 @@ def test_errors_that_are_not_the_clips_always_end_the_job():
         FailurePolicy("keep_going").row("a", "1", fails(WeightsError("missing")))
 
 
-def test_where_all_of_several_clips_fail_it_is_not_the_clips():
+def after_failures(failed, well=0):
+    """The policy of a job after so many clips that failed and so many that did not."""
     policy = FailurePolicy("keep_going")
-    policy.row("a", "1", fails(ValueError("first")))
-    policy.check(0)  # one clip alone may be the fault
-    policy.row("b", "2", fails(ValueError("second")))
-    with pytest.raises(ValueError, match="first"):
-        policy.check(0)
-    policy.check(reused=1)  # others went well, in an earlier run
+    for number in range(failed):
+        policy.row(f"bad {number}", "1", fails(ValueError(f"error {number}")))
+    for number in range(well):
+        policy.row(f"good {number}", "1", lambda: Row("good", "1", OK, "", {}))
+    return policy
+
+
+@pytest.mark.parametrize(("failed", "well"), [(1, 0), (2, 0), (2, 1), (7, 0), (8, 1), (500, 1)])
+def test_a_few_bad_clips_do_not_end_a_run_that_keeps_going(failed, well):
+    after_failures(failed, well).check(0)
+
+
+@pytest.mark.parametrize("failed", [8, 500])
+def test_where_all_of_many_clips_fail_it_is_not_the_clips(failed):
+    with pytest.raises(ValueError, match="error 0"):
+        after_failures(failed).check(0)
+    after_failures(failed).check(reused=1)  # others went well, in an earlier run
 
 
 # --- clips that cannot be read
@@ -179,6 +191,12 @@ def test_several_clips_that_stay_unreadable_do_not_end_a_later_run(shard):
     tables.write(pd.concat([table, gone]), shard / "shard.csv")
     expected = {"a": OK, "b": OK, "c": UNREADABLE, "d": UNREADABLE}
     assert decoded(shard) == expected and decoded(shard) == expected
+
+
+def test_a_small_shard_of_bad_clips_is_decoded(shard):
+    for name in ("a", "b"):
+        (shard / f"{name}.avi").unlink()
+    assert decoded(shard) == {"a": UNREADABLE, "b": UNREADABLE}
 
 
 @pytest.mark.slow
