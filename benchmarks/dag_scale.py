@@ -206,14 +206,13 @@ def functions(config: Config, work: Path) -> Iterator[tuple[str, float]]:
         scan.scan(config)
         table, seconds = clocked(lambda: scan.scan(config))
         yield "the same with remembered digests", seconds
-        shards = sharding.cut(table, sharding.automatic(len(table)))
-        names = [f"{number:05d}" for number in range(len(shards))]
-        tables_of_shards = [Path(f"timed/shards/{name}.csv") for name in names]
-        cut = {**recipe, "shards": len(shards)}
+        count = sharding.automatic(len(table), cores=None)
+        shards, cut = sharding.cut(table, count), {**recipe, "shards": count}
+        tables_of_shards = [Path(f"timed/shards/{name}.csv") for name in shards]
         yield "corpus stage", clocked(lambda: corpus.run(cut, table, Path("timed/clips.csv"), tables_of_shards))[1]
-        vectors = [Path(f"timed/features/{name}.h5") for name in names]
-        fates = [Path(f"timed/statuses/{name}.h5") for name in names]
-        for part, path, fate in zip(shards, vectors, fates, strict=True):
+        vectors = [Path(f"timed/features/{name}.h5") for name in shards]
+        fates = [Path(f"timed/statuses/{name}.h5") for name in shards]
+        for part, path, fate in zip(shards.values(), vectors, fates, strict=True):
             write(path, features.fields(DIM), made_up(part), recipe)
             write(fate, {}, statuses(part), recipe)
         clips = Plan(config, table, REPOSITORY / "workflow_scripts").all_digest()

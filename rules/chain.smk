@@ -12,7 +12,7 @@ rule chain:
         f"{CACHE}/benchmarks/chain/{{backbone}}.{{step}}.tsv"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=RESOURCES.gpus,
         mem_mb=memory(8000),
         runtime=minutes(720),
     params:

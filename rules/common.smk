@@ -10,13 +10,12 @@ from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
 from emopipe.workflow import config as configs
-from emopipe.workflow import scan
+from emopipe.workflow import resources, scan, submission
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
-from emopipe.workflow.resources import ResourceEstimates
 from emopipe.workflow.retry import retry_counter
 
-# The config and the corpus
+# The config and the plan
 
 
 def read_config():
@@ -29,16 +28,18 @@ def read_config():
     return configs.parse(chosen)
 
 
-def read_clips():
-    """Return the clip table: scanned now, or, on a cluster's node, as the run that submitted the job recorded it."""
-    found = scan.recorded(CONFIG) if workflow.remote_exec else None
-    return scan.scan(CONFIG) if found is None else found
+def read_plan():
+    """Return the plan: of the corpus as it is now, or, on a cluster's node, of the run that submitted the job."""
+    scripts = Path(workflow.basedir, "workflow_scripts")
+    if workflow.remote_exec:
+        return submission.plan_on_node(CONFIG, scripts)
+    return Plan(CONFIG, scan.scan(CONFIG), scripts, cores=resources.cores(workflow))
 
 
 log_to(None)
 try:
     CONFIG = read_config()
-    PLAN = Plan(CONFIG, read_clips(), Path(workflow.basedir, "workflow_scripts"))
+    PLAN = read_plan()
     PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None
@@ -181,6 +182,6 @@ def get_model_features(wildcards):
     return expand(f"{CACHE}/features/{{backbone}}.h5", backbone=PLAN.inputs(wildcards.model))
 
 
-# What a rule asks a cluster for; see `emopipe.workflow.resources`.
-RESOURCES = ResourceEstimates(PLAN)
+# What a rule asks for; see `emopipe.workflow.resources`.
+RESOURCES = resources.ResourceEstimates(PLAN, workflow)
 memory, minutes = RESOURCES.memory, RESOURCES.minutes

@@ -10,7 +10,7 @@ rule faces:
         f"{CACHE}/benchmarks/faces/{{detector}}/{{shard}}.tsv"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=RESOURCES.gpus,
         mem_mb=memory(4000),
         runtime=minutes(30, per_clip=10),
     params:

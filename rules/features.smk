@@ -12,7 +12,7 @@ rule features:
         f"{CACHE}/benchmarks/features/{{backbone}}/{{shard}}.tsv"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=RESOURCES.gpus_of_features,
         mem_mb=memory(6000),
         runtime=minutes(30, per_clip=10),
     params:

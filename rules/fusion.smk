@@ -15,7 +15,7 @@ rule fusion:
         f"{RESULTS}/benchmarks/fusion/{{model}}.tsv"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=RESOURCES.gpus,
         mem_mb=memory(4000, per_input=4),
         runtime=minutes(60, per_clip=1),
     params:

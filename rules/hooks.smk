@@ -1,10 +1,12 @@
 # What happens at the start and at the end of a run.
 from emopipe.cache import preserved
-from emopipe.workflow import after_failure, resume
+from emopipe.workflow import after_failure, resume, submission
 
 
 onstart:
     resume.begin_workflow(Path.cwd(), workflow)
+    if resources.is_cluster(workflow):
+        submission.record(PLAN)
 
 
 onsuccess:
@@ -19,6 +21,7 @@ onerror:
 def end_run():
     """Remove what only a killed run needs: the record of this run, and the results that jobs preserved."""
     resume.end(Path.cwd())
+    submission.clear(CONFIG)
     preserved.clear(Path(CACHE, "weights"), Path(RESULTS, "models"))
 
 

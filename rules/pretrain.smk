@@ -14,7 +14,7 @@ rule pretrain:
         f"{CACHE}/benchmarks/pretrain/{{backbone}}.tsv"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=RESOURCES.gpus,
         mem_mb=memory(4000, held=RESOURCES.pretraining_memory),
         runtime=minutes(120, seconds=RESOURCES.pretraining_seconds),
     params:

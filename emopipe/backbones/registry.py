@@ -10,6 +10,8 @@ A module has:
   plug-ins need it.
 - `NAMED_BY`: optional, for a kind that stands for many networks; the option that holds the text after the colon of
   `kind:text`. Only plug-ins need it.
+- `CPU_ONLY`: optional; True if the network computes on the CPU even if there is a GPU, so that its jobs do not ask for
+  one. Only plug-ins need it.
 - `BackboneOptions`: a class derived from `emopipe.core.options.Options`; it checks the block `options` of the config.
 - `spec(options)`: returns an `emopipe.backbones.base.Spec`: the input of the network, the length of its vectors, its
   licence. It should not read weights unless this is necessary.
@@ -79,6 +81,8 @@ class Kind(Row):
     """Whether it is an `nn.Module` that can be trained here; False if it is already trained."""
     named_by: str | None = None
     """For a kind of many networks, such as `timm:<name>`: the option that holds the text after the colon."""
+    cpu_only: bool = False
+    """Whether it computes on the CPU even if there is a GPU."""
 
 
 KINDS: dict[str, Kind] = {
@@ -94,7 +98,7 @@ KINDS: dict[str, Kind] = {
     "audio_alexnet": Kind("emopipe.backbones.audio_alexnet", "audio"),
     "speech": Kind("emopipe.backbones.speech", "audio"),
     "hf": Kind("emopipe.backbones.hf_audio", "audio", trainable=False, named_by="weights"),
-    "opensmile": Kind("emopipe.backbones.opensmile_sets", "audio", trainable=False),
+    "opensmile": Kind("emopipe.backbones.opensmile_sets", "audio", trainable=False, cpu_only=True),
 }
 """The project's own kinds."""
 
@@ -109,7 +113,8 @@ def _kind_of(module: ModuleType) -> Kind:
             raise ValueError(f"has the constant {name} = {found!r} ({wanted})")
     if not module.TRAINABLE and not callable(getattr(module, "net_files", None)):
         raise ValueError("lacks the function net_files, which an already trained network needs")
-    return Kind(module.__name__, module.MODALITY, module.TRAINABLE, getattr(module, "NAMED_BY", None))
+    optional = {"named_by": getattr(module, "NAMED_BY", None), "cpu_only": getattr(module, "CPU_ONLY", False) is True}
+    return Kind(module.__name__, module.MODALITY, module.TRAINABLE, **optional)
 
 
 REGISTRY = Registry(
@@ -199,6 +204,15 @@ def trainable(kind: str) -> bool:
         ConfigError: As `modality`.
     """
     return REGISTRY.row(_plain(kind)).trainable
+
+
+def cpu_only(kind: str) -> bool:
+    """Return whether networks of a kind compute on the CPU even if there is a GPU.
+
+    Raises:
+        ConfigError: As `modality`.
+    """
+    return REGISTRY.row(_plain(kind)).cpu_only
 
 
 def net_files(kind: str, options: Options) -> list[Path]:

@@ -1,7 +1,7 @@
 """Which versions of libraries made the files that exist: what the config's `library_changes` compares and keeps."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,18 @@ from emopipe.cache.store import attributes
 from emopipe.core.errors import WeightsError
 
 
-def recorded(made: Path) -> dict[str, Any]:
+def recorded(made: Path, shards: Sequence[str]) -> dict[str, Any]:
     """Return the recipe that made a file; empty if there is no file yet.
 
     Args:
-        made: The file, or a folder of shards, of which the first stands for all.
+        made: The file, or a folder of shards, of which the first that exists stands for all.
+        shards: Names of the shards that have clips. The file of another shard is not made again, so it may be old.
     """
     if made.is_dir():
-        shards = sorted(path for path in made.glob("*.h5") if not path.name.startswith("."))
-        if not shards:
+        found = next((path for shard in shards if (path := made / f"{shard}.h5").is_file()), None)
+        if found is None:
             return {}
-        made = shards[0]
+        made = found
     try:
         return dict(json.loads(attributes(made).get("recipe", "{}") if made.suffix == ".h5" else _of_weights(made)))
     except (ValueError, TypeError):  # a damaged file; the job that reads its data reports it

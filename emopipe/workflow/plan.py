@@ -16,7 +16,6 @@ import pandas as pd
 from emopipe.backbones import registry as backbones
 from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
-from emopipe.core.atomic import sha256
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
 from emopipe.core.libraries import major_minor, versions
@@ -24,10 +23,10 @@ from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.report.paper import figure
-from emopipe.weights.checksums import verify_sha256
 from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
+from emopipe.workflow.digests import Digests
 from emopipe.workflow.library_changes import changes, recorded, sentence
 from emopipe.workflow.training_recipe import phase_recipe
 
@@ -41,6 +40,10 @@ class Plan:
     config: Config
     table: pd.DataFrame
     scripts: Path
+    cores: int | None = None
+    """CPU cores that jobs may use together; None on a cluster."""
+    digests: Digests = field(default_factory=Digests)
+    """Digests of files of weights and of corpora to train on."""
     _library_changes: dict[str, str] = field(default_factory=dict, init=False)
     """Files that other versions of libraries made -> a sentence on them; filled when recipes are computed."""
 
@@ -49,14 +52,13 @@ class Plan:
     @cached_property
     def shard_count(self) -> int:
         """Number of shards: the config's, or else the existing cache's, or else as many as the corpus needs."""
-        kept = self.config.shards or sharding.recorded(scan.cache_folder(self.config))
-        return kept or sharding.automatic(len(self.table))
+        given = self.config.shards
+        return given or sharding.choose(scan.cache_folder(self.config), len(self.table), self.cores)
 
     @cached_property
     def shards(self) -> list[str]:
-        """Names of the shards, such as 00 to 07."""
-        width = max(2, len(str(self.shard_count - 1)))
-        return [f"{number:0{width}d}" for number in range(self.shard_count)]
+        """Names of the shards that have clips, such as 00 to 07; the first one if the corpus has no clips."""
+        return list(self._by_shard) or sharding.names(self.shard_count)[:1]
 
     def shard_table(self, shard: str) -> pd.DataFrame:
         """Return the clips of one shard."""
@@ -80,7 +82,7 @@ class Plan:
 
     @cached_property
     def _by_shard(self) -> dict[str, pd.DataFrame]:
-        return dict(zip(self.shards, sharding.cut(self.table, self.shard_count), strict=True))
+        return sharding.cut(self.table, self.shard_count)
 
     def check_weights(self) -> None:
         """Check every file of weights that the config names, before anything runs.
@@ -187,7 +189,7 @@ class Plan:
             detector=block.detector,
             jpeg_quality=block.jpeg_quality,
             options=options.model_dump(exclude={"weights"}),
-            nets=[_sha256(path) for path in detectors.net_files(block.detector, options)],
+            nets=[self.digests.file(path) for path in detectors.net_files(block.detector, options)],
             media=digest(self.decode(block.decode)),
         )
 
@@ -196,7 +198,7 @@ class Plan:
         """Return the recipe of one phase of a backbone's schedule: weights trained on other corpora."""
         block = self.config.backbones[name]
         options = backbones.options_class(block.kind).model_validate(block.options)
-        given = _sha256(_present(block.weights, f"backbones.{name}.weights")) if block.weights else ""
+        given = self.digests.file(_present(block.weights, f"backbones.{name}.weights")) if block.weights else ""
         recipe = phase_recipe(
             block.kind,
             options,
@@ -205,6 +207,7 @@ class Plan:
             where=f"backbones.{name}.schedule.{step}",
             start=digest(self.chain(name, step - 1)) if step else given,
             half=False,
+            digests=self.digests,
         )
         code = digest([recipe["code"], script_fingerprint(self.scripts / "chain.py")])
         return self._with_kept_libraries({**recipe, "code": code}, f"weights/{name}.step{step}.safetensors")
@@ -320,7 +323,7 @@ class Plan:
         return {
             "kind": block.kind,
             "options": options.model_dump(exclude={"weights"}),
-            "weights": [_sha256(path) for path in files],
+            "weights": [self.digests.file(path) for path in files],
             "source": digest(self.faces(block.faces) if face else self.decode(block.decode)),
             **({"libraries": {library: major_minor(version)}} if library else {}),
             **({"chain": chained} if chained else {}),
@@ -346,7 +349,7 @@ class Plan:
     def _with_kept_libraries(self, recipe: Recipe, made: str | Path) -> Recipe:
         """Return the recipe or, if only versions of libraries differ from what made the file and are kept, that one."""
         path = scan.cache_folder(self.config) / made
-        was = changes(recorded(path), recipe)
+        was = changes(recorded(path, self.shards), recipe)
         if not was:
             return recipe
         keeps = self.config.library_changes == "keep"
@@ -366,16 +369,3 @@ def _present(path: str, key: str) -> Path:
             "weights that `emopipe weights list` shows."
         )
     return Path(path)
-
-
-def _sha256(path: Path) -> str:
-    stat = path.stat()
-    found = _sha256_of(path, stat.st_size, stat.st_mtime_ns)
-    verify_sha256(path, found)
-    return found
-
-
-@functools.cache
-def _sha256_of(path: Path, _size: int, _mtime_ns: int) -> str:
-    """Return the checksum of a file. A process reads it once, because weights may be large."""
-    return sha256(path)

@@ -1,4 +1,7 @@
-"""Estimates of the memory and time that a rule asks a cluster for. On one machine they limit nothing.
+"""What rules ask for: GPUs, and estimates of memory and time for a cluster.
+
+A job that runs networks asks for a GPU. On one machine, that is so only if networks run on its GPU: jobs that compute
+on the CPU are limited by `--cores` alone. Estimates of memory and time limit nothing on one machine.
 
 The figures in the rules are several times what was measured on two cores. The figures of pretraining are computed from
 the number of training clips. If an estimate is too low, each further attempt of a job adds the same amount, up to what
@@ -6,7 +9,9 @@ ordinary partitions allow.
 """
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from emopipe.backbones import registry as backbones
@@ -26,12 +31,79 @@ SAMPLES_PER_SECOND = 20
 """Assumed speed of training. It is not measured: networks and devices differ widely."""
 
 
-class ResourceEstimates:
-    """The functions that compute a rule's `mem_mb` and `runtime` for one plan."""
+GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
+"""Devices of GPUs in /dev: NVIDIA, AMD, and the GPU of Windows in its Linux subsystem."""
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+"""Environment variables that hide GPUs from programs: empty or -1 hides all."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Take the plan whose clips are counted."""
-        self._plan = plan
+
+def cores(workflow: Any) -> int | None:
+    """Return how many CPU cores the jobs of a Snakemake workflow may use together; None on a cluster.
+
+    This is asked while the rules are read, when Snakemake knows no executor yet. But a run on a cluster has a number of
+    jobs (nodes) instead of cores, or, if it is a dry run, one core.
+    """
+    settings = workflow.resource_settings
+    if workflow.remote_exec or (settings.nodes is not None and settings.cores in (None, 1)):
+        return None
+    return settings.cores or 1
+
+
+def is_cluster(workflow: Any) -> bool:
+    """Return whether a Snakemake workflow submits its jobs to a cluster or cloud, or runs such a job.
+
+    This can be asked once jobs are planned. A dry run has an executor of its own. If it stands for a run on a cluster,
+    there are a number of nodes and default resources.
+    """
+    if workflow.remote_exec:
+        return True
+    if workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch):
+        return workflow.non_local_exec
+    settings = workflow.resource_settings
+    return settings.nodes is not None and settings.default_resources is not None
+
+
+def has_gpu(devices: Path = Path("/dev"), environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this machine seems to have a GPU. torch knows it better, but takes seconds to import.
+
+    Args:
+        devices: The folder of the system's devices.
+        environment: The environment variables.
+    """
+    if any(environment.get(name, "0").strip() in ("", "-1") for name in VISIBLE):
+        return False
+    return any(next(devices.glob(pattern), None) for pattern in GPU_FILES)
+
+
+def gpus_of_a_job(device: str, *, on_cluster: bool, gpu_here: bool) -> int:
+    """Return how many GPUs a job that runs networks asks for: 1 or 0.
+
+    Args:
+        device: The config's `device`: auto, cpu or cuda.
+        on_cluster: Whether jobs run on nodes of a cluster, which are not like the machine that submits them.
+        gpu_here: Whether this machine has a GPU.
+    """
+    if device == "auto":
+        return int(on_cluster or gpu_here)
+    return int(device == "cuda")
+
+
+class ResourceEstimates:
+    """The functions that compute a rule's `gpu`, `mem_mb` and `runtime` for one plan."""
+
+    def __init__(self, plan: Plan, workflow: Any = None) -> None:
+        """Take the plan whose clips are counted, and Snakemake's workflow, which knows where jobs run."""
+        self._plan, self._workflow = plan, workflow
+
+    def gpus(self, wildcards: Any) -> int:
+        """Return the number of GPUs of a job that runs networks."""
+        on_cluster = is_cluster(self._workflow)
+        return gpus_of_a_job(self._plan.config.device, on_cluster=on_cluster, gpu_here=has_gpu())
+
+    def gpus_of_features(self, wildcards: Any) -> int:
+        """Return the number of GPUs of a job that extracts features: 0 if its backbone computes on the CPU alone."""
+        kind = self._plan.config.backbones[wildcards.backbone.partition("@")[0]].kind
+        return 0 if backbones.cpu_only(kind) else self.gpus(wildcards)
 
     def memory(
         self,

@@ -1,6 +1,10 @@
-"""Split a corpus into shards. Their number is chosen once for each cache; another number would recompute everything."""
+"""Split a corpus into shards: one job works on one shard.
+
+Their number is chosen when a cache is made, and again when the corpus has grown tenfold.
+"""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -10,53 +14,109 @@ from emopipe.core.hashing import bucket
 
 MAX_CLIPS = 512
 """Clips in a shard, at most (on average): a shard is what one job works on, and what is lost if the job is killed."""
-MIN_SHARDS = 8
-"""A small corpus has as many shards as this, so that several processors can work on it."""
+MIN_CLIPS = 8
+"""Clips in a shard, at least (on average): to start a job takes longer than to work on fewer clips."""
+CLUSTER_SHARDS, CLUSTER_CLIPS = 8, 64
+"""On a cluster, the number of shards of a corpus that needs no more, and the clips in each of them, at least: there, a
+job also waits in a queue and plans the workflow again."""
+GROWTH = 10
+"""A corpus that is this many times as large as when it was split is split again."""
 
 
-def automatic(clips: int) -> int:
-    """Return how many shards a corpus of this many clips is split into: a power of two.
+class Split(NamedTuple):
+    """How a cache was split."""
 
-    >>> automatic(773), automatic(4096), automatic(4097), automatic(1_000_000)
-    (8, 8, 16, 2048)
+    shards: int
+    """The number of shards."""
+    clips: int
+    """The number of clips at that time."""
+
+
+def automatic(clips: int, cores: int | None) -> int:
+    """Return how many shards a new corpus of this many clips is split into.
+
+    Args:
+        clips: The number of clips.
+        cores: CPU cores that jobs may use together; None on a cluster, where this number means nothing.
+
+    >>> [automatic(clips, cores=4) for clips in (13, 1000, 4097, 1_000_000)]
+    [1, 4, 16, 2048]
+    >>> [automatic(clips, cores=None) for clips in (100, 773, 4097)]
+    [1, 8, 16]
     """
+    most, least_clips = (CLUSTER_SHARDS, CLUSTER_CLIPS) if cores is None else (cores, MIN_CLIPS)
     needed = -(-clips // MAX_CLIPS)
-    return max(MIN_SHARDS, 1 << max(0, needed - 1).bit_length())
+    return max(1 << max(0, needed - 1).bit_length(), min(most, clips // least_clips))
 
 
-def cut(table: pd.DataFrame, count: int) -> list[pd.DataFrame]:
-    """Return the clip table's shards, in the order of their numbers; a hash of a clip's id chooses its shard."""
-    numbers = table["clip"].map(lambda clip: bucket(clip, count))
-    parts = dict(iter(table.groupby(numbers)))
-    return [parts.get(number, table.iloc[:0]) for number in range(count)]
+def choose(cache: Path, clips: int, cores: int | None) -> int:
+    """Return the number of shards of a cache: the recorded one or, if it is new or has grown, the automatic one.
 
-
-def record(cache: Path, count: int) -> None:
-    """Record a cache's number of shards.
-
-    The file is not an output of any rule, because Snakemake deletes outputs before it runs a job again.
-    """
-    write_text(_record_file(cache), f"{count}\n")
-
-
-def recorded(cache: Path) -> int | None:
-    """Return how many shards a corpus' cache has; None if the cache does not exist yet.
+    Args:
+        cache: The corpus' cache.
+        clips: The number of clips now.
+        cores: As in `automatic`.
 
     Raises:
         CacheError: The recorded number is not a number.
+    """
+    split = recorded(cache)
+    if split is None:
+        return automatic(clips, cores)
+    return max(split.shards, automatic(clips, cores)) if has_grown(split, clips) else split.shards
+
+
+def has_grown(split: Split, clips: int) -> bool:
+    """Return whether a corpus of this many clips is so much larger than when it was split that it is split again."""
+    return clips >= GROWTH * split.clips
+
+
+def names(count: int) -> list[str]:
+    """Return the names of all shards.
+
+    >>> names(3)
+    ['00', '01', '02']
+    """
+    width = max(2, len(str(count - 1)))
+    return [f"{number:0{width}d}" for number in range(count)]
+
+
+def cut(table: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
+    """Return name -> clip table of each shard that has clips, in order; a hash of a clip's id chooses its shard."""
+    numbers = table["clip"].map(lambda clip: bucket(clip, count))
+    every = names(count)
+    return {every[number]: part for number, part in table.groupby(numbers)}
+
+
+def record(cache: Path, shards: int, clips: int) -> None:
+    """Record how a cache is split: into how many shards, and how many clips it had when this number was chosen.
+
+    The file is not an output of any rule, because Snakemake deletes outputs before it runs a job again.
+    """
+    write_text(_record_file(cache), f"{shards} {clips}\n")
+
+
+def recorded(cache: Path) -> Split | None:
+    """Return how a corpus' cache is split; None if the cache does not exist yet.
+
+    Raises:
+        CacheError: The recorded numbers are not numbers.
     """
     path = _record_file(cache)
     try:
         text = path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    words = text.split()
+    if not all(word.isdecimal() and int(word) for word in words) or len(words) not in (1, 2):
         raise CacheError(
-            f"{path} holds {text!r}, but it should hold the number of shards of this cache. There are "
+            f"{path} holds {text!r}, but it should hold the number of shards of this cache and of its clips. There are "
             f"{len(list(path.parent.glob('*.csv')))} tables of shards beside it: write their number into the file, or "
             "set `shards` in the config."
         )
-    return int(text)
+    shards = int(words[0])
+    # Release 0.1.0 recorded only the number of shards, which was enough for so many clips.
+    return Split(shards, int(words[1]) if len(words) == 2 else shards * MAX_CLIPS)
 
 
 def _record_file(cache: Path) -> Path:

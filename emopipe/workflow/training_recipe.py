@@ -7,7 +7,6 @@ from typing import Any
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Modality
-from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError
 from emopipe.core.fingerprint import closure
 from emopipe.core.libraries import major_minor, versions
@@ -15,10 +14,10 @@ from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
 from emopipe.faces import detectors
 from emopipe.training.phase_options import PhaseOptions, StillsPhase, phase_class
-from emopipe.training.sources import SourceBlock, check_source, content, options_class
-from emopipe.weights.checksums import verify
+from emopipe.training.sources import SourceBlock, check_source, options_class
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, with_path
+from emopipe.workflow.digests import Digests
 
 Recipe = dict[str, Any]
 
@@ -33,6 +32,7 @@ def phase_recipe(
     start: str,
     half: bool,
     root: Path = Path(),
+    digests: Digests | None = None,
 ) -> Recipe:
     """Return the recipe of one phase.
 
@@ -45,10 +45,11 @@ def phase_recipe(
         start: The digest of the weights that the phase starts from; empty for random weights.
         half: Whether the weights are saved in half precision.
         root: The folder that the paths of the corpora are relative to.
+        digests: Digests that are known already. Default: none.
 
     Raises:
-        ConfigError: A key is unknown, a value is wrong, or a corpus is not one of `sources`.
-        CorpusError: The kind of a corpus is unknown, or its path does not exist.
+        ConfigError: A key is unknown, a value is wrong, a corpus is not one of `sources`, or its kind is unknown.
+        CorpusError: The path of a corpus does not exist.
         WeightsError: The weights of a corpus' detector are missing.
     """
     # 1. Check the phase, and the corpora that it names.
@@ -63,6 +64,7 @@ def phase_recipe(
         known(f"{where}.sources", name, sources)
         check_source(name, sources[name], modality)
     named = {name: sources[name] for name in checked_phase.sources}
+    digests = digests or Digests()
 
     # 2. List the modules that are looked up by name, which fingerprints do not follow.
     kinds = stills if modality == "face" else corpora
@@ -79,7 +81,7 @@ def phase_recipe(
         "kind": kind,
         "options": options.model_dump(),
         "phase": checked_phase.model_dump(),
-        "sources": {name: _source_recipe(name, block, modality, root) for name, block in named.items()},
+        "sources": {name: _source_recipe(name, block, modality, root, digests) for name, block in named.items()},
         "start": start,
         "half": half,
         "code": used.fingerprint,
@@ -87,23 +89,23 @@ def phase_recipe(
     }
 
 
-def _source_recipe(name: str, block: SourceBlock, modality: Modality, root: Path) -> Recipe:
+def _source_recipe(name: str, block: SourceBlock, modality: Modality, root: Path, digests: Digests) -> Recipe:
     """Return what identifies a corpus: its options, its content, and the checksums of its detector's weights."""
     options = options_class(block.kind, modality).model_validate(block.options)
     plain = block.model_dump(exclude={"path"}) | {"options": options.model_dump()}
     nets = []
     if block.detect is not None:
-        detector = _detector_options(name, block)
+        detector = _detector_options(name, block, digests)
         plain["detector"] = detector.model_dump()
-        nets = [sha256(path) for path in detectors.net_files(block.detect, detector)]
-    return {"options": plain, "content": content(root / Path(block.path).expanduser()), "nets": nets}
+        nets = [digests.file(path) for path in detectors.net_files(block.detect, detector)]
+    return {"options": plain, "content": digests.corpus(root / Path(block.path).expanduser()), "nets": nets}
 
 
-def _detector_options(name: str, block: SourceBlock) -> Options:
+def _detector_options(name: str, block: SourceBlock, digests: Digests) -> Options:
     """Return the checked options of a corpus' detector, with the path of its weights in place of their name."""
     where = f"sources.{name}.detector"
     options = with_path(block.detector, f"{DETECTOR}{block.detect}", f"{where}.weights")
     if path := options.get("weights"):
         refuse_missing(path, f"{where}.weights")
-        verify(path)
+        digests.file(Path(path))
     return checked(detectors.options_class(block.detect), options, where)

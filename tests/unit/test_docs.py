@@ -18,7 +18,7 @@ from emopipe.commands.main import app
 from emopipe.core import tables
 from emopipe.weights import checksums
 from emopipe.workflow import config as configs
-from emopipe.workflow import launch, resume
+from emopipe.workflow import launch, resume, submission
 from tests.pages import PAGES, REPOSITORY, blocks, commands, name_of
 
 pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -247,7 +247,8 @@ def _rooms_imported(path):
 def test_hidden_files_are_named():
     text = (REPOSITORY / "docs/files.md").read_text()
     names = (".PID.tmp.", ".parts/", "lock", preserved.SUFFIX, "stamp", ".work/", "checkpoint.pt", ".damaged")
-    for name in (*names, tables.SUMS, checksums.FILE, resume.NOTE.as_posix(), "digests.csv", "shards/count", ".fetch-"):
+    in_snakemake = (resume.NOTE.as_posix(), submission.FOLDER.as_posix())
+    for name in (*names, *in_snakemake, tables.SUMS, checksums.FILE, "digests.csv", "shards/count", ".fetch-"):
         assert name in text, name
     for status in ("ok", "no_face", "no_audio", "no_video", "undecodable", "unreadable", "failed"):
         assert f"`{status}`" in text, status

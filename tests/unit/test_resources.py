@@ -114,3 +114,103 @@ def test_pretraining_is_computed_from_the_training_clips(name, count):
     assert known.pretraining_seconds(wildcards) == count / 20
     net = registry.spec(block.kind, registry.options_class(block.kind).model_validate(block.options))
     assert known.pretraining_memory(wildcards) == 2 * resources.samples_megabytes(2, net, SIXTEEN)
+
+
+# --- GPUs
+
+
+SET = {"mem_mb": 1000}
+"""Default resources; Snakemake sets them for executors of clusters once it knows the executor."""
+
+
+def workflow(*, nodes=None, cores=None, defaults=None, executor=None, local=True, remote=False):
+    """What Snakemake's workflow says while rules are read or, with an executor, while jobs are planned."""
+    return SimpleNamespace(
+        resource_settings=SimpleNamespace(nodes=nodes, cores=cores, default_resources=defaults),
+        remote_exec=remote,
+        executor_plugin=executor,
+        dryrun=executor == "dryrun",
+        touch=executor == "touch",
+        non_local_exec=not local,
+    )
+
+
+@pytest.mark.parametrize(
+    ("run", "cores"),
+    [
+        (workflow(cores=4), 4),
+        (workflow(cores=64, nodes=64), 64),  # --cores 64 --jobs 64
+        (workflow(), 1),  # a linter
+        (workflow(nodes=100), None),  # a run on a cluster
+        (workflow(nodes=100, cores=1), None),  # a dry run of it
+        (workflow(cores=8, remote=True), None),  # on the node
+    ],
+)
+def test_cores_mean_nothing_on_a_cluster(run, cores):
+    assert resources.cores(run) == cores
+
+
+@pytest.mark.parametrize(
+    ("run", "cluster"),
+    [
+        (workflow(cores=4, executor="local"), False),
+        (workflow(cores=4, nodes=4, defaults=SET, executor="local"), False),
+        (workflow(cores=4, executor="dryrun"), False),
+        (workflow(cores=1, nodes=4, executor="dryrun"), False),  # --jobs 4 --dry-run
+        (workflow(cores=4, defaults=SET, executor="touch"), False),
+        (workflow(cores=4), False),  # a report
+        (workflow(nodes=100, defaults=SET, executor="slurm", local=False), True),
+        (workflow(nodes=100, cores=1, defaults=SET, executor="dryrun"), True),
+        (workflow(cores=8, executor="local", remote=True), True),  # on the node
+    ],
+)
+def test_a_cluster_is_known_by_its_executor_and_a_dry_run_of_it_by_its_settings(run, cluster):
+    assert resources.is_cluster(run) == cluster
+
+
+@pytest.mark.parametrize(
+    ("device", "on_cluster", "gpu_here", "gpus"),
+    [
+        ("auto", False, False, 0),
+        ("auto", False, True, 1),
+        ("auto", True, False, 1),  # whatever the login node has
+        ("auto", True, True, 1),
+        ("cpu", False, True, 0),
+        ("cpu", True, True, 0),
+        ("cuda", False, False, 1),
+        ("cuda", True, False, 1),
+    ],
+)
+def test_gpus_of_a_job(device, on_cluster, gpu_here, gpus):
+    assert resources.gpus_of_a_job(device, on_cluster=on_cluster, gpu_here=gpu_here) == gpus
+
+
+@pytest.mark.parametrize(
+    ("names", "environment", "found"),
+    [
+        ([], {}, False),
+        (["nvidiactl", "nvidia-uvm", "null"], {}, False),
+        (["nvidia0"], {}, True),
+        (["nvidia12"], {"CUDA_VISIBLE_DEVICES": "3"}, True),
+        (["nvidia0"], {"CUDA_VISIBLE_DEVICES": ""}, False),
+        (["nvidia0"], {"CUDA_VISIBLE_DEVICES": "-1"}, False),
+        (["kfd"], {}, True),
+        (["dxg"], {}, True),
+    ],
+)
+def test_a_gpu_is_seen_among_the_devices(tmp_path, names, environment, found):
+    for name in names:
+        (tmp_path / name).touch()
+    assert resources.has_gpu(tmp_path, environment) == found
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("cuda", 1)])
+def test_a_backbone_on_the_cpu_never_asks_for_a_gpu(device, gpus):
+    blocks = {"face": "expression", "net": "onnx", "whole": "hf", "sound": "opensmile"}
+    backbones = {name: SimpleNamespace(kind=kind) for name, kind in blocks.items()}
+    plan = SimpleNamespace(config=SimpleNamespace(backbones=backbones, device=device))
+    known = resources.ResourceEstimates(plan, workflow(cores=4, executor="local"))
+    assert known.gpus(Wildcards()) == gpus
+    names = [*blocks, "face@flip", "sound@fast"]
+    asked = {name: known.gpus_of_features(Wildcards(fromdict={"backbone": name})) for name in names}
+    assert asked == {**dict.fromkeys(names, gpus), "sound": 0, "sound@fast": 0}

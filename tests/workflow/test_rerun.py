@@ -312,7 +312,7 @@ def test_a_training_clip_added(finished, corpus):
 
 
 def test_a_cache_keeps_its_number_of_shards(finished, corpus):
-    """Left to itself, so small a corpus would be cut into 8; its cache has 2."""
+    """Left to itself, so small a corpus would be split otherwise; its cache has 2 shards."""
     assert planned(finished, lambda config: config.pop("shards")) == jobs()
     shutil.copy(next((corpus / "val/Happy").iterdir()), corpus / "val/Happy/zz_new_clip.mp4")
     assert planned(finished, lambda config: config.pop("shards")) == chain(shard_of("zz_new_clip"))
