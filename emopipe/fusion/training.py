@@ -6,6 +6,7 @@ each network has its own clips and its own state of the optimizer.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import beta
 
+from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
 from emopipe.fusion.model import Mixup
@@ -70,6 +72,7 @@ def train(
         The trained networks, in the order of `runs`.
 
     Raises:
+        ConfigError: A loss is not finite, because the learning rate is too high.
         DeviceError: The memory of the device is too small.
     """
     trained: dict[int, TrainedRun] = {}
@@ -99,6 +102,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     # 2. train
     for epoch in range(options.epochs):
         stack.train(True)
+        sums = torch.zeros(len(runs), dtype=dataset.dtype, device=dataset.device)
         for number, (rows, valid) in enumerate(sampler.epoch(epoch)):  # (G, B)
             step = epoch * steps + number
             keys = fold_in(stack.keys, 2 + step)
@@ -106,14 +110,27 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             mixup = loss.draw_mixup(keys, valid)
             batch = dataset.training_batch(rows, fold_in(clips_key, 2 + epoch), options)
             logits = stack(batch, mixup)  # (M, B, K)
-            loss(logits, rows, valid, mixup).sum().backward()
+            losses = loss(logits, rows, valid, mixup)  # (M,)
+            losses.sum().backward()
+            sums += losses.detach()
             optimizer.step(cosine_warmup(step, warmup, total))
+        _check_finite(sums / steps, runs, epoch)
         if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
             break
     # 3. the last states, or the best
     states = best.states if best else stack.states()
     epochs = best.epochs if best else [options.epochs] * len(runs)
     return [TrainedRun(*parts) for parts in zip(runs, states, epochs, strict=True)]
+
+
+def _check_finite(losses: torch.Tensor, runs: Sequence[Run], epoch: int) -> None:
+    """Raise a ConfigError if a loss (M,) of an epoch is not finite."""
+    for run, loss in zip(runs, losses.tolist(), strict=True):
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"The loss of epoch {epoch + 1} is {loss} for the seed {run.seed} and lr {run.options.lr:g}. Lower lr "
+                "of the model, or remove this value from search.lr."
+            )
 
 
 class Loss:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.fusion import trained_cache, training
@@ -56,7 +57,10 @@ def data_of(n=60, seed=0, views=1):
 
 
 def long_clips(n=60, seed=0):
-    """Clips of 3 to 200 vectors in two views of a stream of faces and one of sound; every fifth has no sound."""
+    """Clips of 3 to 200 vectors in two views of a stream of faces and one of sound; every fifth has no sound.
+
+    In float64, because training amplifies the rounding of sums, whose order depends on the padding.
+    """
     rng = np.random.default_rng(seed)
     target = rng.integers(3, size=n)
 
@@ -64,7 +68,7 @@ def long_clips(n=60, seed=0):
         lengths = rng.integers(3, 201, n) * present
         x = rng.normal(size=(int(lengths.sum()), 6)) + shift * np.repeat(target, lengths)[:, None]
         length = torch.from_numpy(lengths)
-        return Features(torch.from_numpy(x.astype("f4")), length.cumsum(0) - length, length)
+        return Features(torch.from_numpy(x), length.cumsum(0) - length, length)
 
     everyone, most = np.ones(n, int), (np.arange(n) % 5 != 0).astype(int)
     seen = {"f": [view(0.3, everyone), view(0.2, everyone)], "v": [view(-0.3, most)]}
@@ -414,22 +418,22 @@ def test_a_batch_of_networks_equals_single_networks(kind):
     """
     data = long_clips()
     wide = FusionOptions(
-        **{**SMALL, "epochs": 4, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
+        **{**SMALL, "epochs": 3, "modality_dropout": 0.2}, **kind, search={"lr": [1e-2, 3e-3], "dropout": [0.1, 0.4]}
     )
     fold = np.arange(60) % 3
     runs = [
         run_of(data, options, seed, np.flatnonzero((fold != left_out) & data.present.numpy()), np.arange(5, 10))
-        for options in candidates(wide)
+        for options in candidates(wide)[1:3]  # they differ in both
         for seed in (0, 1)
         for left_out in (0, 1, -1)
     ]
     rows = [np.array([3, 0, 7]) if number % 2 else np.array([59, 1]) for number in range(len(runs))]
     together = train(data, runs)
     found = predict(data, together, rows)
-    for number in (0, 4, 11, 17, 23):
+    for number in (0, 4, 8, 11):
         alone = train(data, [runs[number]])
         assert alone[0].epochs == together[number].epochs
-        np.testing.assert_allclose(predict(data, alone, [rows[number]])[0], found[number], atol=2e-4)
+        np.testing.assert_allclose(predict(data, alone, [rows[number]])[0], found[number], atol=1e-7)
     assert len({p.tobytes() for p in found}) == len(runs)
 
 
@@ -458,6 +462,16 @@ def test_a_batched_step_is_the_plain_loops():
         schedule.step()
     for name, value in model.state_dict().items():
         torch.testing.assert_close(found[name], value, atol=2e-4, rtol=2e-3)
+
+
+def test_a_loss_that_is_not_finite_is_told():
+    """Also of one network among others, whose loss would otherwise be the lowest: argmin takes NaN first."""
+    data, _ = data_of()
+    runs = [run_of(data, FusionOptions(**{**SMALL, "lr": lr}), seed) for seed, lr in ((0, 1e-3), (3, 1e38))]
+    with pytest.raises(
+        ConfigError, match=r"The loss of epoch \d+ is (nan|inf) for the seed 3 and lr 1e\+38\. Lower lr"
+    ):
+        train(data, runs)
 
 
 @pytest.mark.slow
