@@ -73,7 +73,7 @@ def test_one_opencv():
 def test_gpu_rules_ask_for_one(rule):
     text = (REPOSITORY / f"rules/{rule}.smk").read_text()
     assert f"rule {rule}:" in text
-    assert ("gpu=1" in text) == (rule in ("faces", "chain", "pretrain", "features", "fusion"))
+    assert ("gpu=RESOURCES.gpus" in text) == (rule in ("faces", "chain", "pretrain", "features", "fusion"))
     assert "log:" in text and "benchmark:" in text
 
 
@@ -115,7 +115,7 @@ def test_the_rules_replace_no_name_of_snakemake():
     """Snakemake runs them in its own module: a class `Resources` there would take the place of Snakemake's."""
     code = "".join(path.read_text() for path in [REPOSITORY / "Snakefile", *REPOSITORY.glob("rules/*.smk")])
     made, replaced = names_replaced(code)
-    assert {"ResourceEstimates", "Path", "get_shard_table", "CACHE", "REPORT"} <= set(made)
+    assert {"Plan", "Path", "get_shard_table", "CACHE", "REPORT"} <= set(made)
     assert replaced == []
 
 
