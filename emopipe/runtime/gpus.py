@@ -48,8 +48,8 @@ def own_gpu() -> int:
         return 0
     _CLAIMS.append(claimed)
     if len(devices) > 1 or claimed.others:
-        shared = f", which {claimed.others} other job(s) use too" if claimed.others else ""
-        LOGGER.info(f"This job uses GPU {claimed.number} of {len(devices)}{shared}.")
+        shared = f" Other jobs that use it: {claimed.others}." if claimed.others else ""
+        LOGGER.info(f"This job uses GPU {claimed.number} of {len(devices)} (counted from 0).{shared}")
     return claimed.number
 
 

@@ -90,7 +90,7 @@ def stills_trainer(kind, where, checkpoint, *, side=None, options=None, **phase)
     return Trainer(model, dataset, StillsPhase.model_validate(keys), where, Checkpoint(checkpoint, "a recipe"))
 
 
-def fusion_dataset(where, clips=60):
+def fusion_dataset(where, clips=60, dtype=np.float32):
     """Features of faces and sound that together separate three classes; every fifth clip lacks its sound."""
     rng = np.random.default_rng(0)
     targets = rng.integers(3, size=clips)
@@ -102,7 +102,7 @@ def fusion_dataset(where, clips=60):
         x = rng.normal(size=(lengths.sum(), dim))
         x[:, 0] += 3 * np.repeat(targets == (stream == "sound"), lengths)
         length = torch.from_numpy(lengths)
-        streams[stream] = [Features(torch.from_numpy(x.astype(np.float32)), length.cumsum(0) - length, length)]
+        streams[stream] = [Features(torch.from_numpy(x.astype(dtype)), length.cumsum(0) - length, length)]
     return FusionDataset.from_views(streams, {"face": "face", "sound": "audio"}, targets, where)
 
 

@@ -23,30 +23,19 @@ def test_equal_trainings_have_equal_results(fusion, where):
     assert np.array_equal(probabilities(dataset, first), probabilities(dataset, second))
 
 
-def assert_close(found, expected):
-    """Products are rounded in another order, and each step adds to the difference.
-
-    Bilinear pooling adds most, because the slope of its square root has no bound. A network with other random numbers
-    differs by about 0.1 in the mean.
-    """
-    difference = np.abs(np.subtract(found, expected))
-    assert difference.mean() < 1e-3
-    assert difference.max() < 5e-2
-
-
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_network_ends_as_if_it_were_trained_alone(fusion, where):
-    dataset, runs = fusion_dataset(where), fusion_runs(fusion)
+    """In float64: in float32, each step adds to the differences of rounding, those of bilinear pooling most."""
+    dataset, runs = fusion_dataset(where, dtype=np.float64), fusion_runs(fusion)
     together = probabilities(dataset, train(dataset, runs))
-    assert_close(together, [probabilities(dataset, train(dataset, [run]))[0] for run in runs])
+    alone = [probabilities(dataset, train(dataset, [run]))[0] for run in runs]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
     targets = dataset.targets.cpu().numpy()
-    assert np.mean([p[ROWS, targets] for p in together]) > 0.25  # 0.14 before training
+    assert np.mean([p[ROWS, targets] for p in together]) > 0.2  # 0.14 before training
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_the_cpu_comes_to_about_the_same(fusion, where):
-    found = [
-        probabilities(dataset, train(dataset, fusion_runs(fusion, seeds=1)))
-        for dataset in map(fusion_dataset, (where, torch.device("cpu")))
-    ]
-    assert_close(*found)
+def test_the_cpu_comes_to_the_same(fusion, where):
+    datasets = [fusion_dataset(device, dtype=np.float64) for device in (where, torch.device("cpu"))]
+    found = [probabilities(dataset, train(dataset, fusion_runs(fusion, seeds=1))) for dataset in datasets]
+    np.testing.assert_allclose(*found, atol=1e-6)

@@ -121,13 +121,13 @@ class TestDevice:
         other.lock.close()
         assert devices.prepare(name, 1) == torch.device("cuda", 1)
         assert self.current == [1, 1]
-        assert caplog.text.count("This job uses GPU 1 of 2.") == 1
+        assert caplog.text.count("This job uses GPU 1 of 2 (counted from 0).") == 1
 
     def test_a_shared_gpu_is_reported(self, tmp_path, caplog):
         held = [gpus.claim([f"GPU-{number}"], tmp_path) for number in (0, 1)]
         caplog.set_level("INFO")
         assert devices.prepare("cuda", 1) == torch.device("cuda", 0)
-        assert "GPU 0 of 2, which 1 other job(s) use too" in caplog.text
+        assert "GPU 0 of 2 (counted from 0). Other jobs that use it: 1." in caplog.text
         assert len(held) == 2
 
     def test_without_locks_a_job_still_runs(self, monkeypatch, caplog):
