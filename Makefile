@@ -1,4 +1,5 @@
 # make demo          set-up, then the whole pipeline on the embedded corpus: results/demo/
+# make demo-full     the same with more people, all networks trained on them: results/demo_full/
 # make test          set-up, then all tests, without real data
 # make check         set-up, then the quick unit tests
 # make test-data     set-up, then the tests that use real data: EMOPIPE_SHARED names its folder
@@ -16,10 +17,13 @@ STAMP := .venv/.installed
 # Tests start many processes: they compile the code once.
 test check test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo resume test check test-data test-faults test-gpu test-slurm setup lint wheel
+.PHONY: demo demo-full resume test check test-data test-faults test-gpu test-slurm setup lint wheel
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+
+demo-full: setup
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --configfile configs/demo_full.yaml
 
 resume: setup
 	$(BIN)/emopipe resume --cores $(CORES) --resources gpu=1 $(ARGS)

@@ -12,7 +12,9 @@ import os
 import runpy
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from snakemake import cli, script
@@ -49,21 +51,44 @@ def _jobs_of_the_server() -> Iterator[None]:
 
 
 def _execute(job: script.PythonScript, fname: str, edit: bool = False) -> None:
-    with tempfile.NamedTemporaryFile() as output:
-        child = SERVER.Process(target=_run, args=(fname, os.getcwd(), output.name, dict(os.environ)))
+    """Run a job's script in a child of the server. Snakemake calls this from several threads at once.
+
+    The child sends its exit code: were it asked for by `join`, other threads that start children could take it away.
+    """
+    receiver, sender = SERVER.Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile() as output, receiver:
+        child = SERVER.Process(target=_run, args=(fname, os.getcwd(), output.name, dict(os.environ), sender))
         child.start()
+        sender.close()
         with benchmarked(child.pid, job.bench_record):
-            child.join()
+            code = _received(receiver)
         sys.stderr.write(Path(output.name).read_text())
-    if child.exitcode:
-        raise WorkflowError(f"The job {fname} ended with exit code {child.exitcode}.")
+    if code:
+        raise WorkflowError(f"The job {fname} ended with {code}.")
 
 
-def _run(file: str, folder: str, output: str, environment: dict[str, str]) -> None:
+def _received(receiver: Connection) -> str:
+    try:
+        return receiver.recv()
+    except EOFError:
+        return "no exit code: it was killed"
+
+
+def _run(file: str, folder: str, output: str, environment: dict[str, str], sender: Connection) -> None:
     with open(output, "w") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    runpy.run_path(file, run_name="__main__")
+    failed = ""
+    try:
+        runpy.run_path(file, run_name="__main__")
+    except SystemExit as end:
+        failed = f"exit code {end.code}" if end.code else ""
+    except Exception as error:
+        traceback.print_exc()
+        failed = repr(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sender.send(failed)
