@@ -54,6 +54,13 @@ class TestFactorizedBilinearPooling:
         assert torch.isfinite(a.grad).all()
 
 
+def test_adaptive_pooling_hands_its_options_on():
+    chosen = AdaptiveBilinearPooling(4, 6, out=3, factor=2, dropout=0.3, signed_sqrt=False).pooling
+    assert (chosen.dropout.rate, chosen.signed_sqrt) == (torch.tensor(0.3), False)
+    for default in (AdaptiveBilinearPooling(4, 6, 3, 2).pooling, FactorizedBilinearPooling(4, 6, 3, 2)):
+        assert (default.dropout.rate, default.signed_sqrt) == (torch.tensor(0.1), True)
+
+
 def test_adaptive_weights_depend_on_the_clip_and_omit_missing_modalities():
     torch.manual_seed(0)
     pooling = AdaptiveBilinearPooling(4, 6, out=3, factor=2).double().eval()

@@ -79,6 +79,17 @@ def test_inner_fold_keeps_subjects_apart():
     assert not set(table["subject"].iloc[rest]) & set(table["subject"].iloc[inner])
 
 
+def test_inner_folds_are_not_the_outer_ones():
+    """Were they, the clips that stop the training of a fold would all be of one outer fold."""
+    table = corpus(subjects=False)
+    found = split_clips(table, Protocol(folds=3))
+    _, inner = split_for_early_stopping(table, found.train_idx, EarlyStopping(folds=3), seed=0)
+    of_inner = pd.Series(found.fold, found.train_idx)[inner]
+    assert of_inner.nunique() == 3 and len(inner) < len(found.train_idx) / 2
+    _, other = split_for_early_stopping(table, found.train_idx, EarlyStopping(folds=3), seed=5)
+    assert set(inner) != set(other)
+
+
 def data_of(table, signal=4.0, seed=0):
     """One face stream that contains the class; clips whose number is divisible by 7 have no vectors."""
     rng = np.random.default_rng(seed)

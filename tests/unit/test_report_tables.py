@@ -83,6 +83,12 @@ class TestStatistics:
         assert statistics.calibration_error(confidence, right) == pytest.approx((0.05 + 0.25) / 2)
         assert statistics.calibration_error(np.array([1.0, 1.0]), np.array([1, 1])) == 0
 
+    def test_bins_of_confidence_are_a_fifteenth_wide_and_the_last_holds_one(self):
+        """What cancels within a bin does not between bins."""
+        confidence, right = np.array([0.13, 0.14, 0.92, 0.94, 1.0]), np.array([1, 0, 0, 1, 1])
+        expected = 0.87 + 0.14 + 0.92 + (0.06 + 0.0)  # 1/15 is 0.067: bins 1, 2, 13, 14, 14
+        assert statistics.calibration_error(confidence, right) == pytest.approx(expected / 5)
+
     def test_what_is_drawn(self):
         clips = np.array(["a", "b", "c"])
         assert statistics.groups_of(clips, np.array(["s", "t", "t"]))[1] == "subject"
