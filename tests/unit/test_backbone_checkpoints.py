@@ -114,6 +114,7 @@ def test_what_goes_in_and_comes_out(kind, keys, face, dim):
     assert seen.shape == (2, dim)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "length", "shapes"),
     [
@@ -275,6 +276,7 @@ def test_the_forward_pass_is_the_published_one(kind, keys, plain, size):
 # --- DenseNet's first spelling
 
 
+@pytest.mark.slow
 def test_densenets_first_spelling_loads(tmp_path):
     trained = lively(network("densenet121"))
     state = {

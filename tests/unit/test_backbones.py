@@ -171,6 +171,7 @@ def test_unfit_normalisation_is_refused():
 # --- the face networks
 
 
+@pytest.mark.slow
 def test_ir50_is_insightfaces():
     module = network("ir50")
     state = module.state_dict()

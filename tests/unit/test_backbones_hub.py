@@ -229,6 +229,7 @@ def test_layers_are_transformers_own_hidden_states(tmp_path, family, stable):
         np.testing.assert_allclose(found[0], vectors, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize(("family", "paper"), [("wav2vec2", "2006.11477"), ("hubert", "2106.07447"), ("wavlm", "2110")])
 def test_the_spec_is_the_folders(tmp_path, family, paper):
@@ -561,6 +562,7 @@ def planned(**block):
     return Plan(parsed(**block), table, REPOSITORY / "workflow_scripts").features("net")
 
 
+@pytest.mark.slow
 @needs_transformers
 def test_the_recipe_holds_what_the_network_consists_of_and_not_where_it_lies(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"

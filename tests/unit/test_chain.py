@@ -141,6 +141,7 @@ def test_all_that_is_promised_is_there_and_nothing_else(faces, voices):
     assert names(faces) == sorted(made + [name.replace("net", "net.step0") for name in made])
 
 
+@pytest.mark.slow
 def test_the_metadata_says_what_made_it(faces):
     for name in ("net.step0", "net"):
         about = metadata.read_metadata(faces / f"{name}.safetensors")
@@ -237,6 +238,7 @@ def test_numbers_too_large_for_half_precision_are_kept_whole(tmp_path):
     assert torch.equal(found.norm.running_var, torch.full((8,), 1e6)) and found.fc.weight.isfinite().all()
 
 
+@pytest.mark.slow
 def test_audio_weights_extract(voices):
     network = loaded(voices / "net.safetensors", "audio_alexnet", VOICE)
     with torch.no_grad():
@@ -298,6 +300,7 @@ def test_made_weights_are_not_made_again(faces, data):
     assert {path: path.stat().st_mtime_ns for path in faces.glob("net*")} == before
 
 
+@pytest.mark.slow
 def test_a_changed_last_phase_leaves_the_first(faces, data, tmp_path):
     for path in faces.glob("net*"):
         if path.is_file():

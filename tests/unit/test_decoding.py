@@ -42,6 +42,7 @@ def same(one, other):
 # --- what comes back
 
 
+@pytest.mark.slow
 def test_it_is_what_this_process_would_have_decoded(tmp_path):
     paths = [write_clip(tmp_path / "a.avi"), write_clip(tmp_path / "b.mp4", video=None, audio="aac")]
     paths += [write_clip(tmp_path / "c.avi", audio=None), tmp_path / "text.mp4"]
@@ -63,6 +64,7 @@ def test_a_file_that_cannot_be_read_is_no_status_and_no_end(tmp_path):
         assert read(write_clip(tmp_path / "a.avi")).status == "ok"
 
 
+@pytest.mark.slow
 def test_names_are_told_in_one_line_whatever_is_in_them(tmp_path):
     name = os.fsdecode(b"two\nlines \xff.mp4")
     with ClipReader(THREE) as read, pytest.raises(MediaError, match=r"two\\nlines \\udcff\.mp4 cannot"):
@@ -166,11 +168,13 @@ def test_no_clip_pays_for_another(unruly, before, name):
     assert second.reason.startswith(f"{name} by") and pid(first) != pid(second)
 
 
+@pytest.mark.slow
 def test_one_process_serves_all(unruly):
     with ClipReader(THREE) as read:
         assert len({pid(read(Path(name))) for name in "abc"}) == 1
 
 
+@pytest.mark.slow
 def test_what_libraries_print_is_neither_an_answer_nor_shown(unruly, capfd):
     with ClipReader(THREE) as read:
         assert read(Path("print")).reason.startswith("print by")

@@ -103,6 +103,7 @@ def test_landmarks_that_define_nothing_are_refused(bad):
         canonical_crop(np.zeros((20, 20, 3), np.uint8), bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [0, 17, -140])
 @pytest.mark.parametrize("scale", [1.0, 1.6, 4.0])
 def test_derived_crops_show_what_the_frame_shows_there(scale, degrees):

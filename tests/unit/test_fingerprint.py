@@ -344,6 +344,7 @@ def test_kinds_do_not_know_each_other(kinds):
 STAGES = ("corpus", "decode", "faces", "chain", "pretrain", "features", "merge", "fusion", "ensemble", "report")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_do_not_know_each_other(stage):
     """They may share what a stage's file format is: the names of its fields, in capital letters."""

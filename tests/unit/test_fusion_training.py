@@ -153,6 +153,7 @@ def test_optimizer_is_torchs_adamw():
     torch.testing.assert_close(stacked["p"], torch.stack(alone))
 
 
+@pytest.mark.slow
 def test_learning_rate_rises_and_falls(monkeypatch):
     """The rate of fusion: the first tenth of the steps is the warm-up."""
     data, _ = data_of()
@@ -228,6 +229,7 @@ def test_mixup_mixes_targets_as_it_mixes_vectors():
     torch.testing.assert_close(loss(logits, rows, valid, (partner, share))[0], expected)
 
 
+@pytest.mark.slow
 def test_networks_mix_pooled_vectors():
     data, _ = data_of()
     options = FusionOptions(**SMALL)
@@ -437,6 +439,7 @@ def test_a_batch_of_networks_equals_single_networks(kind):
     assert len({p.tobytes() for p in found}) == len(runs)
 
 
+@pytest.mark.slow
 def test_a_batched_step_is_the_plain_loops():
     """A network without dropout ends with the same weights as in a plain loop over the same batches."""
     data, _ = data_of()
@@ -549,6 +552,7 @@ def test_a_saved_state_loads_into_a_model():
     np.testing.assert_allclose(p, probabilities(data, networks)[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_networks_of_a_group_see_the_same_clips():
     data, _ = data_of()
     options = FusionOptions(**SMALL)

@@ -145,6 +145,7 @@ def test_all_files_get_the_recipes_of_now_and_keep_their_data(cache):
     )
 
 
+@pytest.mark.slow
 def test_a_second_time_there_is_nothing_to_do(cache):
     migrate()
     found = {name: Path("cache/c", name).read_bytes() for name in cache}

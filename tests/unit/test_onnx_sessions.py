@@ -65,6 +65,7 @@ def test_another_network_device_or_number_of_threads_is_opened_of_its_own(opened
     assert len(opened) == 4
 
 
+@pytest.mark.slow
 def test_a_session_that_nobody_uses_is_closed(opened):
     session = open_session(scaled(5), device="cpu", threads=1)
     del session

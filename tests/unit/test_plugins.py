@@ -189,6 +189,7 @@ def chain_recipe(pictures):
     return phase_recipe("mean_colour", options, phase, {"pictures": source}, where="phase", start="", half=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "old", "new", "changed"),
     [
@@ -396,6 +397,7 @@ OPTIONS = "from emopipe.core.options import Options\nclass BackboneOptions(Optio
 WHOLE = OPTIONS + "def build(options): pass\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -71,6 +71,7 @@ def test_many_clips_without_memory_are_not_all_named():
         policy.check(0)
 
 
+@pytest.mark.slow
 def test_a_clip_without_memory_is_computed_by_the_next_run(shard, monkeypatch):
     read = decode.ClipReader.__call__
     asked = []
@@ -118,6 +119,7 @@ def test_a_few_bad_clips_do_not_end_a_run_that_keeps_going(failed, well):
     after_failures(failed, well).check(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failed", [8, 500])
 def test_where_all_of_many_clips_fail_it_is_not_the_clips(failed):
     with pytest.raises(ValueError, match="error 0"):
@@ -193,6 +195,7 @@ def test_several_clips_that_stay_unreadable_do_not_end_a_later_run(shard):
     assert decoded(shard) == expected and decoded(shard) == expected
 
 
+@pytest.mark.slow
 def test_a_small_shard_of_bad_clips_is_decoded(shard):
     for name in ("a", "b"):
         (shard / f"{name}.avi").unlink()

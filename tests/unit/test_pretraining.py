@@ -163,6 +163,7 @@ class TestSamples:
         assert not torch.equal(first, other)
         assert len({image.numpy().tobytes() for image in first}) == 8
 
+    @pytest.mark.slow
     def test_sound_is_repeated_or_cut_to_one_length(self, tmp_path):
         write_media(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
         picture = AudioInput("logmel", LogMelOptions())

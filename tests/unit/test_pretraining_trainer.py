@@ -495,6 +495,7 @@ def test_a_run_cut_off_after_any_epoch_comes_to_the_same(tmp_path, undisturbed, 
         assert dataset.seen == steps * (len(whole.history) - epochs)
 
 
+@pytest.mark.slow
 def test_a_run_cut_off_several_times_and_within_epochs_comes_to_the_same(tmp_path, undisturbed):
     class Breaking(Patterns):
         def batch(self, rows, rng, device):

@@ -62,6 +62,7 @@ def held(folder, parts):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (2, 8), (3, 5), (8, 2), (5, 120), (120, 7)])
 def test_all_rows_are_taken_over(before, after):
     assert len(run_stages(run_corpus_stage(40, before))) == 3 * 40
@@ -73,11 +74,13 @@ def test_all_rows_are_taken_over(before, after):
         assert not list((CACHE / folder).glob(".*.parts"))
 
 
+@pytest.mark.slow
 def test_a_corpus_that_has_grown_tenfold_computes_new_clips_alone():
     run_stages(run_corpus_stage(20, 1))
     assert sorted(run_stages(run_corpus_stage(200, 16))) == sorted(3 * table(200)["clip"].tolist()[20:])
 
 
+@pytest.mark.slow
 def test_an_interrupted_move_and_what_killed_jobs_left_are_continued(monkeypatch):
     run_stages(run_corpus_stage(40, 3))
     move, calls = resharding._move, itertools.count()

@@ -259,7 +259,7 @@ def test_names_of_a_config_are_plain(name, key):
     configs.parse(raw)
     inner = {"models": {"streams": ["voice"]}, "backbones": raw["backbones"]["voice"], "decode": {"policy": "all"}}
     raw[key] = name if key == "run" else {**raw[key], "name": name} if key == "corpus" else {name: inner.get(key, {})}
-    with pytest.raises(ConfigError, match="should match pattern"):
+    with pytest.raises(ConfigError, match="would become part of file names"):
         configs.parse(raw)
 
 

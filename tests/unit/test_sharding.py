@@ -103,6 +103,7 @@ def test_a_number_in_the_config_wins():
     assert plan(10, shards=5).shard_count == 5
 
 
+@pytest.mark.slow
 def test_a_cache_keeps_its_number_until_its_corpus_has_grown_tenfold():
     run_corpus_stage(plan(80, cores=2))
     assert [len(plan(clips, cores=64).shards) for clips in (80, 300, 799, 800)] == [2, 2, 2, 64]

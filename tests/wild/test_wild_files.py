@@ -101,7 +101,7 @@ def test_what_a_status_says_is_there(run):
     assert has_frames == {path for path, row in run.rows.items() if row.status in (OK, "no_audio")}
     assert has_sound == {path for path, row in run.rows.items() if row.status in (OK, "no_video")}
     assert [path for path in has_sound if not run.rows[path].arrays["audio"].any()] == []
-    assert {len(jpegs(run.rows[path])) for path in has_frames} == {1, 2, 3}
+    assert {1, 3} <= {len(jpegs(run.rows[path])) for path in has_frames} <= {1, 2, 3}
     assert [path for path in has_frames if not all(map(is_picture, jpegs(run.rows[path])))] == []
     assert [path for path, row in run.rows.items() if len(row.arrays["time"]) != len(row.arrays["jpeg_size"])] == []
     assert all(np.isfinite(row.arrays["time"]).all() for row in run.rows.values())
