@@ -1,4 +1,4 @@
-"""Opens HDF5 files for reading, and tells damage of a file from trouble of the machine.
+"""Opens HDF5 files for reading, and distinguishes damage of a file from a fault of the machine.
 
 Only damage is a DamagedCacheError, for which the file is put aside. These are not damage: an error that has a number of
 the system (no locks, no permission, a disk that does not answer), too little memory, and an h5py that cannot read what

@@ -68,7 +68,7 @@ class PositionalEncoding(nn.Module):
     """
 
     def __init__(self, dim: int) -> None:
-        """Encodings of dimension `dim`; their table is no part of the state dict."""
+        """Encodings of dimension `dim`; their table is not part of the state dict."""
         super().__init__()
         self.register_buffer("table", sinusoidal_encoding(POSITIONS, dim), persistent=False)
 

@@ -71,18 +71,23 @@ def test_what_cannot_be_halved_or_helped_is_raised(error):
         network.embed(-1, BATCH)
 
 
+def refuse_the_first_face(network, faces, clip, error):
+    """Let a network raise an error where a batch has the first face of a clip."""
+    refused = network.spec.input.prepare(read_crops(faces, clip, network.spec.input))[0]
+
+    def hook(_module, inputs):
+        if any(np.array_equal(one, refused) for one in inputs[0].numpy()):
+            raise error
+
+    network._whole.register_forward_pre_hook(hook)
+
+
 def test_one_clip_that_breaks_the_network_costs_no_other(tmp_path):
     names = ["a", "b", "c"]
     write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
     network = extractor()
     with Reader(tmp_path / "0.h5") as faces:
-        bad = network.spec.input.prepare(read_crops(faces, "b", network.spec.input))[0]
-
-        def hook(_module, inputs):
-            if any(np.array_equal(one, bad) for one in inputs[0].numpy()):
-                raise ValueError("odd face")
-
-        network._whole.register_forward_pre_hook(hook)
+        refuse_the_first_face(network, faces, "b", ValueError("odd face"))
         rows = list(face.rows(faces, iter(names), network, 64, "", FailurePolicy("keep_going")))
     assert [row.status for row in rows] == [OK, FAILED, OK]
     assert "odd face" in rows[1].reason and not rows[1].arrays
@@ -138,13 +143,8 @@ def test_a_clip_that_needs_more_memory_than_there_is_costs_no_other(tmp_path):
     write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
     network, policy = extractor(), FailurePolicy("keep_going")
     with Reader(tmp_path / "0.h5") as faces:
-        large = network.spec.input.prepare(read_crops(faces, "b", network.spec.input))[0]
-
-        def hook(_module, inputs):
-            if any(np.array_equal(one, large) for one in inputs[0].numpy()):
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
-
-        network._whole.register_forward_pre_hook(hook)
+        allocator = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+        refuse_the_first_face(network, faces, "b", RuntimeError(allocator))
         rows = list(face.rows(faces, iter(names), network, 64, "", policy))
     assert [row.status for row in rows] == [OK, FAILED, OK]
     with pytest.raises(LittleMemoryError, match=r"1 of 3 clips: b \("):
