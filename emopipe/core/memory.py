@@ -8,6 +8,7 @@ _WORDS = (
     "not enough memory",  # torch, on other systems
     "out of memory",  # CUDA, pandas' parser
     "Insufficient memory",  # OpenCV
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN
     "bad_alloc",  # any code in C++
     "bad allocation",  # the same, from onnxruntime
 )

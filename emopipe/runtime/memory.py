@@ -13,22 +13,8 @@ import torch
 
 from emopipe.core.errors import DeviceError
 from emopipe.core.log import LOGGER
+from emopipe.core.memory import is_out_of_memory
 from emopipe.runtime.device import name_of
-
-SIGNS = (
-    "Failed to allocate memory",  # onnxruntime
-    "CUDA failure 2: out of memory",
-    "CUDA error: out of memory",  # torch, outside of its allocator
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "DefaultCPUAllocator: can't allocate memory",
-)
-"""Texts in errors without a public class that report too little memory."""
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Return whether PyTorch or onnxruntime ran out of the memory of a device."""
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in SIGNS)
 
 
 class AdaptiveBatches:
@@ -56,7 +42,7 @@ class AdaptiveBatches:
                 return [run(batch[start : start + self._largest]) for start in starts]
             except Exception as error:
                 size = min(len(batch), self._largest)
-                if size < 2 or not out_of_memory(error):
+                if size < 2 or not is_out_of_memory(error):
                     raise
             torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps tensors alive
             self._largest = size // 2
@@ -80,7 +66,7 @@ def training_fits(device: torch.device, remedy: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         others = " If other programs use the same GPU, wait until they end." if device.type == "cuda" else ""
         raise DeviceError(

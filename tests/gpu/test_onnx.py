@@ -8,8 +8,8 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from emopipe.core.errors import DeviceError  # noqa: E402
+from emopipe.core.memory import is_out_of_memory  # noqa: E402
 from emopipe.runtime import gpus  # noqa: E402
-from emopipe.runtime.memory import out_of_memory  # noqa: E402
 from emopipe.runtime.onnx import device_of, open_session  # noqa: E402
 
 
@@ -69,4 +69,4 @@ def test_too_little_memory_is_recognised(session, where):
         session.run(None, {"x": np.zeros((64, 3, 512, 512), np.float32)})
     del filling
     torch.cuda.empty_cache()
-    assert out_of_memory(caught.value)
+    assert is_out_of_memory(caught.value)

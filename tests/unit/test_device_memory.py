@@ -7,9 +7,10 @@ import torch
 from emopipe.backbones.classifier import Classifier
 from emopipe.core.errors import DeviceError
 from emopipe.core.log import LOGGER
+from emopipe.core.memory import is_out_of_memory
 from emopipe.evaluation import networks
 from emopipe.fusion import training as fusion_training
-from emopipe.runtime.memory import AdaptiveBatches, out_of_memory, training_fits
+from emopipe.runtime.memory import AdaptiveBatches, training_fits
 from emopipe.training import trainer
 from emopipe.training.dataset import EvalBatch
 from tests.gpu.samples import fusion_dataset, fusion_runs
@@ -46,14 +47,14 @@ def limited(run, most, asked):
     ],
 )
 def test_errors_without_a_class(text):
-    assert out_of_memory(RuntimeError(text))
-    assert not out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_an_allocation_that_the_cpu_refuses():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
-    assert out_of_memory(caught.value)
+    assert is_out_of_memory(caught.value)
 
 
 def test_batches_are_halved_until_they_fit_and_stay_small(caplog):
