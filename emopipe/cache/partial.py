@@ -5,13 +5,12 @@ It holds what an interrupted job has computed so far. The next job reuses it, an
 
 import contextlib
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from emopipe.core.atomic import temporaries
+from emopipe.core.atomic import is_at, temporaries
 from emopipe.core.errors import CacheError
 from emopipe.core.log import LOGGER
 
@@ -51,7 +50,7 @@ def _locked(lock: Path, path: Path) -> IO[str]:
             continue
         fault = _fault(file, path)
         # If the holder removed the file after it was opened here, another process may have locked a new file.
-        if _is_at(lock, file):
+        if is_at(lock, file):
             if fault:
                 LOGGER.warning(f"{lock} cannot be locked ({fault}). Make sure that no other run makes {path}.")
             return file
@@ -75,14 +74,6 @@ def _fault(file: IO[str], path: Path) -> str:
     except OSError as error:  # a file system without locks
         return error.strerror
     return ""
-
-
-def _is_at(path: Path, file: IO[str]) -> bool:
-    """Return whether an open file is the one that has this path now."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _remove(folder: Path) -> None:

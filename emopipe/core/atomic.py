@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 CACHES = Path("cache")
 """The folder of all caches, in the working folder: one subfolder a corpus. The workflow can rebuild its files."""
@@ -63,3 +64,11 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 checksum of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_at(path: Path, file: IO[str]) -> bool:
+    """Return whether an open file is the one that has this path now. A lock on another one keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from emopipe.core.atomic import is_at
 from emopipe.core.log import LOGGER
 
 _CLAIMS: list["Claim"] = []
@@ -112,7 +113,7 @@ def _locked(path: Path, *, wait: bool = False) -> TextIO | None:
         file = open(path, "w")  # noqa: SIM115 - the lock lasts as long as the file is open
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if _is_same(file, path):
+            if is_at(path, file):  # a cleaner of temporary files may have removed it
                 return file
         except BlockingIOError:
             file.close()
@@ -121,11 +122,3 @@ def _locked(path: Path, *, wait: bool = False) -> TextIO | None:
             file.close()
             raise
         file.close()
-
-
-def _is_same(file: TextIO, path: Path) -> bool:
-    """Return whether the open file is still the one at the path; a cleaner of temporary files may have removed it."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
