@@ -1,13 +1,13 @@
 # make demo          set-up, then the whole pipeline on the embedded corpus: results/demo/
 # make demo-full     the same with more people, all networks trained on them: results/demo_full/
-# make test          set-up, then all tests, without real data
+# make test          set-up, then the tests, without real data
 # make check         set-up, then the quick unit tests
-# make test-data     set-up, then the tests that use real data: EMOPIPE_SHARED names its folder
+# make test-data     set-up, then a run of odd files, and the tests that use real data: EMOPIPE_SHARED names its folder
 # make lint          set-up, then the linters
 # make resume        set-up, then what a killed run did not finish: make resume ARGS="--configfile configs/afew.yaml ..."
 # make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
-# make test-gpu      set-up, then the tests of what runs on a GPU
+# make test-gpu      set-up, then the tests of what runs on a GPU: there, and a few of them on the CPU
 # make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
@@ -32,7 +32,7 @@ test-faults: setup
 	$(BIN)/python -m tests.faults
 
 test: setup
-	env -u EMOPIPE_SHARED $(BIN)/python -m pytest
+	env -u EMOPIPE_SHARED $(BIN)/python -m pytest -m "not data and not gpu"
 
 check: setup
 	$(BIN)/python -m pytest -m "not slow and not data" tests/unit
@@ -42,6 +42,7 @@ test-data: setup
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests/gpu $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 0 -m gpu tests/unit/test_gpu_suite.py
 
 test-slurm: setup
 	tests/slurm/one_node.sh $(BIN)/python -m tests.slurm

@@ -16,7 +16,7 @@ from tests.faults import breakages, kills
 from tests.faults.runs import Killable, Outcome, finished
 from tests.workflow.test_chain_runs import draw_stills
 
-SHORT: list[tuple[str, kills.Victim]] = [("decode", "job"), ("pretrain face", "snakemake"), ("fusion", "group")]
+SHORT: list[tuple[str, kills.Victim]] = [("decode", "job"), ("fusion", "group")]
 VICTIMS: tuple[kills.Victim, ...] = ("job", "snakemake", "group")
 THOROUGHLY = ("decode", "features face", "chain", "pretrain face", "fusion")
 LONG = [(name, victim) for name in kills.STAGES for victim in (VICTIMS if name in THOROUGHLY else VICTIMS[-1:])]

@@ -172,7 +172,7 @@ def memory_of_the_device(_whole: Killable) -> Outcome:
     return Outcome(fault, same and at_once == [16, 8, 4, 4, 4, 4], 0, 0, f"batches tried: {at_once}")
 
 
-SHORT: list[Callable[[Killable], Outcome]] = [clip_vanishes, cache_damaged]
+SHORT: list[Callable[[Killable], Outcome]] = [cache_damaged]
 ALL = [
     disk_full,
     cache_forbidden,

@@ -36,6 +36,7 @@ def run(*arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.gpu
 def test_on_the_cpu():
     """All files of the suite, with the fastest networks alone."""
     found = run("--device", "cpu", "-k", "not (resnet18 or densenet121 or ir_se50 or fbp or gated)")
@@ -45,6 +46,7 @@ def test_on_the_cpu():
 
 
 @pytest.mark.slow
+@pytest.mark.gpu
 def test_without_a_gpu_they_are_skipped():
     found = run("tests/gpu/test_device.py")
     assert found.returncode == 0, found.stdout + found.stderr
