@@ -10,7 +10,7 @@ from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
 from emopipe.workflow import config as configs
-from emopipe.workflow import resources, scan, submission
+from emopipe.workflow import pictures, resources, scan, submission
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.retry import retry_counter

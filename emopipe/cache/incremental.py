@@ -15,7 +15,7 @@ from typing import Any
 
 from emopipe.cache.partial import next_part, partial_folder, parts_of
 from emopipe.cache.status import TRANSIENT
-from emopipe.cache.store import Field, Reader, Row, Writer, made_by
+from emopipe.cache.store import DROPPED, DROPS, Field, Reader, Row, Writer, attributes, made_by
 from emopipe.core.errors import DamagedCacheError
 from emopipe.core.libraries import installed
 from emopipe.core.log import LOGGER
@@ -127,8 +127,14 @@ def making(
             writer.note(**noted)
             output = Output(writer, parts, sources)
             yield output
-            writer.note(**_other_libraries(recipe, output))
+            writer.note(**_other_libraries(recipe, output), **_drops(path))
         LOGGER.info(f"{path}: {output.computed} clips computed, {output.taken} reused")
+
+
+def _drops(path: Path) -> dict[str, int]:
+    """Return the attribute `drops` of the file that is replaced, if it has one (see `emopipe.cache.pictures`)."""
+    before = attributes(path)
+    return {DROPS: int(before[DROPS])} if DROPS in before else {}
 
 
 def _other_libraries(recipe: Mapping[str, Any], output: Output) -> dict[str, str]:
@@ -162,7 +168,7 @@ def _whole(source: Reader, clip: str) -> Row | None:
 
 
 def _usable(path: Path, recipe: Mapping[str, Any], noted: Mapping[str, str]) -> Reader | None:
-    """Open a file if it is whole and the same recipe, device and so on made it; else return None.
+    """Open a file if it is whole, has its pictures, and the same recipe, device and so on made it; else return None.
 
     A file that the system cannot read at the moment is an error: its rows may be intact, and would be replaced.
     """
@@ -173,7 +179,8 @@ def _usable(path: Path, recipe: Mapping[str, Any], noted: Mapping[str, str]) -> 
     except DamagedCacheError as error:
         LOGGER.warning(f"{error} None of its rows are reused.")
         return None
-    if any(reader.attributes.get(name) != value for name, value in noted.items()):
+    is_other = any(reader.attributes.get(name) != value for name, value in noted.items())
+    if is_other or reader.attributes.get(DROPPED):
         reader.__exit__()
         return None
     return reader

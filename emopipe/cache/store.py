@@ -33,6 +33,8 @@ from emopipe.core.fingerprint import digest, recipe_text
 SCHEMA = 2
 CHUNK_BYTES = 1 << 18
 SUM_BYTES = 16
+DROPPED, DROPS = "dropped", "drops"
+"""Attributes of files that have lost the rows of a field, see `emopipe.cache.pictures`."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,23 @@ class Reader:
         return {name: Field(data.dtype.str, data.shape[1:]) for name, data in self._data.items()}
 
     def field(self, clip: str, name: str) -> np.ndarray:
-        """Return one clip's rows of one field."""
+        """Return one clip's rows of one field.
+
+        Raises:
+            CacheError: The rows of this field were dropped.
+        """
+        if name in self.attributes.get(DROPPED, "").split():
+            raise CacheError(
+                f"The pictures in {self.path} were dropped by `emopipe cache --faces`, but this job needs them. Delete "
+                "the file and run again, which makes it again."
+            )
+        return self._rows_of(clip, name)
+
+    def field_bytes(self, name: str) -> int:
+        """Return the bytes of all rows of one field."""
+        return int(self._data[name].size) * self._data[name].dtype.itemsize
+
+    def _rows_of(self, clip: str, name: str) -> np.ndarray:
         number = self._number[clip]
         start, stop = self._offsets[name][number : number + 2]
         with named_errors(self.path):
@@ -228,7 +246,7 @@ class Reader:
         return array
 
     def __getitem__(self, clip: str) -> Row:
-        arrays = {name: self.field(clip, name) for name in self._offsets}
+        arrays = {name: self._rows_of(clip, name) for name in self._offsets}
         return Row(clip, self.digest[clip], self.status[clip], self.reason[clip], arrays)
 
     def rows(self) -> Iterator[Row]:

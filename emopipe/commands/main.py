@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from emopipe.commands import weights
+from emopipe.commands.cache import cache
 from emopipe.commands.check import check
 from emopipe.commands.config_keys import config_keys
 from emopipe.commands.evaluate import evaluate
@@ -35,6 +36,7 @@ _add(config_keys, "emopipe config-keys", name="config-keys")
 _add(kinds, "emopipe kinds")
 _add(inspect, "emopipe inspect cache/demo/faces/main/00.h5")
 _add(verify, "emopipe verify cache/demo")
+_add(cache, "emopipe cache cache/demo")
 _add(migrate, "emopipe migrate cache/demo")
 # Every other option is Snakemake's.
 anything = {"allow_extra_args": True, "ignore_unknown_options": True}
