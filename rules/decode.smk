@@ -14,7 +14,7 @@ rule decode:
         runtime=minutes(30, per_clip=5),
     params:
         recipe=lambda w: PLAN.decode(w.decode),
-        clips=lambda w: PLAN.shard_digest(w.shard),
+        clips=lambda w: pictures.clips_param(PLAN, "media", w.decode, w.shard),
         retries=get_retries,
     script:
         "../workflow_scripts/decode.py"

@@ -15,6 +15,6 @@ rule faces:
         runtime=minutes(30, per_clip=10),
     params:
         recipe=lambda w: PLAN.faces(w.detector),
-        clips=lambda w: pictures.clips_of_faces(PLAN, w.detector, w.shard),
+        clips=lambda w: pictures.clips_param(PLAN, "faces", w.detector, w.shard),
     script:
         "../workflow_scripts/faces.py"

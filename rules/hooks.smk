@@ -34,7 +34,8 @@ def stash_stale_outputs():
         clips = PLAN.shard_digest(shard)
         for folder, recipe in media + faces + features:
             after_failure.stash_stale_output(Path(CACHE, folder, f"{shard}.h5"), recipe, clips)
-        for preset in CONFIG.faces:
-            pictures.discard_unmade(PLAN, preset, shard)
+        for stage, presets in (("media", CONFIG.decode), ("faces", CONFIG.faces)):
+            for preset in presets:
+                pictures.discard_unmade(PLAN, stage, preset, shard)
         for folder, recipe in media:
             after_failure.remove_stale_output(Path(CACHE, folder, f"{shard}.status.h5"), recipe, clips)

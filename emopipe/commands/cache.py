@@ -26,7 +26,7 @@ Paths = Annotated[
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what none of the given configs asks for.")]
 Faces = Annotated[
     bool,
-    typer.Option("--faces", help="Drop sampled frames, sound and crops of faces; keep the vectors made from them."),
+    typer.Option("--faces", help="Drop sampled frames and crops of faces; keep the vectors made from them."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
 
@@ -195,22 +195,18 @@ def _is_terminal() -> bool:
 
 
 def _drop(caches: Sequence[Path], *, yes: bool) -> None:
-    """Drop the pictures from which everything has been made that the cache holds."""
-    media, faces = [], []
-    for folder in caches:
-        of_media, of_faces = pictures.droppable(folder)
-        media, faces = media + of_media, faces + of_faces
-    if not media and not faces:
+    """Drop the pictures from which faces or vectors have been made."""
+    found = [each for folder in caches for each in pictures.droppable(folder)]
+    if not found:
         typer.echo("There are no pictures that can be dropped: none are left, or nothing has been made from them yet.")
         return
-    total = _megabytes(sum(each.frees for each in media + faces))
-    typer.echo(
-        f"The frames and sound in {len(media)} media files and the crops in {len(faces)} files of faces: {total}."
-    )
-    typer.echo("Vectors, statuses, boxes and landmarks stay. A backbone that is added later needs the pictures again.")
+    total = _megabytes(sum(each.bytes for each in found))
+    for stage, field in pictures.PICTURES.items():
+        files = [each for each in found if each.field == field]
+        typer.echo(f"{stage}: pictures in {len(files)} files, {_megabytes(sum(each.bytes for each in files))}")
+    typer.echo("Sound, vectors, statuses, boxes and landmarks stay. A face network that is added later needs pictures;")
+    typer.echo("the next run then makes them again.")
     _confirm(f"Drop these pictures, {total}?", yes=yes)
-    for each in faces:
-        pictures.drop_crops(each.path)
-    for each in media:
-        each.path.unlink(missing_ok=True)
+    for each in found:
+        pictures.drop(each.path, each.field)
     typer.echo(f"{total} were dropped.")

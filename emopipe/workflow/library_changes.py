@@ -18,9 +18,7 @@ def recorded(made: Path, shards: Sequence[str]) -> dict[str, Any]:
         shards: Names of the shards that have clips. The file of another shard is not made again, so it may be old.
     """
     if made.is_dir():
-        # The statuses of decoding stay when the media files are temporary or dropped.
-        names = [f"{shard}{suffix}" for shard in shards for suffix in (".h5", ".status.h5")]
-        found = next((path for name in names if (path := made / name).is_file()), None)
+        found = next((path for shard in shards if (path := made / f"{shard}.h5").is_file()), None)
         if found is None:
             return {}
         made = found

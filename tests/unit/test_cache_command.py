@@ -15,7 +15,6 @@ from emopipe.cache.usage import presets, usages
 from emopipe.commands.main import app
 from emopipe.core.errors import CacheError
 from emopipe.core.fingerprint import digest
-from emopipe.workflow.library_changes import recorded
 
 FACES = {"crop": Field("u1"), "crop_size": Field("i4"), "mask": Field("?")}
 DECODED, FOUND = {"stage": "decode"}, {"stage": "faces", "media": digest({"stage": "decode"})}
@@ -51,7 +50,8 @@ def cache(tmp_path, monkeypatch):
     """The cache of a corpus c, in which vectors have been made from faces, and faces from media."""
     monkeypatch.chdir(tmp_path)
     folder = Path("cache/c")
-    write(folder / "media/few/00.h5", DECODED, {"jpeg": Field("u1")}, {"jpeg": np.zeros(1000, "u1")})
+    media = {"jpeg": Field("u1"), "audio": Field("i2")}
+    write(folder / "media/few/00.h5", DECODED, media, {"jpeg": np.zeros(1000, "u1"), "audio": np.arange(9, dtype="i2")})
     write(folder / "media/few/00.status.h5", DECODED, {}, {})
     write(folder / "faces/main/00.h5", FOUND, FACES, crops())
     vectors = {"stage": "features", "source": digest(FOUND)}
@@ -208,48 +208,45 @@ def test_a_cache_that_is_a_link_is_shown_and_not_touched(cache, tmp_path):
 
 
 def test_pictures_are_dropped_and_all_else_stays(cache):
-    file = cache / "faces/main/00.h5"
-    before = attributes(file)
+    files = {"jpeg": cache / "media/few/00.h5", "crop": cache / "faces/main/00.h5"}
+    before = {field: (attributes(path), Reader(path)["a"].arrays) for field, path in files.items()}
     result = run("--faces", "--yes")
-    assert result.exit_code == 0 and "1 media files and the crops in 1 files of faces" in result.output
-    assert not (cache / "media/few/00.h5").exists() and (cache / "media/few/00.status.h5").is_file()
-    with Reader(file) as reader:
-        assert reader.status == {"a": "ok", "b": "no_face"} and reader["a"].arrays["mask"].tolist() == [True, True]
-        assert reader.field_bytes("crop") == 0
-        with pytest.raises(
-            CacheError, match=r"were dropped by `emopipe cache --faces`.* Delete the file and run again"
-        ):
-            reader.field("a", "crop")
-    now = attributes(file)
-    assert file.stat().st_mtime_ns == 2_000_000_000
-    assert {name for name in now if now[name] != before.get(name)} == {"dropped", "drops", "index_digest"}
+    assert result.exit_code == 0 and result.output.splitlines()[:2] == [
+        "media: pictures in 1 files, 0.0 MB",
+        "faces: pictures in 1 files, 0.0 MB",
+    ]
+    for field, path in files.items():
+        attributes_before, arrays = before[field]
+        with Reader(path) as reader:
+            assert reader.status == {"a": "ok", "b": "no_face"} and reader.field_bytes(field) == 0
+            for name, rows in arrays.items():
+                assert reader["a"].arrays[name].tolist() == ([] if name == field else rows.tolist())
+            with pytest.raises(CacheError, match=r"dropped by `emopipe cache --faces`.* Delete the file and run again"):
+                reader.field("a", field)
+        now = attributes(path)
+        assert path.stat().st_mtime_ns == 2_000_000_000
+        assert {key for key in now if now[key] != attributes_before.get(key)} == {"dropped", "drops", "index_digest"}
     assert run("--faces").output.startswith("There are no pictures that can be dropped")
 
 
 def test_pictures_that_nothing_was_made_from_are_kept(cache):
-    """Vectors of other clips, or of other faces, do not count."""
+    """Vectors of other clips or shards, or of other faces, do not count."""
     (cache / "features/face/00.h5").unlink()
     for name, source, clip in (("01", digest(FOUND), "a"), ("00", "another", "a"), ("00", digest(FOUND), "new")):
         recipe = {"stage": "features", "source": source}
         with Writer(cache / f"features/face/{name}.h5", {}, stage="features", recipe=recipe) as writer:
             writer.add(Row(clip, "d1", "ok", "", {}))
             writer.add(Row("b", "d2", "no_face", "", {}))
-        media, faces = pictures.droppable(cache)
-        assert len(media) == 1 and not faces
+        assert [each.field for each in pictures.droppable(cache)] == ["jpeg"]
     (cache / "faces/main/00.h5").unlink()
-    assert pictures.droppable(cache) == ([], [])
-
-
-def test_media_without_a_file_of_statuses_are_kept(cache):
-    (cache / "media/few/00.status.h5").unlink()
-    assert not pictures.droppable(cache)[0]
+    assert pictures.droppable(cache) == []
 
 
 def test_faces_without_pictures_are_not_reused(cache):
     """The job makes them again, and the file remembers how often they were dropped."""
     file = cache / "faces/main/00.h5"
     for times in (1, 2):
-        pictures.drop_crops(file)
+        pictures.drop(file, "crop")
         assert pictures.drops(attributes(file)) == times
         with making(file, FACES, stage="faces", recipe=FOUND) as output:
             assert output.earlier("a", "d1") is None
@@ -260,9 +257,3 @@ def test_faces_without_pictures_are_not_reused(cache):
     with making(file, FACES, stage="faces", recipe=FOUND) as output:
         assert output.earlier("a", "d1") is not None
         output.take(output.earlier("a", "d1"))
-
-
-def test_what_made_media_is_known_after_they_were_dropped(cache):
-    """`library_changes: keep` compares it."""
-    assert run("--faces", "--yes").exit_code == 0
-    assert recorded(cache / "media/few", ["00"]) == DECODED
