@@ -8,6 +8,7 @@ from emopipe.commands import weights
 from emopipe.commands.cache import cache
 from emopipe.commands.check import check
 from emopipe.commands.config_keys import config_keys
+from emopipe.commands.doctor import doctor
 from emopipe.commands.evaluate import evaluate
 from emopipe.commands.inspect import inspect
 from emopipe.commands.kinds import kinds
@@ -37,6 +38,7 @@ _add(kinds, "emopipe kinds")
 _add(inspect, "emopipe inspect cache/demo/faces/main/00.h5")
 _add(verify, "emopipe verify cache/demo")
 _add(cache, "emopipe cache cache/demo")
+_add(doctor, "emopipe doctor configs/afew.yaml --corpus-root /data/AFEW")
 _add(migrate, "emopipe migrate cache/demo")
 # Every other option is Snakemake's.
 anything = {"allow_extra_args": True, "ignore_unknown_options": True}
