@@ -208,5 +208,11 @@ def _drop(caches: Sequence[Path], *, yes: bool) -> None:
     typer.echo("the next run then makes them again.")
     _confirm(f"Drop these pictures, {total}?", yes=yes)
     for each in found:
-        pictures.drop(each.path, each.field)
+        try:
+            pictures.drop(each.path, each.field)
+        except OSError as error:
+            raise CacheError(
+                f"{each.path} cannot be rewritten ({error.strerror or error}). It is unchanged. Correct this, then run "
+                "the command again."
+            ) from error
     typer.echo(f"{total} were dropped.")

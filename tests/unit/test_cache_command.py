@@ -1,5 +1,6 @@
 """`emopipe cache`: what caches take, what no config asks for, and pictures that are dropped."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -240,6 +241,18 @@ def test_pictures_that_nothing_was_made_from_are_kept(cache):
         assert [each.field for each in pictures.droppable(cache)] == ["jpeg"]
     (cache / "faces/main/00.h5").unlink()
     assert pictures.droppable(cache) == []
+
+
+def test_a_full_disk_changes_no_file(cache, monkeypatch):
+    def full(path, field):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {name: (cache / name).read_bytes() for name in tree(cache)}
+    monkeypatch.setattr(pictures, "drop", full)
+    result = run("--faces", "--yes")
+    assert result.exit_code == 1
+    assert "cache/c/media/few/00.h5 cannot be rewritten (No space left on device)" in result.output
+    assert {name: (cache / name).read_bytes() for name in tree(cache)} == before
 
 
 def test_faces_without_pictures_are_not_reused(cache):
