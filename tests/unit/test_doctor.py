@@ -70,7 +70,7 @@ def test_required_packages(monkeypatch):
 def test_optional_packages_are_problems_if_the_config_needs_them(monkeypatch):
     monkeypatch.setattr(packages, "_version", lambda name: "")
     assert {check.state for check in packages.optional({})} == {"ok"}
-    nets = {"a": {"kind": "timm:resnet18.a1_in1k"}, "b": {"kind": "opensmile"}}
+    nets = {"a": {"kind": "timm:resnet18.a1_in1k", "pretrain": {}}, "b": {"kind": "opensmile"}}
     config = configs.parse(CONFIG | {"backbones": nets, "models": {}, "device": "cuda"})
     found = {check.name: check for check in packages.optional(packages.needed_by(config))}
     assert {name for name, check in found.items() if check.state == "problem"} == {
