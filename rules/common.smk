@@ -10,7 +10,7 @@ from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
 from emopipe.workflow import config as configs
-from emopipe.workflow import pictures, resources, scan, submission
+from emopipe.workflow import pictures, preconditions, resources, scan, submission
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.retry import retry_counter
@@ -21,6 +21,9 @@ from emopipe.workflow.retry import retry_counter
 def read_config():
     """Return the checked config: the demo's, or that of --configfile instead; --config changes keys of either."""
     chosen = {}
+    for path in map(Path, workflow.overwrite_configfiles):
+        if path.suffix != ".json" and workflow.is_main_process:
+            configs.read(path)  # Snakemake has read it, but does not notice that a key is there twice
     if not workflow.overwrite_configfiles:
         chosen = configs.read(Path(workflow.basedir, "config.yaml"))
     update_config(chosen, config)
@@ -36,15 +39,29 @@ def read_plan():
     return Plan(CONFIG, scan.scan(CONFIG), scripts, cores=resources.cores(workflow))
 
 
+def refuse_absent_gpu():
+    """Raise an error if networks have to run on this machine's GPU, and there is none."""
+    try:
+        preconditions.check_device(CONFIG.device, gpu_here=resources.has_gpu())
+    except EmopipeError as error:
+        raise WorkflowError(str(error)) from None
+
+
 log_to(None)
+if not workflow.is_main_process:
+    LOGGER.setLevel("WARNING")  # each job plans again: what planning reports is reported once
 try:
     CONFIG = read_config()
     PLAN = read_plan()
+    if workflow.is_main_process:
+        preconditions.check_clips(CONFIG, PLAN.table)
     PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process:
+    if resources.is_surely_local(workflow):
+        refuse_absent_gpu()
     for sentence in PLAN.library_changes():
         LOGGER.warning(sentence)
 

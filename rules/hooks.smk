@@ -4,6 +4,8 @@ from emopipe.workflow import after_failure, resume, submission
 
 
 onstart:
+    if not resources.is_cluster(workflow):
+        refuse_absent_gpu()
     resume.begin_workflow(Path.cwd(), workflow)
     if resources.is_cluster(workflow):
         submission.record(PLAN)

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from emopipe.core.errors import EmopipeError
+from emopipe.core.errors import DeviceError, EmopipeError
+from emopipe.core.log import log_to
 from emopipe.workflow import config as configs
+from emopipe.workflow import preconditions, resources, scan
 
 
 def check(
@@ -15,11 +17,22 @@ def check(
         str | None, typer.Option(help="The folder of the corpus, for a config that does not set corpus_root.")
     ] = None,
 ) -> None:
-    """Check a config file. The corpus and the weights are not read."""
+    """Check a config file, and whether its corpus has the clips that it needs.
+
+    Of the corpus, the names of files are read, or the table; of the weights, the names.
+    """
+    log_to(None)
     try:
         raw = configs.read(config)
         checked = configs.parse({**raw, **({"corpus_root": corpus_root} if corpus_root else {})})
+        table = scan.clips(checked)
+        preconditions.check_clips(checked, table)
     except EmopipeError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{config} is valid: run {checked.run}, models {', '.join(checked.models) or 'none'}.")
+    try:
+        preconditions.check_device(checked.device, gpu_here=resources.has_gpu())
+    except DeviceError as error:  # it may be the login node of a cluster
+        typer.echo(f"{error} A run on a cluster, whose nodes have GPUs, is not refused.", err=True)
+    counts = ", ".join(f"{count} {split}" for split, count in table["split"].value_counts().items())
+    typer.echo(f"{config} is valid: run {checked.run}, models {', '.join(checked.models) or 'none'}, clips {counts}.")

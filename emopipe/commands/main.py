@@ -10,6 +10,7 @@ from emopipe.commands.check import check
 from emopipe.commands.config_keys import config_keys
 from emopipe.commands.doctor import doctor
 from emopipe.commands.evaluate import evaluate
+from emopipe.commands.init import init
 from emopipe.commands.inspect import inspect
 from emopipe.commands.kinds import kinds
 from emopipe.commands.migrate import migrate
@@ -32,6 +33,7 @@ def _add(command: Callable[..., None], example: str, name: str | None = None, **
     app.command(name, epilog=f"Example: `{example}`", context_settings=settings)(command)
 
 
+_add(init, "emopipe init /data/mine")
 _add(check, "emopipe check configs/afew.yaml --corpus-root /data/AFEW")
 _add(config_keys, "emopipe config-keys", name="config-keys")
 _add(kinds, "emopipe kinds")
@@ -42,7 +44,7 @@ _add(doctor, "emopipe doctor configs/afew.yaml --corpus-root /data/AFEW")
 _add(migrate, "emopipe migrate cache/demo")
 # Every other option is Snakemake's.
 anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-_add(run, "emopipe run --configfile smoke --cores 2", **anything)
+_add(run, "emopipe run mine.yaml --cores 8", **anything)
 _add(resume, "emopipe resume --cores 8 --configfile configs/afew.yaml", **anything)
 _add(pretrain, "emopipe pretrain configs/weights/expression.yaml --data /data --out expression.safetensors")
 _add(evaluate, "emopipe evaluate expression --corpus fer2013:/data/fer2013.zip --split test")

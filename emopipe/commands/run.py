@@ -10,9 +10,9 @@ from emopipe.workflow.launch import command
 
 
 def run(context: typer.Context) -> None:
-    """Run the workflow in the current folder. All arguments go to Snakemake.
+    """Run the workflow in the current folder: `emopipe run CONFIG`, then any of Snakemake's arguments.
 
-    Without --configfile the demo runs. --configfile takes a file or the name of a shipped config, such as smoke.
+    CONFIG is a file, or the name of a shipped config such as smoke. Without one the demo runs.
     Results go to results/, reusable files to cache/. -n shows what would run. Without --cores, all cores are used.
     """
     try:

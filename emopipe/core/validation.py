@@ -1,14 +1,15 @@
 """Check the blocks of a config. Each fault is one line: the key, what was found, what was expected, what to do."""
 
+import contextlib
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from emopipe.core.errors import ConfigError
+from emopipe.core.errors import ConfigError, EmopipeError
 from emopipe.core.log import LOGGER
 
 Block = TypeVar("Block", bound=BaseModel)
@@ -22,6 +23,42 @@ def known(where: str, value: str, names: Iterable[str]) -> None:
         raise ConfigError(
             f"{where} is {value!r}, which does not exist. Known names: {listed}.{_suggestion(value, names)}"
         )
+
+
+def all_known(where: str, values: Iterable[str], names: Iterable[str]) -> None:
+    """Raise a ConfigError with one line for each of `values` that is not one of `names`; `where` is their key."""
+    faults, names = Faults(), list(names)
+    for value in values:
+        with faults.collected():
+            known(where, value, names)
+    faults.raise_all()
+
+
+class Faults:
+    """Collects the faults that several checks find, so that one message reports all of them."""
+
+    def __init__(self) -> None:
+        self._found: list[EmopipeError] = []
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep an error that the block raises, and go on after the block."""
+        try:
+            yield
+        except EmopipeError as error:
+            self._found.append(error)
+
+    def raise_all(self) -> None:
+        """Raise what was collected, if anything: one error as it is, several as one with a line for each.
+
+        Raises:
+            EmopipeError: There are faults. Equal ones are reported once.
+        """
+        lines = list(dict.fromkeys(map(str, self._found)))
+        if len(lines) == 1:
+            raise self._found[0]
+        if lines:
+            raise type(self._found[0])("\n".join(lines))
 
 
 def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, warn: bool = True) -> Block:

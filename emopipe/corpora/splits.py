@@ -10,6 +10,7 @@ Both ways rank names by their hashes and never shuffle, so that a split depends 
   have few subjects. New clips of known subjects move nothing. A new subject moves at most one other.
 """
 
+import logging
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
@@ -20,6 +21,8 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.options import Number, Options
 from emopipe.core.text import abbreviate
+
+LOGGER = logging.getLogger(__name__)
 
 SPLIT_NAMES: dict[str, str] = {
     "train": "train",
@@ -78,7 +81,7 @@ class SplitOptions(Options):
 
 
 def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
-    """Return the clip table with its column `split` filled as the options say.
+    """Return the clip table with its column `split` filled as the options say, and log a sentence on the val split.
 
     Raises:
         CorpusError: See `by_subject`.
@@ -93,7 +96,27 @@ def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
         )
     else:
         split = stratified(table["clip"], table["label"], fraction=options.val_fraction, seed=options.seed)
+    LOGGER.info(announcement(table.assign(split=split), options))
     return table.assign(split=split)
+
+
+def announcement(table: pd.DataFrame, options: SplitOptions) -> str:
+    """Return a sentence on a val split that `assign` made: how many clips it has, and by which rule.
+
+    Args:
+        table: The clips, with their splits.
+        options: The options that the splits were made by.
+    """
+    val, is_drawn = table[table["split"] == "val"], not options.val_subjects
+    rule = f"val_fraction: {options.val_fraction:g}, seed: {options.seed}"
+    if is_by_subject(table, options):
+        subjects = sorted(set(val["subject"]))
+        who = f"{len(subjects)} of {table['subject'].nunique()} subjects ({abbreviate(subjects)})"
+        rule = f"all clips of {who}, {f'drawn by {rule}' if is_drawn else 'which val_subjects lists'}"
+    else:
+        rule = f"drawn from each class by {rule}"
+    taken = f"{len(val)} of {len(table)} clips become val" if len(val) else f"none of {len(table)} clips becomes val"
+    return f"The corpus has no val split of its own: {taken} ({rule})."
 
 
 def is_by_subject(table: pd.DataFrame, options: SplitOptions) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from emopipe.backbones.base import Modality
 from emopipe.core.errors import ConfigError
-from emopipe.core.validation import known
+from emopipe.core.validation import all_known
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 
 BILINEAR = ("fbp", "adaptive_fbp")
@@ -67,5 +67,4 @@ def check_ensembles(ensembles: Mapping[str, EnsembleOptions], models: Collection
         where = name if name == ENSEMBLE else f"ensembles.{name}"
         if name != ENSEMBLE and not name.startswith(f"{ENSEMBLE}_"):
             raise ConfigError(f"{where}: the name of an ensemble should begin with ensemble_. Use ensemble_{name}.")
-        for member in options.members or ():
-            known(f"{where}.members", member, models)
+        all_known(f"{where}.members", options.members or (), models)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.core.validation import known
+from emopipe.core.validation import Faults, known
 
 BEST_MODALITY, BEST_SINGLE = "best_modality", "best_single"
 """Names for the best model on the reported split: of the models of one modality, or of all single models."""
@@ -23,7 +23,11 @@ class Comparison(Options):
 
 
 def check_comparisons(comparisons: Sequence[Comparison], names: Collection[str]) -> None:
-    """Raise a ConfigError if a comparison names something that is not one of the run's models and ensembles."""
+    """Raise a ConfigError if comparisons name something that is not one of the run's models and ensembles."""
+    faults = Faults()
     for number, comparison in enumerate(comparisons):
-        known(f"comparisons.{number}.model", comparison.model, names)
-        known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
+        with faults.collected():
+            known(f"comparisons.{number}.model", comparison.model, names)
+        with faults.collected():
+            known(f"comparisons.{number}.against", comparison.against, [*names, BEST_MODALITY, BEST_SINGLE])
+    faults.raise_all()

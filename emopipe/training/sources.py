@@ -12,7 +12,7 @@ from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import digest
 from emopipe.core.options import Options
-from emopipe.core.validation import checked, known
+from emopipe.core.validation import Faults, checked, known
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.faces import detectors
 from emopipe.stills.archive import IMAGE
@@ -90,13 +90,16 @@ def check_schedule(
         ConfigError: A key is unknown, a value is wrong, a corpus is not among `sources`, or its kind does not exist;
             `where` is the block's key.
     """
-    phases = []
+    phases, faults = [], Faults()
     for number, raw in enumerate(schedule):
-        phase = checked(phase_class(modality), raw, f"{where}.schedule.{number}")
-        for name in phase.sources:
-            known(f"{where}.schedule.{number}.sources", name, sources)
-            check_source(name, sources[name], modality)
-        phases.append(phase.model_dump(exclude_unset=True))
+        with faults.collected():
+            phase = checked(phase_class(modality), raw, f"{where}.schedule.{number}")
+            phases.append(phase.model_dump(exclude_unset=True))
+            for name in phase.sources:
+                with faults.collected():
+                    known(f"{where}.schedule.{number}.sources", name, sources)
+                    check_source(name, sources[name], modality)
+    faults.raise_all()
     return phases
 
 

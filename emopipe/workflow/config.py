@@ -6,18 +6,18 @@ the class of that kind, and names that refer to other blocks.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import AfterValidator, Field
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
+from emopipe.core import yaml_file
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
-from emopipe.core.validation import checked, known
+from emopipe.core.validation import Faults, all_known, checked, known
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
 from emopipe.fusion.checks import ENSEMBLE, check_ensembles, check_model, check_protocol
@@ -204,10 +204,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: The file cannot be read, or it is not YAML with keys and values.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"The config {path} cannot be read: {error}. Correct the path or the file.") from error
+    raw = yaml_file.read(path)
     if not isinstance(raw, dict):
         raise ConfigError(
             f"The config {path} contains a value of type {type(raw).__name__}. Expected keys and values. See "
@@ -220,30 +217,63 @@ def parse(raw: Mapping[str, Any]) -> Config:
     """Check a config and return it, with the default presets filled in and the names of weights replaced by paths.
 
     Raises:
-        ConfigError: The config has a fault. The message has one line for each fault of types, ranges and unknown keys.
+        EmopipeError: The config has faults. The message has one line for each: of types, ranges and unknown keys; or,
+            if there are none of these, of kinds, of their options, and of names that refer to other blocks.
     """
-    config = checked(Config, raw)
-    known("corpus.kind", config.corpus.kind, corpora.list_kinds())
-    checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
-    if config.corpus.kind != "demo" and not config.corpus_root:
-        raise ConfigError("corpus_root is not set. Set it to the corpus' folder: `--config corpus_root=/data/AFEW`.")
-    faces = {name: _resolve_faces(config, name, block) for name, block in config.faces.items()}
-    nets = {name: _resolve_backbone(config, name, block) for name, block in config.backbones.items()}
+    config, faults = checked(Config, raw), Faults()
+    _check_corpus(config, faults)
+    faces = _resolved(config.faces, lambda name, block: _resolve_faces(config, name, block), faults)
+    nets = _resolved(config.backbones, lambda name, block: _resolve_backbone(config, name, block, faults), faults)
     for name, source in config.sources.items():
-        known(f"sources.{name}.kind", source.kind, [*stills.list_kinds(), *corpora.list_kinds()])
+        with faults.collected():
+            known(f"sources.{name}.kind", source.kind, [*stills.list_kinds(), *corpora.list_kinds()])
     for name, block in config.models.items():
-        _check_streams(f"models.{name}", block, nets)
-        streams = {stream: modality(nets[stream]) for stream in block.streams}
-        check_model(name, block, streams, [view for stream in block.streams for view in nets[stream].views])
-        check_protocol(f"models.{name}", block, config.protocol)
-    check_ensembles(config.every_ensemble, config.models)
-    check_comparisons(config.comparisons, [*config.models, *config.every_ensemble])
+        with faults.collected():
+            _check_model(config, name, block, nets)
+    for name, block in config.every_ensemble.items():
+        with faults.collected():
+            check_ensembles({name: block}, config.models)
+    with faults.collected():
+        check_comparisons(config.comparisons, [*config.models, *config.every_ensemble])
+    faults.raise_all()
     return config.model_copy(update={"faces": faces, "backbones": nets})
 
 
 def modality(block: BackboneBlock) -> str:
     """Return what the network reads: `face` or `audio`."""
     return backbones.modality(block.kind)
+
+
+Block = TypeVar("Block", bound=Options)
+
+
+def _resolved(blocks: Mapping[str, Block], resolve: Callable[[str, Block], Block], faults: Faults) -> dict[str, Block]:
+    """Return the resolved blocks, without those that have faults."""
+    found = {}
+    for name, block in blocks.items():
+        with faults.collected():
+            found[name] = resolve(name, block)
+    return found
+
+
+def _check_corpus(config: Config, faults: Faults) -> None:
+    with faults.collected():
+        known("corpus.kind", config.corpus.kind, corpora.list_kinds())
+        checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
+    with faults.collected():
+        if config.corpus.kind != "demo" and not config.corpus_root:
+            raise ConfigError(
+                "corpus_root is not set. Set it to the corpus' folder: `--config corpus_root=/data/AFEW`."
+            )
+
+
+def _check_model(config: Config, name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
+    """Check a model against its backbones; if one of them has faults itself, only their names."""
+    _check_streams(f"models.{name}", block, config.backbones)
+    if set(block.streams) <= set(nets):
+        streams = {stream: modality(nets[stream]) for stream in block.streams}
+        check_model(name, block, streams, [view for stream in block.streams for view in nets[stream].views])
+        check_protocol(f"models.{name}", block, config.protocol)
 
 
 def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
@@ -255,31 +285,38 @@ def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
     return block.model_copy(update={"options": options, "decode": decode})
 
 
-def _resolve_backbone(config: Config, name: str, block: BackboneBlock) -> BackboneBlock:
-    """Return a backbone's block with the paths of its weights and its presets. Each part is checked once."""
+def _resolve_backbone(config: Config, name: str, block: BackboneBlock, faults: Faults) -> BackboneBlock:
+    """Return a backbone's block with the paths of its weights and its presets. Each part is checked once.
+
+    Faults of parts that do not depend on each other are all collected.
+    """
     where = f"backbones.{name}"
     # 1. the kind and the names of its options (emopipe.backbones)
     kind, options, row = backbones.resolve(where, block.kind, block.options)
     # 2. the weights: a key of the block or, if the network is already trained, one of its options (emopipe.weights)
-    weights = block.weights
-    if weights:
-        chosen = resolve_weights(weights, kind, f"{where}.weights")
-        weights, options = chosen.path, {**chosen.defaults, **options}
-    options = with_path(options, kind, f"{where}.options.weights")
-    checked(backbones.options_class(kind), options, f"{where}.options")
+    weights, schedule, preset = block.weights, list(block.schedule), {}
+    with faults.collected():
+        if weights:
+            chosen = resolve_weights(weights, kind, f"{where}.weights")
+            weights, options = chosen.path, {**chosen.defaults, **options}
+        options = with_path(options, kind, f"{where}.options.weights")
+        checked(backbones.options_class(kind), options, f"{where}.options")
     # 3. the training (emopipe.training)
-    if not row.trainable:
-        _refuse_training(where, block, kind)
-    elif not (block.pretrain or block.schedule or weights):
-        raise ConfigError(
-            f"{where} has neither weights nor pretrain nor schedule, so its features would be those of a random "
-            "network. Name weights, or add pretrain: {} to train it on the corpus' own training clips."
-        )
-    schedule = check_schedule(where, block.schedule, row.modality, config.sources)
+    with faults.collected():
+        if not row.trainable:
+            _refuse_training(where, block, kind)
+        elif not (block.pretrain or block.schedule or weights):
+            raise ConfigError(
+                f"{where} has neither weights nor pretrain nor schedule, so its features would be those of a random "
+                "network. Name weights, or add pretrain: {} to train it on the corpus' own training clips."
+            )
+    with faults.collected():
+        schedule = check_schedule(where, block.schedule, row.modality, config.sources)
     # 4. views, and the preset that it reads
-    for view in block.views:
-        known(f"{where}.views", view, VIEWS[row.modality])
-    preset = _input_preset(where, block, row.modality, config)
+    with faults.collected():
+        all_known(f"{where}.views", block.views, VIEWS[row.modality])
+    with faults.collected():
+        preset = _input_preset(where, block, row.modality, config)
     update = {"kind": kind, "options": options, "weights": weights, "schedule": schedule, **preset}
     return block.model_copy(update=update)
 
@@ -312,8 +349,7 @@ def _input_preset(where: str, block: BackboneBlock, modality: str, config: Confi
 
 
 def _check_streams(where: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
-    for stream in block.streams:
-        known(f"{where}.streams", stream, nets)
+    all_known(f"{where}.streams", block.streams, nets)
     if len(set(block.streams)) < len(block.streams):
         raise ConfigError(f"{where}.streams names a backbone twice: {', '.join(block.streams)}. Name each one once.")
 

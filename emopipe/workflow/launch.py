@@ -1,16 +1,19 @@
 """Snakemake's command line for this project's workflow, whether it is a checkout or an installed package."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emopipe.core import yaml_file
 from emopipe.core.errors import ConfigError
 
 PACKAGE = Path(__file__).parents[1]
 INSTALLED = PACKAGE / "_workflow"
 """Where a wheel keeps the workflow's files (see hatch_build.py); a checkout has them at its top."""
 CONFIG = ("--configfile", "--configfiles")
+YAML = (".yaml", ".yml")
 SNAKEFILE = ("--snakefile", "-s")
 PROFILE = ("--workflow-profile",)
 LIMITS = ("--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile", *PROFILE)
@@ -37,13 +40,15 @@ def command(arguments: Sequence[str], folder: Path) -> list[str]:
     again. A Snakefile of the user's own brings its own profile.
 
     Args:
-        arguments: Snakemake's own arguments. A config may be the name of a shipped one, such as `smoke`.
+        arguments: A config, if the first one is not an option or a target of Snakemake's; then Snakemake's own
+            arguments. A config may be the name of a shipped one, such as `smoke`.
         folder: The current folder.
 
     Raises:
-        ConfigError: A config is neither a file nor the name of a shipped config.
+        ConfigError: A config is neither a file nor the name of a shipped config, two are given, or it is not YAML.
     """
     root = files(folder)
+    arguments = _with_option(arguments, folder, root)
     words = [sys.executable, "-m", "snakemake"]
     if root != folder and not _has(arguments, SNAKEFILE):
         words += ["--snakefile", str(root / "Snakefile")]
@@ -52,6 +57,26 @@ def command(arguments: Sequence[str], folder: Path) -> list[str]:
     if not _has(arguments, LIMITS) and "SNAKEMAKE_PROFILE" not in os.environ:
         words += ["--cores", "all"]
     return words + _with_paths(arguments, folder, root / "configs")
+
+
+def _with_option(arguments: Sequence[str], folder: Path, root: Path) -> list[str]:
+    """Return the arguments with `--configfile=` before the first one, if that is a config."""
+    first, *rest = arguments or [""]
+    if not first or first.startswith("-") or _is_target(first, arguments, root):
+        return list(arguments)
+    if _has(rest, CONFIG):
+        raise ConfigError(f"Both {first} and --configfile are given. Expected one config. Remove one of them.")
+    return [f"{CONFIG[0]}={first}", *rest]  # with =, because Snakemake takes all words that follow it for configs
+
+
+def _is_target(word: str, arguments: Sequence[str], root: Path) -> bool:
+    """Return whether a word is a rule or a file of Snakemake's, not a config. A Snakefile of the user's has others."""
+    if word.endswith(YAML) or (root / "configs" / f"{word}.yaml").is_file():
+        return False
+    if _has(arguments, SNAKEFILE) or "/" in word or "." in word:
+        return True
+    rules = [root / "Snakefile", *sorted((root / "rules").glob("*.smk"))]
+    return any(re.search(rf"^rule {re.escape(word)}:", file.read_text(encoding="utf-8"), re.M) for file in rules)
 
 
 def _has(arguments: Sequence[str], names: Sequence[str]) -> bool:
@@ -79,6 +104,8 @@ def _config(given: str, folder: Path, configs: Path) -> str:
     """Return the path of a config: a user's file, or a shipped config by its name."""
     shipped = configs / f"{given}.yaml"
     if (folder / given).is_file():
+        if given.endswith(YAML):
+            yaml_file.read(folder / given)  # here, because Snakemake's own message names no line
         return given
     if "/" not in given and shipped.is_file():
         return str(shipped)

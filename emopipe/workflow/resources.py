@@ -63,6 +63,14 @@ def is_cluster(workflow: Any) -> bool:
     return settings.nodes is not None and settings.default_resources is not None
 
 
+def is_surely_local(workflow: Any) -> bool:
+    """Return whether a Snakemake workflow runs its jobs on this machine, as far as it is known while rules are read.
+
+    A number of nodes may be one of a cluster, or of local jobs at once; `is_cluster` tells later which.
+    """
+    return not workflow.remote_exec and workflow.resource_settings.nodes is None
+
+
 def has_gpu(devices: Path = Path("/dev"), environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether this machine seems to have a GPU. torch knows it better, but takes seconds to import.
 

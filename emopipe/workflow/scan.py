@@ -45,15 +45,23 @@ def scan(config: Config) -> pd.DataFrame:
         CorpusError: The corpus does not have the form that its adapter expects, or the cache of its name belongs to
             another corpus.
     """
-    options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
-    root = clips_root(config)
-    if config.corpus.kind == "demo":
-        table = demo.scan(root, options)
-    else:
-        table = corpora.scan(config.corpus.kind, root, options)
+    table, root = clips(config), clips_root(config)
+    if config.corpus.kind != "demo":
         table = content_digests(root, table, cache_folder(config) / "digests.csv", progress=_ReadingProgress())
     _refuse_another_corpus(config, table)
     return table
+
+
+def clips(config: Config) -> pd.DataFrame:
+    """Return the clip table of the corpus without digests, except the demo's; no clip is opened.
+
+    Raises:
+        CorpusError: The corpus does not have the form that its adapter expects.
+    """
+    options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
+    if config.corpus.kind == "demo":
+        return demo.scan(clips_root(config), options)
+    return corpora.scan(config.corpus.kind, clips_root(config), options)
 
 
 class _ReadingProgress:

@@ -1,5 +1,6 @@
 """The command line, as the docs use it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import yaml
 from typer.testing import CliRunner
 
 from emopipe.commands.main import app
+from emopipe.core.labels import CLASSES
+from emopipe.workflow import config as configs
 from emopipe.workflow.config import Config
 from tests.conftest import too_many_open_files
 from tests.unit.test_store import write
@@ -41,11 +44,30 @@ def test_check(tmp_path):
 
 @pytest.mark.parametrize("config", sorted(REPOSITORY.glob("configs/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configs_need_a_corpus_alone(config):
-    assert run("check", config, "--corpus-root", "/data").exit_code == 0
+    configs.parse({"corpus_root": "/data", **configs.read(config)})
+
+
+def test_check_looks_at_the_corpus(tmp_path):
+    config = REPOSITORY / "configs/folder.yaml"
+    result = run("check", config, "--corpus-root", tmp_path / "none")
+    assert result.exit_code == 1 and f"The corpus folder {tmp_path / 'none'} does not exist" in result.output
+    for number, label in enumerate(CLASSES * 10):
+        clip = tmp_path / label / f"clip_{number:02d}.mp4"
+        clip.parent.mkdir(exist_ok=True)
+        clip.touch()
+    result = run("check", config, "--corpus-root", tmp_path)
+    assert result.exit_code == 0, result.output
+    rule = r"(\d+) of 70 clips become val \(drawn from each class by val_fraction: 0\.2, seed: 0\)\."
+    count = re.search(rf"^The corpus has no val split of its own: {rule}$", result.output, re.M)[1]
+    assert (
+        f"is valid: run mine, models face_only, audio_only, fused_both, clips {70 - int(count)} train, {count} val."
+        in (result.output)
+    )
 
 
 def test_the_demo_config():
-    assert run("check", REPOSITORY / "config.yaml").exit_code == 0
+    result = run("check", REPOSITORY / "config.yaml")
+    assert result.exit_code == 0 and "clips 35 train, 14 val, 7 test." in result.output
 
 
 def test_config_keys_lists_them_all():

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from snakemake.cli import get_argument_parser
 from typer.testing import CliRunner
 
 from emopipe.commands import run as command
@@ -74,6 +75,50 @@ def test_an_unknown_config_is_refused(tmp_path):
         launch.command(["--configfile", "smok"], tmp_path)
     result = CliRunner().invoke(app, ["run", "--configfile", "../smoke.yaml"])
     assert result.exit_code == 1 and "There is no config ../smoke.yaml" in result.output
+
+
+def test_a_config_may_be_the_first_argument(tmp_path):
+    smoke = f"--configfile={REPOSITORY / 'configs/smoke.yaml'}"
+    (tmp_path / "mine.yaml").write_text("run: mine")
+    assert arguments("smoke", "-n", folder=tmp_path)[-2:] == [smoke, "-n"]
+    assert arguments("smoke", "extract", "--cores", "2", folder=tmp_path) == [*OURS, smoke, "extract", "--cores", "2"]
+    assert arguments("mine.yaml", folder=tmp_path)[-1] == "--configfile=mine.yaml"
+    assert arguments(str(tmp_path / "mine.yaml"), folder=REPOSITORY)[-1] == f"--configfile={tmp_path / 'mine.yaml'}"
+
+
+def test_of_a_config_and_a_target_snakemake_takes_the_target(tmp_path):
+    """After `--configfile smoke`, it would take the target for one more config."""
+    words = arguments("smoke", "extract", "--config", "run=x", "-n", folder=tmp_path)
+    known = get_argument_parser().parse_args(words)
+    assert list(known.targets) == ["extract"] and [path.name for path in known.configfile] == ["smoke.yaml"]
+
+
+@pytest.mark.parametrize("target", ["extract", "all", "results/mine/summary.md", "summary.md"])
+def test_targets_are_no_configs(tmp_path, target):
+    assert arguments(target, "-n", folder=tmp_path)[-2:] == [target, "-n"]
+    assert arguments(target, "--configfile", "smoke", folder=tmp_path)[-3] == target
+
+
+def test_a_word_is_a_target_of_the_users_own_snakefile(tmp_path):
+    assert arguments("mine", "-s", "Mine", folder=tmp_path)[-3:] == ["mine", "-s", "Mine"]
+
+
+def test_two_configs_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"Both smoke and --configfile are given\. Expected one config\. Remove one"):
+        launch.command(["smoke", "-n", "--configfile=afew"], tmp_path)
+
+
+@pytest.mark.parametrize("given", ["smok", "smok.yaml", "configs/smok.yml"])
+def test_an_unknown_first_argument_is_refused(tmp_path, given):
+    with pytest.raises(ConfigError, match=rf"There is no config {given}: it is neither a file .*afew.*smoke"):
+        launch.command([given, "-n"], tmp_path)
+
+
+def test_a_config_that_is_not_yaml_is_refused_before_snakemake_starts(tmp_path):
+    (tmp_path / "mine.yaml").write_text("run: mine\nrun: yours\n")
+    for given in (["mine.yaml"], ["--configfile", "mine.yaml"], ["--configfile=mine.yaml"]):
+        with pytest.raises(ConfigError, match=r"mine\.yaml is not valid YAML in line 2, column 1: the key 'run' is"):
+            launch.command(given, tmp_path)
 
 
 def test_a_checkout_uses_its_own_files(tmp_path):

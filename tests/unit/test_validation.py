@@ -5,10 +5,10 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
-from emopipe.core.errors import ConfigError
+from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.log import LOGGER
 from emopipe.core.options import Options
-from emopipe.core.validation import checked
+from emopipe.core.validation import Faults, all_known, checked
 
 
 class Inner(Options):
@@ -72,3 +72,25 @@ def test_both_names_are_refused():
 def test_ill_typed_blocks_are_still_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         checked(Outer, wrong)
+
+
+def test_faults_are_collected_and_raised_together():
+    faults = Faults()
+    faults.raise_all()
+    for text in ("first", "second", "first"):
+        with faults.collected():
+            raise CorpusError(text)
+    with pytest.raises(CorpusError, match=r"^first\nsecond$"):
+        faults.raise_all()
+
+
+def test_errors_that_no_user_can_fix_are_not_collected():
+    with pytest.raises(ZeroDivisionError), Faults().collected():
+        _ = 1 / 0
+
+
+def test_all_unknown_names_are_reported():
+    all_known("streams", ["a"], ["a", "b"])
+    with pytest.raises(ConfigError) as caught:
+        all_known("streams", ["a", "c", "d"], iter(["a", "b"]))
+    assert [line.partition(",")[0] for line in str(caught.value).splitlines()] == ["streams is 'c'", "streams is 'd'"]

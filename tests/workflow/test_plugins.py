@@ -13,7 +13,7 @@ from tests.conftest import write_clip
 from tests.plugin_package import write_package
 from tests.workflow.conftest import Workflow, copy_of_the_code, write_config
 
-CLIPS = ("train_s_Happy_1", "train_t_Sad_1", "val_u_Happy_1")
+CLIPS = ("train_s_Happy_1", "train_s_Sad_1", "train_t_Happy_1", "train_t_Sad_1", "val_u_Happy_1")
 CONFIG = {
     "run": "plugins",
     "corpus": {"name": "own", "kind": "flat"},
@@ -22,6 +22,7 @@ CONFIG = {
     "faces": {"middle": {"detector": "centre"}},
     "backbones": {"mean": {"kind": "mean_colour"}},
     "models": {"face_mean": {"streams": ["mean"], "epochs": 1, "seeds": [0]}},
+    "protocol": {"folds": 2},
 }
 
 

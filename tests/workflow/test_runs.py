@@ -295,15 +295,16 @@ def test_missing_weights_to_start_from_are_told_in_a_sentence(workflow):
 def test_a_configfile_replaces_the_demo(workflow):
     """Nothing of config.yaml may survive under another config."""
     corpus = workflow.work / "two"
-    for split in ("train", "val"):
-        write_clip(corpus / split / "Happy" / f"{split}.avi")
+    for name in ("train/Happy/a", "train/Happy/b", "train/Sad/c", "train/Sad/d", "val/Sad/e"):
+        write_clip(corpus / f"{name}.avi")
     config = {
         "run": "two",
+        "protocol": {"folds": 2},
         "corpus": {"name": "two", "kind": "folder"},
         "corpus_root": str(corpus),
         "shards": 1,
         "decode": {"few": {"policy": "count", "count": 3}},
-        "backbones": {"voice": {"kind": "audio_alexnet", "pretrain": {}}},
+        "backbones": {"voice": {"kind": "audio_alexnet", "pretrain": {"folds": 2}}},
         "models": {"audio_one": {"streams": ["voice"]}},
     }
     planned = workflow.jobs("--configfile", write_config(workflow.work / "two.yaml", config))

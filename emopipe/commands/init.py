@@ -1,0 +1,191 @@
+"""The command `emopipe init`: looks at a folder or table of clips, and writes a config for it."""
+
+import csv
+import functools
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from emopipe.core.atomic import write_text
+from emopipe.core.errors import ConfigError, CorpusError, EmopipeError
+from emopipe.core.text import abbreviate
+from emopipe.corpora import listing, recognition
+from emopipe.corpora.recognition import Found
+from emopipe.media import lengths
+from emopipe.workflow import starter
+
+
+def init(
+    source: Annotated[Path, typer.Argument(help="A folder of clips, or a CSV or TSV with a row for each clip.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the defaults, and say which.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The config to write. Default: NAME.yaml in this folder.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Look at a folder or table of clips, say what was found, and write the smallest config for it.
+
+    Questions are asked only on a terminal, and only about what the files do not say. Nothing is trained or cached.
+    """
+    answers = _Answers(asks=not yes and is_terminal())
+    try:
+        source = Path(os.path.abspath(source))
+        name = starter.name_for(source)
+        config = output or Path(f"{name}.yaml")
+        answers.may_write(config, force)
+        found, rows = _of_table(source, config, answers) if source.is_file() else (_of_folder(source, answers), "")
+        look = lengths.look_at([found.root / path for path in found.table["path"]])
+        _report(source, found, look)
+        streams = starter.streams_of(found, look.with_sound if look.seconds else None)
+        text = _text(functools.partial(starter.config_text, found, name, source, streams), found, answers)
+        if rows:
+            answers.may_write(_list_beside(config, source), force)
+            write_text(_list_beside(config, source), rows)
+        write_text(config, text)
+    except EmopipeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"\nWrote {config}{f' and {_list_beside(config, source)}' if rows else ''}. Next:\n")
+    typer.echo(f"  emopipe run {config} -n    # shows what would run\n  emopipe run {config}")
+
+
+def is_terminal() -> bool:
+    """Return whether somebody can answer questions."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+class _Answers:
+    """Asks on a terminal; elsewhere takes the defaults and says so."""
+
+    def __init__(self, *, asks: bool) -> None:
+        self._asks = asks
+
+    def choose(self, question: str, choices: Sequence[str]) -> str:
+        """Return one of the choices; the first is the default."""
+        if len(choices) == 1:
+            return choices[0]
+        if not self._asks:
+            typer.echo(f"{question} ({' or '.join(choices)}) Not asked; taken: {choices[0]}.")
+            return choices[0]
+        while (answer := typer.prompt(f"{question} ({' or '.join(choices)})", default=choices[0])) not in choices:
+            typer.echo(f"{answer!r} is none of {', '.join(choices)}.")
+        return answer
+
+    def yes(self, question: str, *, other: str) -> bool:
+        """Return whether the answer is yes, which is the default; `other` says what no means."""
+        if self._asks:
+            return typer.confirm(f"{question} If not, {other}.", default=True)
+        typer.echo(f"{question} Not asked; taken: yes. If not, {other}.")
+        return True
+
+    def may_write(self, path: Path, force: bool) -> None:
+        """Raise a ConfigError if a file exists that must not be overwritten."""
+        if not path.exists() or force or (self._asks and typer.confirm(f"{path} exists. Overwrite it?", default=False)):
+            return
+        raise ConfigError(f"{path} exists, and it was not overwritten. Give another --output, or --force.")
+
+
+def _of_folder(source: Path, answers: _Answers) -> Found:
+    found = recognition.in_folder(source)
+    guess = recognition.with_people(found)
+    if guess is None:
+        return found
+    people = sorted(set(guess.table["subject"]))
+    question = f"File names begin with what may be {len(people)} people ({abbreviate(people)}). Are they people?"
+    return guess if answers.yes(question, other="nothing is known about people") else found
+
+
+def _text(draft: Callable[..., str], found: Found, answers: _Answers) -> str:
+    """Return the text of the config: with the splits as they are, or with every clip predicted out of fold.
+
+    Args:
+        draft: `starter.config_text`, which lacks `cross_validate` alone.
+        found: The corpus.
+        answers: Asks whether a drawn val split is wanted.
+
+    Raises:
+        CorpusError: The clips are not enough to train on in either way.
+    """
+    so = "so every clip is predicted by models that were trained without it (protocol: kfold)"
+    if (found.table.loc[found.table["label"] != "", "split"] == "train").all():
+        text = draft(cross_validate=True)
+        typer.echo(f"No labelled clip is in val or test, {so}.")
+    elif not found.drawn:
+        text = draft()
+    else:
+        try:
+            text = draft()
+        except CorpusError:
+            text = draft(cross_validate=True)
+            typer.echo(f"{found.drawn} The other clips are too few to train on, {so}.")
+        else:
+            wanted = answers.yes(f"{found.drawn} Keep this val split?", other=so.removeprefix("so "))
+            text = text if wanted else draft(cross_validate=True)
+    return text
+
+
+def _of_table(source: Path, config: Path, answers: _Answers) -> tuple[Found, str]:
+    """Return the corpus of a table and, if emopipe cannot read the table as it is, the text of one that it can read."""
+    own = listing.read(source)
+    chosen = {}
+    for column in listing.NAMES:
+        candidates = [name for name in own.candidates(column) if name not in chosen.values()]
+        if column in ("path", "label"):
+            listing.refuse_without(own, column, candidates)
+        if candidates:
+            chosen[column] = answers.choose(f"Which column of {source} is the {column}?", candidates)
+    root = own.root(chosen["path"])
+    if own.is_read_as_it_is(chosen) and root == source.parent:
+        return recognition.scanned("table", root, {"table": source.name}), ""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(own.rows(chosen, root))
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8") as file:
+        file.write(text.getvalue())
+        file.flush()
+        found = recognition.scanned("table", root, {"table": file.name})
+    options = {"table": str(_list_beside(config, source).absolute())}
+    return Found(found.kind, root, options, found.table, found.drawn), text.getvalue()
+
+
+def _list_beside(config: Path, source: Path) -> Path:
+    """Return the path of the table that emopipe can read; it is never the user's own."""
+    path = config.with_name(f"{config.stem}_clips.csv")
+    return path if path.absolute() != source else config.with_name(f"{config.stem}_clips_read.csv")
+
+
+def _report(source: Path, found: Found, look: lengths.Look) -> None:
+    """Print what was found, a line for each matter."""
+    table, people = found.table, sorted(set(found.table["subject"]) - {""})
+    labels = table["label"].replace("", "unlabelled")
+    options = ", ".join(f"{name}: {value}" for name, value in found.options.items())
+    lines = {
+        "kind": f"{found.kind} ({options})" if options else found.kind,
+        "clips": f"{len(table)}: {_counts(table['split'])}",
+        "classes": f"{labels[table['label'] != ''].nunique()}: {_counts(labels)}",
+        "people": f"{len(people)}: {abbreviate(people, limit=8)}" if people else "not known",
+        "lengths": _lengths(look),
+        "others": ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(found.odd.items())),
+    }
+    typer.echo(f"Found in {source}:")
+    for what, said in lines.items():
+        if said:
+            typer.echo(f"  {what:<8} {said}")
+
+
+def _counts(column: pd.Series) -> str:
+    return ", ".join(f"{count} {name}" for name, count in column.value_counts(sort=False).sort_index().items())
+
+
+def _lengths(look: lengths.Look) -> str:
+    opened = f"of {len(look.seconds) + look.failed} clips that were opened"
+    failed = f"; {look.failed} cannot be decoded" if look.failed else ""
+    if not look.seconds:
+        return f"not known: none {opened} can be decoded"
+    silent = len(look.seconds) - look.with_sound
+    sound = f"; {silent} without sound" if silent else ""
+    return f"{min(look.seconds):.1f} to {max(look.seconds):.1f} s ({opened}{failed}{sound})"

@@ -1,0 +1,126 @@
+"""A user's own table of clips, whatever its columns are called: which column holds what."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
+from emopipe.corpora.classes import is_class
+from emopipe.corpora.files import AUDIO, VIDEO
+from emopipe.corpora.splits import split_of
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "path": ("path", "file", "filename", "filepath", "video", "audio", "clip"),
+    "label": ("label", "emotion", "class", "category"),
+    "split": ("split", "set", "partition", "subset", "fold"),
+    "subject": ("subject", "speaker", "actor", "person", "participant"),
+}
+"""Column that emopipe reads -> common names of it, the likeliest first."""
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table as it was read: texts by column."""
+
+    file: Path
+    separator: str
+    columns: dict[str, list[str]]
+
+    def candidates(self, column: str) -> list[str]:
+        """Return the user's columns that may be path, label, split or subject, the likeliest first.
+
+        A column of paths, labels or splits is known by its cells, one of subjects by its name.
+        """
+        is_one: dict[str, Callable[[str], bool]] = {
+            "path": lambda cell: Path(cell).suffix.lower() in VIDEO | AUDIO,
+            "label": lambda cell: not cell or is_class(cell),
+            "split": lambda cell: bool(split_of(cell)),
+            "subject": bool,
+        }
+        fits = [name for name, cells in self.columns.items() if any(cells) and all(map(is_one[column], cells))]
+        known = NAMES[column]
+        if column == "subject":
+            fits = [name for name in fits if name.casefold() in known]
+        return sorted(fits, key=lambda name: known.index(name.casefold()) if name.casefold() in known else len(known))
+
+    def is_read_as_it_is(self, chosen: dict[str, str]) -> bool:
+        """Return whether the kind `table` reads the file itself: its separator, and the names of these columns."""
+        own = all(name == column for column, name in chosen.items())
+        absolute = any(Path(path).is_absolute() for path in self.columns[chosen["path"]])
+        return own and not absolute and self.separator == SEPARATORS.get(self.file.suffix.lower())
+
+    def root(self, path: str) -> Path:
+        """Return the folder that paths in the column `path` are relative to: the table's, the current, or a common one.
+
+        Raises:
+            CorpusError: The files are in none of them.
+        """
+        files = self.columns[path]
+        if all(os.path.isabs(file) for file in files):
+            return Path(os.path.commonpath([os.path.dirname(file) for file in files]))
+        places = [self.file.absolute().parent, Path.cwd()]
+        for place in places:
+            if (place / files[0]).exists():
+                return place
+        raise CorpusError(
+            f"The file {files[0]}, which the column {path} of {self.file} names, is neither in {places[0]} nor in "
+            f"{places[1]}. Put the table into the folder that its paths begin in, or start `emopipe init` there."
+        )
+
+    def rows(self, chosen: dict[str, str], root: Path) -> list[list[str]]:
+        """Return a header with emopipe's own names and the rows of these columns; paths are relative to `root`.
+
+        If several files have the same name, a column `clip` with their paths tells them apart.
+        """
+        paths = [os.path.relpath(root / path, root) for path in self.columns[chosen["path"]]]
+        columns = {column: self.columns[name] for column, name in chosen.items()} | {"path": paths}
+        if len({Path(path).stem for path in paths}) < len(paths):
+            columns["clip"] = [str(Path(path).with_suffix("")).replace("/", "__") for path in paths]
+        return [list(columns), *map(list, zip(*columns.values(), strict=True))]
+
+
+def read(file: Path) -> Listing:
+    """Return a table of clips; the separator is that of its header: comma, tab or semicolon.
+
+    Raises:
+        CorpusError: The file is not a table in UTF-8, has no rows, or has rows of different lengths.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        separator = max(",\t;", key=text.partition("\n")[0].count)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = [[cell.strip() for cell in row] for row in lines]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"The table {file} is not a CSV file in UTF-8 ({error}). Save it as one.") from error
+    rows = [row for row in rows if any(row)]
+    wrong = [number for number, row in enumerate(rows, start=1) if len(row) != len(rows[0])]
+    found = "it has no rows" if len(rows) < 2 else ""
+    if rows and len(set(rows[0])) < len(rows[0]):
+        found = "two columns have the same name"
+    if wrong:
+        found = f"the rows {abbreviate(wrong)} have other numbers of cells than the header"
+    if found:
+        raise CorpusError(
+            f"The table {file} cannot be used: {found}. Expected a header of different names, and a row for each clip. "
+            "Correct it."
+        )
+    return Listing(file, separator, dict(zip(rows[0], map(list, zip(*rows[1:], strict=True)), strict=True)))
+
+
+def refuse_without(listing: Listing, column: str, candidates: Sequence[str]) -> None:
+    """Raise a CorpusError if no column of the user's may be the one that emopipe needs."""
+    if candidates:
+        return
+    expected = {
+        "path": f"files such as a.mp4 (known suffixes: {abbreviate(sorted(VIDEO | AUDIO), limit=50)})",
+        "label": "classes alone, such as Happy or sadness (emopipe/corpora/classes.py lists all names)",
+    }[column]
+    raise CorpusError(
+        f"No column of the table {listing.file} can be the {column}; its columns are "
+        f"{abbreviate(list(listing.columns), limit=8)}. Expected one with {expected}. Correct the cells, or add one."
+    )

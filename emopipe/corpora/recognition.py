@@ -1,0 +1,127 @@
+"""Looks at a folder of clips, or at a table of them, and finds the kind of corpus and its options."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emopipe import corpora
+from emopipe.core.errors import CorpusError
+from emopipe.corpora import splits
+from emopipe.corpora.classes import is_class
+from emopipe.corpora.files import AUDIO, VIDEO, media_files
+
+ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("folder", {}),
+    ("folder", {"others": "exclude"}),
+    ("folder", {"clip_id": "path"}),
+    ("folder", {"clip_id": "path", "others": "exclude"}),
+    ("afew", {}),
+    ("ravdess", {}),
+    ("ravdess", {"modality": "audio"}),
+    ("cremad", {}),
+    ("cremad", {"modality": "audio"}),
+    ("emodb", {}),
+)
+"""Kinds with their options, in the order in which they are tried. Folders of classes go before schemes of names."""
+PEOPLE = (r"^(?P<subject>[A-Za-z]*\d+)[_-]", r"^(?P<subject>[A-Za-z]+)[_-]")
+"""How file names may begin with a person: `p01_`, `1001_`, `anna-`."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A corpus that was recognised."""
+
+    kind: str
+    """Its kind (`corpus.kind`)."""
+    root: Path
+    """The folder to which the paths of its clips are relative."""
+    options: dict[str, Any]
+    """The options of its kind (`corpus.options`) that are not defaults."""
+    table: pd.DataFrame
+    """Its clip table."""
+    drawn: str = ""
+    """A sentence on the val split, if it had to be drawn from the training clips; else ""."""
+    odd: dict[str, int] = field(default_factory=dict)
+    """Suffix -> number of the files below the root that are neither video nor sound."""
+
+
+def scanned(kind: str, root: Path, options: dict[str, Any]) -> Found:
+    """Return a corpus of this kind, with these options.
+
+    Raises:
+        CorpusError: The corpus does not have the form that its kind expects.
+    """
+    with _announcements() as sentences:
+        table = corpora.scan(kind, root, corpora.options_class(kind).model_validate(options))
+    return Found(kind, root, options, table, "".join(sentences))
+
+
+def in_folder(root: Path) -> Found:
+    """Return the corpus in a folder, by the first kind that fits it.
+
+    Raises:
+        CorpusError: No kind fits. The message is that of the kind `folder`.
+    """
+    odd: dict[str, int] = {}
+    for path in media_files(root, _AllBut(VIDEO | AUDIO)) if root.is_dir() else ():
+        odd[path.suffix.lower()] = odd.get(path.suffix.lower(), 0) + 1
+    first = None
+    for kind, options in ATTEMPTS:
+        try:
+            found = scanned(kind, root, options)
+        except CorpusError as error:
+            first = first or error
+        else:
+            return Found(kind, root, options, found.table, found.drawn, odd)
+    raise first
+
+
+def with_people(found: Found) -> Found | None:
+    """Return the corpus with the person that each file name seems to begin with; None if the names do not look so.
+
+    A beginning may be a person if every name has one, if it is shared by several clips on average, and if each shows
+    several classes. Nobody may be in two splits.
+    """
+    stems = [Path(path).stem for path in found.table["path"]]
+    for pattern in PEOPLE if found.kind == "folder" else ():
+        people = [match["subject"] if (match := re.match(pattern, stem)) else "" for stem in stems]
+        classes = found.table.assign(subject=people).groupby("subject")["label"].nunique()
+        named = any(is_class(person) or splits.split_of(person) for person in classes.index)
+        if "" in classes.index or named or not 2 <= len(classes) <= len(stems) / 2 or classes.min() < 2:
+            continue
+        try:
+            guess = scanned(found.kind, found.root, {**found.options, "subject_pattern": pattern})
+        except CorpusError:  # somebody is in two splits
+            continue
+        return Found(guess.kind, guess.root, guess.options, guess.table, guess.drawn, found.odd)
+    return None
+
+
+class _AllBut(frozenset[str]):
+    """All suffixes except these."""
+
+    def __contains__(self, suffix: object) -> bool:
+        return not super().__contains__(suffix)
+
+
+@contextmanager
+def _announcements() -> Iterator[list[str]]:
+    """Collect the sentences on drawn splits that adapters log."""
+    sentences: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: sentences.append(record.getMessage())  # type: ignore[method-assign]
+    before = splits.LOGGER.level, splits.LOGGER.propagate
+    splits.LOGGER.addHandler(handler)
+    splits.LOGGER.setLevel(logging.INFO)
+    splits.LOGGER.propagate = False
+    try:
+        yield sentences
+    finally:
+        splits.LOGGER.removeHandler(handler)
+        splits.LOGGER.level, splits.LOGGER.propagate = before

@@ -1,0 +1,107 @@
+"""What a run needs and what can be known before any job: clips of several classes to train on, and the GPU it names."""
+
+import numpy as np
+import pandas as pd
+
+from emopipe.core.errors import CorpusError, DeviceError
+from emopipe.core.labels import CLASSES
+from emopipe.core.text import abbreviate
+from emopipe.core.validation import Faults
+from emopipe.corpora import folds
+from emopipe.fusion.protocol import split_clips
+from emopipe.workflow.config import Config
+
+REMEDY = "or remove what is trained from the config (models, pretrain): the run then stops after the features"
+
+
+def check_clips(config: Config, table: pd.DataFrame) -> None:
+    """Refuse a corpus on which the config's networks and models cannot be trained.
+
+    The clips to train on must be of at least two classes, must be at least as many as the folds, and must be of at
+    least two classes without any one of the folds, too. Whether clips have a face or sound is not known yet.
+
+    Args:
+        config: The checked config.
+        table: The clip table.
+
+    Raises:
+        CorpusError: The clips are too few or of one class. The message has one line for each fault.
+    """
+    faults = Faults()
+    if config.models:
+        with faults.collected():
+            split = split_clips(table, config.protocol)
+            _check_folds(table.iloc[split.train_idx], split.fold, config.protocol.folds, "protocol.folds")
+    for name, block in config.backbones.items():
+        if block.pretrain:
+            with faults.collected():
+                _check_pretraining(table[table["split"] == "train"], block.pretrain.folds, block.pretrain.seed, name)
+    faults.raise_all()
+
+
+def _check_pretraining(train: pd.DataFrame, count: int, seed: int, name: str) -> None:
+    if len(train) < 2:
+        raise CorpusError(
+            f"The training split has {len(train)} clips, but backbones.{name}.pretrain needs clips of at least two "
+            f"classes to train on. Put clips there, {REMEDY}."
+        )
+    fold_of = folds.assign(train, count, seed)
+    _check_folds(train, train["clip"].map(fold_of).to_numpy(), count, f"backbones.{name}.pretrain.folds")
+
+
+def _check_folds(clips: pd.DataFrame, fold: np.ndarray, count: int, key: str) -> None:
+    """Refuse clips of one class, fewer clips than folds, and folds without which one class remains.
+
+    Args:
+        clips: The clips to train on, N rows of the clip table.
+        fold: (N,) the fold of each clip.
+        count: How many folds the config asks for.
+        key: Its key in the config.
+    """
+    labels = clips["label"].to_numpy()
+    classes = sorted(set(labels))
+    if len(classes) < 2:
+        raise CorpusError(
+            f"All {len(clips)} clips to train on are of the class {classes[0]}, so every prediction would be "
+            f"{classes[0]}. Expected clips of at least two of the classes {', '.join(CLASSES)}. Add clips of other "
+            f"classes to the training split, {REMEDY}."
+        )
+    if len(clips) < count:
+        raise CorpusError(
+            f"There are {len(clips)} clips to train on, but {key} is {count}, and each fold needs a clip. Add clips to "
+            f"the training split, or set {key} to at most {len(clips)}."
+        )
+    for number in sorted(set(fold)):
+        rest = sorted(set(labels[fold != number]))
+        if len(rest) < 2:
+            held_out = clips["clip"].to_numpy()[fold == number].tolist()
+            raise CorpusError(
+                f"Without the fold of {abbreviate(held_out)}, all other clips to train on are of the class {rest[0]}; "
+                f"{key} is {count}. Expected at least two classes without any one fold: two clips in each of two "
+                "classes, not all of one person. Add clips to the training split."
+            )
+
+
+def check_device(device: str, *, gpu_here: bool) -> None:
+    """Refuse `device: cuda` on a machine where no network could run on a GPU.
+
+    Args:
+        device: The config's `device`.
+        gpu_here: Whether this machine seems to have a GPU (`resources.has_gpu`). If so, torch is asked as well, which
+            takes seconds to import.
+
+    Raises:
+        DeviceError: There is no GPU that torch can use.
+    """
+    if device == "cuda" and not (gpu_here and _torch_finds_a_gpu()):
+        found = "torch cannot use its GPU" if gpu_here else "no GPU was found"
+        raise DeviceError(
+            f"device is cuda, but {found} on this machine. Expected a GPU with its driver and a CUDA build of torch. "
+            "Set device to auto or cpu, or install what is missing."
+        )
+
+
+def _torch_finds_a_gpu() -> bool:
+    import torch  # slow to import, and not needed to plan otherwise
+
+    return torch.cuda.is_available()

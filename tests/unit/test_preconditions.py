@@ -1,0 +1,89 @@
+"""What is refused before any job: see test_mistakes.py for the messages."""
+
+import pandas as pd
+import pytest
+
+from emopipe.core.errors import CorpusError
+from emopipe.workflow import config as configs
+from emopipe.workflow import preconditions, resources
+from tests.unit.test_mistakes import SOUND
+from tests.unit.test_resources import SET, workflow
+
+TRAINED = {"face": {"kind": "expression", "pretrain": {"folds": 2}}}
+
+
+def table(*clips):
+    """Clips as "<split> <label> <subject>"; the label - is none."""
+    rows = [(f"c{number}", *text.split()) for number, text in enumerate(clips)]
+    made = pd.DataFrame(rows, columns=["clip", "split", "label", "subject"])
+    return made.replace({"label": {"-": ""}, "subject": {"-": ""}})
+
+
+def check(clips, **keys):
+    preconditions.check_clips(configs.parse({**SOUND, **keys}), table(*clips))
+
+
+FOUR = ["train Happy -", "train Happy -", "train Sad -", "train Sad -"]
+
+
+def test_two_clips_of_two_classes_are_enough_for_two_folds():
+    check(FOUR)
+
+
+def test_nothing_is_refused_if_nothing_is_trained():
+    check(["train Happy -"], models={})
+
+
+def test_the_protocol_says_which_clips_are_trained_on():
+    clips = ["train Happy -", "val Happy -", "val Sad -", "val Sad -", "test Sad -"]
+    with pytest.raises(CorpusError, match="1 clips are in the training split"):
+        check(clips)
+    check(clips, protocol={"kind": "final", "folds": 2})
+    check(clips, protocol={"kind": "kfold", "folds": 2})
+
+
+def test_unlabelled_test_clips_do_not_count():
+    clips = [*FOUR[:2], "test - -", "test - -"]
+    with pytest.raises(CorpusError, match="All 2 clips to train on are of the class Happy"):
+        check(clips, protocol={"kind": "kfold", "folds": 2})
+
+
+def test_pretraining_reads_the_training_split_whatever_the_protocol():
+    clips = ["val Happy -", "val Sad -", "val Happy -", "val Sad -", "train Sad -"]
+    with pytest.raises(CorpusError) as caught:
+        check(clips, backbones=TRAINED, models={}, protocol={"kind": "kfold", "folds": 2})
+    assert str(caught.value).startswith("The training split has 1 clips, but backbones.face.pretrain needs clips of")
+
+
+def test_folds_of_pretraining_are_checked_by_their_own_key():
+    with pytest.raises(CorpusError) as caught:
+        check(FOUR, backbones={"face": {"kind": "expression", "pretrain": {"folds": 5}}}, models={})
+    assert "4 clips to train on, but backbones.face.pretrain.folds is 5" in str(caught.value)
+
+
+def test_one_class_is_reported_once_for_all_that_is_trained():
+    with pytest.raises(CorpusError) as caught:
+        check(FOUR[:2], backbones={**SOUND["backbones"], **TRAINED})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_fold_that_takes_a_class_away_is_refused():
+    """Folds are by subject, and each of two people shows one emotion."""
+    clips = ["train Happy s", "train Happy s", "train Sad t", "train Sad t"]
+    with pytest.raises(CorpusError, match=r"Without the fold of c[02], c[13], all other clips .*class (Happy|Sad);"):
+        check(clips)
+    check(clips, protocol={"folds": 2, "by": "class"})
+
+
+@pytest.mark.parametrize(
+    ("run", "local"),
+    [
+        (workflow(cores=4), True),
+        (workflow(cores=4, executor="dryrun"), True),
+        (workflow(cores=4, nodes=4), False),  # --cores 4 --jobs 4 may be of an executor of a cluster
+        (workflow(nodes=100, defaults=SET), False),
+        (workflow(cores=8, remote=True), False),
+    ],
+)
+def test_a_gpu_is_looked_for_at_once_only_where_jobs_run_here(run, local):
+    assert resources.is_surely_local(run) == local

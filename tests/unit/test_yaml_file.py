@@ -1,0 +1,60 @@
+"""Reading YAML: faults are told with line and column; anchors and merges are no repeated keys."""
+
+import pytest
+
+from emopipe.core import yaml_file
+from emopipe.core.errors import ConfigError
+
+
+def read(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return yaml_file.read(path)
+
+
+def test_plain_data(tmp_path):
+    assert read(tmp_path, "\ufeffa: 1\nb: {c: [x, 1.5]}\n") == {"a": 1, "b": {"c": ["x", 1.5]}}
+    assert read(tmp_path, "") is None
+
+
+def test_merged_keys_may_be_set_again(tmp_path):
+    """Also where the block that is merged is itself built later, and merges another."""
+    text = "a: {inner: &x {<<: &z {k: 0, l: 1}, k: 1}}\nb: {<<: *x, l: 2}\nc: {<<: *x, <<: *z}\n"
+    z = {"k": 0, "l": 1}
+    assert read(tmp_path, text) == {"a": {"inner": z | {"k": 1}}, "b": {"k": 1, "l": 2}, "c": z}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("a: 1\nb: 2\na: 3\n", (3, 1), "the key 'a' is there twice, first in line 1"),
+        ("a: {b: 1, b: 2}\n", (1, 11), "the key 'b' is there twice, first in line 1"),
+        ("a:\n  - x\n b: 1\n", (3, 2), "expected <block end>"),
+        ("a: [\n", (2, 1), "expected the node content"),
+        ("a: *b\n", (1, 4), "found undefined alias"),
+        ("a: !!python/object/apply:os.system [true]\n", (1, 4), "could not determine a constructor"),
+        ("a: 1\nb: \x07\n", (2, 4), r"the character '\x07' is not allowed"),
+        (b"a: 1\nb: \xfc\n", (2, 4), "the text is not UTF-8"),
+    ],
+)
+def test_faults(tmp_path, text, place, problem):
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(
+        f"The config {tmp_path / 'a.yaml'} is not valid YAML in line {place[0]}, column {place[1]}: {problem}"
+    )
+    assert str(caught.value).endswith("Correct it there.") and "\n" not in str(caught.value)
+
+
+def test_keys_of_other_types_are_other_keys(tmp_path):
+    assert read(tmp_path, "1: a\n'1': b\n") == {1: "a", "1": "b"}
+
+
+def test_depth_without_end(tmp_path):
+    with pytest.raises(ConfigError, match="too many blocks within each other"):
+        read(tmp_path, "[" * 20_000)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)\. Correct its path"):
+        yaml_file.read(tmp_path)
