@@ -1,9 +1,12 @@
+import re
+
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
+from emopipe.corpora import splits
 from emopipe.corpora.splits import SplitOptions, assign, by_subject, split_of, stratified
 from emopipe.corpora.table import from_rows
 
@@ -137,3 +140,29 @@ def test_split_names():
         "test",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "options", "sentence"),
+    [
+        ("aabbccddee", {}, r"2 of 10 clips become val \(all clips of 1 of 5 subjects \([a-e]\), drawn by val_fraction: "
+                           r"0\.2, seed: 0\)\."),
+        ("aabbccddee", {"val_subjects": ["b", "c"]}, r"4 of 10 clips become val \(all clips of 2 of 5 subjects \(b, "
+                                                     r"c\), which val_subjects lists\)\."),
+        ("", {"val_fraction": 0.5}, r"\d of 10 clips become val \(drawn from each class by val_fraction: 0\.5, "
+                                    r"seed: 0\)\."),
+        ("", {"val_fraction": 1e-9}, r"none of 10 clips becomes val \(drawn from each class by val_fraction: 1e-09, "
+                                     r"seed: 0\)\."),
+    ],
+)  # fmt: skip
+def test_a_val_split_that_is_made_is_announced_with_its_rule(caplog, subjects, options, sentence):
+    table = pd.DataFrame(
+        {"clip": [f"c{n}" for n in range(10)], "label": "Happy", "subject": list(subjects or [""] * 10)}
+    )
+    with caplog.at_level("INFO", logger=splits.LOGGER.name):
+        splits.LOGGER.addHandler(caplog.handler)
+        try:
+            assign(table, SplitOptions.model_validate(options))
+        finally:
+            splits.LOGGER.removeHandler(caplog.handler)
+    assert re.fullmatch(rf"The corpus has no val split of its own: {sentence}", caplog.messages[0]), caplog.messages
