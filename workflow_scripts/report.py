@@ -15,5 +15,6 @@ with job_log(snakemake.log[0]):
         by_stem(snakemake.input.seeds),
         by_stem(snakemake.input.candidates),
         Path(snakemake.input.weights),
+        {key: value for key, value in snakemake.config.items() if key != "job"},
         Path(snakemake.output[0]).parent,
     )

@@ -17,6 +17,8 @@ UNREADABLE = "unreadable"
 """The system refuses to read the clip's file. The clip is tried again once its file can be read."""
 FAILED = "failed"
 """A stage failed on this clip alone. The clip is computed again whenever its job runs again."""
+PART = "part"
+"""A part of a long file, whose own status is known at its end; never in a file of the cache."""
 MISSING = "missing"
 """A stage's files do not hold the clip. This should never happen."""
 
@@ -39,6 +41,7 @@ TEXTS: dict[str, str] = {
     "truncated_packets": "The video is truncated: it has {packets} of the {announced} frames that its header states.",
     "truncated_frames": "The video is truncated: {decoded} of {frames} frames can be decoded.",
     "truncated_time": "The file is truncated: it ends at {end:.1f} s of the {length:.1f} s that its header states.",
+    "long_gap": "The frames after {begin} s pause for {seconds} s. What follows is not used.",
     # sound
     "no_audio_stream": "The file has no audio stream.",
     "no_audio_codec": "No decoder is installed for the codec of the audio stream.",

@@ -14,6 +14,7 @@ from emopipe.commands.init import init
 from emopipe.commands.inspect import inspect
 from emopipe.commands.kinds import kinds
 from emopipe.commands.migrate import migrate
+from emopipe.commands.predict import predict
 from emopipe.commands.pretrain import pretrain
 from emopipe.commands.resume import resume
 from emopipe.commands.run import run
@@ -34,6 +35,7 @@ def _add(command: Callable[..., None], example: str, name: str | None = None, **
 
 
 _add(init, "emopipe init /data/mine")
+_add(predict, "emopipe predict interview.mp4 --window 2 --step 0.5")
 _add(check, "emopipe check configs/afew.yaml --corpus-root /data/AFEW")
 _add(config_keys, "emopipe config-keys", name="config-keys")
 _add(kinds, "emopipe kinds")

@@ -7,9 +7,10 @@ import librosa
 import numpy as np
 
 from emopipe.backbones.base import AudioInput
+from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.status import OK
-from emopipe.cache.store import Reader, Row
+from emopipe.cache.store import Row
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
 from emopipe.media.decoded import AUDIO_RATE
@@ -18,7 +19,7 @@ from emopipe.media.wave import read_wave
 
 
 def rows(
-    media: Reader, clips: Iterator[str], network: Extractor, _batch: int, view: str, policy: FailurePolicy
+    media: ClipRows, clips: Iterator[str], network: Extractor, _batch: int, view: str, policy: FailurePolicy
 ) -> Iterator[Row]:
     """Yield the rows of clips, in order.
 
@@ -34,7 +35,7 @@ def rows(
         yield policy.row(clip, media.digest[clip], functools.partial(_row, media, clip, network, view))
 
 
-def _row(media: Reader, clip: str, network: Extractor, view: str) -> Row:
+def _row(media: ClipRows, clip: str, network: Extractor, view: str) -> Row:
     wave = read_wave(media, clip)
     if not len(wave):
         return Row(clip, media.digest[clip], media.status[clip], media.reason[clip], {})

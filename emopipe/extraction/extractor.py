@@ -33,6 +33,7 @@ class Extractor:
         torch_device: torch.device,
         device: str,
         threads: int,
+        by_fold: bool = True,
     ) -> None:
         """Build the networks and load their weights.
 
@@ -44,6 +45,8 @@ class Extractor:
             torch_device: Where torch networks run.
             device: Where other networks run: auto, cpu or cuda.
             threads: CPU threads of other networks.
+            by_fold: Whether the clips of the corpus go through the networks of their folds. Clips that are new go
+                through the network for all, whatever their names are.
 
         Raises:
             WeightsError: Weights are missing or belong to another network.
@@ -56,7 +59,7 @@ class Extractor:
         if registry.trainable(kind):
             states: dict[int, crossfit.State | None] = {ALL: None}
             if self._crossfit:
-                states = {ALL: self._crossfit.full, **dict(enumerate(self._crossfit.folds))}
+                states = {ALL: self._crossfit.full, **dict(enumerate(self._crossfit.folds if by_fold else ()))}
             modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
             self._whole: Any = modules[ALL]
             self._embed: dict[int, Embed] = {fold: self._runner(fold, module) for fold, module in modules.items()}
@@ -64,11 +67,12 @@ class Extractor:
             self._whole = registry.build(kind, options, device=device, threads=threads)
             self._embed = {ALL: self._whole}
             self.device = self._whole.device
+        self._fold_of = self._crossfit.fold_of if self._crossfit and by_fold else {}
         self._batches = AdaptiveBatches(self.device)
 
     def fold_of(self, clip: str) -> int:
         """Return the fold whose network was not trained on this clip; ALL if none was trained on it."""
-        return self._crossfit.fold_of.get(clip, ALL) if self._crossfit else ALL
+        return self._fold_of.get(clip, ALL)
 
     def embed(self, fold: int, batch: np.ndarray) -> np.ndarray:
         """Return the vectors of a batch, with the vectors of a fold's network mapped onto those of the network for all.

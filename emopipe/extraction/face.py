@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.status import OK
-from emopipe.cache.store import Reader, Row
+from emopipe.cache.store import Row
 from emopipe.core.errors import EmopipeError
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
@@ -18,7 +19,7 @@ GROUP_FACES = 1024
 
 
 def rows(
-    faces: Reader, clips: Iterator[str], network: Extractor, batch: int, view: str, policy: FailurePolicy
+    faces: ClipRows, clips: Iterator[str], network: Extractor, batch: int, view: str, policy: FailurePolicy
 ) -> Iterator[Row]:
     """Yield the rows of clips, in order.
 
@@ -43,7 +44,7 @@ def rows(
 
 
 def _groups(
-    faces: Reader, clips: Iterator[str], network: Extractor, view: str
+    faces: ClipRows, clips: Iterator[str], network: Extractor, view: str
 ) -> Iterator[dict[str, np.ndarray | None]]:
     """Yield the crops of the clips, in groups of about GROUP_FACES; None for a clip whose crops cannot be read."""
     group: dict[str, np.ndarray | None] = {}
@@ -62,7 +63,7 @@ def _groups(
     yield group
 
 
-def _read(faces: Reader, clip: str, network: Extractor, view: str) -> np.ndarray:
+def _read(faces: ClipRows, clip: str, network: Extractor, view: str) -> np.ndarray:
     """Return a clip's crops (n, side, side, 3) in a view."""
     return views.augment_crops(read_crops(faces, clip, network.spec.input), view)
 
@@ -84,7 +85,7 @@ def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> d
 
 
 def _row(
-    faces: Reader,
+    faces: ClipRows,
     clip: str,
     crops: np.ndarray | None,
     vectors: Mapping[str, np.ndarray],

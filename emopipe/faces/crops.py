@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from emopipe.cache.store import Reader
+from emopipe.cache.clip_rows import ClipRows
 from emopipe.faces.alignment import derive
 from emopipe.media.decoded import decode_jpegs
 
@@ -79,7 +79,7 @@ class FaceInput:
         return crops if self.colour == "bgr" else np.ascontiguousarray(crops[..., ::-1])
 
 
-def read_crops(faces: Reader, clip: str, geometry: FaceInput, *, margin: float = 1.0) -> np.ndarray:
+def read_crops(faces: ClipRows, clip: str, geometry: FaceInput, *, margin: float = 1.0) -> np.ndarray:
     """Return the crops of a clip's main face, one for each frame in which it was found.
 
     Args:

@@ -1,6 +1,7 @@
 """Options of models over cached features: architecture, training, protocol and ensembles."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -124,6 +125,14 @@ def candidates(options: FusionOptions) -> list[FusionOptions]:
     base = options.model_dump(include=set(FusionOptions.model_fields) - {"search"})
     grid = itertools.product(*(options.search[name] for name in names))
     return [FusionOptions.model_validate({**base, **dict(zip(names, values, strict=True))}) for values in grid]
+
+
+def effective_options(options: FusionOptions, modalities: Mapping[str, str]) -> FusionOptions:
+    """Return the options for the usable streams; fusion is concat if they do not suffice for the requested fusion."""
+    needs_two_modalities = options.fusion in ("fbp", "adaptive_fbp")
+    if len(modalities) == 1 or (needs_two_modalities and len(set(modalities.values())) == 1):
+        return options.model_copy(update={"fusion": "concat"})
+    return options
 
 
 class Protocol(Options):

@@ -42,15 +42,23 @@ def _read(file: int, options: DecodeOptions) -> Media:
         return Media(status.UNDECODABLE, status.reason("empty_file"))
     jpegs, times, video_fault = _attempt(read_video, file, options, ([], np.empty(0)))
     audio, audio_start, audio_fault = _attempt(read_audio, file, options, (np.empty(0, np.int16), 0.0))
+    outcome, why = verdict(bool(jpegs), video_fault, len(audio) > 0, audio_fault)
+    if outcome == status.UNDECODABLE:
+        return Media(outcome, why)
+    return Media(outcome, why, jpegs, times, audio, audio_start)
+
+
+def verdict(has_frames: bool, video_fault: str, has_sound: bool, audio_fault: str) -> tuple[str, str]:
+    """Return the status of a file and the reason for it, from what its streams gave and their faults."""
     if TRUNCATED & {*status.codes(video_fault)}:
-        return Media(status.UNDECODABLE, video_fault)
-    if not jpegs and not len(audio):
-        return Media(status.UNDECODABLE, status.join(status.reason("nothing_decodes"), video_fault, audio_fault))
-    if not jpegs:
-        return Media(status.NO_VIDEO, video_fault, audio=audio, audio_start=audio_start)
-    if not len(audio):
-        return Media(status.NO_AUDIO, audio_fault, jpegs, times)
-    return Media(status.OK, status.join(video_fault, audio_fault), jpegs, times, audio, audio_start)
+        return status.UNDECODABLE, video_fault
+    if not has_frames and not has_sound:
+        return status.UNDECODABLE, status.join(status.reason("nothing_decodes"), video_fault, audio_fault)
+    if not has_frames:
+        return status.NO_VIDEO, video_fault
+    if not has_sound:
+        return status.NO_AUDIO, audio_fault
+    return status.OK, status.join(video_fault, audio_fault)
 
 
 def _attempt(read: Callable[[int, DecodeOptions], Read], file: int, options: DecodeOptions, nothing: tuple) -> Read:

@@ -1,7 +1,8 @@
 """The protocol of a job and its decoding process. The job sends paths, the process returns frames and sound.
 
 A request is the length of a path, then its bytes. An answer is the length of its head, the head as JSON, and then the
-arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs.
+arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs. If a file is
+read in parts, several answers follow a request; the last one has another status than `part`.
 """
 
 import os
@@ -29,7 +30,7 @@ _Count = Annotated[int, Field(ge=0)]
 class _Head(Options):
     """The head of an answer."""
 
-    status: Literal["ok", "no_audio", "no_video", "undecodable", "unreadable", "bloated"]
+    status: Literal["ok", "no_audio", "no_video", "undecodable", "unreadable", "bloated", "part"]
     reason: str
     jpegs: list[_Count]
     """Length of each JPEG in bytes."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -88,6 +88,53 @@ class ClipReader:
             self._process = None
 
 
+class PartReader:
+    """Reads files as `read_parts` does, in another process; the limits of the options hold for each part.
+
+    Use it as a context manager. If the process is lost, the file ends there: its last answer has the status
+    undecodable and the reason.
+    """
+
+    def __init__(self, options: DecodeOptions, seconds: float) -> None:
+        """Take the options of decoding, and the length of a part in seconds."""
+        self._options, self._seconds = options, seconds
+        self._process: _Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def __call__(self, path: Path) -> Iterator[Media]:
+        """Yield the parts of a file, and at last the status and the reason of the whole.
+
+        Raises:
+            ChildProcessError: As `ClipReader`.
+        """
+        self._process = self._process or _Process(self._options, str(self._seconds))
+        is_whole = False
+        try:
+            media = self._process.read(path)
+            while media.status == status.PART:
+                yield media
+                media = self._process.read(None)
+            is_whole = True
+            yield media
+        except _LostError as lost:
+            yield Media(status.UNDECODABLE, str(lost))
+        finally:
+            if not is_whole:  # answers that nobody has read are left in the pipe
+                self._stop()
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+
 class _LostError(Exception):
     """The process is lost. `is_sure`: only the clip can be the cause; `is_machines`: the machine may be the cause."""
 
@@ -124,12 +171,12 @@ class _Watch(threading.Thread):
 class _Process:
     """One decoding process."""
 
-    def __init__(self, options: DecodeOptions) -> None:
+    def __init__(self, options: DecodeOptions, *arguments: str) -> None:
         self._options = options
         packages = filter(None, [str(ROOT.parent), os.environ.get("PYTHONPATH")])
         self._popen = subprocess.Popen(
             # -P: no module is imported from the folder that the job happens to run in.
-            [sys.executable, "-P", "-m", WORKER, options.model_dump_json()],
+            [sys.executable, "-P", "-m", WORKER, options.model_dump_json(), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), **_ONE_THREAD},
@@ -158,12 +205,17 @@ class _Process:
                 "The process that decodes clips does not start. Its own message is above. Correct that, then run again."
             )
 
-    def read(self, path: Path) -> Media:
-        """Return the decoded clip. Raises _LostError if the process is lost."""
+    def read(self, path: Path | None) -> Media:
+        """Ask for a file and return the first answer; None: return the next answer, another part of the same file.
+
+        Raises:
+            _LostError: The process is lost.
+        """
         watch = _Watch(self._options.clip_seconds, self._popen.kill)
         watch.start()
         try:
-            send_path(self._popen.stdin, path)
+            if path is not None:
+                send_path(self._popen.stdin, path)
             media = receive_media(self._popen.stdout, self._options.clip_memory_mb << 20)
             reason = media.reason if media.status == BLOATED else ""
         except (BrokenPipeError, EOFError):

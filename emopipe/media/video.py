@@ -6,48 +6,96 @@ Frames are streamed: for a clip of any length, one decoded frame is in memory at
 import os
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import av
 import cv2
 import numpy as np
 from av.container import InputContainer
 
-from emopipe.cache.status import join, reason
+from emopipe.cache.status import codes, join, reason
 from emopipe.media import files
 from emopipe.media.decoded import DecodeOptions, encode_jpeg
 
 TRUNCATED_BELOW = 0.75
 """A video is truncated if it has less than this share of the frames, or of the time, that its header states."""
+TRUNCATED_FRAMES = {"truncated_frames"}
+"""The fault for which the frames that decoded are dropped, too."""
 TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
 """First bytes of FLV and Matroska files: their headers state the duration, not the number of frames."""
 
 
-def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
-    """Return the sampled frames of an open file as JPEG, their times (T,) in seconds, and a reason or ""."""
+@dataclass
+class SampledFrames:
+    """The sampled frames of a file, decoded while they are iterated over: one decoded frame is in memory at a time.
+
+    Iterate once, over (seconds, JPEG); afterwards, `fault` tells how the decoding went. Nothing is yielded if the file
+    has no usable video stream.
+    """
+
+    file: int
+    """An open file."""
+    options: DecodeOptions
+    fault: str = ""
+    """A reason, or ""."""
+
+    def __iter__(self) -> Iterator[tuple[float, bytes]]:
+        plan = _plan(self.file, self.options)
+        if isinstance(plan, str):
+            self.fault = plan
+            return
+        with files.container(self.file) as container:
+            frames = _Frames(container, _video_stream(container), plan.origin)
+            for time, frame in _nearest(frames, plan.targets):
+                yield time, _to_jpeg(frame, plan.aspect, self.options)
+        self.fault = frames.fault
+        if not frames.count:
+            why = frames.fault if plan.has_size else reason("no_frame_size", megapixels=files.MOST_PIXELS // 10**6)
+            self.fault = join(reason("no_frame_decodes", frames=plan.frames), why)
+        elif frames.count < TRUNCATED_BELOW * plan.frames:
+            self.fault = reason("truncated_frames", decoded=frames.count, frames=plan.frames)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the header and the packets of a video stream say, before a frame is decoded."""
+
+    targets: np.ndarray
+    """(T,) the times of the frames to keep, in seconds since `origin`."""
+    frames: int
+    """How many frames the stream has."""
+    origin: float
+    aspect: float
+    """The width of a stored pixel over its height."""
+    has_size: bool
+
+
+def _plan(file: int, options: DecodeOptions) -> _Plan | str:
+    """Return which frames to keep; or the reason why the video stream cannot be used."""
     if fault := _cut_short(file):
-        return [], np.empty(0), fault
+        return fault
     with files.container(file) as container:
         stream = _video_stream(container)
         if fault := _unfit(stream):
-            return [], np.empty(0), fault
+            return fault
         origin, announced, aspect = files.start(container), stream.frames, float(stream.sample_aspect_ratio or 1)
         has_size = stream.width * stream.height > 0
         span, packets = _packet_times(container, stream)
     if _are_few(packets, announced):
         packets = _unedited_packets(file)
     if _are_few(packets, announced):
-        return [], np.empty(0), reason("truncated_packets", packets=packets, announced=announced)
+        return reason("truncated_packets", packets=packets, announced=announced)
     if not len(span):
-        return [], np.empty(0), reason("no_video_packets")
-    targets = _sample(span - origin, options)
-    with files.container(file) as container:
-        frames = _Frames(container, _video_stream(container), origin)
-        kept = [(time, _to_jpeg(frame, aspect, options)) for time, frame in _nearest(frames, targets)]
-    if not frames.count:
-        why = frames.fault if has_size else reason("no_frame_size", megapixels=files.MOST_PIXELS // 10**6)
-        return [], np.empty(0), join(reason("no_frame_decodes", frames=len(span)), why)
-    if frames.count < TRUNCATED_BELOW * len(span):
-        return [], np.empty(0), reason("truncated_frames", decoded=frames.count, frames=len(span))
+        return reason("no_video_packets")
+    return _Plan(_sample(span - origin, options), len(span), origin, aspect, has_size)
+
+
+def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
+    """Return the sampled frames of an open file as JPEG, their times (T,) in seconds, and a reason or ""."""
+    frames = SampledFrames(file, options)
+    kept = list(frames)
+    if TRUNCATED_FRAMES & {*codes(frames.fault)}:
+        return [], np.empty(0), frames.fault
     return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
 
 

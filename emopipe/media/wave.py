@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from emopipe.cache.store import Reader
+from emopipe.cache.clip_rows import ClipRows
 
 
-def read_wave(media: Reader, clip: str) -> np.ndarray:
+def read_wave(media: ClipRows, clip: str) -> np.ndarray:
     """Return a clip's sound (samples,) float32 in [-1, 1] at 16 kHz; empty if it has none."""
     return as_wave(media.field(clip, "audio"))
 

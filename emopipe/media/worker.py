@@ -1,8 +1,8 @@
 """The process that decodes a job's clips, so that no clip can end the job.
 
-`python -m emopipe.media.worker OPTIONS` reads paths from standard input and answers on standard output (see
-`emopipe.media.protocol`) until the input ends. It cannot write files. On Linux it can neither use more memory than the
-options allow nor outlive the job.
+`python -m emopipe.media.worker OPTIONS [SECONDS]` reads paths from standard input and answers on standard output (see
+`emopipe.media.protocol`) until the input ends; with SECONDS, it answers with parts of that length. It cannot write
+files. On Linux it can neither use more memory than the options allow nor outlive the job.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from emopipe.cache.status import UNREADABLE, reason
 from emopipe.core.errors import MediaError
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.parts import read_parts
 from emopipe.media.protocol import BLOATED, READY, receive_path, send_media
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
@@ -27,6 +29,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 def main() -> None:
     """Answer requests until the input ends."""
     options = DecodeOptions.model_validate_json(sys.argv[1])
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else None
     cv2.setNumThreads(1)  # jobs run side by side already
     requests, answers = _own_channels()
     _stay_with_the_job()
@@ -34,7 +37,8 @@ def main() -> None:
     answers.write(READY)
     answers.flush()
     while (path := receive_path(requests)) is not None:
-        send_media(answers, _answer(path, options))
+        for answer in _answers(path, options, seconds):
+            send_media(answers, answer)
 
 
 def _own_channels() -> tuple[BinaryIO, BinaryIO]:
@@ -66,13 +70,16 @@ def _confine(megabytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _answer(path: Path, options: DecodeOptions) -> Media:
+def _answers(path: Path, options: DecodeOptions, seconds: float | None) -> Iterator[Media]:
     try:
-        return read_clip(path, options)
+        if seconds is None:
+            yield read_clip(path, options)
+        else:
+            yield from read_parts(path, options, seconds)
     except MediaError as error:
-        return Media(UNREADABLE, error.why)
+        yield Media(UNREADABLE, error.why)
     except MemoryError:
-        return Media(BLOATED, reason("too_much_memory", megabytes=options.clip_memory_mb))
+        yield Media(BLOATED, reason("too_much_memory", megabytes=options.clip_memory_mb))
 
 
 if __name__ == "__main__":

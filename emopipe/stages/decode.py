@@ -6,26 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import making
 from emopipe.cache.status import UNREADABLE
-from emopipe.cache.store import Field, Row, Writer
+from emopipe.cache.store import Row, Writer
 from emopipe.core import tables
 from emopipe.core.errors import MediaError
 from emopipe.core.log import Progress
-from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media import rows
+from emopipe.media.decoded import DecodeOptions
 from emopipe.media.sandbox import ClipReader
-
-FIELDS = {
-    "jpeg": Field("u1"),
-    "jpeg_size": Field("i4"),
-    "time": Field("f8"),
-    "audio": Field("i2"),
-    "audio_start": Field("f8"),
-}
 
 
 def run(
@@ -57,7 +49,7 @@ def run(
     policy = FailurePolicy(on_failure)
     progress = Progress(f"decode {output.stem}", len(table))
     with (
-        making(output, FIELDS, stage="decode", recipe=recipe) as media,
+        making(output, rows.FIELDS, stage="decode", recipe=recipe) as media,
         Writer(status_file, {}, stage="decode", recipe=recipe) as statuses,
         ClipReader(options) as read,
     ):
@@ -76,15 +68,4 @@ def run(
 def _row(clip: pd.Series, root: Path, read: ClipReader) -> Row:
     if clip.digest == UNREADABLE:
         raise MediaError(root / clip.path, "it could not be read when the corpus was scanned")
-    media = read(root / clip.path)
-    return Row(clip.clip, clip.digest, media.status, media.reason, _arrays(media))
-
-
-def _arrays(media: Media) -> dict[str, np.ndarray]:
-    return {
-        "jpeg": np.frombuffer(b"".join(media.jpegs), np.uint8),
-        "jpeg_size": np.array([len(jpeg) for jpeg in media.jpegs], np.int32),
-        "time": media.times,
-        "audio": media.audio,
-        "audio_start": np.array([media.audio_start] if len(media.audio) else []),
-    }
+    return rows.row(clip.clip, clip.digest, read(root / clip.path))

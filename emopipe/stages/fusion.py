@@ -23,7 +23,7 @@ from emopipe.fusion import cross_validation
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import load
-from emopipe.fusion.options import FusionOptions, Protocol
+from emopipe.fusion.options import FusionOptions, Protocol, effective_options
 from emopipe.fusion.protocol import KFOLD, ProtocolSplit, split_clips
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.runtime import device as devices
@@ -92,7 +92,7 @@ def run(
             modalities = {stream: recipe["streams"][stream] for stream in usable}
             targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
             dataset = FusionDataset.from_views(usable, modalities, targets, where)
-            effective = _options_for(options, modalities)
+            effective = effective_options(options, modalities)
             networks = cross_validation.count_networks(split, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
             cache = TrainedCache(unfinished, stamp)
@@ -112,14 +112,6 @@ def _stamp(recipe: Mapping[str, Any], clips: Path, features: Mapping[str, Path],
     """Return a digest of all that the model depends on: labels and vectors may change while the recipe does not."""
     read = {name: content_digest(path, recipe["features"][name]) for name, path in sorted(features.items())}
     return digest([recipe, content(clips), read, devices.name_of(where)])
-
-
-def _options_for(options: FusionOptions, modalities: Mapping[str, str]) -> FusionOptions:
-    """Return the options for the usable streams; fusion is concat if they do not suffice for the requested fusion."""
-    needs_two_modalities = options.fusion in ("fbp", "adaptive_fbp")
-    if len(modalities) == 1 or (needs_two_modalities and len(set(modalities.values())) == 1):
-        return options.model_copy(update={"fusion": "concat"})
-    return options
 
 
 def _note(omitted: list[str], options: FusionOptions, effective: FusionOptions) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from emopipe.cache.status import text
 from emopipe.core import tables
@@ -25,6 +26,7 @@ def run(
     seeds: Mapping[str, Path],
     candidates: Mapping[str, Path],
     weights: Path,
+    config: Mapping[str, Any],
     folder: Path,
 ) -> None:
     """Write the results of a run.
@@ -38,8 +40,9 @@ def run(
         seeds: Model or ensemble -> the predictions of each of its seeds.
         candidates: Model -> its table of candidates, which has a note.
         weights: The ensembles' weights.
-        folder: Where to write metrics.csv, ledger.csv, summary.md, tables/, figures/ and, if there are unlabelled test
-            clips, submission.zip.
+        config: The run's config as it was given, with which `emopipe predict` finds what the run consists of.
+        folder: Where to write config.yaml, metrics.csv, ledger.csv, summary.md, tables/, figures/ and, if there are
+            unlabelled test clips, submission.zip.
     """
     table = tables.read(clips)
     notes = {name: text(pd.read_csv(path, keep_default_na=False)["note"].iat[0]) for name, path in candidates.items()}
@@ -60,6 +63,7 @@ def run(
     parts = [metrics.score(m.predictions, name) for name, m in models.items()]
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
     statuses = ledger.build(table, stages)
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     tables.write(statuses, folder / "ledger.csv")
     _tables(recipe, run_results, pd.read_csv(weights), folder / "tables")

@@ -11,12 +11,12 @@ from emopipe.backbones.classifier import Classifier
 from emopipe.cache.store import Row, Writer
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
+from emopipe.faces import rows as face_rows
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.stack import Run
 from emopipe.media.decoded import encode_jpeg
-from emopipe.stages import faces
 from emopipe.training.augment_image import held_side
 from emopipe.training.augment_options import FaceAugmentation
 from emopipe.training.checkpoint import Checkpoint
@@ -40,7 +40,7 @@ PRETRAIN = {
 def write_faces(path, clips):
     """A shard of the faces stage: three faces of each clip, bright for every second clip."""
     rng = np.random.default_rng(0)
-    with Writer(path, faces.FIELDS, stage="faces", recipe={}) as writer:
+    with Writer(path, face_rows.FIELDS, stage="faces", recipe={}) as writer:
         for number, clip in enumerate(clips):
             low = 40 + 100 * (number % 2)
             jpegs = [encode_jpeg(rng.integers(low, low + 40, (256, 256, 3), np.uint8), 90) for _ in range(3)]

@@ -20,7 +20,8 @@ from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.extraction.extractor import Extractor
-from emopipe.stages import decode, pretrain
+from emopipe.media import rows as media_rows
+from emopipe.stages import pretrain
 
 torch.set_num_threads(1)
 
@@ -509,7 +510,7 @@ def test_pretraining_starts_from_published_weights(tmp_path):
     """At a learning rate of next to nothing, what is learned is what it started from."""
     start = narrow_alexnet(tmp_path / "alexnet.pth")
     names, rng = [f"c{number}" for number in range(4)], np.random.default_rng(0)
-    with Writer(tmp_path / "0.h5", decode.FIELDS, stage="decode", recipe={}) as writer:
+    with Writer(tmp_path / "0.h5", media_rows.FIELDS, stage="decode", recipe={}) as writer:
         for name in names:
             wave = (2000 * rng.normal(size=16_000)).astype(np.int16)
             writer.add(Row(name, f"d{name}", "ok", "", {"audio": wave, "audio_start": np.zeros(1)}))

@@ -22,8 +22,9 @@ from emopipe.backbones.base import FaceInput, WaveInput
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
+from emopipe.media import rows as media_rows
 from emopipe.media.wave import read_wave
-from emopipe.stages import decode, features
+from emopipe.stages import features
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
 
@@ -521,7 +522,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
 
 
 def write_media(path, waves):
-    with Writer(path, decode.FIELDS, stage="decode", recipe={}) as writer:
+    with Writer(path, media_rows.FIELDS, stage="decode", recipe={}) as writer:
         for clip, wave in waves.items():
             status = ("ok", "") if len(wave) else ("no_audio", "it has no sound")
             sound = {"audio": np.rint(32768 * wave).astype(np.int16), "audio_start": np.array([0.25])}

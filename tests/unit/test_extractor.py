@@ -18,9 +18,9 @@ from emopipe.core.log import LOGGER
 from emopipe.extraction import face
 from emopipe.extraction.extractor import Extractor
 from emopipe.faces.crops import read_crops
+from emopipe.faces.rows import FIELDS
 from emopipe.media.decoded import decode_jpegs
 from emopipe.stages import features
-from emopipe.stages.faces import FIELDS
 from tests.unit.test_pretraining import write_faces
 
 BATCH = np.random.default_rng(0).normal(size=(13, 1, 32, 32)).astype(np.float32)

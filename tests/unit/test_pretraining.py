@@ -17,10 +17,12 @@ from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.corpora import folds
+from emopipe.faces import rows as face_rows
 from emopipe.faces.crops import read_crops
+from emopipe.media import rows as media_rows
 from emopipe.media.decoded import encode_jpeg
 from emopipe.media.spectrogram import LogMelOptions
-from emopipe.stages import decode, faces, features, pretrain
+from emopipe.stages import features, pretrain
 from emopipe.training import checkpoint
 from emopipe.training.audio_clips import Sounds
 from emopipe.training.checkpoint import Checkpoint
@@ -78,7 +80,7 @@ class TestAxes:
 
 
 def write_media(path, clips, rng, audio=True):
-    with Writer(path, decode.FIELDS, stage="decode", recipe={}) as writer:
+    with Writer(path, media_rows.FIELDS, stage="decode", recipe={}) as writer:
         for number, clip in enumerate(clips):
             tone = 0.3 * np.sin(2 * np.pi * (200 + 300 * (number % 2)) * np.arange(16_000) / 16_000)
             wave = ((tone + 0.02 * rng.normal(size=16_000)) * 32767).astype(np.int16)
@@ -98,7 +100,7 @@ def write_faces(path, clips, rng):
 
 def write_crops(path, pictures):
     """Clip -> three crops, on the first, third and fourth of its frames; None for a clip without a face."""
-    with Writer(path, faces.FIELDS, stage="faces", recipe={}) as writer:
+    with Writer(path, face_rows.FIELDS, stage="faces", recipe={}) as writer:
         for clip, images in pictures.items():
             if images is None:
                 writer.add(Row(clip, f"d{clip}", "no_face", "", {"mask": np.zeros(4, bool), "time": np.arange(4.0)}))

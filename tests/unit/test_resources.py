@@ -9,9 +9,9 @@ from snakemake.iocontainers import Wildcards
 
 from emopipe.backbones import registry
 from emopipe.cache.store import Row, Writer
+from emopipe.media import rows as media_rows
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.spectrogram import RATE
-from emopipe.stages import decode
 from emopipe.training.audio_clips import Sounds
 from emopipe.training.face_clips import Faces
 from emopipe.training.options import PretrainOptions
@@ -49,7 +49,7 @@ def test_faces_take_what_is_foreseen(tmp_path):
 
 @pytest.mark.parametrize("kind", ["logmel", "spectrogram"])
 def test_sound_takes_what_is_foreseen(tmp_path, kind):
-    with Writer(tmp_path / "0.h5", decode.FIELDS, stage="decode", recipe={}) as writer:
+    with Writer(tmp_path / "0.h5", media_rows.FIELDS, stage="decode", recipe={}) as writer:
         wave = np.random.default_rng(0).integers(-9999, 9999, round(resources.CLIP_SECONDS * RATE)).astype(np.int16)
         writer.add(Row("a", "d", "ok", "", {"audio": wave, "audio_start": np.zeros(1)}))
     voice = spec("audio_alexnet", spectrum={"kind": kind})

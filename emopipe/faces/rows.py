@@ -1,0 +1,102 @@
+"""The faces of a clip as a row of the cache, in memory or in a file of the faces stage."""
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emopipe.cache.clip_rows import ClipRows
+from emopipe.cache.status import NO_FACE, OK, reason
+from emopipe.cache.store import Field, Row
+from emopipe.faces import detectors
+from emopipe.faces.clip import ClipFaces, assemble
+from emopipe.faces.detection import Detections
+from emopipe.media.decoded import decode_jpeg, encode_jpeg
+
+FIELDS = {
+    "crop": Field("u1"),
+    "crop_size": Field("i4"),
+    "mask": Field("?"),
+    "time": Field("f8"),
+    "box": Field("f4", (4,)),
+    "landmarks": Field("f4", (5, 2)),
+    "score": Field("f4"),
+    "track": Field("i4"),
+    "all_frame": Field("i4"),
+    "all_box": Field("f4", (4,)),
+    "all_landmarks": Field("f4", (5, 2)),
+    "all_score": Field("f4"),
+    "all_track": Field("i4"),
+}
+"""Per sampled frame (T rows): mask to track. Per frame with the main face: crop_size. Per detection: all_*."""
+
+
+class DetectorPerThread:
+    """One detector for each thread, built at first use, because networks keep state while they run."""
+
+    def __init__(self, kind: str, options: Mapping[str, Any], weights: str | None, device: str) -> None:
+        """Take a kind of detector, its options, its file of weights (if no package has it), and auto, cpu or cuda."""
+        path = {"weights": weights} if weights else {}
+        checked = detectors.options_class(kind).model_validate({**options, **path})
+        self._build = functools.partial(detectors.build, kind, checked, threads=1, device=device)
+        self._own = threading.local()
+        self.device = ""
+
+    def __call__(self, jpeg: np.ndarray) -> Detections:
+        """Return the faces of one frame, which is given as JPEG bytes."""
+        if not hasattr(self._own, "detector"):
+            self._own.detector = self._build()
+            self.device = self._own.detector.device
+        return self._own.detector(decode_jpeg(jpeg))
+
+
+class _Frames(Sequence[np.ndarray]):
+    """A clip's frames, each decoded on access: the frames of a long clip would not fit in memory together."""
+
+    def __init__(self, jpegs: Sequence[np.ndarray]) -> None:
+        self._jpegs = jpegs
+
+    def __len__(self) -> int:
+        return len(self._jpegs)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return decode_jpeg(self._jpegs[number])
+
+
+Detect = Callable[[Sequence[np.ndarray]], Iterable[Detections]]
+"""The frames of a clip, each as JPEG bytes (n,) uint8 -> the faces of each."""
+
+
+def row(media: ClipRows, clip: str, detect: Detect, quality: int) -> Row:
+    """Return the row of a clip's faces.
+
+    Args:
+        media: Rows of decoded media.
+        clip: The clip's id.
+        detect: Finds the faces of frames.
+        quality: JPEG quality of the crops.
+    """
+    digest = media.digest[clip]
+    sizes, times = media.field(clip, "jpeg_size"), media.field(clip, "time")
+    if not len(sizes):
+        return Row(clip, digest, media.status[clip], media.reason[clip], {})
+    jpegs = np.split(media.field(clip, "jpeg"), np.cumsum(sizes)[:-1])
+    faces = assemble(_Frames(jpegs), times, list(detect(jpegs)))
+    if not faces.mask.any():
+        return Row(clip, digest, NO_FACE, reason("no_face", frames=len(jpegs)), {"mask": faces.mask, "time": times})
+    return Row(clip, digest, OK, faces.note, _arrays(faces, times, quality))
+
+
+def _arrays(faces: ClipFaces, times: np.ndarray, quality: int) -> dict[str, np.ndarray]:
+    crops = [encode_jpeg(crop, quality) for crop in faces.crops]
+    per_frame = {name: getattr(faces, name) for name in ("mask", "box", "landmarks", "score", "track")}
+    per_detection = {name: getattr(faces, name) for name in FIELDS if name.startswith("all_")}
+    return {
+        "crop": np.frombuffer(b"".join(crops), np.uint8),
+        "crop_size": np.array([len(crop) for crop in crops], np.int32),
+        "time": times,
+        **per_frame,
+        **per_detection,
+    }

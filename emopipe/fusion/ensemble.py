@@ -1,0 +1,95 @@
+"""An ensemble of models: fitted on their out-of-fold predictions, it combines what they predict for any clips."""
+
+import numpy as np
+import pandas as pd
+
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.options import EnsembleOptions
+from emopipe.fusion.protocol import KFOLD
+from emopipe.scoring import ensembling, predictions
+from emopipe.scoring.ensembling import Combine, MemberPredictions
+from emopipe.scoring.metrics import log_losses
+
+
+class FittedEnsemble:
+    """One combination of models, fitted on the members' out-of-fold predictions."""
+
+    def __init__(self, options: EnsembleOptions, oof_tables: list[pd.DataFrame]) -> None:
+        """Fit by the options on the out-of-fold predictions of each member, whose tables have the same clips."""
+        self._options, self._members = options, _member_predictions(oof_tables)
+        self._targets = oof_tables[0]["label"].map(CLASSES.index).to_numpy()
+        fold = oof_tables[0]["fold"].to_numpy()
+        self._fold_of = dict(zip(oof_tables[0]["clip"], fold, strict=True))
+        # 1. for the clips of each fold: fitted on the other folds
+        self._combine_for: dict[int, Combine] = {}
+        oof_probs = np.zeros(self._members.probs.shape[1:])
+        for number in np.unique(fold):
+            here, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+            self._combine_for[number], *_ = self._fit(others if len(others) else here)
+            oof_probs[here] = self._combine_for[number](self._members.select(here))
+        # 2. for all other clips: fitted on all training clips
+        self._combine, self._weights, self._temperatures = self._fit(np.arange(len(fold)))
+        # 3. temperatures of the ensemble, fitted on the same clips
+        self._t = self._fit_temperature(oof_probs, self._targets)
+        self._t_for = {
+            number: self._fit_temperature(oof_probs[fold != number], self._targets[fold != number])
+            for number in self._combine_for
+        }
+
+    def predict(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """Return the ensemble's predictions for its members' predictions.
+
+        The prediction of a training clip comes from the combination that is fitted without the clip's fold.
+        """
+        members, first = _member_predictions(tables), tables[0]
+        p = ensembling.apply_temperature(self._combine(members), self._t)
+        is_train = (first["split"] == KFOLD) | ("fold" in first)
+        fold = np.array(
+            [self._fold_of[c] if train else -1 for c, train in zip(first["clip"], is_train, strict=True)], int
+        )
+        for number, combine in self._combine_for.items():
+            rows = np.flatnonzero(fold == number)
+            p[rows] = ensembling.apply_temperature(combine(members.select(rows)), self._t_for[number])
+        made = predictions.table(first, p, members.covered.any(0))
+        return made.assign(fold=fold) if "fold" in first else made
+
+    def predict_by_seed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """Return the predictions for each seed that all members have, from the members' networks of that seed."""
+        seeds = sorted(set.intersection(*(set(table["seed"]) for table in tables)))
+        parts = [self.predict([table[table["seed"] == seed] for table in tables]).assign(seed=seed) for seed in seeds]
+        return pd.concat(parts, ignore_index=True) if parts else tables[0].iloc[:0]
+
+    def weights(self, members: list[str]) -> list[dict[str, object]]:
+        """Return a row for each member, selected or not, and one for the ensemble, as fitted on all training clips."""
+        rows = [
+            {
+                "member": member,
+                "weight": self._weights.get(number, 0.0),
+                "temperature": self._temperatures.get(number, 1.0),
+                "oof_accuracy": (self._members.probs[number].argmax(1) == self._targets).mean(),
+                "oof_loss": log_losses(self._members.probs[number], self._targets).mean(),
+            }
+            for number, member in enumerate(members)
+        ]
+        return [*rows, {"member": "(ensemble)", "temperature": self._t}]
+
+    def _fit(self, rows: np.ndarray) -> tuple[Combine, dict[int, float], dict[int, float]]:
+        """Fit on some of the training clips; return the combination, and selected members' weights and temperatures."""
+        members, targets = self._members.select(rows), self._targets[rows]
+        selected = ensembling.best_members(members, targets, self._options.top)
+        temperatures = {number: self._fit_temperature(members.probs[number], targets) for number in selected}
+
+        def calibrated(predicted: MemberPredictions) -> MemberPredictions:
+            p = [ensembling.apply_temperature(predicted.probs[number], t) for number, t in temperatures.items()]
+            return MemberPredictions(np.stack(p), predicted.covered[selected])
+
+        combine, weights = ensembling.fit(self._options.method, calibrated(members), targets)
+        return lambda predicted: combine(calibrated(predicted)), dict(zip(selected, weights, strict=True)), temperatures
+
+    def _fit_temperature(self, p: np.ndarray, targets: np.ndarray) -> float:
+        return ensembling.fit_temperature(p, targets) if self._options.calibrate else 1.0
+
+
+def _member_predictions(tables: list[pd.DataFrame]) -> MemberPredictions:
+    probs = np.stack([table[predictions.PROBABILITIES].to_numpy(float) for table in tables])
+    return MemberPredictions(probs, np.stack([table["covered"].to_numpy(bool) for table in tables]))

@@ -1,0 +1,211 @@
+"""A finished run as a model of new clips: its networks, and as its answer its ensemble, or else its only model."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from emopipe.backbones import registry
+from emopipe.cache.clip_rows import ClipRows
+from emopipe.cache.tensors import State, read
+from emopipe.core.errors import CacheError
+from emopipe.core.labels import CLASSES
+from emopipe.fusion.data import FusionDataset
+from emopipe.fusion.ensemble import FittedEnsemble
+from emopipe.fusion.features import Features
+from emopipe.fusion.options import EnsembleOptions, FusionOptions, effective_options
+from emopipe.fusion.stack import Run, TrainedRun
+from emopipe.fusion.training import predict
+from emopipe.inference.model import Answers, FacePreset, Stream
+from emopipe.scoring import predictions
+from emopipe.workflow import config as configs
+from emopipe.workflow.config import Config, modality
+
+CONFIG_FILE = "config.yaml"
+"""The run's config, in its folder of results."""
+ENSEMBLE = "ensemble"
+"""The ensemble that is a run's answer."""
+
+
+class FinishedRun:
+    """The models and the ensemble of a run, in `results/<run>`; the weights that it trained are in `cache/`."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        """Open a run.
+
+        Args:
+            folder: `results/<run>`.
+            device: Where its fusion networks run.
+
+        Raises:
+            CacheError: The run is not finished, or a file of it is missing.
+        """
+        self.name = folder.resolve().name
+        self._device = device
+        config = _config(folder)
+        self._models = {
+            name: _FusionModel(folder, name, device)
+            for name in config.models
+            if (folder / f"models/{name}.safetensors").is_file()
+        }
+        if not self._models:
+            raise CacheError(f"The run {folder} has no trained model. Give a run that has one.")
+        self._ensemble, self._members = self._open_ensemble(folder, config)
+        used = {stream for model in self._models.values() for stream in model.files}
+        root = folder.resolve().parents[1]
+        self.streams = {name: _stream(config, name, used, root) for name in _backbones(config, used)}
+        self.faces, self.decode = _presets(config, self.streams)
+
+    def _open_ensemble(self, folder: Path, config: Config) -> tuple[FittedEnsemble | None, list[str]]:
+        """Return the run's ensemble, fitted again on the same out-of-fold predictions, and its members."""
+        if not (folder / f"predictions/{ENSEMBLE}.csv").is_file():
+            if len(self._models) > 1:
+                raise CacheError(
+                    f"The run {folder} has {len(self._models)} models and no ensemble, so it has no single answer. Add "
+                    "`ensemble: {}` to its config and run it again."
+                )
+            return None, list(self._models)
+        block = config.ensemble
+        members = [name for name in block.members or config.models if name in self._models]
+        options = EnsembleOptions.model_validate(block.model_dump(include=set(EnsembleOptions.model_fields)))
+        return FittedEnsemble(options, [self._models[name].out_of_fold for name in members]), members
+
+    def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
+        """Return the ensemble's probabilities, and as parts those of each model."""
+        table = pd.DataFrame({"clip": clips, "split": "test", "label": ""})
+        features = {file: _features(rows, clips) for file, rows in vectors.items()}
+        found = {name: model.predict(table, features) for name, model in self._models.items()}
+        final = found[self._members[0]]
+        if self._ensemble:
+            final = self._ensemble.predict([found[name] for name in self._members])
+        parts = {name: (_probs(made), made["covered"].to_numpy(bool)) for name, made in found.items()}
+        return Answers(_probs(final), final["covered"].to_numpy(bool), parts)
+
+
+class _FusionModel:
+    """One trained model of a run."""
+
+    def __init__(self, folder: Path, name: str, device: torch.device) -> None:
+        self._path, self._device = folder / f"models/{name}.safetensors", device
+        tensors, about = read(self._path, sealed=True)
+        recipe = json.loads(about["recipe"])
+        self._options = FusionOptions.model_validate(recipe["options"])
+        self._modalities: dict[str, str] = recipe["streams"]
+        self.files: list[str] = list(recipe["features"])
+        """Streams, and `<stream>@<view>` for views, in the order in which the networks read them."""
+        self._networks = _networks(tensors)
+        self.out_of_fold = predictions.read(folder / f"oof/{name}.csv")
+        labels = self.out_of_fold["label"].map(CLASSES.index).to_numpy()
+        self._prior = np.bincount(labels, minlength=len(CLASSES)) / max(1, len(labels))
+
+    def predict(self, table: pd.DataFrame, features: Mapping[str, Features]) -> pd.DataFrame:
+        """Return the predictions for clips: the mean over the networks of all seeds, as in the fusion stage."""
+        covered = np.zeros(len(table), bool)
+        p = np.tile(self._prior, (len(table), 1))
+        usable = _usable_streams(self._networks)
+        if usable:
+            modalities = {stream: kind for stream, kind in self._modalities.items() if stream in usable}
+            views = {
+                stream: [features[file] for file in self.files if file.partition("@")[0] == stream]
+                for stream in modalities
+            }
+            dataset = FusionDataset.from_views(views, modalities, np.full(len(table), -1), self._device)
+            covered = dataset.present.cpu().numpy()
+            rows = np.arange(len(table))
+            options = effective_options(self._options, modalities)
+            runs = [TrainedRun(Run(options, 0, rows, rows[:0], 1), state, 0) for state in self._networks]
+            probs = np.mean(predict(dataset, runs, [rows] * len(runs)), 0)
+            p = np.where(covered[:, None], probs, p)
+        return predictions.table(table, p, covered)
+
+
+def _networks(tensors: State) -> list[State]:
+    """Return the state of each network that predicts new clips: those trained on all training clips, if there are any.
+
+    A cross-validation without other clips has only networks that were trained without a fold; then all of these.
+    """
+    by_name: dict[str, State] = {}
+    for key, tensor in tensors.items():
+        name = key.partition(".standardise.")[0].partition(".network.")[0]
+        by_name.setdefault(name, {})[key.removeprefix(f"{name}.")] = tensor
+    whole = [state for name, state in by_name.items() if ".fold" not in name]
+    return whole or list(by_name.values())
+
+
+def _usable_streams(networks: list[State]) -> set[str]:
+    """Return the streams that the networks read: those of which training clips had vectors."""
+    prefix = "standardise.scale_"
+    return {key.removeprefix(prefix) for state in networks[:1] for key in state if key.startswith(prefix)}
+
+
+def _features(rows: ClipRows, clips: list[str]) -> Features:
+    """Return the vectors of clips that are neither masked nor infinite, as `emopipe.fusion.features.load` does."""
+    kept, length = [], []
+    for clip in clips:
+        x, mask = rows.field(clip, "x"), rows.field(clip, "mask")
+        kept.append(x[mask & np.isfinite(x).all(1)])
+        length.append(len(kept[-1]))
+    counts = torch.tensor(length, dtype=torch.int64)
+    return Features(torch.from_numpy(np.concatenate(kept)), counts.cumsum(0) - counts, counts)
+
+
+def _probs(table: pd.DataFrame) -> np.ndarray:
+    """Return the probabilities (N, K) of a table of predictions."""
+    return table[predictions.PROBABILITIES].to_numpy(float)
+
+
+def _config(folder: Path) -> Config:
+    """Return the run's config; names of weights are resolved on this machine."""
+    if not folder.is_dir():
+        raise CacheError(
+            f"The folder {folder} does not exist. Give the folder of a finished run, such as results/demo."
+        )
+    if not (folder / CONFIG_FILE).is_file():
+        raise CacheError(
+            f"The folder {folder} has no {CONFIG_FILE}, which the last step of a run writes. Finish the run first: run "
+            "it again with the same config."
+        )
+    return configs.parse(configs.read(folder / CONFIG_FILE))
+
+
+def _backbones(config: Config, files: set[str]) -> list[str]:
+    """Return the backbones that models read."""
+    named = {file.partition("@")[0] for file in files}
+    return [name for name in config.backbones if name in named]
+
+
+def _stream(config: Config, name: str, files: set[str], root: Path) -> Stream:
+    """Return a backbone as a stream, with the weights that the run trained, which are below `root`."""
+    block = config.backbones[name]
+    folder = root / "cache" / config.corpus.name / "weights"
+    pretrained = folder / f"{name}.safetensors" if block.pretrain else None
+    weights = block.weights or block.options.get("weights")
+    if block.schedule and not pretrained:
+        weights = str(folder / f"{name}.step{len(block.schedule) - 1}.safetensors")
+    for file in filter(None, (pretrained, weights)):
+        if not Path(file).is_file():
+            raise CacheError(
+                f"The file {file} is missing. It holds the weights of the backbone {name}, which the run used. Run it "
+                "again, or put the file back."
+            )
+    views = tuple(file.partition("@")[2] for file in sorted(files) if file.partition("@")[0] == name)
+    preset = block.faces if modality(block) == "face" else block.decode
+    options: dict[str, Any] = registry.options_class(block.kind).model_validate(block.options).model_dump()
+    return Stream(block.kind, options, modality(block), weights, pretrained, preset, block.batch, views)
+
+
+def _presets(config: Config, streams: Mapping[str, Stream]) -> tuple[dict[str, FacePreset], dict[str, Any]]:
+    """Return the presets of faces and of decode that streams read."""
+    faces = {}
+    for name in {stream.preset for stream in streams.values() if stream.modality == "face"}:
+        block = config.faces[name]
+        options = {key: value for key, value in block.options.items() if key != "weights"}
+        weights = block.options.get("weights")
+        faces[name] = FacePreset(block.detector, options, weights, block.decode, block.jpeg_quality)
+    read_by = {preset.decode for preset in faces.values()}
+    read_by |= {stream.preset for stream in streams.values() if stream.modality == "audio"}
+    return faces, {name: config.decode[name] for name in config.decode if name in read_by}

@@ -1,0 +1,84 @@
+"""What a model of new clips consists of: how clips are read, its streams, and how vectors become an answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from emopipe.cache.clip_rows import ClipRows
+from emopipe.core.labels import CLASSES
+from emopipe.media.decoded import DecodeOptions
+
+
+@dataclass(frozen=True)
+class FacePreset:
+    """How faces are found in the frames of a decode preset."""
+
+    detector: str
+    """The kind of detector."""
+    options: Mapping[str, Any]
+    """Its options, without its file of weights."""
+    weights: str | None
+    """Its file of weights; None if a package has them."""
+    decode: str
+    """The decode preset whose frames are searched."""
+    jpeg_quality: int
+    """The quality at which crops are stored."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A backbone and what it reads."""
+
+    kind: str
+    """The kind of backbone."""
+    options: Mapping[str, Any]
+    """Its options."""
+    modality: str
+    """face or audio."""
+    weights: str | None
+    """A file of weights, or None."""
+    pretrained: Path | None
+    """The file of the pretrain stage, or None."""
+    preset: str
+    """The preset that it reads: of faces, or of decode for audio."""
+    batch: int
+    """How many faces the network takes at once."""
+    views: tuple[str, ...] = ("",)
+    """The views whose vectors the model reads; "" is the clip itself."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of a model for N clips."""
+
+    probabilities: np.ndarray
+    """(N, K) float64."""
+    answered: np.ndarray
+    """(N,) bool: whether any stream has vectors."""
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Stream, or model of a run -> its own probabilities (N, K), and for which clips (N,) it has them."""
+
+
+class Model(Protocol):
+    """A model."""
+
+    name: str
+    """Its name in reports."""
+    decode: Mapping[str, DecodeOptions]
+    """The decode presets that its streams read."""
+    faces: Mapping[str, FacePreset]
+    """The presets of faces that its streams read."""
+    streams: Mapping[str, Stream]
+    """Its streams."""
+
+    def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
+        """Return the answers for clips from the rows of the features stage, by stream or `<stream>@<view>`."""
+        ...
+
+
+def as_dict(p: np.ndarray) -> dict[str, float]:
+    """Return probabilities (K,) by class; they sum to 1."""
+    return dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True))

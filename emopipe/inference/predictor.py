@@ -1,0 +1,310 @@
+"""Predicts new files by a model: each file, or windows of it, goes through the code of the stages as a clip."""
+
+import functools
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emopipe.cache import status as statuses
+from emopipe.cache.clip_rows import ClipRows, RowsInMemory
+from emopipe.cache.status import text
+from emopipe.core.errors import ConfigError
+from emopipe.core.labels import CLASSES
+from emopipe.inference import inputs as given_inputs
+from emopipe.inference.model import Answers, Model, as_dict
+from emopipe.inference.predictions import Prediction, Predictions, Probabilities, StreamAnswer, WindowAnswer
+from emopipe.inference.shipped import Shipped
+from emopipe.inference.streams import Streams
+from emopipe.inference.windows import PART_SECONDS, WINDOWS_AT_ONCE, Grid, Timeline, ready
+from emopipe.media import rows as media_rows
+from emopipe.media.decoded import AUDIO_RATE, Media
+from emopipe.media.sandbox import ClipReader, PartReader
+from emopipe.runtime import device as devices
+
+FILES_AT_ONCE = 8
+"""How many files are in memory together, so that they share batches of the networks."""
+SHIPPED = "shipped"
+"""The name of the model that needs no run."""
+
+
+class Predictor:
+    """Keeps a model's networks in memory between calls.
+
+    >>> predictor = Predictor()  # doctest: +SKIP
+    >>> predictor.predict("interview.mp4").frame  # doctest: +SKIP
+    """
+
+    def __init__(self, model: str | Path = SHIPPED, *, device: str = "auto", threads: int | None = None) -> None:
+        """Open a model.
+
+        Args:
+            model: `shipped`, or the folder of a finished run, such as results/demo.
+            device: auto, cpu or cuda.
+            threads: CPU threads; default: as many as there are.
+
+        Raises:
+            CacheError: The run is not finished.
+            WeightsError: Weights are missing.
+            DeviceError: The device does not exist.
+        """
+        threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
+        self._model = _open(model, devices.prepare(device, threads))
+        self._streams = Streams(self._model, device, threads)
+
+    def predict(
+        self, inputs: str | Path | Iterable[str | Path], *, window: float | None = None, step: float | None = None
+    ) -> Predictions:
+        """Predict files; see `stream` for the arguments.
+
+        Returns:
+            The answers, in the order of the inputs.
+        """
+        return Predictions(list(self.stream(inputs, window=window, step=step)))
+
+    def stream(
+        self, inputs: str | Path | Iterable[str | Path], *, window: float | None = None, step: float | None = None
+    ) -> Iterator[Prediction]:
+        """Yield the answers one by one, as soon as they are known.
+
+        Args:
+            inputs: Videos, images, sound files, folders of them, patterns, or tables with a column `path`.
+            window: Answer for windows of so many seconds, too; the answer for the file is then the mean over them.
+            step: Seconds from one window to the next; default: half a window.
+
+        Raises:
+            CorpusError: There is no input.
+            ConfigError: `window` or `step` is not a positive number, or `step` is given alone.
+        """
+        files = given_inputs.expand(inputs)
+        if window is None and step is not None:
+            raise ConfigError("step is given without window. Give the length of a window, too.")
+        if window is None:
+            with ExitStack() as stack:
+                readers = {
+                    name: stack.enter_context(ClipReader(options)) for name, options in self._model.decode.items()
+                }
+                for start in range(0, len(files), FILES_AT_ONCE):
+                    yield from self._whole(files[start : start + FILES_AT_ONCE], readers)
+            return
+        grid = _grid(window, step)
+        for file in files:
+            yield self._over_time(file, grid)
+
+    # -- whole files ---------------------------------------------------------------------------------------------
+
+    def _whole(self, files: list[str], readers: Mapping[str, ClipReader]) -> list[Prediction]:
+        """Return the answers for some files, each as one clip."""
+        clips = _ids(files)
+        media = {preset: self._decode(read, clips) for preset, read in readers.items()}
+        faces = {name: self._streams.faces(name, media[block.decode]) for name, block in self._model.faces.items()}
+        vectors = self._streams.vectors(media, faces)
+        answers = self._model.answer(list(clips), vectors)
+        return [
+            _prediction(file, number, answers, self._stream_answers(clip, number, media, faces, vectors, answers))
+            for number, (clip, file) in enumerate(clips.items())
+        ]
+
+    def _decode(self, read: ClipReader, clips: Mapping[str, str]) -> RowsInMemory:
+        """Return the decoded files of clips."""
+
+        def decoded(clip: str, file: str) -> media_rows.Row:
+            return media_rows.row(clip, "", read(Path(file)))
+
+        row = self._streams.policy.row
+        made = [row(clip, "", functools.partial(decoded, clip, file)) for clip, file in clips.items()]
+        return RowsInMemory(made, media_rows.FIELDS)
+
+    def _stream_answers(
+        self,
+        clip: str,
+        number: int,
+        media: Mapping[str, ClipRows],
+        faces: Mapping[str, ClipRows],
+        vectors: Mapping[str, ClipRows],
+        answers: Answers,
+    ) -> dict[str, StreamAnswer]:
+        """Return what each stream says about a clip."""
+        made = {}
+        for name, stream in self._model.streams.items():
+            rows = vectors[_first_file(name, stream.views)]
+            if stream.modality == "face":
+                source = faces[stream.preset]
+                searched = len(media[self._model.faces[stream.preset].decode].field(clip, "jpeg_size"))
+                found, unit = float(source.field(clip, "mask").sum()), "frames"
+            else:
+                source = media[stream.preset]
+                found = searched = len(source.field(clip, "audio")) / AUDIO_RATE
+                unit = "seconds"
+            p, has = answers.parts.get(name, (None, None))
+            own = p[number] if p is not None and has[number] else None
+            status, reason = rows.status[clip], text(rows.reason[clip])
+            made[name] = StreamAnswer(status, reason, found, float(searched), unit, _label(own), _named(own))
+        return made
+
+    # -- windows over time ---------------------------------------------------------------------------------------
+
+    def _over_time(self, file: str, grid: Grid) -> Prediction:
+        """Return the answer for a file of any length, with an answer for each window."""
+        whole = Media(statuses.UNDECODABLE)
+        windows: list[WindowAnswer] = []
+        made: list[Prediction] = []
+        timelines = {preset: Timeline() for preset in self._model.decode}
+        with ExitStack() as stack:
+            readers = [
+                stack.enter_context(PartReader(grid.options(options), PART_SECONDS))(Path(file))
+                for options in self._model.decode.values()
+            ]
+            for number, parts in enumerate(itertools.zip_longest(*readers)):
+                for preset, part in zip(timelines, parts, strict=True):
+                    if part is not None and part.status != statuses.PART:
+                        whole = part
+                    elif part is not None:
+                        timelines[preset].add(part, self._detectors_of(preset))
+                is_last = all(part is None or part.status != statuses.PART for part in parts)
+                # That there is another part shows that the file goes on for as long as the parts before it.
+                end = max(t.end for t in timelines.values()) if is_last else number * PART_SECONDS
+                waiting = ready(grid, len(windows), end, is_last=is_last)
+                for begin in range(0, len(waiting), WINDOWS_AT_ONCE):
+                    some = waiting[begin : begin + WINDOWS_AT_ONCE]
+                    answered = self._answer_windows(some, timelines)
+                    made += answered
+                    windows += [
+                        WindowAnswer(*window, one.label, one.probabilities)
+                        for window, one in zip(some, answered, strict=True)
+                    ]
+                for timeline in timelines.values():
+                    timeline.drop(grid.window(len(windows))[0])
+        return _mean(file, whole, made, windows)
+
+    def _detectors_of(self, preset: str) -> dict[str, functools.partial]:
+        """Return, for each preset of faces that reads a decode preset, what finds the faces of frames."""
+        return {
+            name: functools.partial(self._streams.detect, name)
+            for name, block in self._model.faces.items()
+            if block.decode == preset
+        }
+
+    def _answer_windows(
+        self, windows: list[tuple[float, float]], timelines: Mapping[str, Timeline]
+    ) -> list[Prediction]:
+        clips = [str(number) for number in range(len(windows))]
+        media = {preset: timeline.media(windows) for preset, timeline in timelines.items()}
+        faces = {}
+        for name, block in self._model.faces.items():
+            timeline = timelines[block.decode]
+            found = {clip: timeline.found(name, window) for clip, window in zip(clips, windows, strict=True)}
+            faces[name] = self._streams.faces(name, media[block.decode], found)
+        vectors = self._streams.vectors(media, faces)
+        answers = self._model.answer(clips, vectors)
+        return [
+            _prediction("", number, answers, self._stream_answers(clip, number, media, faces, vectors, answers))
+            for number, clip in enumerate(clips)
+        ]
+
+
+def predict(
+    inputs: str | Path | Iterable[str | Path],
+    model: str | Path = SHIPPED,
+    *,
+    window: float | None = None,
+    step: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Predictions:
+    """Predict the emotion in videos, images and sound files.
+
+    Args:
+        inputs: Files, folders, patterns, or tables with a column `path`.
+        model: `shipped`, or the folder of a finished run, such as results/demo.
+        window: Answer for windows of so many seconds, too.
+        step: Seconds from one window to the next; default: half a window.
+        device: auto, cpu or cuda.
+        threads: CPU threads; default: as many as there are.
+
+    Returns:
+        The answers, in the order of the inputs. A file that cannot be read has an answer that says why.
+    """
+    return Predictor(model, device=device, threads=threads).predict(inputs, window=window, step=step)
+
+
+def _open(model: str | Path, device: torch.device) -> Model:
+    if str(model) == SHIPPED:
+        return Shipped()
+    # Imports that the shipped model does not need, and that take time.
+    from emopipe.inference.finished_run import FinishedRun
+
+    return FinishedRun(Path(model), device)
+
+
+def _grid(window: float, step: float | None) -> Grid:
+    step = window / 2 if step is None else step
+    for name, value in (("window", window), ("step", step)):
+        if not 0 < value < float("inf"):
+            raise ConfigError(f"{name} is {value}. Expected a positive number of seconds.")
+    return Grid(window, step)
+
+
+def _ids(files: list[str]) -> dict[str, str]:
+    """Return an id for each file: its stem, as corpora name clips; with a number if it is taken."""
+    found: dict[str, str] = {}
+    for number, file in enumerate(files):
+        stem = Path(file).stem
+        found[stem if stem not in found else f"{stem} {number}"] = file
+    return found
+
+
+def _first_file(stream: str, views: tuple[str, ...]) -> str:
+    return stream if "" in views or not views else f"{stream}@{views[0]}"
+
+
+def _label(p: np.ndarray | None) -> str | None:
+    return None if p is None else CLASSES[int(p.argmax())]
+
+
+def _named(p: np.ndarray | None) -> Probabilities | None:
+    return None if p is None else as_dict(p)
+
+
+def _prediction(file: str, number: int, answers: Answers, streams: dict[str, StreamAnswer]) -> Prediction:
+    """Return the answer for a clip. Its status is ok if all streams spoke, else that of the first that did not."""
+    p = answers.probabilities[number] if answers.answered[number] else None
+    silent = [one for one in streams.values() if one.status != statuses.OK]
+    status = silent[0].status if silent else statuses.OK
+    reason = " ".join(dict.fromkeys(one.reason for one in streams.values() if one.reason))
+    models = {n: as_dict(p[number]) for n, (p, has) in answers.parts.items() if n not in streams and has[number]}
+    return Prediction(file, status, reason, _label(p), _named(p), streams, models)
+
+
+def _mean(file: str, whole: Media, made: list[Prediction], windows: list[WindowAnswer]) -> Prediction:
+    """Return the answer for a file: the mean over its windows."""
+    answered = [one for one in made if one.answered]
+    streams = {}
+    for name in made[0].streams if made else ():
+        parts = [one.streams[name] for one in made]
+        own = _average([one.probabilities for one in parts if one.probabilities])
+        spoke = [one for one in parts if one.status == statuses.OK]
+        first = (spoke or parts)[0]
+        found, searched = (sum(getattr(one, field) for one in parts) for field in ("found", "searched"))
+        streams[name] = StreamAnswer(first.status, first.reason, found, searched, first.unit, _best(own), own)
+    status, reason = whole.status, text(whole.reason)
+    if whole.status == statuses.OK and not answered and made:
+        status, reason = made[0].status, made[0].reason
+    models = {
+        name: _average([one.models[name] for one in answered if name in one.models])
+        for name in dict.fromkeys(name for one in answered for name in one.models)
+    }
+    p = _average([one.probabilities for one in answered])
+    return Prediction(file, status, reason, _best(p), p, streams, models, windows)
+
+
+def _average(parts: list[Probabilities]) -> Probabilities | None:
+    return as_dict(np.mean([[part[name] for name in CLASSES] for part in parts], 0)) if parts else None
+
+
+def _best(p: Probabilities | None) -> str | None:
+    return max(p, key=p.get) if p else None

@@ -1,0 +1,81 @@
+"""What a finished run has found, for use from Python."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emopipe.core.errors import CacheError
+from emopipe.inference.predictor import Predictor
+from emopipe.scoring import predictions
+from emopipe.workflow import config as configs
+
+
+class RunResults:
+    """The results of a run; see `load_run`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open `results/<run>`.
+
+        Raises:
+            CacheError: The folder is not that of a finished run.
+        """
+        if not (folder / "metrics.csv").is_file():
+            raise CacheError(
+                f"{folder} is not the folder of a finished run: it has no metrics.csv. Expected a folder such as "
+                "results/demo."
+            )
+        self.folder, self.name = folder, folder.resolve().name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The config as it was given."""
+        return configs.read(self.folder / "config.yaml")
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row a model and split: accuracy, UAR and so on (metrics.csv)."""
+        return pd.read_csv(self.folder / "metrics.csv")
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """One row a clip and stage: its status and the reason (ledger.csv)."""
+        return pd.read_csv(self.folder / "ledger.csv", keep_default_na=False)
+
+    @property
+    def models(self) -> list[str]:
+        """The models and ensembles that predict."""
+        return sorted(path.stem for path in (self.folder / "predictions").glob("*.csv"))
+
+    def predictions(self, model: str = "ensemble") -> pd.DataFrame:
+        """Return what a model or ensemble predicts for each clip: clip, split, label, pred, p_<class>, covered.
+
+        Raises:
+            KeyError: The run has no such model.
+        """
+        if model not in self.models:
+            raise KeyError(f"{model} is not a model of this run. Its models are: {', '.join(self.models)}")
+        return predictions.read(self.folder / "predictions" / f"{model}.csv")
+
+    def predictor(self, **options: Any) -> Predictor:
+        """Return a predictor of new files by this run's final answer; the options are those of `Predictor`."""
+        return Predictor(self.folder, **options)
+
+    def __repr__(self) -> str:
+        return f"Run {self.name}: {', '.join(self.models)}\n{self.metrics}"
+
+
+def load_run(folder: str | Path) -> RunResults:
+    """Open the results of a run.
+
+    Args:
+        folder: Such as results/demo.
+
+    Returns:
+        `.config`, `.metrics`, `.ledger`, `.models`, `.predictions(model)`, `.predictor()`.
+
+    Raises:
+        CacheError: The folder is not that of a finished run.
+    """
+    return RunResults(Path(folder))

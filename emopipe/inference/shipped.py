@@ -1,0 +1,139 @@
+"""The model `shipped`: this project's networks and the product of their heads; it needs no training and no network."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from pydantic import Field
+from torch import nn
+
+from emopipe.backbones import registry
+from emopipe.backbones.classifier import Classifier, load_head
+from emopipe.cache.clip_rows import ClipRows
+from emopipe.core.labels import CLASSES
+from emopipe.core.options import Number, Options
+from emopipe.inference.model import Answers, FacePreset, Stream
+from emopipe.media.decoded import DecodeOptions
+from emopipe.scoring.metrics import PROBABILITY_FLOOR
+from emopipe.weights.checksums import verify
+from emopipe.weights.entries import package_registry
+from emopipe.weights.naming import named
+from emopipe.weights.paths import path_of
+
+
+class _FaceBlock(Options):
+    detector: str
+    decode: str
+    jpeg_quality: int
+
+
+class _StreamBlock(Options):
+    kind: str
+    weights: str
+    preset: str
+    batch: int
+    views: list[str]
+    exponent: Number = Field(gt=0)
+
+
+class _Description(Options):
+    decode: dict[str, DecodeOptions]
+    faces: dict[str, _FaceBlock]
+    streams: dict[str, _StreamBlock]
+
+
+class Shipped:
+    """The shipped networks; see `shipped.yaml` for their settings and `shipped.md` for their scores."""
+
+    name = "shipped"
+
+    def __init__(self) -> None:
+        """Open the description and the heads of the networks.
+
+        Raises:
+            WeightsError: A file of weights is not what was shipped.
+        """
+        about = _Description.model_validate(
+            yaml.safe_load(resources.files("emopipe.inference").joinpath("shipped.yaml").read_text(encoding="utf-8"))
+        )
+        self.decode = about.decode
+        self.faces = {
+            name: FacePreset(block.detector, {}, None, block.decode, block.jpeg_quality)
+            for name, block in about.faces.items()
+        }
+        self.exponents = {name: block.exponent for name, block in about.streams.items()}
+        self.streams: dict[str, Stream] = {}
+        self._heads: dict[str, Classifier] = {}
+        for name, block in about.streams.items():
+            self.streams[name], self._heads[name] = _open(block)
+
+    def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
+        """Return the product of the heads, and as parts the probabilities of each stream."""
+        parts = {name: self._stream_probs(name, clips, vectors) for name in self.streams}
+        p = pool([p for p, _ in parts.values()], [found for _, found in parts.values()], [*self.exponents.values()])
+        return Answers(p, np.any([found for _, found in parts.values()], 0), parts)
+
+    @torch.inference_mode()
+    def _stream_probs(
+        self, name: str, clips: list[str], vectors: Mapping[str, ClipRows]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a stream's probabilities (N, K) for clips, and for which (N,) it has vectors.
+
+        Of faces: the mean over frames and views. Of sound: those of the mean vector.
+        """
+        stream, head = self.streams[name], self._heads[name]
+        p, found = np.full((len(clips), len(CLASSES)), 1 / len(CLASSES)), np.zeros(len(clips), bool)
+        for number, clip in enumerate(clips):
+            of_views = []
+            for view in stream.views:
+                rows = vectors[f"{name}@{view}" if view else name]
+                x = rows.field(clip, "x")[rows.field(clip, "mask")]  # (T, D)
+                if len(x):
+                    batch = torch.from_numpy(x)
+                    batch = batch if stream.modality == "face" else batch[None]  # (T, D), or (1, T', D)
+                    of_views.append(head(batch).double().softmax(1).mean(0).numpy())
+            if of_views:
+                p[number], found[number] = np.mean(of_views, 0), True
+        return p, found
+
+
+def pool(probs: list[np.ndarray], found: list[np.ndarray], exponents: list[float]) -> np.ndarray:
+    """Return the log-linear pool of S streams' probabilities (Genest and Zidek, Statistical Science 1(1), 1986).
+
+    Args:
+        probs: S arrays (N, K), each relative to equally likely classes.
+        found: S arrays (N,) bool: whether the stream has vectors of a clip; other streams are omitted.
+        exponents: S numbers; 1 each is the product of independent streams.
+
+    Returns:
+        (N, K); equal probabilities for a clip that no stream has.
+    """
+    logits = np.zeros_like(probs[0])
+    for p, present, exponent in zip(probs, found, exponents, strict=True):
+        logits += np.where(present[:, None], exponent * np.log(p.clip(PROBABILITY_FLOOR)), 0.0)
+    scaled = np.exp(logits - logits.max(1, keepdims=True))
+    return scaled / scaled.sum(1, keepdims=True)
+
+
+def _open(block: _StreamBlock) -> tuple[Stream, Classifier]:
+    """Return a stream, and its head as a classifier of vectors."""
+    entries = package_registry()
+    entry = named(block.weights, entries)
+    path = path_of(entry, entries)
+    verify(path, entries)
+    options: dict[str, Any] = registry.options_class(block.kind).model_validate(entry.defaults).model_dump()
+    spec = registry.spec(block.kind, registry.options_class(block.kind).model_validate(options))
+    head = Classifier(nn.Identity(), spec.dim)
+    load_head(head, path)
+    views = tuple(block.views)
+    stream = Stream(block.kind, options, spec.modality, str(path), None, block.preset, block.batch, views)
+    return stream, head.float().eval()
+
+
+def card() -> Path:
+    """Return the path of the model's card."""
+    return Path(str(resources.files("emopipe.inference").joinpath("shipped.md")))

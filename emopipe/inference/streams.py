@@ -1,0 +1,101 @@
+"""From decoded clips in memory to the vectors of a model's streams, by the code of the stages."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from emopipe import extraction
+from emopipe.backbones import registry
+from emopipe.cache.clip_rows import ClipRows, RowsInMemory
+from emopipe.cache.failures import FailurePolicy
+from emopipe.extraction.extractor import Extractor
+from emopipe.faces import rows as face_rows
+from emopipe.faces.detection import Detections
+from emopipe.inference.model import Model, Stream
+from emopipe.runtime import device as devices
+from emopipe.stages.features import fields
+
+
+class Streams:
+    """The networks of a model's detectors and streams; each is built when it is first used."""
+
+    def __init__(self, model: Model, device: str, threads: int) -> None:
+        """Take the model, auto, cpu or cuda, and the number of CPU threads.
+
+        Raises:
+            DeviceError: The device does not exist.
+        """
+        self._model, self._device, self._threads = model, device, threads
+        self._where = devices.prepare(device, threads)
+        self._pool = ThreadPoolExecutor(threads)
+        self._detectors: dict[str, face_rows.DetectorPerThread] = {}
+        self._networks: dict[str, Extractor] = {}
+        self.policy = FailurePolicy("keep_going")
+
+    def detect(self, preset: str, jpegs: Sequence[np.ndarray]) -> Iterable[Detections]:
+        """Return the faces of frames, which are given as JPEG bytes, by a preset's detector."""
+        if preset not in self._detectors:
+            cv2.setNumThreads(1)  # frames already run in parallel threads
+            block = self._model.faces[preset]
+            self._detectors[preset] = face_rows.DetectorPerThread(
+                block.detector, block.options, block.weights, self._device
+            )
+        return self._pool.map(self._detectors[preset], jpegs)
+
+    def faces(
+        self, preset: str, media: ClipRows, found: Mapping[str, Sequence[Detections]] | None = None
+    ) -> RowsInMemory:
+        """Return the rows of the faces of clips.
+
+        Args:
+            preset: The preset of faces.
+            media: Decoded clips.
+            found: Clip -> the faces of its frames, if they are known; default: the preset's detector finds them.
+        """
+        made = []
+        for clip in media.clips:
+            find = functools.partial(self.detect, preset) if found is None else functools.partial(_known, found[clip])
+            compute = functools.partial(face_rows.row, media, clip, find, self._model.faces[preset].jpeg_quality)
+            made.append(self.policy.row(clip, "", compute))
+        return RowsInMemory(made, face_rows.FIELDS)
+
+    def vectors(self, media: Mapping[str, ClipRows], faces: Mapping[str, ClipRows]) -> dict[str, RowsInMemory]:
+        """Return the rows of each stream's vectors, by stream or `<stream>@<view>`.
+
+        Args:
+            media: Decode preset -> the clips.
+            faces: Preset of faces -> the clips.
+        """
+        found = {}
+        for name, stream in self._model.streams.items():
+            source = (faces if stream.modality == "face" else media)[stream.preset]
+            network = self._network(name, stream)
+            module = extraction.module_for(stream.modality)
+            for view in stream.views:
+                made = module.rows(source, iter(source.clips), network, stream.batch, view, self.policy)
+                file = f"{name}@{view}" if view else name
+                found[file] = RowsInMemory(list(made), fields(network.spec.dim))
+        return found
+
+    def _network(self, name: str, stream: Stream) -> Extractor:
+        if name not in self._networks:
+            options = registry.options_class(stream.kind).model_validate(stream.options)
+            self._networks[name] = Extractor(
+                stream.kind,
+                options,
+                weights=stream.weights,
+                pretrained=stream.pretrained,
+                torch_device=self._where,
+                device=self._device,
+                threads=self._threads,
+                by_fold=False,
+            )
+        return self._networks[name]
+
+
+def _known(found: Sequence[Detections], _jpegs: Sequence[np.ndarray]) -> Sequence[Detections]:
+    """Return faces that are known already."""
+    return found

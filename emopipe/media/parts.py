@@ -1,0 +1,147 @@
+"""A long file in parts: frames and sound of some seconds at a time, in one pass and with bounded memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import cv2
+import numpy as np
+
+from emopipe.cache import status
+from emopipe.media import files
+from emopipe.media.audio import SoundBlocks
+from emopipe.media.clip import verdict
+from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media
+from emopipe.media.video import SampledFrames
+
+Item = TypeVar("Item")
+
+LONGEST_GAP_SECONDS = 3600.0
+"""A file whose frames pause for longer ends there: its time stamps are most probably wrong."""
+
+
+def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[Media]:
+    """Yield the frames and the sound of a file in parts: the first `seconds`, the next `seconds`, and so on.
+
+    Use `emopipe.media.sandbox.PartReader` for files that you do not trust.
+
+    Args:
+        path: The file.
+        options: How frames are sampled, over the whole file, and how much sound is read.
+        seconds: The length of a part.
+
+    Yields:
+        Parts with the status `PART`, whose times count from the start of the file; and at last one without content that
+        has the status and the reason of the whole file.
+
+    Raises:
+        MediaError: The system refuses to read the file.
+        MemoryError: A part needs more memory than there is.
+    """
+    # Two descriptors, so that frames and sound are read side by side, whichever way the file interleaves them.
+    with files.opened(path) as for_frames, files.opened(path) as for_sound:
+        frames, sound = SampledFrames(for_frames, options), SoundBlocks(for_sound, options)
+        upcoming, wave = _Upcoming(iter(frames)), _Wave(sound)
+        n_frames, end = 0, seconds
+        while not (upcoming.is_over and wave.is_over):
+            if wave.is_over and upcoming.next_time > end + LONGEST_GAP_SECONDS:
+                upcoming.fault = status.reason("long_gap", begin=round(end), seconds=round(upcoming.next_time - end))
+                break
+            kept = upcoming.before(end)
+            start, samples = wave.before(end)
+            yield Media(status.PART, "", [jpeg for _, jpeg in kept], np.array([t for t, _ in kept]), samples, start)
+            n_frames += len(kept)
+            end += seconds
+        yield Media(
+            *verdict(n_frames > 0, status.join(frames.fault, upcoming.fault), wave.is_heard, _fault_of(sound, wave))
+        )
+
+
+def _fault_of(sound: SoundBlocks, wave: "_Wave") -> str:
+    fault = status.join(sound.fault, wave.fault)
+    return fault if wave.is_heard or fault else status.reason("silent" if wave.taken else "no_sound_decodes")
+
+
+class _Safe(Generic[Item]):
+    """An iterator over a stream that may be broken: an error ends it and becomes a fault."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self.fault = ""
+
+    def next(self) -> Item | None:
+        """Return the next item; None if there are no more."""
+        try:
+            return next(self._items, None)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+                raise MemoryError from error
+            self.fault = status.reason("broken_stream", error=files.describe(error))
+            return None
+
+
+class _Upcoming:
+    """Frames in the order of their times, of which the next one is known."""
+
+    def __init__(self, frames: Iterator[tuple[float, bytes]]) -> None:
+        self._frames = _Safe(frames)
+        self._next = self._frames.next()
+        self.fault = self._frames.fault
+        """The fault that ended the frames, or ""."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more frames."""
+        return self._next is None
+
+    @property
+    def next_time(self) -> float:
+        """The time of the next frame, in seconds."""
+        return self._next[0]
+
+    def before(self, end: float) -> list[tuple[float, bytes]]:
+        """Return the frames whose time is less than `end`."""
+        found = []
+        while self._next is not None and self._next[0] < end:
+            found.append(self._next)
+            self._next = self._frames.next()
+            self.fault = self._frames.fault
+        return found
+
+
+class _Wave:
+    """Sound, taken piece by piece."""
+
+    def __init__(self, sound: SoundBlocks) -> None:
+        self._sound, self._blocks = sound, _Safe(iter(sound))
+        self._left = np.empty(0, np.int16)
+        self.taken, self.is_over, self.is_heard = 0, False, False
+
+    @property
+    def fault(self) -> str:
+        """The fault that ended the sound, or ""."""
+        return self._blocks.fault
+
+    def before(self, end: float) -> tuple[float, np.ndarray]:
+        """Return the time of the first sample that was not taken yet, and the samples (n,) int16 until `end`."""
+        blocks, held = [self._left], len(self._left)
+        while not self.is_over and self._start + (self.taken + held) / AUDIO_RATE < end:
+            block = self._blocks.next()
+            if block is None:
+                self.is_over = True
+            else:
+                blocks.append(block)
+                held += len(block)
+        begin = self._start + self.taken / AUDIO_RATE
+        samples = np.concatenate(blocks)
+        count = held if self.is_over else max(0, min(held, round((end - begin) * AUDIO_RATE)))
+        self._left, samples = samples[count:].copy(), samples[:count]
+        self.taken += count
+        self.is_heard |= bool(samples.any())
+        return begin, samples
+
+    @property
+    def _start(self) -> float:
+        return self._sound.start or 0.0
