@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import beta
 
 from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES
@@ -151,6 +150,8 @@ class Loss:
         alphas = [run.options.mixup for run in runs]
         self._shares = None
         if alphas[0] > 0:
+            from scipy.stats import beta  # slow to import, and few need it
+
             middle = (np.arange(QUANTILES) + 0.5) / QUANTILES
             table = np.stack([np.maximum(q := beta.ppf(middle, alpha, alpha), 1 - q) for alpha in alphas])
             self._shares = torch.as_tensor(table, dtype=dataset.dtype, device=dataset.device)

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from sklearn.linear_model import LogisticRegression
 
 from emopipe.scoring.metrics import PROBABILITY_FLOOR, log_losses
 
@@ -91,6 +89,8 @@ def _greedy_weights(members: MemberPredictions, targets: np.ndarray, rounds: int
 
 def _fit_stacking(members: MemberPredictions, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
     """Fit multinomial logistic regression; a class without any clip gets probability zero."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and few need it
+
     equal = _equal_weights(members, targets)
     if len(set(targets.tolist())) < 2:
         return (lambda predicted: weighted_mean(predicted, equal)), equal
@@ -122,6 +122,8 @@ def best_members(members: MemberPredictions, targets: np.ndarray, top: int | Non
 
 def fit_temperature(p: np.ndarray, targets: np.ndarray) -> float:
     """Return the T in [0.1, 10] for which softmax(log p / T) of p (N, K) is most likely for the classes (N,)."""
+    from scipy.optimize import minimize_scalar  # slow to import, and few need it
+
     if not len(p):
         return 1.0
     logits = np.log(p.clip(PROBABILITY_FLOOR))

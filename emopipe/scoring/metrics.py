@@ -5,7 +5,6 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix, f1_score
 
 from emopipe.core.labels import CLASSES
 
@@ -27,6 +26,8 @@ def score(predictions: pd.DataFrame, model: str) -> pd.DataFrame:
     Returns:
         The columns `COLUMNS`. Scores are fractions of 1; `accuracy_covered` is NaN if no clip is covered.
     """
+    from sklearn.metrics import f1_score  # slow to import, and few need it
+
     rows = []
     for split, part in predictions[predictions["label"] != ""].groupby("split"):
         correct = (part["label"] == part["pred"]).to_numpy()
@@ -66,5 +67,7 @@ def log_losses(p: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def confusion(labels: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
     """Return counts (classes, classes) of names of classes (N,): rows are labels, columns are predictions."""
+    from sklearn.metrics import confusion_matrix  # slow to import, and few need it
+
     counts = confusion_matrix(labels, predicted, labels=list(CLASSES))
     return pd.DataFrame(counts, index=list(CLASSES), columns=list(CLASSES))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 RESAMPLES = 2000
 """Number of bootstrap samples for an interval."""
@@ -45,6 +44,8 @@ def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[flo
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """Return the exact two-sided p of McNemar's test; (N,) bool: whether two models are correct on the same clips."""
+    from scipy.stats import binomtest  # slow to import, and few need it
+
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     both = only_first + only_second
     return float(binomtest(only_first, both).pvalue) if both else 1.0
