@@ -9,6 +9,7 @@ rule fusion:
         predictions=f"{RESULTS}/predictions/{{model}}.csv",
         oof=f"{RESULTS}/oof/{{model}}.csv",
         seeds=f"{RESULTS}/seeds/{{model}}.csv",
+        attention=f"{RESULTS}/attention/{{model}}.h5",
     log:
         f"{RESULTS}/logs/fusion/{{model}}.log",
     benchmark:

@@ -38,6 +38,10 @@ class FusionModel(nn.Module):
         """Return logits (B, classes) for streams of vectors (B, T, D) with masks (B, T)."""
         return self.network(self.standardise(streams))
 
+    def attention_weights(self, streams: Sequences) -> dict[str, torch.Tensor]:
+        """Return stream -> the weights (B, T) of its vectors, which sum to 1 or, without vectors, are 0."""
+        return self.network.attention_weights(self.standardise(streams))
+
 
 class Standardization(nn.Module):
     """(x - mean) / std for each stream, in one pass over x."""
@@ -99,6 +103,12 @@ class FusionNetwork(nn.Module):
             present = {s: p | p[partner] for s, p in present.items()}
         # 5. fuse and classify
         return self.head(vectors, present)
+
+    def attention_weights(self, streams: Sequences) -> dict[str, torch.Tensor]:
+        """Return stream -> the weights (B, T) by which its vectors are pooled, of standardized streams."""
+        if self.crossmodal:
+            streams = {s: (x, streams[s][1]) for s, x in self.crossmodal(streams).items()}
+        return {s: self.encoders[s].attention.pool(*streams[s])[1] for s in self.modalities}
 
     @property
     def head(self) -> nn.Module:

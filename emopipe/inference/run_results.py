@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.cache.store import Reader
 from emopipe.core.errors import CacheError
+from emopipe.fusion.attention_weights import TIME
 from emopipe.inference.predictor import Predictor
 from emopipe.scoring import predictions
 from emopipe.workflow import config as configs
@@ -58,6 +60,31 @@ class RunResults:
             raise KeyError(f"{model} is not a model of this run. Its models are: {', '.join(self.models)}")
         return predictions.read(self.folder / "predictions" / f"{model}.csv")
 
+    def attention(self, model: str, clip: str) -> pd.DataFrame:
+        """Return how much each vector of a clip counts in a model's answer: stream, time in seconds, weight.
+
+        The weights of a stream sum to 1. The clips are those that the run reports.
+
+        Raises:
+            CacheError: The run has no such model, or an ensemble has this name.
+            KeyError: The clip is not among those that are reported.
+        """
+        with Reader(self.folder / "attention" / f"{model}.h5") as reader:
+            if clip not in reader:
+                raise KeyError(f"{clip} is not among the {len(reader.clips)} clips that {model} predicts")
+            streams = [name for name in reader.fields if not name.endswith(TIME)]
+            parts = [
+                pd.DataFrame(
+                    {
+                        "stream": stream,
+                        "time": reader.field(clip, f"{stream}{TIME}"),
+                        "weight": reader.field(clip, stream),
+                    }
+                )
+                for stream in streams
+            ]
+        return pd.concat(parts, ignore_index=True)
+
     def predictor(self, **options: Any) -> Predictor:
         """Return a predictor of new files by this run's final answer; the options are those of `Predictor`."""
         return Predictor(self.folder, **options)
@@ -73,7 +100,8 @@ def load_run(folder: str | Path) -> RunResults:
         folder: Such as results/demo.
 
     Returns:
-        `.config`, `.metrics`, `.ledger`, `.models`, `.predictions(model)`, `.predictor()`.
+        `.config`, `.metrics`, `.ledger`, `.models`, `.predictions(model)`, `.attention(model, clip)`,
+        `.predictor()`.
 
     Raises:
         CacheError: The folder is not that of a finished run.

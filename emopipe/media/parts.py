@@ -112,12 +112,18 @@ class _Upcoming:
 
 
 class _Wave:
-    """Sound, taken piece by piece."""
+    """Sound, taken piece by piece; the next samples are known."""
 
     def __init__(self, sound: SoundBlocks) -> None:
         self._sound, self._blocks = sound, _Safe(iter(sound))
         self._left = np.empty(0, np.int16)
-        self.taken, self.is_over, self.is_heard = 0, False, False
+        self.taken, self.is_heard, self._has_ended = 0, False, False
+        self._read(1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more samples."""
+        return self._has_ended and not len(self._left)
 
     @property
     def fault(self) -> str:
@@ -126,22 +132,22 @@ class _Wave:
 
     def before(self, end: float) -> tuple[float, np.ndarray]:
         """Return the time of the first sample that was not taken yet, and the samples (n,) int16 until `end`."""
-        blocks, held = [self._left], len(self._left)
-        while not self.is_over and self._start + (self.taken + held) / AUDIO_RATE < end:
-            block = self._blocks.next()
-            if block is None:
-                self.is_over = True
-            else:
-                blocks.append(block)
-                held += len(block)
-        begin = self._start + self.taken / AUDIO_RATE
-        samples = np.concatenate(blocks)
-        count = held if self.is_over else max(0, min(held, round((end - begin) * AUDIO_RATE)))
-        self._left, samples = samples[count:].copy(), samples[:count]
-        self.taken += count
+        begin = (self._sound.start or 0.0) + self.taken / AUDIO_RATE
+        count = max(0, round((end - begin) * AUDIO_RATE))
+        self._read(count + 1)
+        samples, self._left = self._left[:count].copy(), self._left[count:].copy()
+        self.taken += len(samples)
         self.is_heard |= bool(samples.any())
         return begin, samples
 
-    @property
-    def _start(self) -> float:
-        return self._sound.start or 0.0
+    def _read(self, count: int) -> None:
+        """Read until so many samples are left to take, or the sound ends."""
+        blocks, held = [self._left], len(self._left)
+        while held < count and not self._has_ended:
+            block = self._blocks.next()
+            if block is None:
+                self._has_ended = True
+            else:
+                blocks.append(block)
+                held += len(block)
+        self._left = np.concatenate(blocks)

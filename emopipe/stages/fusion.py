@@ -19,7 +19,7 @@ from emopipe.core.atomic import write_text
 from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
-from emopipe.fusion import cross_validation
+from emopipe.fusion import attention_weights, cross_validation
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import load
@@ -29,7 +29,7 @@ from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.runtime import device as devices
 from emopipe.scoring import predictions
 
-TABLES = ("predictions", "oof", "seeds", "candidates")
+TABLES = ("predictions", "oof", "seeds", "candidates", "attention")
 """Outputs of the stage in addition to the model."""
 
 
@@ -52,7 +52,7 @@ def run(
         outputs: Paths of the files to write. `model`: the networks in one safetensors file with keys `seed0.<key>` and
             so on. `predictions`: the mean of the seeds' probabilities for the clips that the protocol reports. `oof`:
             the same for the training clips, out of fold. `seeds`: the predictions of each seed. `candidates`: loss and
-            accuracy of each candidate.
+            accuracy of each candidate. `attention`: the weights of each reported clip's vectors.
         device: auto, cpu or cuda.
         threads: Number of CPU threads.
         preserve: Preserve the outputs for the job that the next run starts if this run is killed (`cache.preserved`),
@@ -100,10 +100,11 @@ def run(
             result.candidates["note"] = _note(omitted, options, effective)
             covered = dataset.present.cpu().numpy()
         else:
-            result, covered = _untrained(split, options), np.zeros(len(table), bool)
+            result, covered, dataset = _untrained(split, options), np.zeros(len(table), bool), None
         # 4. write
         _write_tables(result, table, split, covered, options, outputs)
         _save_model(result, outputs["model"], recipe, where)
+        attention_weights.write(outputs["attention"], recipe, result, dataset, table, split, features)
         if preserved:
             preserved.save()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from emopipe.cache.status import text
-from emopipe.cache.store import Field, Row, Writer
+from emopipe.cache.store import Field, Reader, Row, Writer
 from emopipe.core import tables
 from emopipe.core.errors import CorpusError
 from emopipe.core.fingerprint import digest
@@ -105,7 +105,7 @@ def stream_file(path, table, seed=0, broken=None):
     fields = {"x": Field("f4", (4,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
     with Writer(path, fields, stage="merge", recipe={}) as writer:
         for number, clip in enumerate(table["clip"]):
-            vectors = x[[number, number]]
+            vectors = x[[number, number]] * np.array([[1.0], [0.8]], x.dtype)
             vectors[0, 1] = np.nan if number == broken else vectors[0, 1]
             arrays = {
                 "x": vectors,
@@ -117,13 +117,15 @@ def stream_file(path, table, seed=0, broken=None):
     return path
 
 
-OUTPUTS = ("model", "predictions", "oof", "seeds", "candidates")
+OUTPUTS = {"model": "safetensors", "attention": "h5"} | dict.fromkeys(
+    ("predictions", "oof", "seeds", "candidates"), "csv"
+)
 
 
 def run(folder, table, options, protocol, seed=0):
     folder.mkdir(exist_ok=True)
     tables.write(table.astype(str), folder / "clips.csv")
-    outputs = {name: folder / f"{name}.{'safetensors' if name == 'model' else 'csv'}" for name in OUTPUTS}
+    outputs = {name: folder / f"{name}.{suffix}" for name, suffix in OUTPUTS.items()}
     recipe = {"options": options.model_dump(), "streams": {"net": "face"}, "protocol": protocol.model_dump()}
     recipe["features"] = {"net": digest({})}
     features = {"net": stream_file(folder / "net.h5", table, seed)}
@@ -251,3 +253,19 @@ def test_early_stopping_on_val_needs_val_clips():
     data = FusionDataset.from_views({"net": [stream]}, {"net": "face"}, targets, torch.device("cpu"))
     with pytest.raises(CorpusError, match="no val clip has a label and vectors"):
         cross_validation.fit_candidates(data, table, split_clips(table, Protocol(folds=3)), options, lambda count: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["given", "kfold"])
+def test_attention_weights_of_each_reported_clip_are_those_of_its_networks(tmp_path, kind):
+    table = corpus()
+    run(tmp_path, table, FusionOptions(**FAST, face_attention="self"), Protocol(kind=kind, folds=3))
+    reported = predictions.read(tmp_path / "predictions.csv")
+    covered = set(reported.loc[reported["covered"] == 1, "clip"])
+    with Reader(tmp_path / "attention.h5") as weights:
+        assert set(weights.clips) == set(reported["clip"])
+        found = {clip: weights.field(clip, "net") for clip in weights.clips}
+        assert {clip for clip, w in found.items() if len(w)} == covered and covered
+        assert all(w.sum() == pytest.approx(1, abs=1e-5) and len(w) == 2 for w in found.values() if len(w))
+        assert all(len(weights.field(clip, "net@time")) == len(w) for clip, w in found.items())
+    assert len({w.tobytes() for w in found.values() if len(w)}) > 1  # FAN's weights differ from clip to clip

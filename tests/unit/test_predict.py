@@ -1,0 +1,184 @@
+"""Predictions of the shipped model: their forms, the product of the heads, and what the command says."""
+
+import json
+from unittest.mock import ANY
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import emopipe
+from emopipe.commands.main import app
+from emopipe.core.errors import ConfigError
+from emopipe.core.labels import CLASSES
+from emopipe.demo.plan import DemoOptions, plan
+from emopipe.demo.video import draw_clip
+from emopipe.evaluation.networks import open_network
+from emopipe.inference.predictions import Prediction, Predictions, WindowAnswer
+from emopipe.inference.shipped import Shipped, card, pool
+from emopipe.runtime import device as devices
+from tests.conftest import write_clip
+
+P = dict(zip(CLASSES, (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), strict=True))
+
+
+@pytest.fixture
+def made():
+    windows = [WindowAnswer(0.0, 2.0, "Angry", P), WindowAnswer(0.5, 2.5, None, None)]
+    return Predictions(
+        [
+            Prediction("a/one.mp4", "ok", "", "Angry", P, windows=windows),
+            Prediction("two <b>.mp4", "undecodable", "The file is empty (0 bytes)."),
+        ]
+    )
+
+
+def test_a_frame_has_a_row_an_input(made):
+    frame = made.frame
+    assert (
+        frame["input"].tolist() == ["a/one.mp4", "two <b>.mp4"]
+        and frame["label"][0] == "Angry"
+        and frame["label"].isna()[1]
+    )
+    assert frame.loc[0, "p_Angry"] == 0.4 and np.isnan(frame.loc[1, "p_Angry"])
+
+
+def test_files_hold_the_frame(made, tmp_path):
+    made.write(tmp_path / "made.csv")
+    assert pd.read_csv(tmp_path / "made.csv")["p_Angry"][0] == 0.4
+    pytest.importorskip("pyarrow")
+    made.write(tmp_path / "made.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "made.parquet"), made.frame)
+
+
+def test_a_timeline_is_a_frame_of_windows(made):
+    frame = made.timeline("a/one.mp4")
+    assert frame[["start", "end", "label"]].values.tolist() == [[0.0, 2.0, "Angry"], [0.5, 2.5, ANY]]
+    assert frame["label"].isna().tolist() == [False, True]
+    with pytest.raises(ConfigError, match="has no windows"):
+        made.timeline("two <b>.mp4")
+    with pytest.raises(KeyError, match="is not among the 2 inputs"):
+        made["three.mp4"]
+
+
+def test_plots_and_html(made):
+    assert len(made.plot(0).lines) == len(CLASSES) and len(made.plot(1).patches) == len(CLASSES)
+    html = made._repr_html_()
+    assert "two &lt;b&gt;.mp4" in html and "0.40" in html and html.count("<tr>") == 3
+
+
+probabilities = st.lists(st.floats(0.001, 1), min_size=7, max_size=7).map(lambda x: np.array([x]) / sum(x))
+
+
+@given(probabilities, probabilities, st.floats(0.1, 3), st.floats(0.1, 3))
+def test_the_product_of_heads(face, voice, a, b):
+    both = pool([face, voice], [np.array([True])] * 2, [a, b])
+    expected = face**a * voice**b
+    np.testing.assert_allclose(both, expected / expected.sum(), rtol=1e-6)
+    alone = pool([face, voice], [np.array([True]), np.array([False])], [1.0, b])
+    np.testing.assert_allclose(alone, face, rtol=1e-6)
+    np.testing.assert_allclose(pool([face, voice], [np.array([False])] * 2, [a, b]), np.full((1, 7), 1 / 7))
+
+
+def test_the_heads_are_those_of_the_networks():
+    """Classes from the vectors of the extraction equal those of the whole network, as `evaluate` computes them."""
+    shipped, rng = Shipped(), np.random.default_rng(0)
+    where = devices.prepare("cpu", 1)
+    face, voice = (open_network(name, device=where, threads=1) for name in ("expression", "speech_logmel"))
+    import torch
+
+    from emopipe.inference.streams import Streams
+
+    streams = Streams(shipped, "cpu", 1)
+    faces = rng.normal(size=(2, 1, 48, 48)).astype(np.float32)
+    sound = rng.normal(size=(1, 3, 64, 90)).astype(np.float32)
+    for name, network, batch in (("face", face, faces), ("voice", voice, sound)):
+        vectors = streams._network(name, shipped.streams[name]).embed(-1, batch)
+        with torch.inference_mode():
+            ours = shipped._heads[name](torch.from_numpy(vectors)).double().softmax(1).numpy()
+        np.testing.assert_allclose(ours, network.probabilities(batch), atol=1e-6)
+
+
+def test_the_card_states_the_exponents():
+    text = card().read_text(encoding="utf-8")
+    for name, exponent in Shipped().exponents.items():
+        assert f"`{name}` {exponent:g}" in text
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A drawn clip, its first frame as an image, a sound file, and files that are bad."""
+    folder = tmp_path_factory.mktemp("files")
+    clip = next(
+        c for c in plan(DemoOptions(subjects=4, val_subjects=1, test_subjects=1, takes=1)) if c.label == "Happy"
+    )
+    draw_clip(clip, folder / f"clip.{clip.container}")
+    video = next(folder.glob("clip.*"))
+    image = cv2.VideoCapture(str(video)).read()[1]
+    cv2.imwrite(str(folder / "face.png"), image)
+    write_clip(folder / "tone.wav", video=None, audio="pcm_s16le")
+    (folder / "text.mp4").write_text("This is not a video.")
+    return [str(video), *(str(folder / name) for name in ("face.png", "tone.wav", "text.mp4", "nothing.mp4"))]
+
+
+@pytest.fixture(scope="module")
+def answers(files):
+    return emopipe.Predictor(threads=1).predict(files)
+
+
+@pytest.mark.slow
+def test_every_kind_of_input_has_its_answer(files, answers):
+    video, image, sound, text, nothing = answers
+    assert [one.status for one in answers] == ["ok", "no_audio", "no_video", "undecodable", "unreadable"]
+    assert [one.answered for one in answers] == [True, True, True, False, False]
+    assert {name: stream.status for name, stream in image.streams.items()} == {"face": "ok", "voice": "no_audio"}
+    assert (image.streams["face"].found, image.streams["face"].searched, image.streams["face"].unit) == (1, 1, "frames")
+    assert sound.probabilities == pytest.approx(sound.streams["voice"].probabilities, abs=0.5)
+    for one in (video, image, sound):
+        assert sum(one.probabilities.values()) == pytest.approx(1) and one.label == max(
+            one.probabilities, key=one.probabilities.get
+        )
+    assert text.probabilities is None and "decoded" in text.reason and "No such file" in nothing.reason
+
+
+@pytest.mark.slow
+def test_windows_of_a_clip(files):
+    (made,) = emopipe.Predictor(threads=1).predict(files[0], window=1.0, step=0.5)
+    assert made.status == "ok" and len(made.windows) >= 2
+    assert [w.start for w in made.windows] == [0.5 * n for n in range(len(made.windows))]
+    mean = np.mean([list(w.probabilities.values()) for w in made.windows if w.label], 0)
+    np.testing.assert_allclose(list(made.probabilities.values()), mean, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_the_command(files, tmp_path):
+    run = CliRunner()
+    done = run.invoke(app, ["predict", *files[1:], "--json", "--csv", str(tmp_path / "made.csv"), "--threads", "1"])
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.exit_code == 0 and [one["input"] for one in objects] == files[1:]
+    assert set(objects[0]) >= {"input", "status", "reason", "label", "probabilities", "streams", "windows"}
+    assert objects[2]["label"] is None and objects[2]["status"] == "undecodable"
+    assert pd.read_csv(tmp_path / "made.csv")["status"].tolist() == [one["status"] for one in objects]
+    assert run.invoke(app, ["predict", *files[1:], "--strict", "--threads", "1"]).exit_code == 1
+    assert run.invoke(app, ["predict", files[3]]).exit_code == 1
+    shown = run.invoke(app, ["predict", files[2]])
+    assert shown.exit_code == 0 and "tone.wav" in shown.stdout and "1.0 s of" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--csv", "made.txt"], "Expected a name that ends in .csv"),
+        (["--window", "0"], "Expected a positive number of seconds"),
+        (["--step", "1"], "step is given without window"),
+        (["--model", "nothing/here"], "does not exist"),
+        (["--device", "gpu"], "Expected one of auto, cpu, cuda"),
+    ],
+)
+def test_mistakes_are_named(files, arguments, message):
+    done = CliRunner().invoke(app, ["predict", files[3], *arguments])
+    assert done.exit_code == 1 and message in done.output.replace("\n", " ")
