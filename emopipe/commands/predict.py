@@ -36,7 +36,7 @@ def predict(
         bool, typer.Option("--json", help="Print a line of JSON for each input, and nothing else, to standard output.")
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write one row an input to this CSV file.")] = None,
-    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet. Needs the package pyarrow.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as a Parquet file.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input could not be answered.")] = False,
     device: Annotated[str, typer.Option(help="Where the networks run: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="The number of CPU threads. Default: all.")] = None,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from emopipe.core.atomic import write_text
+from emopipe.core.atomic import replacing, write_text
 from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+TEXT_COLUMNS = ("input", "status", "reason", "label")
+"""Columns of the frame that hold text; all others hold numbers."""
 
 Probabilities = dict[str, float]
 """Class -> probability; they sum to 1."""
@@ -169,21 +172,17 @@ class Predictions(Sequence[Prediction]):
         return axes
 
     def write(self, path: Path) -> None:
-        """Write the frame as .csv, or as .parquet, which needs pyarrow.
-
-        Raises:
-            ConfigError: pyarrow is not installed.
-        """
+        """Write the frame as Parquet if the name ends in .parquet, else as CSV."""
         if path.suffix != ".parquet":
             write_text(path, self.frame.to_csv(index=False, lineterminator="\n"))
             return
-        try:
-            self.frame.to_parquet(path, index=False)
-        except ImportError:
-            raise ConfigError(
-                "Parquet files need the package pyarrow, which is not installed. Run `pip install pyarrow`, or write "
-                "CSV."
-            ) from None
+        # Not pandas' own writer: it needs pyarrow, and pandas would import that whenever it is imported itself.
+        import polars
+
+        frame = self.frame.astype(object).where(self.frame.notna(), None)
+        schema = {name: polars.String if name in TEXT_COLUMNS else polars.Float64 for name in frame}
+        with replacing(path) as unfinished:
+            polars.DataFrame({name: frame[name].tolist() for name in frame}, schema).write_parquet(unfinished)
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks: label and probabilities as bars."""

@@ -153,6 +153,7 @@ class Predictor:
         whole = Media(statuses.UNDECODABLE)
         windows: list[WindowAnswer] = []
         made: list[Prediction] = []
+        seen: dict[str, dict[float, bool]] = {}
         timelines = {preset: Timeline() for preset in self._model.decode}
         with ExitStack() as stack:
             readers = [
@@ -171,7 +172,7 @@ class Predictor:
                 waiting = ready(grid, len(windows), end, is_last=is_last)
                 for begin in range(0, len(waiting), WINDOWS_AT_ONCE):
                     some = waiting[begin : begin + WINDOWS_AT_ONCE]
-                    answered = self._answer_windows(some, timelines)
+                    answered = self._answer_windows(some, timelines, seen)
                     made += answered
                     windows += [
                         WindowAnswer(*window, one.label, one.probabilities)
@@ -179,7 +180,18 @@ class Predictor:
                     ]
                 for timeline in timelines.values():
                     timeline.drop(grid.window(len(windows))[0])
-        return _mean(file, whole, made, windows)
+        counts = {name: self._counts(name, seen, timelines) for name in self._model.streams}
+        return _mean(file, whole, made, windows, counts)
+
+    def _counts(
+        self, name: str, seen: Mapping[str, Mapping[float, bool]], timelines: Mapping[str, Timeline]
+    ) -> tuple[float, float]:
+        """Return how many frames have a face, of how many; or the seconds of sound twice. Windows overlap."""
+        stream = self._model.streams[name]
+        if stream.modality == "audio":
+            return timelines[stream.preset].heard, timelines[stream.preset].heard
+        frames = seen.get(stream.preset, {})
+        return float(sum(frames.values())), float(len(frames))
 
     def _detectors_of(self, preset: str) -> dict[str, functools.partial]:
         """Return, for each preset of faces that reads a decode preset, what finds the faces of frames."""
@@ -190,8 +202,12 @@ class Predictor:
         }
 
     def _answer_windows(
-        self, windows: list[tuple[float, float]], timelines: Mapping[str, Timeline]
+        self,
+        windows: list[tuple[float, float]],
+        timelines: Mapping[str, Timeline],
+        seen: dict[str, dict[float, bool]],
     ) -> list[Prediction]:
+        """Return the answers for windows; `seen` notes, for each preset of faces, which frames have a face."""
         clips = [str(number) for number in range(len(windows))]
         media = {preset: timeline.media(windows) for preset, timeline in timelines.items()}
         faces = {}
@@ -199,6 +215,9 @@ class Predictor:
             timeline = timelines[block.decode]
             found = {clip: timeline.found(name, window) for clip, window in zip(clips, windows, strict=True)}
             faces[name] = self._streams.faces(name, media[block.decode], found)
+            for clip in clips:
+                times, mask = (faces[name].field(clip, field).tolist() for field in ("time", "mask"))
+                seen.setdefault(name, {}).update(zip(times, mask, strict=True))
         vectors = self._streams.vectors(media, faces)
         answers = self._model.answer(clips, vectors)
         return [
@@ -280,7 +299,13 @@ def _prediction(file: str, number: int, answers: Answers, streams: dict[str, Str
     return Prediction(file, status, reason, _label(p), _named(p), streams, models)
 
 
-def _mean(file: str, whole: Media, made: list[Prediction], windows: list[WindowAnswer]) -> Prediction:
+def _mean(
+    file: str,
+    whole: Media,
+    made: list[Prediction],
+    windows: list[WindowAnswer],
+    counts: Mapping[str, tuple[float, float]],
+) -> Prediction:
     """Return the answer for a file: the mean over its windows."""
     answered = [one for one in made if one.answered]
     streams = {}
@@ -289,8 +314,7 @@ def _mean(file: str, whole: Media, made: list[Prediction], windows: list[WindowA
         own = _average([one.probabilities for one in parts if one.probabilities])
         spoke = [one for one in parts if one.status == statuses.OK]
         first = (spoke or parts)[0]
-        found, searched = (sum(getattr(one, field) for one in parts) for field in ("found", "searched"))
-        streams[name] = StreamAnswer(first.status, first.reason, found, searched, first.unit, _best(own), own)
+        streams[name] = StreamAnswer(first.status, first.reason, *counts[name], first.unit, _best(own), own)
     status, reason = whole.status, text(whole.reason)
     if whole.status == statuses.OK and not answered and made:
         status, reason = made[0].status, made[0].reason

@@ -52,6 +52,8 @@ class Timeline:
         self._audio, self._audio_start = np.empty(0, np.int16), 0.0
         self.end = 0.0
         """The time at which the last frame or sample ends, in seconds."""
+        self.heard = 0.0
+        """Seconds of sound that have been added."""
 
     def add(self, part: Media, detect: Mapping[str, Callable[[Sequence[np.ndarray]], Iterable[Detections]]]) -> None:
         """Append a part, and search its frames for faces by the detector of each preset."""
@@ -61,11 +63,13 @@ class Timeline:
         for preset, find in detect.items():
             self._found.setdefault(preset, []).extend(find(jpegs))
         if len(jpegs):
-            self.end = max(self.end, self._times[-1] + (np.median(np.diff(self._times)) if len(self._times) > 1 else 0))
+            spacing = float(np.median(np.diff(self._times))) if len(self._times) > 1 else 0.0
+            self.end = max(self.end, self._times[-1] + spacing)
         if len(part.audio):
             if not len(self._audio):
                 self._audio_start = part.audio_start
             self._audio = np.concatenate([self._audio, part.audio])
+            self.heard += len(part.audio) / AUDIO_RATE
             self.end = max(self.end, self._audio_start + len(self._audio) / AUDIO_RATE)
 
     def drop(self, before: float) -> None:
