@@ -14,6 +14,7 @@ from emopipe.cache.failures import FailurePolicy
 from emopipe.extraction.extractor import Extractor
 from emopipe.faces import rows as face_rows
 from emopipe.faces.detection import Detections
+from emopipe.inference.memo import RememberingExtractor
 from emopipe.inference.model import Model, Stream
 from emopipe.runtime import device as devices
 from emopipe.stages.features import fields
@@ -32,7 +33,7 @@ class Streams:
         self._where = devices.prepare(device, threads)
         self._pool = ThreadPoolExecutor(threads)
         self._detectors: dict[str, face_rows.DetectorPerThread] = {}
-        self._networks: dict[str, Extractor] = {}
+        self._networks: dict[str, RememberingExtractor] = {}
         self.policy = FailurePolicy("keep_going")
 
     def detect(self, preset: str, jpegs: Sequence[np.ndarray]) -> Iterable[Detections]:
@@ -80,10 +81,10 @@ class Streams:
                 found[file] = RowsInMemory(list(made), fields(network.spec.dim))
         return found
 
-    def _network(self, name: str, stream: Stream) -> Extractor:
+    def _network(self, name: str, stream: Stream) -> RememberingExtractor:
         if name not in self._networks:
             options = registry.options_class(stream.kind).model_validate(stream.options)
-            self._networks[name] = Extractor(
+            network = Extractor(
                 stream.kind,
                 options,
                 weights=stream.weights,
@@ -93,6 +94,7 @@ class Streams:
                 threads=self._threads,
                 by_fold=False,
             )
+            self._networks[name] = RememberingExtractor(network)
         return self._networks[name]
 
 

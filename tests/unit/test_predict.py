@@ -24,6 +24,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.demo.plan import DemoOptions, plan
 from emopipe.demo.video import draw_clip
 from emopipe.evaluation.networks import open_network
+from emopipe.inference.memo import RememberingExtractor
 from emopipe.inference.predictions import Prediction, Predictions, WindowAnswer
 from emopipe.inference.shipped import Shipped, card, pool
 from emopipe.runtime import device as devices
@@ -257,3 +258,23 @@ def test_answers_are_those_of_the_batch_pipeline_for_each_container(files, tmp_p
     assert [one.status for one in made] == ["ok"] * 5 and batch.answered.all()
     ours = [list(one.probabilities.values()) for one in made]
     np.testing.assert_allclose(ours, batch.probabilities, atol=1e-6)
+
+
+def test_inputs_that_come_again_are_computed_once():
+    class Counting:
+        spec = fold_of = patch_times = None
+
+        def __init__(self):
+            self.computed = []
+
+        def embed(self, fold, batch):
+            self.computed += batch[:, 0].tolist()
+            return batch * 2
+
+    counting, rng = Counting(), np.random.default_rng(0)
+    memo, inputs = RememberingExtractor(counting), rng.normal(size=(30, 3)).astype(np.float32)
+    for start in (0, 5, 10, 20):
+        batch = inputs[start : start + 10][[0, *range(10)]]
+        np.testing.assert_array_equal(memo.embed(-1, batch), batch * 2)
+    assert counting.computed == inputs[:, 0].tolist()
+    assert memo.embed(-1, inputs[:0]).shape == (0, 3)
