@@ -5,9 +5,9 @@ functions, classes and constants, one by one, through all modules of this packag
 point uses does not count, even if it is in the same file.
 
 These do not count either, as they change no number: comments, docstrings, type hints of functions, the messages of
-`raise`, `assert` and `warnings.warn`, lines sent to LOGGER and names of progress lines, licences and citations, the
-names of modules (a moved file changes nothing), and the modules in UNCOUNTED. The digest is the same on all versions of
-Python.
+`raise`, `assert` and `warnings.warn`, lines sent to LOGGER, calls of PROGRESS and names of progress lines, licences and
+citations, the names of modules (a moved file changes nothing), and the modules in UNCOUNTED. The digest is the same on
+all versions of Python.
 
 Code is read, not run. So these are not followed: modules that are named in strings, modules that are imported for their
 effects alone, and data files beside the code.

@@ -117,7 +117,7 @@ def _is_message(value: ast.expr) -> bool:
 
 
 def _is_silent(statement: ast.AST) -> bool:
-    """Whether a statement is a docstring, a line for LOGGER or a warning: what no number depends on."""
+    """Whether a statement is a docstring, a line for LOGGER, a call of PROGRESS or a warning: it makes no number."""
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value
@@ -126,7 +126,7 @@ def _is_silent(statement: ast.AST) -> bool:
     function = value.func if isinstance(value, ast.Call) else None
     if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
         return False
-    return function.value.id == "LOGGER" or (function.value.id, function.attr) == ("warnings", "warn")
+    return function.value.id in ("LOGGER", "PROGRESS") or (function.value.id, function.attr) == ("warnings", "warn")
 
 
 def defined_names(statement: ast.stmt) -> list[str] | None:

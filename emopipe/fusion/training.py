@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES
+from emopipe.core.log import PROGRESS
 from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
 from emopipe.fusion.model import Mixup
 from emopipe.fusion.optimizer import StackedAdamW
@@ -113,6 +114,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             losses.sum().backward()
             sums += losses.detach()
             optimizer.step(cosine_warmup(step, warmup, total))
+            PROGRESS.within(step + 1, total, len(runs))
         _check_finite(sums / steps, runs, epoch)
         if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
             break

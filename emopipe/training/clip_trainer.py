@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from emopipe.backbones.classifier import Classifier
 from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.labels import CLASSES
-from emopipe.core.log import LOGGER, Progress
+from emopipe.core.log import LOGGER, PROGRESS, Progress
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.options import PretrainOptions
 from emopipe.training.samples import Samples
@@ -75,6 +75,7 @@ def fit(
         for part in np.array_split(order, steps):
             batch = samples.batch(part, rng).to(device, memory_format=memory_format)
             total += training.step(batch, targets[samples.clip[part]], options.label_smoothing)
+            PROGRESS.within(schedule.last_epoch - epoch * steps, steps)
         losses.append(total / steps)
         if checkpoint.due() or epoch + 1 == options.epochs:
             checkpoint.save(training.dump(losses))

@@ -14,7 +14,7 @@ from emopipe.backbones.classifier import Classifier
 from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.hashing import stable_hash
-from emopipe.core.log import LOGGER, Progress
+from emopipe.core.log import LOGGER, PROGRESS, Progress
 from emopipe.runtime.device import name_of, upload
 from emopipe.runtime.memory import AdaptiveBatches, training_fits
 from emopipe.scoring.metrics import PROBABILITY_FLOOR, uar
@@ -143,6 +143,7 @@ class Trainer:
         summed = torch.zeros((), dtype=torch.float64, device=self.device)
         for rows in np.array_split(self._rows[order], self._steps):
             summed += self._step(rows, rng)
+            PROGRESS.within(self._schedule.last_epoch - epoch * self._steps, self._steps)
         total = float(summed)
         if not math.isfinite(total):
             raise ConfigError(

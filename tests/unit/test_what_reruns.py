@@ -97,6 +97,7 @@ EDITS = {
     "the wording of a reason": ("cache/status.py", r"The file is empty", "There is nothing in the file", set()),
     "a synonym": ("corpora/classes.py", r'"happiness"', '"happiness", "glee"', set()),
     "the description of an option": ("media/decoded.py", r"JPEG quality of stored frames", "Quality", set()),
+    "a step of progress": ("fusion/training.py", r"PROGRESS\.within\(.*\)", "PROGRESS.within(1, 2)", set()),
     "a line of progress": ("stages/faces.py", r'Progress\(f"faces ', 'Progress(f"finding faces ', set()),
     "the licence of a network": ("backbones/resnet18.py", r"LICENCE", "LICENCE + \"Or so.\"", set()),
     "a log line": ("runtime/memory.py", r"The memory of ", "Out of memory: ", set()),
