@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import chain
 from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import chain
+
     job, start = snakemake.config["job"], snakemake.input.get("start")
     given = job["weights"][snakemake.wildcards.backbone] if snakemake.wildcards.step == "0" else None
     chain.run(

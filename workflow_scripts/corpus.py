@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from emopipe.corpora import demo
-from emopipe.stages import corpus
-from emopipe.workflow import scan
-from emopipe.workflow.config import parse
 from emopipe.workflow.job import job_log
 
 # The processes that draw the demo import this file again, as a module.
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
+        from emopipe.corpora import demo
+        from emopipe.stages import corpus
+        from emopipe.workflow import scan
+        from emopipe.workflow.config import parse
+
         config = parse({key: value for key, value in snakemake.config.items() if key != "job"})
         if config.corpus.kind == "demo":
             options = demo.CorpusOptions.model_validate(config.corpus.options)

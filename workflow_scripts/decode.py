@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import decode
 from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import decode
+
     decode.run(
         snakemake.params.recipe,
         Path(snakemake.config["job"]["root"]),

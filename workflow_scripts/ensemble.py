@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import ensemble
 from emopipe.workflow.job import by_stem, job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import ensemble
+
     ensemble.run(
         snakemake.params.recipe,
         by_stem(snakemake.input.predictions),

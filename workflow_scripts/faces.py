@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import faces
 from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import faces
+
     faces.run(
         snakemake.params.recipe,
         Path(snakemake.input[0]),

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import features
 from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import features
+
     job = snakemake.config["job"]
     learned, chained = (snakemake.input.get(name) for name in ("pretrained", "chained"))
     features.run(

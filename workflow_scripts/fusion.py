@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import fusion
 from emopipe.workflow.job import by_stem, job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import fusion
+
     # The names of the files of features are those of their backbones and views.
     fusion.run(
         snakemake.params.recipe,

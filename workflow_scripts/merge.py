@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import merge
 from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import merge
+
     merge.run(
         snakemake.params.recipe,
         [Path(path) for path in snakemake.input],

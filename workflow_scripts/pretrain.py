@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import pretrain
 from emopipe.workflow.job import job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import pretrain
+
     job, chained = snakemake.config["job"], snakemake.input.get("start")
     pretrain.run(
         snakemake.params.recipe,

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from emopipe.stages import report
 from emopipe.workflow.job import by_stem, job_log
 
 with job_log(snakemake.log[0]):
+    from emopipe.stages import report
+
     report.run(
         snakemake.params.recipe,
         Path(snakemake.input.clips),

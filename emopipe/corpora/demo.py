@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -66,7 +67,9 @@ def draw(root: Path, options: DemoOptions, workers: int) -> None:
     missing = [(clip, root / paths[clip.clip]) for clip in plan(options) if not (root / paths[clip.clip]).is_file()]
     progress = Progress("drawing the demo corpus", len(missing))
     # Spawned, not forked: this process has loaded libraries whose threads do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # Ctrl-C reaches all processes of a terminal. This one ends the others, which would only show a traceback each.
+    quiet = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), **quiet) as pool:
         for _ in pool.map(_draw_one, missing, chunksize=4):
             progress.advance()
 

@@ -26,7 +26,10 @@ FIXES = {
 def job_log(path: str | Path) -> Iterator[None]:
     """Log a job to the file `path` and end it with exit code 1 if it fails.
 
-    - An error that a user can fix is logged as its message; any other error is logged with its traceback.
+    - An error that a user can fix is logged as its message. Any other error is logged with its traceback, which the
+      terminal shows only if the user asked for it.
+    - Ctrl-C ends the job without a word, because the process of Snakemake says what happened. Scripts import their
+      stage inside this context, as imports take seconds, and Ctrl-C would show a traceback of them.
     - A damaged cache file is renamed to `<name>.damaged`, so that the next run makes it again.
     - SIGTERM, which clusters send before they kill a job, ends the job by an exception, so that it cleans up.
     """
@@ -34,6 +37,8 @@ def job_log(path: str | Path) -> Iterator[None]:
     try:
         log_to(path)
         yield
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
     except DamagedCacheError as error:
         LOGGER.error(f"{error} {_renamed(error.path)}")
         raise SystemExit(1) from None
@@ -42,11 +47,13 @@ def job_log(path: str | Path) -> Iterator[None]:
         raise SystemExit(1) from None
     except OSError as error:
         known = error.errno in FIXES
-        todo = f"To fix it, {FIXES[error.errno]}; then run again" if known else "The traceback follows"
+        todo = f"To fix it, {FIXES[error.errno]}; then run again" if known else f"The traceback is in {path}"
         LOGGER.error(f"The job failed: {error}. The results so far are kept. {todo}.", exc_info=not known)
         raise SystemExit(1) from None
-    except Exception:
-        LOGGER.exception("The job failed with an unexpected error. The traceback follows.")
+    except Exception as error:
+        LOGGER.exception(
+            f"The job failed with an unexpected error, {type(error).__name__}: {error}. The traceback is in {path}."
+        )
         raise SystemExit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before)
