@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import update_config
 
 from emopipe.cache import metadata
@@ -10,10 +11,13 @@ from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
 from emopipe.workflow import config as configs
-from emopipe.workflow import pictures, preconditions, resources, scan, submission
+from emopipe.workflow import pictures, preconditions, resources, scan, submission, terminal
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.retry import retry_counter
+
+if workflow.is_main_process:
+    TERMINAL = terminal.shorten(logger)
 
 # The config and the plan
 

@@ -1,9 +1,11 @@
 # What happens at the start and at the end of a run.
 from emopipe.cache import preserved
+from emopipe.report import summary
 from emopipe.workflow import after_failure, resume, submission
 
 
 onstart:
+    TERMINAL.begin(cluster=resources.is_cluster(workflow))
     if not resources.is_cluster(workflow):
         refuse_absent_gpu()
     resume.begin_workflow(Path.cwd(), workflow)
@@ -13,6 +15,9 @@ onstart:
 
 onsuccess:
     end_run()
+    if any(job.rule.name == "report" for job in workflow.dag.jobs):
+        summary.show(Path(RESULTS))
+    TERMINAL.muted = True  # the results are the last word
 
 
 onerror:

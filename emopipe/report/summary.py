@@ -1,13 +1,20 @@
-"""The summary of a run: its metrics as Markdown, and in the terminal with the clips' statuses."""
+"""The summary of a run: its metrics as Markdown, the clips' statuses, and the table of results for the terminal."""
 
 import io
+import sys
+from pathlib import Path
 
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from emopipe.scoring import predictions
+
 SHOWN = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1", "coverage": "coverage"}
 """Metric -> its heading."""
+PIPE_COLUMNS = 120
+"""Width of tables that no terminal shows."""
 
 
 def markdown(metrics: pd.DataFrame, run: str) -> str:
@@ -25,20 +32,77 @@ def markdown(metrics: pd.DataFrame, run: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def terminal(metrics: pd.DataFrame, ledger_counts: pd.DataFrame, run: str, folder: str) -> str:
-    """Return the metrics, the clips' statuses and the folder of the results as plain text."""
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=100)
-    table = Table("model", "split", "correct", *SHOWN.values(), title=f"Run {run}")
-    for cells in _cells(metrics):
-        table.add_row(*cells)
-    console.print(table)
-    statuses = Table("stage", *ledger_counts.columns, title="Clips by stage and status")
+def statuses(ledger_counts: pd.DataFrame) -> str:
+    """Return the number of clips by stage and status as plain text."""
+    table = Table("stage", *ledger_counts.columns, title="Clips by stage and status", box=box.SIMPLE)
     for stage, row in ledger_counts.iterrows():
-        statuses.add_row(str(stage), *map(str, row))
-    console.print(statuses)
-    console.print(f"All results are in {folder}")
-    return buffer.getvalue()
+        table.add_row(str(stage), *map(str, row))
+    buffer = io.StringIO()
+    Console(file=buffer, width=PIPE_COLUMNS).print(table)
+    return buffer.getvalue().rstrip()
+
+
+def show(folder: Path) -> None:
+    """Print the results of a finished run: all models, the best of each split marked, beside chance and majority class.
+
+    Args:
+        folder: The folder of the run, with tables/results.csv and predictions/.
+    """
+    results = pd.read_csv(folder / "tables/results.csv")
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+    scored = results[results["n"].notna()]
+    if scored.empty:
+        console.print("No clip outside the training split has a label, so there is nothing to score.")
+    else:
+        console.print(_results_table(scored, _labels(folder), f"Run {folder.name}"))
+    for row in results[results["note"].notna() & results["n"].isna()].itertuples():
+        console.print(f"{row.model}: {row.note}", markup=False)
+    console.print(f"All results are in {folder}/", markup=False)
+
+
+def baselines(labels: pd.Series) -> dict[str, tuple[float, float]]:
+    """Return what needs no model, for the labels of a split's clips: name -> accuracy and UAR.
+
+    Chance is a guess among the classes that occur. The majority class is the answer of one who knows which class is the
+    most frequent one in this split, and always gives it.
+    """
+    counts = labels.value_counts()
+    largest, chance = counts.sort_index().idxmax(), 1 / len(counts)
+    return {
+        f"chance ({len(counts)} classes)": (chance, chance),
+        f"majority class (always {largest})": (counts[largest] / counts.sum(), chance),
+    }
+
+
+def _results_table(scored: pd.DataFrame, labels: pd.DataFrame, title: str) -> Table:
+    """Return the table of the models' scores (rows of tables/results.csv) and the baselines of the splits."""
+    table = Table("model", "split", title=title, box=box.SIMPLE_HEAD)
+    for heading in ("correct", "accuracy [95 %]", "UAR", "macro F1", "coverage"):
+        table.add_column(heading.replace("[", r"\["), justify="right", no_wrap=True)
+    table.add_column("")
+    for split, rows in scored.groupby("split"):
+        best = rows["accuracy"].max()
+        for row in rows.itertuples():
+            is_best = row.accuracy == best
+            table.add_row(
+                row.model,
+                split,
+                f"{row.right:.0f}/{row.n:.0f}",
+                rf"{row.accuracy:.1%} \[{row.low:.1%}, {row.high:.1%}]",
+                *(f"{value:.1%}" for value in (row.uar, row.macro_f1, row.coverage)),
+                "<- best" if is_best else "",
+                style="bold" if is_best else "",
+            )
+        for name, (accuracy, uar) in baselines(labels.loc[labels["split"] == split, "label"]).items():
+            table.add_row(name, split, "", f"{accuracy:.1%}", f"{uar:.1%}", style="dim")
+        table.add_section()
+    return table
+
+
+def _labels(folder: Path) -> pd.DataFrame:
+    """Return split and label of the labelled clips that a run reports; all models predict the same clips."""
+    table = predictions.read(min((folder / "predictions").glob("*.csv")))
+    return table.loc[table["label"] != "", ["split", "label"]]
 
 
 def _cells(metrics: pd.DataFrame) -> list[list[str]]:

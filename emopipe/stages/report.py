@@ -77,7 +77,7 @@ def run(
         submission.write(models["ensemble"].predictions, folder / "submission.zip")
     if scores.empty:
         LOGGER.info("No clip outside the training split has a label, so there is nothing to score.")
-    LOGGER.info(summary.terminal(scores, ledger.counts(statuses), folder.name, f"{folder}/"))
+    LOGGER.info(summary.statuses(ledger.counts(statuses)))
 
 
 def _tables(recipe: Mapping[str, Any], run_results: Results, weights: pd.DataFrame, folder: Path) -> None:

@@ -35,7 +35,11 @@ class Run:
         command = [sys.executable, "-m", "snakemake", "--configfile", "configs/smoke.yaml", "--directory", folder]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, *arguments], cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT
+                [*command, *arguments],
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"EMOPIPE_DEBUG": "1"},  # what Snakemake says of jobs is read
             )
 
     def finish(self) -> str:

@@ -1,0 +1,79 @@
+"""The table of results that ends a run: the best model, chance and the majority class, on a terminal and in a pipe."""
+
+import pandas as pd
+import pytest
+
+from emopipe.report import summary
+from emopipe.report.results import COLUMNS
+
+
+def scored(model, split, right, n):
+    accuracy = right / n
+    return dict.fromkeys(COLUMNS) | {
+        "model": model,
+        "split": split,
+        "right": right,
+        "n": n,
+        "accuracy": accuracy,
+        "low": accuracy - 0.1,
+        "high": accuracy + 0.1,
+        "uar": 0.5,
+        "macro_f1": 0.4,
+        "coverage": 1.0,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run: two models and one that could not run; 4 Happy, 3 Sad, 1 Angry in val, 2 Sad in test."""
+    run = tmp_path / "results/demo"
+    (run / "tables").mkdir(parents=True)
+    (run / "predictions").mkdir()
+    rows = [scored("face_a", "val", 3, 8), scored("fused_b", "val", 6, 8), scored("face_a", "test", 2, 2)]
+    missing = dict.fromkeys(COLUMNS) | {"model": "audio_c", "note": "Its weights [are] missing."}
+    pd.DataFrame([*rows, missing], columns=COLUMNS).to_csv(run / "tables/results.csv", index=False)
+    labels = [*["Happy"] * 4, *["Sad"] * 3, "Angry", "Sad", "Sad", ""]
+    splits = [*["val"] * 8, "test", "test", "test"]
+    clips = pd.DataFrame({"clip": range(11), "split": splits, "label": labels, "pred": "Happy"})
+    clips.to_csv(run / "predictions/face_a.csv", index=False)
+    return run
+
+
+def lines(text, *words):
+    return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def test_the_best_model_of_each_split_is_marked(folder, capsys):
+    summary.show(folder)
+    shown = capsys.readouterr().out
+    assert [line.split()[:2] for line in lines(shown, "<- best")] == [["face_a", "test"], ["fused_b", "val"]]
+    assert lines(shown, "fused_b", "val", "6/8", "75.0% [65.0%, 85.0%]", "50.0%", "40.0%", "100.0%")
+
+
+def test_chance_and_the_majority_class_stand_beside(folder, capsys):
+    summary.show(folder)
+    shown = capsys.readouterr().out
+    assert lines(shown, "chance (3 classes)", "val", "33.3%")
+    assert lines(shown, "majority class (always Happy)", "val", "50.0%", "33.3%")
+    assert lines(shown, "majority class (always Sad)", "test", "100.0%")
+
+
+def test_it_is_plain_text_in_a_pipe_and_names_what_did_not_run(folder, capsys):
+    summary.show(folder)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "Run demo" in shown
+    assert "audio_c: Its weights [are] missing." in shown
+    assert shown.splitlines()[-1] == f"All results are in {folder}/"
+
+
+def test_of_equal_classes_the_first_is_the_majority_class():
+    made = summary.baselines(pd.Series(["Sad", "Happy", "Sad", "Happy"]))
+    assert made == {"chance (2 classes)": (0.5, 0.5), "majority class (always Happy)": (0.5, 0.5)}
+
+
+def test_a_run_without_labels_says_so(folder, capsys):
+    table = pd.read_csv(folder / "tables/results.csv")
+    table[["split", "right", "n"]] = None
+    table.to_csv(folder / "tables/results.csv", index=False)
+    summary.show(folder)
+    assert "No clip outside the training split has a label, so there is nothing to score." in capsys.readouterr().out
