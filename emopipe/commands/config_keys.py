@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
-from emopipe.core.errors import EmopipeError
+from emopipe.core.errors import ConfigError, EmopipeError
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
 from emopipe.workflow.config import Config
 
 
-def config_keys() -> None:
+def config_keys(
+    filter_: Annotated[
+        str, typer.Argument(metavar="[FILTER]", help="Show only keys that contain this text, such as pretrain or lr.")
+    ] = "",
+) -> None:
     """List every key of the config with its type, allowed values, default and description."""
-    _list(Config.model_json_schema())
+    found = [_show("", Config.model_json_schema(), filter_)]
     registries = {
         "corpus": corpora,
         "faces.<name>": detectors,
@@ -30,18 +34,25 @@ def config_keys() -> None:
             except EmopipeError as error:  # a plug-in that cannot be used
                 typer.echo(f"\n{error}", err=True)
                 continue
-            typer.echo(f"\n{block}.options of {kind}:")
-            _list(schema, "  ")
+            found.append(_show(f"{block}.options of {kind}:", schema, filter_))
     for modality in ("face", "audio"):
-        typer.echo(f"\nbackbones.<name>.schedule, each phase of a network of modality {modality}:")
-        _list(phase_class(modality).model_json_schema(), "  ")
+        title = f"backbones.<name>.schedule, each phase of a network of modality {modality}:"
+        found.append(_show(title, phase_class(modality).model_json_schema(), filter_))
+    if not any(found):
+        raise ConfigError(f"No key contains {filter_!r}. Shorten the text, or omit it to list all keys.")
 
 
-def _list(schema: dict[str, Any], indent: str = "") -> None:
-    for key, field, required in keys(schema):
+def _show(title: str, schema: dict[str, Any], part: str) -> int:
+    """Print the keys of a schema that contain a text, below a title; return how many there are."""
+    shown = [(key, *rest) for key, *rest in keys(schema) if part.lower() in key.lower()]
+    if title and (shown or not part):
+        typer.echo(f"\n{title}")
+    indent = "  " if title else ""
+    for key, field, required in shown:
         default = "required" if required else f"default: {json.dumps(field.get('default', {}))}"
         typer.echo(f"{indent}{key}  ({_type(field)}; {default})")
         typer.echo(f"{indent}    {' '.join(field.get('description', '').split())}")
+    return len(shown)
 
 
 def keys(

@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from emopipe.core.errors import ConfigError, EmopipeError
+from emopipe.core.errors import ConfigError
 from emopipe.core.log import log_to
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
@@ -52,30 +52,24 @@ def evaluate(
     second.
     """
     log_to(None)
-    try:
-        kind, path = _corpus(corpus)
-        if confusion and confusion.suffix != ".png":
-            raise ConfigError(
-                f"--confusion is {confusion}, but the matrix is drawn as PNG. Give a name that ends in .png."
-            )
-        finder, finder_options = _detector(detector)
-        # torch is slow to import, and the other commands do not need it.
-        from emopipe.evaluation import networks, samples, scoring
-        from emopipe.runtime import device as devices
+    kind, path = _corpus(corpus)
+    if confusion and confusion.suffix != ".png":
+        raise ConfigError(f"--confusion is {confusion}, but the matrix is drawn as PNG. Give a name that ends in .png.")
+    finder, finder_options = _detector(detector)
+    # torch is slow to import, and the other commands do not need it.
+    from emopipe.evaluation import networks, samples, scoring
+    from emopipe.runtime import device as devices
 
-        where = devices.prepare(device, threads)
-        network = networks.open_network(backbone, device=where, onnx_device=device, threads=threads)
-        given = samples.open_corpus(
-            samples.Corpus(kind, path, tuple(split or ()), tuple(subject or ()), _options(option or ())),
-            network.spec,
-            detector=lambda: detectors.build(finder, finder_options, threads=threads, device=device),
-            detect=detect,
-            flip=flip,
-        )
-        scores = scoring.score(network, given)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    where = devices.prepare(device, threads)
+    network = networks.open_network(backbone, device=where, onnx_device=device, threads=threads)
+    given = samples.open_corpus(
+        samples.Corpus(kind, path, tuple(split or ()), tuple(subject or ()), _options(option or ())),
+        network.spec,
+        detector=lambda: detectors.build(finder, finder_options, threads=threads, device=device),
+        detect=detect,
+        flip=flip,
+    )
+    scores = scoring.score(network, given)
     if confusion:
         from emopipe.report.figures import confusion_matrix
 

@@ -7,18 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from emopipe.cache.h5reading import named_errors, open_file
-from emopipe.core.errors import CacheError, DamagedCacheError, EmopipeError, MissingCacheError
+from emopipe.core.errors import CacheError, DamagedCacheError, MissingCacheError
 
 EXAMPLE = "Name a file such as cache/demo/faces/main/00.h5"
 
 
 def inspect(file: Annotated[Path, typer.Argument(help="A cache file (.h5).")]) -> None:
     """Show the recipe that made a cache file, and the number of its clips with each status."""
-    try:
-        attributes, status = _read(file)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    attributes, status = _read(file)
     for name, value in attributes.items():
         typer.echo(f"{name}: {value}")
     typer.echo(f"clips: {dict(sorted(status.items()))}")

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from emopipe.core.errors import EmopipeError
 from emopipe.core.log import log_to
 from emopipe.workflow import launch
 from emopipe.workflow.migration import Outcome, assumed_libraries
@@ -27,11 +26,7 @@ def migrate(folder: Annotated[Path, typer.Argument(help="A corpus' cache, such a
     """
     log_to(None)
     scripts = launch.files(Path.cwd()) / "workflow_scripts"
-    try:
-        outcomes = list(take_over(folder, scripts))
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    outcomes = list(take_over(folder, scripts))
     if not outcomes:
         typer.echo(f"{folder} holds no files of an earlier release. There is nothing to do.")
         return

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from emopipe.backbones import registry as backbones
 from emopipe.core.atomic import sha256
-from emopipe.core.errors import ConfigError, EmopipeError, WeightsError
+from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
 from emopipe.core.log import LOGGER, log_to
 from emopipe.core.options import Options
@@ -53,16 +53,12 @@ def pretrain(
     several phases, the weights of the earlier phases are kept there as .step0, .step1 and so on.
     """
     log_to(None)
-    try:
-        if out.suffix != ".safetensors":
-            raise ConfigError(
-                f"--out is {out}, but weights are written as safetensors. Give a file name that ends in .safetensors."
-            )
-        wanted = _resolved(checked(WeightsRecipe, configs.read(recipe)))
-        _run(wanted, _recipes(wanted, data), data, out, device, threads)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    if out.suffix != ".safetensors":
+        raise ConfigError(
+            f"--out is {out}, but weights are written as safetensors. Give a file name that ends in .safetensors."
+        )
+    wanted = _resolved(checked(WeightsRecipe, configs.read(recipe)))
+    _run(wanted, _recipes(wanted, data), data, out, device, threads)
 
 
 def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emopipe.core.errors import ConfigError, EmopipeError
+from emopipe.core.errors import ConfigError
 from emopipe.workflow import launch
 from emopipe.workflow.resume import refuse_alive
 
@@ -25,13 +25,9 @@ def resume(
     Unlocks the working folder, then calls Snakemake with the arguments that follow. Stops without unlocking if that
     run, or one of its jobs, is still alive.
     """
-    try:
-        folder = _working_folder(context.args)
-        refuse_alive(folder, elsewhere=elsewhere)
-        snakemake = launch.command(context.args, Path.cwd())
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    folder = _working_folder(context.args)
+    refuse_alive(folder, elsewhere=elsewhere)
+    snakemake = launch.command(context.args, Path.cwd())
     if any((folder / ".snakemake/locks").glob("*")) and (code := subprocess.call([*snakemake, "--unlock"])):
         raise typer.Exit(code)
     # In place of this process, so that Snakemake itself gets Ctrl-C and has the time to end its jobs and to unlock.

@@ -5,20 +5,17 @@ from pathlib import Path
 
 import typer
 
-from emopipe.core.errors import EmopipeError
 from emopipe.workflow.launch import command
 
 
 def run(context: typer.Context) -> None:
     """Run the workflow in the current folder: `emopipe run CONFIG`, then any of Snakemake's arguments.
 
+    All of them but --debug go to Snakemake.
+
     CONFIG is a file, or the name of a shipped config such as smoke. Without one the demo runs.
     Results go to results/, reusable files to cache/. -n shows what would run. Without --cores, all cores are used.
     """
-    try:
-        words = command(context.args, Path.cwd())
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    words = command(context.args, Path.cwd())
     # In place of this process, so that Snakemake itself gets Ctrl-C and SIGTERM.
     os.execv(words[0], words)

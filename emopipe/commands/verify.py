@@ -10,7 +10,7 @@ from emopipe.cache.store import Reader
 from emopipe.core import tables
 from emopipe.core.atomic import is_temporary, set_aside
 from emopipe.core.errors import CacheError, DamagedCacheError
-from emopipe.core.log import Progress, log_to
+from emopipe.core.log import LOGGER, Progress, log_to
 
 
 def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/demo, or a folder in one.")]) -> None:
@@ -30,7 +30,7 @@ def verify(folder: Annotated[Path, typer.Argument(help="A cache, such as cache/d
         fault = _fault(path)
         if fault:
             faults += 1
-            typer.echo(fault, err=True)
+            LOGGER.error(fault)
         progress.advance()
     typer.echo(f"{len(paths) - faults} of {len(paths)} files are intact.")
     raise typer.Exit(bool(faults))

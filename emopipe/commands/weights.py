@@ -1,7 +1,7 @@
-"""`emopipe weights`: list, show, download and verify the weights of the registry."""
+"""List, show, download and verify the weights of the registry."""
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 import yaml
@@ -14,7 +14,12 @@ from emopipe.weights.entries import Entry, Registry, package_registry
 from emopipe.weights.naming import named
 from emopipe.weights.paths import VARIABLE, folder, path_of
 
-app = typer.Typer(no_args_is_help=True, help="Weights by name: list, show, download and verify them.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Weights by name: list, show, download and verify them.",
+)
 
 Names = Annotated[list[str], typer.Argument(help="Names, as `emopipe weights list` shows them.", metavar="NAME...")]
 
@@ -61,11 +66,8 @@ def fetch(names: Names) -> None:
         typer.echo(f"{entry.name}: licence {entry.licence}.{limits}{note}\n  Cite: {entry.citation}")
         fetching.fetch(entry, registry, downloads, typer.echo)
 
-    try:
-        with fetching.session() as downloads:
-            _each(entries, get)
-    except EmopipeError as error:
-        _exit(error)
+    with fetching.session() as downloads:
+        _each(entries, get)
 
 
 @app.command()
@@ -83,17 +85,12 @@ def verify(names: Names = []) -> None:  # noqa: B006 - typer reads it; nobody ch
 
 
 def _entries(names: Iterable[str], registry: Registry) -> list[Entry]:
-    """Return the entries of these names without duplicates. An unknown name ends the command with a message."""
-    try:
-        return [named(name, registry) for name in dict.fromkeys(names)]
-    except EmopipeError as error:
-        _exit(error)
+    """Return the entries of these names without duplicates.
 
-
-def _exit(error: EmopipeError) -> NoReturn:
-    """End the command with the error's message."""
-    typer.echo(str(error), err=True)
-    raise typer.Exit(1) from None
+    Raises:
+        ConfigError: A name is unknown.
+    """
+    return [named(name, registry) for name in dict.fromkeys(names)]
 
 
 def _each(entries: Iterable[Entry], act: Callable[[Entry], None]) -> None:

@@ -49,7 +49,7 @@ def command(arguments: Sequence[str], folder: Path) -> list[str]:
     """
     root = files(folder)
     arguments = _with_option(arguments, folder, root)
-    words = [sys.executable, "-m", "snakemake"]
+    words = [sys.executable, "-m", "emopipe.workflow.snakemake_process"]
     if root != folder and not _has(arguments, SNAKEFILE):
         words += ["--snakefile", str(root / "Snakefile")]
         if not _has(arguments, PROFILE):

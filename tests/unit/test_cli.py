@@ -1,13 +1,18 @@
 """The command line, as the docs use it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from emopipe.commands.main import app
+import emopipe
+from emopipe.commands import inspect
+from emopipe.commands.main import EXAMPLES, INTERRUPTED, app
+from emopipe.core.errors import CacheError
 from emopipe.core.labels import CLASSES
 from emopipe.workflow import config as configs
 from emopipe.workflow.config import Config
@@ -26,10 +31,93 @@ def test_without_arguments_it_shows_its_help():
     assert "Usage:" in run().output and "snakemake --cores" in run().output
 
 
-@pytest.mark.parametrize("command", [command.name or command.callback.__name__ for command in app.registered_commands])
+@pytest.mark.parametrize("command", EXAMPLES)
 def test_every_subcommand_is_explained_by_an_example(command):
     result = run(command, "--help")
     assert result.exit_code == 0 and f"Example: emopipe {command} " in result.output
+
+
+def test_every_file_of_a_command_is_a_command():
+    files = {path.stem.replace("_", "-") for path in (REPOSITORY / "emopipe/commands").glob("[a-z]*.py")}
+    assert files - {"main"} == set(EXAMPLES)
+
+
+def test_the_help_has_the_first_line_of_each_command():
+    shown = run("--help").output
+    lines = {name: rest.strip() for name, _, rest in (line.strip().partition(" ") for line in shown.splitlines())}
+    assert lines["check"] == "Check a config file. The corpus and the weights are not read."
+    assert lines["weights"] == "List, show, download and verify the weights of the registry."
+    assert all(lines[name] for name in EXAMPLES)
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_neither_torch_nor_rich_nor_the_commands(option):
+    code = f"import sys; from emopipe.commands.main import app\ntry: app(['{option}'])\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    loaded = done.stdout.splitlines()[-1].split()
+    heavy = {"torch", "numpy", "pandas", "snakemake", "pydantic", "rich", "yaml", "h5py", "cv2", "av", "onnxruntime"}
+    assert not heavy & set(loaded)
+    ours = {name for name in loaded if name.startswith("emopipe.commands.")}
+    assert ours == {"emopipe.commands.main"}
+
+
+def test_version():
+    assert run("--version").output == f"emopipe {emopipe.__version__}\n"
+
+
+def test_a_mistyped_command_gets_a_suggestion():
+    result = run("verfy", "cache")
+    assert result.exit_code == 2 and "Did you mean 'verify'?" in result.output
+
+
+def test_the_shell_can_complete_commands(monkeypatch):
+    monkeypatch.setenv("_EMOPIPE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "emopipe ver")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    result = CliRunner().invoke(app, [], prog_name="emopipe")
+    assert result.output.split() == ["verify"]
+    assert "--install-completion" in run("--help").output
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make `emopipe inspect FILE` raise an exception."""
+    monkeypatch.setenv("EMOPIPE_DEBUG", "")
+
+    def fail_with(error):
+        def fail(file):
+            raise error
+
+        monkeypatch.setattr(inspect, "_read", fail)
+
+    return fail_with
+
+
+def test_an_error_is_its_message_alone(failing):
+    failing(CacheError("The file is odd. Delete it."))
+    result = run("inspect", "x.h5")
+    assert result.exit_code == 1 and result.output == "The file is odd. Delete it.\n"
+
+
+def test_a_fault_of_the_package_is_a_line_and_a_hint(failing):
+    failing(KeyError("clips"))
+    result = run("inspect", "x.h5")
+    assert result.exit_code == 1
+    assert result.output == "KeyError: 'clips'\nThis is a fault of emopipe. Add --debug to see the traceback.\n"
+
+
+@pytest.mark.parametrize("words", [["--debug", "inspect", "x.h5"], ["inspect", "x.h5", "--debug"]])
+@pytest.mark.parametrize("error", [CacheError("The file is odd."), KeyError("clips")])
+def test_debug_lets_the_traceback_through(failing, words, error):
+    failing(error)
+    assert run(*words).exception is error
+
+
+def test_ctrl_c_is_one_sentence(failing):
+    failing(KeyboardInterrupt())
+    result = run("inspect", "x.h5")
+    assert result.exit_code == 130
+    assert result.output.strip() == INTERRUPTED
 
 
 def test_check(tmp_path):
@@ -82,6 +170,16 @@ def test_config_keys_lists_them_all():
         assert key in output
     assert 'device  (auto | cpu | cuda; default: "auto")' in output
     assert "shards  (integer, at least 1, at most 99999 or null; default: null)" in output
+
+
+def test_config_keys_with_a_part_of_their_names():
+    lines = run("config-keys", "Smooth").output.splitlines()
+    keys = [line.split()[0] for line in lines if "; default: " in line]
+    assert "models.<name>.label_smoothing" in keys and "label_smoothing" in keys
+    assert all("smooth" in key for key in keys)
+    assert not any(line.startswith("corpus.options") for line in lines)
+    result = run("config-keys", "no_such_key")
+    assert result.exit_code == 1 and result.output.startswith("No key contains 'no_such_key'.")
 
 
 def test_inspect(tmp_path):

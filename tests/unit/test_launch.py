@@ -1,5 +1,6 @@
 """`emopipe run`: Snakemake's command line, from a checkout, another folder and an installed package."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from typer.testing import CliRunner
 from emopipe.commands import run as command
 from emopipe.commands.main import app
 from emopipe.core.errors import ConfigError
+from emopipe.core.log import INTERRUPTED
 from emopipe.workflow import launch
 from tests.pages import REPOSITORY
 
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+SNAKEMAKE = [sys.executable, "-m", "emopipe.workflow.snakemake_process"]
 OURS = ["--snakefile", str(REPOSITORY / "Snakefile"), "--workflow-profile", str(REPOSITORY / "profiles/default")]
 
 
@@ -143,3 +145,17 @@ def test_the_command_becomes_snakemake(monkeypatch, tmp_path):
     smoke = str(REPOSITORY / "configs/smoke.yaml")
     assert program == sys.executable
     assert words[-7:] == ["extract", "-n", "--configfile", smoke, "--config", "run=x", "--quiet"]
+
+
+def test_ctrl_c_during_the_imports_is_one_sentence():
+    """Snakemake imports for seconds before it can handle Ctrl-C."""
+    code = (
+        "import sys, runpy\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'snakemake': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "runpy.run_module('emopipe.workflow.snakemake_process', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert (done.returncode, done.stderr) == (130, f"{INTERRUPTED}\n")
