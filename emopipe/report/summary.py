@@ -63,20 +63,20 @@ def show(folder: Path) -> None:
 def baselines(labels: pd.Series) -> dict[str, tuple[float, float]]:
     """Return what needs no model, for the labels of a split's clips: name -> accuracy and UAR.
 
-    Chance is a guess among the classes that occur. The majority class is the answer of one who knows which class is the
-    most frequent one in this split, and always gives it.
+    Chance is a guess among the classes that occur. Majority is the answer of one who knows which class is the most
+    frequent one in this split, and always gives it.
     """
     counts = labels.value_counts()
     largest, chance = counts.sort_index().idxmax(), 1 / len(counts)
     return {
         f"chance ({len(counts)} classes)": (chance, chance),
-        f"majority class (always {largest})": (counts[largest] / counts.sum(), chance),
+        f"majority ({largest})": (counts[largest] / counts.sum(), chance),
     }
 
 
 def _results_table(scored: pd.DataFrame, labels: pd.DataFrame, title: str) -> Table:
     """Return the table of the models' scores (rows of tables/results.csv) and the baselines of the splits."""
-    table = Table("model", "split", title=title, box=box.SIMPLE_HEAD)
+    table = Table("model", "split", title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("correct", "accuracy [95 %]", "UAR", "macro F1", "coverage"):
         table.add_column(heading.replace("[", r"\["), justify="right", no_wrap=True)
     table.add_column("")

@@ -61,7 +61,8 @@ class _Handler(TerminalHandler):
     """Writes Snakemake's lines. On a terminal, those about the start and the count of jobs replace one another."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        in_place = self.formatter.running and _event(record) in ("job_info", "progress")
+        is_last = getattr(record, "done", 0) == getattr(record, "total", None)
+        in_place = self.formatter.running and _event(record) in ("job_info", "progress") and not is_last
         # A copy, because Snakemake's own log file gets the same record.
         super().emit(logging.makeLogRecord(record.__dict__ | {"in_place": in_place}))
 

@@ -8,7 +8,7 @@ import pytest
 from snakemake.exceptions import LockException, RuleException, WorkflowError, format_exception_to_string
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from emopipe.core.log import INTERRUPTED
+from emopipe.core.log import CLEAR_LINE, INTERRUPTED
 from emopipe.workflow import terminal
 
 PLACE = 'WorkflowError in file "/code/rules/common.smk", line 46:\n'
@@ -19,6 +19,15 @@ FAILED = (
 )
 
 
+class Stream(io.StringIO):
+    """A text stream of which a test can say that it is a terminal."""
+
+    is_terminal = False
+
+    def isatty(self):
+        return self.is_terminal
+
+
 @pytest.fixture
 def logger(monkeypatch):
     """A logger as Snakemake sets it up, with a terminal and a log file that keep what is written."""
@@ -26,7 +35,7 @@ def logger(monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     made = logging.Logger("snakemake", logging.INFO)
     for name in (terminal.HANDLER, "DefaultLogFileHandler"):
-        handler = logging.StreamHandler(io.StringIO())
+        handler = logging.StreamHandler(Stream())
         handler.name = name
         made.addHandler(handler)
     return made
@@ -66,6 +75,16 @@ def test_a_job_is_a_line_and_routine_is_not_shown(logger, short):
     logger.info("Job 3 has been submitted.")
     assert shown(logger).splitlines() == ["decode few 00 starts", "1 of 4 jobs done", "Job 3 has been submitted."]
     assert "Using shell" in kept(logger)
+
+
+def test_on_a_terminal_the_count_of_jobs_changes_in_place_until_the_last(logger, short, monkeypatch):
+    short.begin(cluster=False)
+    next(handler for handler in logger.handlers if handler.name == terminal.HANDLER).stream.is_terminal = True
+    monkeypatch.setenv("TERM", "xterm")
+    job(logger, LogEvent.JOB_INFO)
+    for done in (1, 2):
+        logger.info(None, extra={"event": LogEvent.PROGRESS, "done": done, "total": 2})
+    assert shown(logger).split(CLEAR_LINE) == ["", "decode few 00 starts", "1 of 2 jobs done", "2 of 2 jobs done\n"]
 
 
 def test_a_dry_run_shows_jobs_as_snakemake_does(logger, short):
