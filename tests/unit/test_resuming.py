@@ -184,9 +184,12 @@ def test_it_unlocks_where_there_is_a_lock_and_runs_snakemake(tmp_path, monkeypat
     monkeypatch.setattr(os, "execv", lambda program, words: called.append((program, words)))
     arguments = ["--cores", "2", "--resources", "gpu=1", "-d", str(tmp_path), "--configfile", "configs/afew.yaml"]
     assert CliRunner().invoke(app, ["resume", *arguments]).exit_code == 0
-    unlock = [["snakemake", *arguments, "--unlock"]] if locked else []
+    unlock = [["emopipe.workflow.snakemake_process", *arguments, "--unlock"]] if locked else []
     # In place of this process: a parent that is interrupted would kill Snakemake before it has unlocked.
-    last = (sys.executable, [sys.executable, "-m", "snakemake", *arguments, "--rerun-incomplete"])
+    last = (
+        sys.executable,
+        [sys.executable, "-m", "emopipe.workflow.snakemake_process", *arguments, "--rerun-incomplete"],
+    )
     assert called == [*unlock, last]
 
 
