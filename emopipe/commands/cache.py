@@ -13,7 +13,7 @@ from rich.table import Table
 from emopipe.cache import pictures
 from emopipe.cache.usage import Usage, usages
 from emopipe.core.atomic import CACHES
-from emopipe.core.errors import CacheError, ConfigError, EmopipeError
+from emopipe.core.errors import CacheError, ConfigError
 from emopipe.workflow import config as configs
 from emopipe.workflow.config import Config
 from emopipe.workflow.pruning import Unused, asked_for, unused
@@ -36,23 +36,19 @@ def cache(paths: Paths = None, prune: Prune = False, faces: Faces = False, yes: 
 
     Call it in the folder that holds `cache/`. Whatever it deletes can be computed again, as long as the corpus exists.
     """
-    try:
-        folders, given = _split(paths or [])
-        if prune and faces:
-            raise ConfigError("--prune and --faces were both given. Give one of them, then the other.")
-        caches = _caches(folders, given)
-        if prune or faces:
-            refuse_alive(Path.cwd().resolve())
-            _refuse_links(caches)
-        if prune:
-            _prune(folders, given, yes=yes)
-        elif faces:
-            _drop(caches, yes=yes)
-        else:
-            _show(caches)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    folders, given = _split(paths or [])
+    if prune and faces:
+        raise ConfigError("--prune and --faces were both given. Give one of them, then the other.")
+    caches = _caches(folders, given)
+    if prune or faces:
+        refuse_alive(Path.cwd().resolve())
+        _refuse_links(caches)
+    if prune:
+        _prune(folders, given, yes=yes)
+    elif faces:
+        _drop(caches, yes=yes)
+    else:
+        _show(caches)
 
 
 def _split(paths: Sequence[Path]) -> tuple[list[Path], list[Config]]:

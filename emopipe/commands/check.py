@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emopipe.core.errors import DeviceError, EmopipeError
+from emopipe.core.errors import DeviceError
 from emopipe.core.log import log_to
 from emopipe.workflow import config as configs
 from emopipe.workflow import preconditions, resources, scan
@@ -22,14 +22,10 @@ def check(
     Of the corpus, the names of files are read, or the table; of the weights, the names.
     """
     log_to(None)
-    try:
-        raw = configs.read(config)
-        checked = configs.parse({**raw, **({"corpus_root": corpus_root} if corpus_root else {})})
-        table = scan.clips(checked)
-        preconditions.check_clips(checked, table)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    raw = configs.read(config)
+    checked = configs.parse({**raw, **({"corpus_root": corpus_root} if corpus_root else {})})
+    table = scan.clips(checked)
+    preconditions.check_clips(checked, table)
     try:
         preconditions.check_device(checked.device, gpu_here=resources.has_gpu())
     except DeviceError as error:  # it may be the login node of a cluster

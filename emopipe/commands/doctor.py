@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from emopipe.core.errors import EmopipeError
 from emopipe.doctor.check import Check
 from emopipe.workflow import config as configs
 from emopipe.workflow.config import Config
@@ -30,11 +29,7 @@ def doctor(
 
     With CONFIG, also what that run needs. The exit code is 1 if something would stop a run.
     """
-    try:
-        checked = _read(config, corpus_root) if config else None
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    checked = _read(config, corpus_root) if config else None
     found = list(all_checks(checked))
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in found], indent=1))

@@ -14,7 +14,7 @@ import pandas as pd
 import typer
 
 from emopipe.core.atomic import write_text
-from emopipe.core.errors import ConfigError, CorpusError, EmopipeError
+from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import listing, recognition
 from emopipe.corpora.recognition import Found
@@ -33,23 +33,19 @@ def init(
     Questions are asked only on a terminal, and only about what the files do not say. Nothing is trained or cached.
     """
     answers = _Answers(asks=not yes and is_terminal())
-    try:
-        source = Path(os.path.abspath(source))
-        name = starter.name_for(source)
-        config = output or Path(f"{name}.yaml")
-        answers.may_write(config, force)
-        found, rows = _of_table(source, config, answers) if source.is_file() else (_of_folder(source, answers), "")
-        look = lengths.look_at([found.root / path for path in found.table["path"]])
-        _report(source, found, look)
-        streams = starter.streams_of(found, look.with_sound if look.seconds else None)
-        text = _text(functools.partial(starter.config_text, found, name, source, streams), found, answers)
-        if rows:
-            answers.may_write(_list_beside(config, source), force)
-            write_text(_list_beside(config, source), rows)
-        write_text(config, text)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    source = Path(os.path.abspath(source))
+    name = starter.name_for(source)
+    config = output or Path(f"{name}.yaml")
+    answers.may_write(config, force)
+    found, rows = _of_table(source, config, answers) if source.is_file() else (_of_folder(source, answers), "")
+    look = lengths.look_at([found.root / path for path in found.table["path"]])
+    _report(source, found, look)
+    streams = starter.streams_of(found, look.with_sound if look.seconds else None)
+    text = _text(functools.partial(starter.config_text, found, name, source, streams), found, answers)
+    if rows:
+        answers.may_write(_list_beside(config, source), force)
+        write_text(_list_beside(config, source), rows)
+    write_text(config, text)
     typer.echo(f"\nWrote {config}{f' and {_list_beside(config, source)}' if rows else ''}. Next:\n")
     typer.echo(f"  emopipe run {config} -n    # shows what would run\n  emopipe run {config}")
 

@@ -111,7 +111,7 @@ def _main(
         bool, typer.Option("--debug", help="Show the traceback of an error. It may also stand after the command.")
     ] = False,
 ) -> None:
-    """Recognise emotions in video clips: run the workflow, check configs, inspect caches, train and evaluate weights.
+    """Recognise emotions in video clips: predict new files, run the workflow, inspect caches, train weights.
 
     `emopipe run` starts Snakemake with this project's workflow. In a checkout, Snakemake can be called itself:
     `snakemake --cores 8 --configfile configs/afew.yaml`.

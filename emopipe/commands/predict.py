@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emopipe.core.errors import ConfigError, EmopipeError
+from emopipe.core.errors import ConfigError
 from emopipe.core.log import log_to
 
 if TYPE_CHECKING:
@@ -49,22 +49,18 @@ def predict(
     Exits with 0 if any input could be answered.
     """
     log_to(None)
-    try:
-        _refuse_suffix("--csv", csv, ".csv")
-        _refuse_suffix("--parquet", parquet, ".parquet")
-        # torch is slow to import, and the other commands do not need it.
-        from emopipe.inference.predictions import Predictions
-        from emopipe.inference.predictor import Predictor
+    _refuse_suffix("--csv", csv, ".csv")
+    _refuse_suffix("--parquet", parquet, ".parquet")
+    # torch is slow to import, and the other commands do not need it.
+    from emopipe.inference.predictions import Predictions
+    from emopipe.inference.predictor import Predictor
 
-        answers = Predictor(model, device=device, threads=threads).stream(inputs, window=window, step=step)
-        made = Predictions(_printed(answers) if as_json else list(answers))
-        if not as_json:
-            _print_table(made)
-        for path in filter(None, (csv, parquet)):
-            made.write(path)
-    except EmopipeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    answers = Predictor(model, device=device, threads=threads).stream(inputs, window=window, step=step)
+    made = Predictions(_printed(answers) if as_json else list(answers))
+    if not as_json:
+        _print_table(made)
+    for path in filter(None, (csv, parquet)):
+        made.write(path)
     answered = [one.answered for one in made]
     if not any(answered) or (strict and not all(answered)):
         raise typer.Exit(1)

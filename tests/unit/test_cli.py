@@ -45,7 +45,7 @@ def test_every_file_of_a_command_is_a_command():
 def test_the_help_has_the_first_line_of_each_command():
     shown = run("--help").output
     lines = {name: rest.strip() for name, _, rest in (line.strip().partition(" ") for line in shown.splitlines())}
-    assert lines["check"] == "Check a config file. The corpus and the weights are not read."
+    assert lines["run"].startswith("Run the workflow in the current folder")
     assert lines["weights"] == "List, show, download and verify the weights of the registry."
     assert all(lines[name] for name in EXAMPLES)
 
