@@ -20,8 +20,10 @@ from scipy.optimize import minimize
 from emopipe.core.labels import CLASSES
 from emopipe.corpora.files import VIDEO, media_files
 from emopipe.inference.predictor import Predictor
-from emopipe.inference.shipped import pool
+from emopipe.inference.shipped import Shipped, pool
 from emopipe.scoring.metrics import log_losses, uar
+
+SHIPPED = Shipped()
 
 
 def main(
@@ -43,12 +45,12 @@ def main(
     crossfit = np.zeros_like(probs[0])
     for speaker in sorted(set(table["speaker"])):
         here = (table["speaker"] == speaker).to_numpy()
-        crossfit[here] = pool(_rows(probs, here), _rows(found, here), fit(probs, found, targets, ~here))
+        crossfit[here] = _pool(_rows(probs, here), _rows(found, here), fit(probs, found, targets, ~here))
     exponents = fit(probs, found, targets, np.ones(len(targets), bool))
     # 3. the table
     rows = dict(zip(names, probs, strict=True))
-    rows |= {"mean of heads": np.mean(probs, 0), "product, untrained": pool(probs, found, [1.0] * len(names))}
-    rows |= {"product, cross-fitted": crossfit, "product, as shipped (in-sample)": pool(probs, found, exponents)}
+    rows |= {"mean of heads": np.mean(probs, 0), "product, untrained": _pool(probs, found, [1.0] * len(names))}
+    rows |= {"product, cross-fitted": crossfit, "product, as shipped (in-sample)": _pool(probs, found, exponents)}
     shown = Table("model", "n", "accuracy", "UAR", "log loss", "by speaker")
     for name, p in rows.items():
         correct = p.argmax(1) == targets
@@ -64,9 +66,14 @@ def fit(probs: list[np.ndarray], found: list[np.ndarray], targets: np.ndarray, r
     some, present = _rows(probs, rows), _rows(found, rows)
 
     def loss(logs: np.ndarray) -> float:
-        return float(log_losses(pool(some, present, list(np.exp(logs))), targets[rows]).mean())
+        return float(log_losses(_pool(some, present, list(np.exp(logs))), targets[rows]).mean())
 
     return np.exp(minimize(loss, np.zeros(len(probs)), method="Nelder-Mead").x).tolist()
+
+
+def _pool(probs: list[np.ndarray], found: list[np.ndarray], exponents: list[float]) -> np.ndarray:
+    """Return the pool with the priors of the shipped model."""
+    return pool(probs, found, exponents, [*SHIPPED.priors.values()], SHIPPED.prior)
 
 
 def _rows(arrays: list[np.ndarray], rows: np.ndarray) -> list[np.ndarray]:

@@ -1,9 +1,9 @@
 """The model `shipped`: this project's networks and the product of their heads; it needs no training and no network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class _StreamBlock(Options):
     preset: str
     batch: int
     views: list[str]
+    prior: list[Annotated[Number, Field(gt=0)]] = Field(min_length=len(CLASSES), max_length=len(CLASSES))
     exponent: Number = Field(gt=0)
 
 
@@ -44,6 +45,7 @@ class _Description(Options):
     decode: dict[str, DecodeOptions]
     faces: dict[str, _FaceBlock]
     streams: dict[str, _StreamBlock]
+    prior: str
 
 
 class Shipped:
@@ -66,6 +68,8 @@ class Shipped:
             for name, block in about.faces.items()
         }
         self.exponents = {name: block.exponent for name, block in about.streams.items()}
+        self.priors = {name: np.array(block.prior) / sum(block.prior) for name, block in about.streams.items()}
+        self.prior = self.priors[about.prior]
         self.streams: dict[str, Stream] = {}
         self._heads: dict[str, Classifier] = {}
         for name, block in about.streams.items():
@@ -74,7 +78,13 @@ class Shipped:
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
         """Return the product of the heads, and as parts the probabilities of each stream."""
         parts = {name: self._stream_probs(name, clips, vectors) for name in self.streams}
-        p = pool([p for p, _ in parts.values()], [found for _, found in parts.values()], [*self.exponents.values()])
+        p = pool(
+            [p for p, _ in parts.values()],
+            [found for _, found in parts.values()],
+            [*self.exponents.values()],
+            [*self.priors.values()],
+            self.prior,
+        )
         return Answers(p, np.any([found for _, found in parts.values()], 0), parts)
 
     @torch.inference_mode()
@@ -101,22 +111,39 @@ class Shipped:
         return p, found
 
 
-def pool(probs: list[np.ndarray], found: list[np.ndarray], exponents: list[float]) -> np.ndarray:
-    """Return the log-linear pool of S streams' probabilities (Genest and Zidek, Statistical Science 1(1), 1986).
+def pool(
+    probs: Sequence[np.ndarray],
+    found: Sequence[np.ndarray],
+    exponents: Sequence[float],
+    priors: Sequence[np.ndarray],
+    prior: np.ndarray,
+) -> np.ndarray:
+    """Return the log-linear pool of S streams (Genest and Zidek, Statistical Science 1(1), 1986), each prior once.
+
+        p ~ prior * prod_s (p_s / prior_s) ** exponent_s
 
     Args:
-        probs: S arrays (N, K), each relative to equally likely classes.
+        probs: S arrays (N, K).
         found: S arrays (N,) bool: whether the stream has vectors of a clip; other streams are omitted.
-        exponents: S numbers; 1 each is the product of independent streams.
+        exponents: S numbers; 1 each is the product of streams that are independent, given the class.
+        priors: S arrays (K,): the shares of the classes in what a stream's network was trained on.
+        prior: (K,) the shares of the classes that the answer assumes.
 
     Returns:
-        (N, K); equal probabilities for a clip that no stream has.
+        (N, K). The probabilities of a stream that is alone stay as they are; without any stream, all are equal.
     """
-    logits = np.zeros_like(probs[0])
-    for p, present, exponent in zip(probs, found, exponents, strict=True):
-        logits += np.where(present[:, None], exponent * np.log(p.clip(PROBABILITY_FLOOR)), 0.0)
+    # 1. all streams
+    logits = np.broadcast_to(np.log(prior), probs[0].shape).copy()
+    for p, present, exponent, own in zip(probs, found, exponents, priors, strict=True):
+        logits += np.where(present[:, None], exponent * (np.log(p.clip(PROBABILITY_FLOOR)) - np.log(own)), 0.0)
     scaled = np.exp(logits - logits.max(1, keepdims=True))
-    return scaled / scaled.sum(1, keepdims=True)
+    pooled = scaled / scaled.sum(1, keepdims=True)
+    # 2. clips with one stream, or none
+    count = np.sum(found, 0)
+    pooled[count == 0] = 1 / probs[0].shape[1]
+    for p, present in zip(probs, found, strict=True):
+        pooled[present & (count == 1)] = p[present & (count == 1)]
+    return pooled
 
 
 def _open(block: _StreamBlock) -> tuple[Stream, Classifier]:

@@ -32,7 +32,7 @@ class SoundBlocks:
         with files.container(self.file) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None or stream.codec_context is None:
-                self.fault = reason("no_audio_stream" if stream is None else "no_audio_codec")
+                self.fault = reason("no_audio_stream") if stream is None else reason("no_audio_codec")
                 return
             resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE)
             for frame in _audio_frames(container, stream):

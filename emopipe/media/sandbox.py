@@ -15,12 +15,14 @@ from typing import Self
 from emopipe.cache import status
 from emopipe.core.errors import MediaError
 from emopipe.core.fingerprint import ROOT
-from emopipe.media import worker
+from emopipe.media import part_worker, worker
 from emopipe.media.decoded import DecodeOptions, Media
 from emopipe.media.protocol import BLOATED, READY, receive_media, send_path
 
 WORKER = worker.__name__
 """The module that the decoding process runs."""
+PART_WORKER = part_worker.__name__
+"""The module that the process which reads parts runs."""
 KILLED = status.reason("decoder_killed")
 START_SECONDS = 600.0
 """The longest time that the decoding process may take to start. A few seconds are usual; a busy network disk, from
@@ -114,7 +116,7 @@ class PartReader:
         Raises:
             ChildProcessError: As `ClipReader`.
         """
-        self._process = self._process or _Process(self._options, str(self._seconds))
+        self._process = self._process or _Process(self._options, PART_WORKER, str(self._seconds))
         is_whole = False
         try:
             media = self._process.read(path)
@@ -171,12 +173,12 @@ class _Watch(threading.Thread):
 class _Process:
     """One decoding process."""
 
-    def __init__(self, options: DecodeOptions, *arguments: str) -> None:
+    def __init__(self, options: DecodeOptions, module: str = WORKER, *arguments: str) -> None:
         self._options = options
         packages = filter(None, [str(ROOT.parent), os.environ.get("PYTHONPATH")])
         self._popen = subprocess.Popen(
             # -P: no module is imported from the folder that the job happens to run in.
-            [sys.executable, "-P", "-m", WORKER, options.model_dump_json(), *arguments],
+            [sys.executable, "-P", "-m", module, options.model_dump_json(), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), **_ONE_THREAD},

@@ -1,8 +1,8 @@
 """The process that decodes a job's clips, so that no clip can end the job.
 
-`python -m emopipe.media.worker OPTIONS [SECONDS]` reads paths from standard input and answers on standard output (see
-`emopipe.media.protocol`) until the input ends; with SECONDS, it answers with parts of that length. It cannot write
-files. On Linux it can neither use more memory than the options allow nor outlive the job.
+`python -m emopipe.media.worker OPTIONS` reads paths from standard input and answers on standard output (see
+`emopipe.media.protocol`) until the input ends. It cannot write files. On Linux it can neither use more memory than the
+options allow nor outlive the job.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,16 +20,19 @@ from emopipe.cache.status import UNREADABLE, reason
 from emopipe.core.errors import MediaError
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import DecodeOptions, Media
-from emopipe.media.parts import read_parts
 from emopipe.media.protocol import BLOATED, READY, receive_path, send_media
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 def main() -> None:
-    """Answer requests until the input ends."""
+    """Answer each request with the decoded clip, until the input ends."""
+    serve(_whole)
+
+
+def serve(decode: Callable[[Path, DecodeOptions], Iterator[Media]]) -> None:
+    """Answer requests with what `decode` yields for a file, until the input ends."""
     options = DecodeOptions.model_validate_json(sys.argv[1])
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else None
     cv2.setNumThreads(1)  # jobs run side by side already
     requests, answers = _own_channels()
     _stay_with_the_job()
@@ -37,8 +40,12 @@ def main() -> None:
     answers.write(READY)
     answers.flush()
     while (path := receive_path(requests)) is not None:
-        for answer in _answers(path, options, seconds):
+        for answer in _answers(path, options, decode):
             send_media(answers, answer)
+
+
+def _whole(path: Path, options: DecodeOptions) -> Iterator[Media]:
+    yield read_clip(path, options)
 
 
 def _own_channels() -> tuple[BinaryIO, BinaryIO]:
@@ -70,12 +77,11 @@ def _confine(megabytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _answers(path: Path, options: DecodeOptions, seconds: float | None) -> Iterator[Media]:
+def _answers(
+    path: Path, options: DecodeOptions, decode: Callable[[Path, DecodeOptions], Iterator[Media]]
+) -> Iterator[Media]:
     try:
-        if seconds is None:
-            yield read_clip(path, options)
-        else:
-            yield from read_parts(path, options, seconds)
+        yield from decode(path, options)
     except MediaError as error:
         yield Media(UNREADABLE, error.why)
     except MemoryError:

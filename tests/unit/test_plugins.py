@@ -23,9 +23,9 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import code_fingerprint, digest
 from emopipe.core.labels import CLASSES
 from emopipe.faces import detectors
+from emopipe.faces import rows as face_rows
 from emopipe.faces.clip import find_faces
 from emopipe.media.decoded import encode_jpeg
-from emopipe.stages import faces as faces_stage
 from emopipe.stages import features as features_stage
 from emopipe.training.sources import SourceBlock
 from emopipe.workflow import config as configs
@@ -232,7 +232,7 @@ def test_the_code_of_their_modules_is_fingerprinted(package):
 
 def test_the_backbone_extracts_means(package, tmp_path):
     colours = {"red": (20, 40, 220), "grey": (100, 100, 100)}  # BGR
-    with Writer(tmp_path / "faces.h5", faces_stage.FIELDS, stage="faces", recipe={}) as writer:
+    with Writer(tmp_path / "faces.h5", face_rows.FIELDS, stage="faces", recipe={}) as writer:
         for clip, colour in colours.items():
             jpeg = encode_jpeg(np.full((256, 256, 3), colour, np.uint8), 95)
             arrays = {

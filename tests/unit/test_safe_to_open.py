@@ -191,7 +191,8 @@ def test_a_config_cannot_run_code(tmp_path, harm, tag):
     path = tmp_path / "config.yaml"
     path.write_text(f"run: {tag.format(harm=harm)}\n")
     with pytest.raises(
-        ConfigError, match=r"config\.yaml cannot be read: could not determine a constructor for the tag"
+        ConfigError,
+        match=r"config\.yaml is not valid YAML in line 1, column 6: could not determine a constructor for the tag",
     ):
         configs.read(path)
     with pytest.raises((ConfigError, WorkflowError)):  # as `--configfile` reads it, which takes names, but calls none

@@ -58,7 +58,7 @@ def test_a_dry_run_in_an_empty_folder(installed, tmp_path, arguments, jobs):
         (tmp_path / decoy).mkdir(parents=True)
         (tmp_path / decoy / "profile.yaml").write_text("rerun-triggers: [code]\n")
     program = ["-c", "from emopipe.commands.main import app; app()", "run", *arguments]
-    output = ran(program, tmp_path, PYTHONPATH=str(installed))
+    output = ran(program, tmp_path, PYTHONPATH=str(installed), EMOPIPE_DEBUG="1")
     files = installed / "emopipe/_workflow"
     assert f"Using workflow specific profile {files}/profiles/default " in output
     assert f"Snakefile: {files}/Snakefile" in output and f"Working directory: {tmp_path}" in output
