@@ -17,7 +17,8 @@ from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.log import LOGGER
 from emopipe.runtime import device as devices
 from emopipe.training.checkpoint import Checkpoint
-from emopipe.training.history import TensorBoardLog, plot_history, write_history
+from emopipe.training.curves import TensorBoardLog, plot_history
+from emopipe.training.history import write_history
 from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock
@@ -101,8 +102,8 @@ def _trainer(
     torch.manual_seed(phase.seed)
     model = Classifier(registry.build(kind, options), spec.dim, phase.dropout)
     teacher = None
-    if phase.distill_weight and phase.teacher == "start":
-        teacher = _teacher(recipe, start)
+    if phase.distill_weight:
+        teacher = _teacher(recipe, start) if phase.teacher == "start" else "average"
     if start and not phase.from_scratch:
         _load(model, recipe, start)
 
@@ -111,7 +112,9 @@ def _trainer(
     dataset = load_dataset(sources, phase, spec, work, threads=threads, device=device)
 
     checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
-    return Trainer(model, dataset, phase, where, checkpoint, teacher)
+    return Trainer(
+        model, dataset, phase, where, checkpoint, stop=phase.stop, distill_weight=phase.distill_weight, teacher=teacher
+    )
 
 
 def _teacher(recipe: Mapping[str, Any], start: str | None) -> Classifier:

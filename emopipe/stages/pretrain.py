@@ -1,5 +1,6 @@
 """Stage pretrain: trains a backbone on the corpus' own training clips, out of fold."""
 
+import copy
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,15 +20,15 @@ from emopipe.core import tables
 from emopipe.core.atomic import sha256, write_text
 from emopipe.core.errors import CorpusError
 from emopipe.core.fingerprint import digest, recipe_text
-from emopipe.core.labels import CLASSES
-from emopipe.core.log import LOGGER, Progress
+from emopipe.core.log import LOGGER
 from emopipe.corpora import folds
 from emopipe.runtime import device as devices
-from emopipe.runtime.memory import training_fits
+from emopipe.runtime.memory import AdaptiveBatches
 from emopipe.training.checkpoint import Checkpoint
-from emopipe.training.clip_trainer import Trained, fit
+from emopipe.training.dataset import Dataset
+from emopipe.training.history import EpochMetrics, history_table
 from emopipe.training.options import PretrainOptions
-from emopipe.training.samples import Samples
+from emopipe.training.trainer import Trainer
 
 ALIGNMENT_VECTORS = 20_000
 """Number of vectors that the alignment of two networks is fitted on; more would not change it."""
@@ -52,7 +53,7 @@ def run(
         clips: The clip table.
         shards: All shards of the faces stage (face network) or of the decode stage (audio network).
         output: The file of weights to write (see `emopipe.backbones.crossfit`).
-        history: The CSV to write: the losses, and the accuracy of each fold's network on its held-out clips.
+        history: The CSV to write: one row per network and epoch, with the scores of each fold's network on its fold.
         start: Weights to start from, or None.
         device: auto, cpu or cuda.
         threads: CPU threads.
@@ -60,7 +61,8 @@ def run(
             `emopipe.cache.preserved`).
 
     Raises:
-        CorpusError: Fewer than two training clips have a face or sound.
+        ConfigError: A loss is not finite, because the learning rate is too high.
+        CorpusError: Too few training clips have a face or sound.
         CacheError: A shard is damaged or was made by another recipe, or another process is writing these weights.
     """
     where = devices.prepare(device, threads)
@@ -70,37 +72,34 @@ def run(
     with partial_folder(output) as unfinished:
         if preserved and preserved.restore():
             return
-        samples, train = _read_samples(recipe, clips, shards, output.stem)
-        networks = _Networks(recipe, samples, train, where, start, unfinished)
-        weights, trained = networks.train_out_of_fold(output.stem)
+        dataset, train = _read_dataset(recipe, clips, shards, output.stem)
+        networks = _Networks(recipe, dataset, train, where, start, unfinished)
+        weights, histories = networks.train_out_of_fold(output.stem)
         metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
         crossfit.save(weights, output, metadata)
-        rows = [
-            {"network": name, "epoch": epoch, "loss": round(loss, 5), "left_out_accuracy": round(one.accuracy, 5)}
-            for name, one in trained.items()
-            for epoch, loss in enumerate(one.losses, start=1)
-        ]
-        write_text(history, pd.DataFrame(rows).to_csv(index=False))
+        tables_of = [history_table(of_network).assign(network=name) for name, of_network in histories.items()]
+        whole = pd.concat(tables_of).set_index("network")
+        write_text(history, whole.to_csv())
         if preserved:
             preserved.save()
 
 
-def _read_samples(
+def _read_dataset(
     recipe: Mapping[str, Any], clips: Path, shards: Sequence[Path], name: str
-) -> tuple[Samples, pd.DataFrame]:
+) -> tuple[Dataset, pd.DataFrame]:
     """Return the samples of the training clips, and the rows of the clip table for the clips that have samples."""
     options = PretrainOptions.model_validate(recipe["pretrain"])
     spec = registry.spec(recipe["kind"], registry.options_from(recipe, None))
     train = tables.read(clips).query("split == 'train'")
     reader = importlib.import_module(f"emopipe.training.{spec.modality}_clips")
-    samples = reader.read(shards, list(train["clip"]), spec, options)
-    if len(samples.clips) < 2:
+    dataset, found = reader.read(shards, train, spec, options)
+    if len(found) < 2:
         what = "a face" if spec.modality == "face" else "sound"
         raise CorpusError(
-            f"{len(samples.clips)} of {len(train)} training clips have {what}, but at least 2 are needed to train "
-            f"{name}. See the reasons in the ledger, or use weights that are already trained."
+            f"{len(found)} of {len(train)} training clips have {what}, but at least 2 are needed to train {name}. See "
+            "the reasons in the ledger, or use weights that are already trained."
         )
-    return samples, train.set_index("clip", drop=False).loc[samples.clips]
+    return dataset, found
 
 
 class _Networks:
@@ -109,64 +108,69 @@ class _Networks:
     def __init__(
         self,
         recipe: Mapping[str, Any],
-        samples: Samples,
-        train: pd.DataFrame,
+        dataset: Dataset,
+        clips: pd.DataFrame,
         where: torch.device,
         start: str | None,
         unfinished: Path,
     ) -> None:
-        """`train` holds the clips of the samples, in their order; `unfinished` is a folder for checkpoints."""
-        self._recipe, self._samples, self._train_table = recipe, samples, train
+        """`clips`: the clips of the samples, in the order of their numbers; `unfinished`: a folder for checkpoints."""
+        self._recipe, self._dataset, self._clips = recipe, dataset, clips
         self._where, self._start, self._unfinished = where, start, unfinished
-        self._targets = train["label"].map(CLASSES.index).to_numpy()  # (clips,)
         self._options = PretrainOptions.model_validate(recipe["pretrain"])
         self._kind, self._backbone = recipe["kind"], registry.options_from(recipe, None)
         self._dim = registry.spec(self._kind, self._backbone).dim
 
-    def train_out_of_fold(self, name: str) -> tuple[crossfit.CrossfitWeights, dict[str, Trained]]:
+    def train_out_of_fold(self, name: str) -> tuple[crossfit.CrossfitWeights, dict[str, list[EpochMetrics]]]:
         """Train all networks; return their weights, and the history of each network by its name."""
-        fold_of = folds.assign(self._train_table, self._options.folds, self._options.seed)
-        fold = np.array([fold_of[clip] for clip in self._samples.clips])  # (clips,)
-        count = max(fold_of.values()) + 1
-        progress = Progress(f"pretrain {name}", (count + 1) * self._options.epochs, unit="epochs")
-        whole, trained = self._train("all", np.zeros(len(fold), bool), progress)
-        states, alignments, histories = [], [], {"all": trained}
-        for number in range(count):
-            part, histories[f"fold{number}"] = self._train(f"fold{number}", fold == number, progress)
+        fold_of = folds.assign(self._clips, self._options.folds, self._options.seed)
+        fold = self._clips["clip"].map(fold_of).to_numpy()  # (clips,)
+        whole, history = self._train(name, "all", np.zeros(len(fold), bool))
+        states, alignments, histories = [], [], {"all": history}
+        for number in range(max(fold_of.values()) + 1):
+            part, histories[f"fold{number}"] = self._train(name, f"fold{number}", fold == number)
             alignments.append(self._alignment(part, whole, fold != number))
             states.append(crossfit.state_of(part))
         return crossfit.CrossfitWeights(crossfit.state_of(whole), states, alignments, fold_of), histories
 
-    def _train(self, name: str, held_out: np.ndarray, progress: Progress) -> tuple[nn.Module, Trained]:
-        """Train one network without the clips `held_out` (clips,) bool; all networks start from the same weights."""
+    def _train(self, backbone: str, name: str, left_out: np.ndarray) -> tuple[nn.Module, list[EpochMetrics]]:
+        """Train one network without the clips `left_out` (clips,) bool; all networks start from the same weights."""
+        # 1. The network, and where it starts.
         torch.manual_seed(self._options.seed)
-        backbone = registry.build(self._kind, self._backbone)
+        network = registry.build(self._kind, self._backbone)
         if self._start:
-            registry.load(self._kind, self._backbone, backbone, self._start)
-        model = Classifier(backbone, self._dim, self._options.dropout)
+            registry.load(self._kind, self._backbone, network, self._start)
+        model = Classifier(network, self._dim, self._options.dropout)
         if self._start and has_classifier(self._start):
             load_head(model, self._start)
+        # 2. The samples: those of the clips that are left out only measure.
+        dataset = copy.copy(self._dataset)
+        dataset.split = np.where(left_out[dataset.clip], "val", "train")
+        if (samples := int((dataset.split == "train").sum())) < 2:
+            raise CorpusError(
+                f"The network {name} of {backbone} has {samples} training samples, but needs at least 2. Add training "
+                "clips, or use weights that are already trained."
+            )
+        # 3. Training.
         state = digest([self._recipe, name, devices.name_of(self._where)])  # states of other devices do not fit
         checkpoint = Checkpoint(self._unfinished / f"{name}.pt", state)
-        with training_fits(self._where, f"Lower `batch` of `pretrain` (it is {self._options.batch})."):
-            trained = fit(
-                model, self._samples, self._targets, held_out, self._options, self._where, progress, checkpoint
-            )
-        if held_out.any():
-            LOGGER.info(f"{name}: accuracy {trained.accuracy:.1%} on its {held_out.sum()} held-out clips")
-        return backbone, trained
+        trainer = Trainer(model, dataset, self._options, self._where, checkpoint, name=f"pretrain {backbone} {name}")
+        trainer.run()
+        if left_out.any():
+            accuracy = trainer.history[-1]["val_accuracy"]
+            LOGGER.info(f"{name}: accuracy {accuracy:.1%} on the {left_out.sum()} clips that it was trained without")
+        return network, trainer.history
 
     @torch.inference_mode()
     def _alignment(self, part: nn.Module, whole: nn.Module, shared: np.ndarray) -> np.ndarray:
         """Fit the map (D + 1, D) from one network's vectors to another's, over clips that both were trained on."""
-        rows = np.flatnonzero(shared[self._samples.clip])
+        rows = np.flatnonzero(shared[self._dataset.clip])
         rows = np.random.default_rng(self._options.seed).permutation(rows)[:ALIGNMENT_VECTORS]
         return feature_alignment.fit_map(self._vectors(part, rows), self._vectors(whole, rows))
 
     def _vectors(self, network: nn.Module, rows: np.ndarray) -> np.ndarray:
         """Return the vectors (n, D) of the samples at `rows`; patches of sound are rows of their own."""
-        blocks = []
-        for begin in range(0, len(rows), 64):
-            batch = self._samples.batch(rows[begin : begin + 64], None).to(self._where)
-            blocks.append(network(batch).flatten(0, -2).float().cpu().numpy())
-        return np.concatenate(blocks)
+        batches, found = AdaptiveBatches(devices.name_of(self._where)), []
+        for batch in self._dataset.eval_batches(rows, self._where):
+            found += batches.map(lambda part: network(part).flatten(0, -2).float().cpu().numpy(), batch.views[0])
+        return np.concatenate(found)

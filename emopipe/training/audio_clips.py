@@ -1,9 +1,10 @@
-"""The sound of training clips in memory, as spectrograms, and the augmentation of its segments."""
+"""The sound of training clips in memory, as spectrograms: a dataset for an audio network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
@@ -12,63 +13,90 @@ from emopipe.cache.store import Reader
 from emopipe.core.log import Progress
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import read_wave
+from emopipe.stills.base import one_hot
 from emopipe.training import augment_audio
 from emopipe.training.augment_options import SoundAugmentation
+from emopipe.training.dataset import EvalBatch
 from emopipe.training.options import PretrainOptions
-from emopipe.training.samples import uniform
+from emopipe.training.sampling import uniform
 
 MASKS = SoundAugmentation(freq_masks=1)
 """One frequency mask and two time masks: the corpus' own clips are few and similar."""
 
 
-def read(shards: Sequence[Path], clips: Sequence[str], spec: Spec, options: PretrainOptions) -> "Sounds":
-    """Read the sound of `clips` from the shards of the decode stage, for the network that `spec` describes."""
-    return Sounds(shards, clips, spec.input, options.seconds)
+def read(
+    shards: Sequence[Path], clips: pd.DataFrame, spec: Spec, options: PretrainOptions
+) -> tuple["SpectrogramDataset", pd.DataFrame]:
+    """Read the sound of clips: that of a clip is a sample.
+
+    Args:
+        shards: The files of the decode stage.
+        clips: Rows of the clip table.
+        spec: The network's specification.
+        options: The recipe, which has the length of the segments in training.
+
+    Returns:
+        The dataset, and the rows of the clips that have sound; `clip` of the dataset counts these. All samples are in
+        the split train.
+    """
+    wanted, found = set(clips["clip"]), {}
+    progress = Progress("reading sound", len(wanted))
+    for path in shards:
+        with Reader(path) as media:
+            for clip in wanted.intersection(media.clips):
+                if len(wave := read_wave(media, clip)):
+                    found[clip] = torch.from_numpy(compute_spectrogram(wave, spec.input.options)).half()  # (C, F, T)
+                progress.advance()
+    clips = clips[clips["clip"].isin(list(found))]
+    spectrograms, split = [found[clip] for clip in clips["clip"]], np.full(len(clips), "train")
+    subject = clips["subject"].to_numpy(str)
+    return SpectrogramDataset(spectrograms, one_hot(clips["label"]), split, subject, spec.input, options.seconds), clips
 
 
-class Sounds:
-    """The sound of clips as spectrograms; see `emopipe.training.samples.Samples`. A clip is one sample."""
+class SpectrogramDataset:
+    """Spectrograms in memory with targets; see `emopipe.training.dataset.Dataset`.
 
-    def __init__(self, shards: Sequence[Path], clips: Sequence[str], audio_input: AudioInput, seconds: float) -> None:
-        """Read the sound of `clips` from the shards of the decode stage, and compute its spectrograms.
+    Sounds are varied as spectrograms, which costs a fraction of varying waves: corpora of clips are small, and their
+    networks see each clip in many epochs.
+    """
+
+    def __init__(
+        self,
+        spectrograms: Sequence[torch.Tensor],
+        targets: np.ndarray,
+        split: np.ndarray,
+        subject: np.ndarray,
+        audio_input: AudioInput,
+        seconds: float,
+    ) -> None:
+        """Create the dataset.
 
         Args:
-            shards: The files of the decode stage.
-            clips: The clips to read. Clips without sound are omitted.
+            spectrograms: The spectrogram of every clip, (C, F, T) in half precision.
+            targets: (n, classes) float32.
+            split: (n,) `train`, `val` or "".
+            subject: (n,) the speaker; "" where unknown.
             audio_input: The input of the network.
-            seconds: Length of the segments in a batch.
+            seconds: Length of the segments in training.
         """
-        wanted = set(clips)
-        progress = Progress("reading sound", len(wanted))
-        found: dict[str, torch.Tensor] = {}
-        for path in shards:
-            with Reader(path) as media:
-                for clip in wanted.intersection(media.clips):
-                    if len(wave := read_wave(media, clip)):
-                        found[clip] = torch.from_numpy(
-                            compute_spectrogram(wave, audio_input.options)
-                        ).half()  # (C, F, T)
-                    progress.advance()
-        self.clips = [clip for clip in clips if clip in found]
-        self._spectrograms = [found[clip] for clip in self.clips]
-        self.clip = np.arange(len(self.clips))
+        self.targets, self.split, self.subject = targets, split, subject
+        self.clip = np.arange(len(targets))
+        self._spectrograms = spectrograms
         self._frames = max(1, round(1000 * seconds / audio_input.options.hop_ms))
 
-    def batch(self, rows: np.ndarray, rng: torch.Generator | None) -> torch.Tensor:
-        """Return segments (n, C, F, frames) float32: from the middle or, with a generator, random and augmented."""
-        return torch.stack([self._segment(self._spectrograms[row].float(), rng) for row in rows])
+    def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
+        """Return augmented segments (n, C, F, frames) float32, each from a random place of its sound."""
+        return torch.stack([self._segment(self._spectrograms[row].float(), rng) for row in rows]).to(device)
 
-    def _segment(self, spectrogram: torch.Tensor, rng: torch.Generator | None) -> torch.Tensor:
-        """Return one segment (C, F, frames). A short sound is repeated."""
-        if rng is not None:  # another speed
-            speed = float(uniform(rng, 0.85, 1.15, 1))
-            length = max(1, round(spectrogram.shape[-1] * speed))
-            spectrogram = F.interpolate(spectrogram, size=length, mode="linear", align_corners=False)
-        spectrogram = augment_audio.repeat_to(spectrogram, self._frames)
-        room = spectrogram.shape[-1] - self._frames
-        start = room // 2 if rng is None else int(torch.randint(room + 1, (1,), generator=rng))
-        segment = spectrogram[..., start : start + self._frames]
-        if rng is None:
-            return segment
+    def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
+        """Yield whole sounds (1, C, F, T), one per batch."""
+        for row in rows:
+            yield EvalBatch([self._spectrograms[row].float()[None].to(device)])
+
+    def _segment(self, spectrogram: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """Return one augmented segment (C, F, frames): another speed, masks, and noise."""
+        length = max(1, round(spectrogram.shape[-1] * float(uniform(rng, 0.85, 1.15, 1))))
+        stretched = F.interpolate(spectrogram, size=length, mode="linear", align_corners=False)
+        segment = augment_audio.random_segment(stretched, self._frames, rng)
         masked = augment_audio.mask_spectrogram(segment, MASKS, rng)
         return masked + 0.05 * torch.randn(segment.shape, generator=rng)

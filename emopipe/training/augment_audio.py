@@ -6,7 +6,7 @@ import torch
 
 from emopipe.media.spectrogram import RATE
 from emopipe.training.augment_options import SoundAugmentation
-from emopipe.training.samples import uniform
+from emopipe.training.sampling import uniform
 
 
 def augment_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Generator) -> np.ndarray:
@@ -22,10 +22,12 @@ def augment_wave(wave: np.ndarray, options: SoundAugmentation, rng: torch.Genera
     return wave
 
 
-def repeat_to(spectrogram: torch.Tensor, frames: int) -> torch.Tensor:
-    """Return a spectrogram (C, F, T), repeated in time until it has at least this many frames."""
+def random_segment(spectrogram: torch.Tensor, frames: int, rng: torch.Generator) -> torch.Tensor:
+    """Return a random segment (C, F, frames) of a spectrogram (C, F, T); a short one is repeated in time first."""
     repeats = -(-frames // spectrogram.shape[-1])
-    return spectrogram.repeat(1, 1, repeats) if repeats > 1 else spectrogram
+    spectrogram = spectrogram.repeat(1, 1, repeats) if repeats > 1 else spectrogram
+    start = int(torch.randint(spectrogram.shape[-1] - frames + 1, (1,), generator=rng))
+    return spectrogram[..., start : start + frames]
 
 
 def mask_spectrogram(spectrogram: torch.Tensor, options: SoundAugmentation, rng: torch.Generator) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from emopipe.runtime.device import upload
 from emopipe.training.augment_options import FaceAugmentation
-from emopipe.training.samples import uniform
+from emopipe.training.sampling import uniform
 
 ERASED_GREY = 127.0
 """Grey level of erased rectangles: the middle of the range, which is close to 0 after normalisation."""

@@ -17,6 +17,8 @@ class Dataset(Protocol):
     """(n,) `train`, `val` or, for a sample that is not used, ""."""
     subject: np.ndarray
     """(n,) the person in the sample; "" where unknown."""
+    clip: np.ndarray
+    """(n,) int: the number of the clip that each sample is from; in scores, the samples of a clip are averaged."""
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
         """Return the augmented samples at `rows` (n,) as a batch for the network."""

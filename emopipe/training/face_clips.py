@@ -1,65 +1,61 @@
-"""The faces of training clips in memory, and their augmentation."""
+"""The faces of training clips in memory, as a dataset for a face network."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+import pandas as pd
 
-from emopipe.backbones.base import FaceInput, Spec
+from emopipe.backbones.base import Spec
 from emopipe.cache.store import Reader
 from emopipe.core.log import LOGGER, Progress
 from emopipe.faces.crops import read_crops
-from emopipe.training.augment_image import augment_faces, center_crop, held_side
+from emopipe.stills.base import one_hot
+from emopipe.training.augment_image import held_side
 from emopipe.training.augment_options import FaceAugmentation
 from emopipe.training.options import PretrainOptions
+from emopipe.training.stills_dataset import StillsDataset
 
 
-def read(shards: Sequence[Path], clips: Sequence[str], spec: Spec, _options: PretrainOptions) -> "Faces":
-    """Read the faces of `clips` from the shards of the faces stage, for the network that `spec` describes."""
-    return Faces(shards, clips, spec.input)
+def read(
+    shards: Sequence[Path], clips: pd.DataFrame, spec: Spec, _options: PretrainOptions
+) -> tuple[StillsDataset, pd.DataFrame]:
+    """Read the faces of clips: every sampled frame in which the main face was found is a sample.
 
+    Args:
+        shards: The files of the faces stage.
+        clips: Rows of the clip table.
+        spec: The network's specification.
 
-class Faces:
-    """Aligned faces of clips; see `emopipe.training.samples.Samples`.
-
-    Every sampled frame in which the main face was found is one sample.
+    Returns:
+        The dataset, and the rows of the clips that have a face; `clip` of the dataset counts these. All samples are in
+        the split train.
     """
-
-    def __init__(self, shards: Sequence[Path], clips: Sequence[str], geometry: FaceInput) -> None:
-        """Read the crops of `clips` from the shards of the faces stage; clips without a face are omitted."""
-        self.geometry, wanted = geometry, set(clips)
-        margin = held_side(geometry.size) / geometry.size
-        progress = Progress("reading faces", len(wanted))
-        found: dict[str, np.ndarray] = {}  # clip -> (n, side, side) for grey or (n, side, side, 3), uint8
-        for path in shards:
-            with Reader(path) as faces:
-                for clip in wanted.intersection(faces.clips):
-                    progress.advance()
-                    try:
-                        crops = read_crops(faces, clip, geometry, margin=margin)
-                    except ValueError as error:
-                        LOGGER.warning(f"clip {clip}: the network is trained without it. {error}")
-                        continue
-                    if len(crops):
-                        found[clip] = geometry.convert_channels(crops)
-        self.clips = [clip for clip in clips if clip in found]
-        counts = [len(found[clip]) for clip in self.clips]
-        self.clip = np.repeat(np.arange(len(self.clips)), counts)
-        shape = found[self.clips[0]].shape[1:] if found else (0, 0)
-        self._pixels = np.empty((sum(counts), *shape), np.uint8)
-        for clip, stop in zip(self.clips, np.cumsum(counts), strict=True):
-            faces_of_clip = found.pop(clip)  # so that memory never holds two copies of all faces
-            self._pixels[stop - len(faces_of_clip) : stop] = faces_of_clip
-
-    def batch(self, rows: np.ndarray, rng: torch.Generator | None) -> torch.Tensor:
-        """Return faces (n, C, size, size) float32, normalised.
-
-        With a generator, they are augmented with the defaults of `FaceAugmentation`.
-        """
-        pixels = torch.from_numpy(self._pixels[rows])
-        images = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)  # (n, C, side, side)
-        size = self.geometry.size
-        faces = center_crop(images, size) if rng is None else augment_faces(images, size, FaceAugmentation(), rng)
-        mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (self.geometry.mean, self.geometry.std))
-        return (faces - mean) / std
+    # 1. The crops of each clip: (n, side, side) for grey or (n, side, side, 3), uint8
+    geometry, wanted = spec.input, set(clips["clip"])
+    margin = held_side(geometry.size) / geometry.size
+    progress, found = Progress("reading faces", len(wanted)), {}
+    for path in shards:
+        with Reader(path) as faces:
+            for clip in wanted.intersection(faces.clips):
+                progress.advance()
+                try:
+                    crops = read_crops(faces, clip, geometry, margin=margin)
+                except ValueError as error:
+                    LOGGER.warning(f"clip {clip}: the network is trained without it. {error}")
+                    continue
+                if len(crops):
+                    found[clip] = geometry.convert_channels(crops)
+    # 2. All in one array
+    clips = clips[clips["clip"].isin(list(found))]
+    counts = [len(found[clip]) for clip in clips["clip"]]
+    shape = next(iter(found.values())).shape[1:] if found else (0, 0)
+    pixels = np.empty((sum(counts), *shape), np.uint8)
+    for clip, stop in zip(clips["clip"], np.cumsum(counts), strict=True):
+        of_clip = found.pop(clip)  # so that memory never holds two copies of all faces
+        pixels[stop - len(of_clip) : stop] = of_clip
+    # 3. Each face has the class and the subject of its clip.
+    clip = np.repeat(np.arange(len(clips)), counts)
+    targets, subject = one_hot(clips["label"])[clip], clips["subject"].to_numpy(str)[clip]
+    split = np.full(len(clip), "train")
+    return StillsDataset(pixels, targets, split, subject, geometry, FaceAugmentation(), clip=clip), clips

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from emopipe.training.phase_options import PhaseOptions
+from emopipe.training.options import TrainingOptions
 
 
-def build_optimizer(model: nn.Module, options: PhaseOptions) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
     """Return SGD with Nesterov momentum, or AdamW, for all parameters that require gradients."""
     groups = decay_groups((p for p in model.parameters() if p.requires_grad), options.weight_decay)
     if options.optimiser == "sgd":

@@ -1,11 +1,48 @@
-"""Options of a backbone's training on the corpus' own training clips."""
+"""Options that all training of backbones shares, and those of training on the corpus' own training clips."""
+
+from typing import Literal
 
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
 
 
-class PretrainOptions(Options):
+class TrainingOptions(Options):
+    """What the trainer does, whatever the samples are."""
+
+    epochs: int = Field(default=60, ge=1)
+    """Passes over the training samples."""
+    batch: int = Field(default=128, ge=2)
+    """Samples per optimizer step."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum 0.9, or AdamW."""
+    lr: Number = Field(default=0.1, gt=0)
+    """Peak learning rate: it rises linearly during the warm-up and then falls along a cosine to 0."""
+    warmup: Number = Field(default=0.05, ge=0, lt=1)
+    """Share of the optimizer steps that belong to the warm-up."""
+    weight_decay: Number = Field(default=5e-4, ge=0)
+    """Weight decay of matrices and filters. Biases and normalisation layers have no weight decay."""
+    label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that is spread evenly over all classes."""
+    mixup: Number = Field(default=0.2, ge=0)
+    """Both parameters of the Beta distribution of mixup (Zhang et al., arXiv 1710.09412). 0 turns mixup off."""
+    balance: Number = Field(default=0.0, ge=0, le=1)
+    """Classes are sampled by their frequency to the power of 1 - balance: 0 keeps their frequencies, 1 makes them
+    equal."""
+    ema: Number = Field(default=0.999, ge=0, lt=1)
+    """Decay of the exponential moving average (EMA) of the weights. Training returns the average; 0 returns the last
+    weights."""
+    dropout: Number = Field(default=0.3, ge=0, lt=1)
+    """Dropout before the classifier."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Precision of the forward pass in training. Weights are kept in float32."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between two evaluations on the val split. They are reported only; they do not influence the training."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the samples and the augmentation."""
+
+
+class PretrainOptions(TrainingOptions):
     """Out-of-fold training on the training clips of the corpus.
 
     One network is trained on all training clips and extracts the features of the other splits. For each fold, one more
@@ -19,15 +56,17 @@ class PretrainOptions(Options):
     """Passes over the faces or sounds of the training clips."""
     batch: int = Field(default=64, ge=2)
     """Faces or segments of sound per optimizer step."""
+    optimiser: Literal["sgd", "adamw"] = "adamw"
+    """SGD with Nesterov momentum 0.9, or AdamW."""
     lr: Number = Field(default=2e-3, gt=0)
-    """Peak learning rate of AdamW with a one-cycle cosine schedule."""
+    """Peak learning rate: it rises linearly during the warm-up and then falls along a cosine to 0."""
+    warmup: Number = Field(default=0.3, ge=0, lt=1)
+    """Share of the optimizer steps that belong to the warm-up."""
     weight_decay: Number = Field(default=0.05, ge=0)
-    """Weight decay of AdamW."""
-    label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread evenly over all classes."""
-    dropout: Number = Field(default=0.3, ge=0, lt=1)
-    """Dropout before the classifier, which is added for training."""
+    """Weight decay of matrices and filters. Biases and normalisation layers have no weight decay."""
+    mixup: Number = Field(default=0.0, ge=0)
+    """Both parameters of the Beta distribution of mixup (Zhang et al., arXiv 1710.09412). 0 turns mixup off."""
+    validate_every: int = Field(default=5, ge=1)
+    """Epochs between two evaluations of a fold's network on the fold. They are reported only."""
     seconds: Number = Field(default=2.5, gt=0)
     """Length in seconds of the segments of sound that an audio network is trained on."""
-    seed: int = 0
-    """Seed of the initial weights, the order of the samples and the augmentation; the same for every fold."""

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from emopipe.backbones.base import Modality
 from emopipe.core.options import Number, Options
 from emopipe.training.augment_options import FaceAugmentation, SoundAugmentation
+from emopipe.training.options import TrainingOptions
 
 
 class EarlyStopping(Options):
@@ -19,37 +20,13 @@ class EarlyStopping(Options):
     are kept."""
 
 
-class PhaseOptions(Options):
+class PhaseOptions(TrainingOptions):
     """The recipe of one phase. The defaults are for a network that starts from random weights."""
 
     renamed: ClassVar = {"taught": "distill_weight", "fresh": "from_scratch"}
 
     sources: list[str] = Field(min_length=1)
     """Names of the corpora to train on (keys of `sources`). Their samples are pooled."""
-    epochs: int = Field(default=60, ge=1)
-    """Passes over the training samples."""
-    batch: int = Field(default=128, ge=2)
-    """Samples per optimizer step."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """SGD with Nesterov momentum 0.9, or AdamW."""
-    lr: Number = Field(default=0.1, gt=0)
-    """Peak learning rate: it rises linearly during the warm-up and then falls along a cosine to 0."""
-    warmup: Number = Field(default=0.05, ge=0, lt=1)
-    """Share of the optimizer steps that belong to the warm-up."""
-    weight_decay: Number = Field(default=5e-4, ge=0)
-    """Weight decay of matrices and filters. Biases and normalisation layers have no weight decay."""
-    label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread evenly over all classes."""
-    mixup: Number = Field(default=0.2, ge=0)
-    """Both parameters of the Beta distribution of mixup (Zhang et al., arXiv 1710.09412). 0 turns mixup off."""
-    balance: Number = Field(default=0.0, ge=0, le=1)
-    """Classes are sampled by their frequency to the power of 1 - balance: 0 keeps their frequencies, 1 makes them
-    equal."""
-    ema: Number = Field(default=0.999, ge=0, lt=1)
-    """Decay of the exponential moving average (EMA) of the weights. Training returns the average; 0 returns the last
-    weights."""
-    dropout: Number = Field(default=0.3, ge=0, lt=1)
-    """Dropout before the classifier."""
     distill_weight: Number = Field(default=0.0, ge=0, le=1)
     """Weight of the teacher's probabilities in the target (knowledge distillation): softer labels than those of the
     corpus, for corpora with noisy labels. 0 uses no teacher."""
@@ -60,14 +37,8 @@ class PhaseOptions(Options):
     al., arXiv 2006.12000)."""
     from_scratch: bool = False
     """Start from random weights. The weights that the phase would otherwise start from are only the teacher."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Precision of the forward pass in training. Weights are kept in float32."""
     stop: EarlyStopping | None = None
     """Early stopping. Default: none; all epochs are run, and no epoch is selected."""
-    validate_every: int = Field(default=1, ge=1)
-    """Epochs between two evaluations on the val split. They are reported only; they do not influence the training."""
-    seed: int = 0
-    """Seed of the initial weights, the order of the samples and the augmentation."""
 
     @model_validator(mode="after")
     def _teacher_is_usable(self) -> Self:

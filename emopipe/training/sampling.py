@@ -1,4 +1,4 @@
-"""Random choices of training: the samples of an epoch and their order, mixup, and the held-out part."""
+"""Random choices of training: numbers, the samples of an epoch and their order, mixup, and the held-out part."""
 
 import numpy as np
 import torch
@@ -6,6 +6,11 @@ import torch
 from emopipe.core.errors import CorpusError
 from emopipe.corpora.splits import first_by_hash
 from emopipe.runtime.device import upload
+
+
+def uniform(rng: torch.Generator, low: float, high: float, *shape: int) -> torch.Tensor:
+    """Return uniformly distributed numbers of the given shape."""
+    return low + (high - low) * torch.rand(*shape, generator=rng)
 
 
 def sample_epoch(targets: np.ndarray, balance: float, rng: torch.Generator) -> np.ndarray:

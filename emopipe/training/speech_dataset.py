@@ -37,6 +37,7 @@ class SpeechDataset:
             options: The phase: its augmentation, and the length of the segments.
         """
         self.targets, self.split, self.subject = targets, split, subject
+        self.clip = np.arange(len(targets))
         self._waves, self._spectrum, self._options = waves, audio_input.options, options
         self._frames = max(1, round(1000 * options.seconds / self._spectrum.hop_ms))
 
@@ -57,7 +58,5 @@ class SpeechDataset:
         """
         augmented = augment_audio.augment_wave(as_wave(wave), self._options.augment, rng)
         spectrogram = torch.from_numpy(compute_spectrogram(augmented, self._spectrum))  # (C, F, T)
-        spectrogram = augment_audio.repeat_to(spectrogram, self._frames)
-        start = int(torch.randint(spectrogram.shape[-1] - self._frames + 1, (1,), generator=rng))
-        segment = spectrogram[..., start : start + self._frames]
+        segment = augment_audio.random_segment(spectrogram, self._frames, rng)
         return augment_audio.mask_spectrogram(segment, self._options.augment, rng)

@@ -21,25 +21,29 @@ class StillsDataset:
 
     def __init__(
         self,
-        images: ShardedImages,
+        images: ShardedImages | np.ndarray,
         targets: np.ndarray,
         split: np.ndarray,
         subject: np.ndarray,
         geometry: FaceInput,
         options: FaceAugmentation,
         side: int | None = None,
+        clip: np.ndarray | None = None,
     ) -> None:
         """Create the dataset.
 
         Args:
-            images: The images that `sharded_images.prepare` wrote.
+            images: (n, side, side) grey or (n, side, side, 3) uint8 images with their margin, such as those that
+                `sharded_images.prepare` wrote.
             targets: (n, classes) float32.
             split: (n,) `train`, `val` or "".
             subject: (n,) the person in the still; "" where unknown.
             geometry: The input of the network.
             options: The augmentation.
             side: Side in pixels of the faces in training. Default: the side of the network's input.
+            clip: (n,) the number of the clip that each image is from. Default: each is from a clip of its own.
         """
+        self.clip = np.arange(len(targets)) if clip is None else clip
         self.targets, self.split, self.subject = targets, split, subject
         self._stored, self._geometry, self._options = images, geometry, options
         self._side = side or geometry.size

@@ -1,9 +1,10 @@
-"""Training of a backbone with a classifier on labelled stills or speech; an interrupted training can be resumed."""
+"""Training of a backbone with a classifier on stills, speech or clips; an interrupted training can be resumed."""
 
 import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,22 +24,30 @@ from emopipe.training.dataset import Dataset
 from emopipe.training.ema import EMA
 from emopipe.training.history import EpochMetrics
 from emopipe.training.optimizer import build_optimizer, cosine_warmup
-from emopipe.training.phase_options import PhaseOptions
+from emopipe.training.options import TrainingOptions
+from emopipe.training.phase_options import EarlyStopping
 from emopipe.training.sampling import holdout_split, mixup, sample_epoch
 
 
 @dataclass
 class Trainer:
-    """The training of one phase."""
+    """One training."""
 
     model: Classifier
     dataset: Dataset
-    options: PhaseOptions
+    options: TrainingOptions
     device: torch.device
     checkpoint: Checkpoint
-    """Holds the state after the last epoch."""
-    teacher: Classifier | None = None
-    """The network whose probabilities are part of the targets, if the teacher is the start of the phase."""
+    """Holds the state after an epoch."""
+    name: str = "training"
+    """What progress and log call it."""
+    stop: EarlyStopping | None = None
+    """Early stopping; None: all epochs are run."""
+    distill_weight: float = 0.0
+    """The teacher's weight in the targets."""
+    teacher: Classifier | Literal["average"] | None = None
+    """The network whose probabilities are part of the targets. average: the moving average of the network's own
+    weights, whose weight in the targets rises during the second half of the training."""
     on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None
     """Called after every epoch, and for every epoch that is restored from the checkpoint."""
     history: list[EpochMetrics] = field(default_factory=list)
@@ -50,21 +59,22 @@ class Trainer:
         Raises:
             CorpusError: There are too few training samples, or too few to hold some out.
             ConfigError: The loss is not finite, because the learning rate is too high.
-            DeviceError: The memory of the device is too small for the phase's batch.
+            DeviceError: The memory of the device is too small for the batch.
         """
-        stop = self.options.stop
+        stop = self.stop
         with training_fits(self.device, self._smaller()):
             self._set_up()
         done = self._resume()
-        if self.options.distill_weight and self.options.teacher == "average":
+        self._teaches_itself = self.teacher == "average"
+        if self._teaches_itself:
             # The teacher shares the memory of the averaged weights, so it changes with them.
             self.teacher = copy.deepcopy(self.model).eval()
             self.teacher.load_state_dict(self._ema.state, assign=True)
-        progress = Progress("training", self.options.epochs - done, unit="epochs")
+        progress = Progress(self.name, self.options.epochs - done, unit="epochs")
         for epoch in range(done, self.options.epochs):
-            if stop and epoch - self._best_epoch > stop.patience:
+            if self._has_stopped(epoch):
                 LOGGER.info(
-                    f"training stops: the held-out loss was not lower for {stop.patience} epochs, so the weights of "
+                    f"{self.name} stops: the held-out loss was not lower for {stop.patience} epochs, so the weights of "
                     f"epoch {self._best_epoch + 1} are kept"
                 )
                 break
@@ -78,15 +88,20 @@ class Trainer:
                 if loss < min(earlier, default=math.inf):
                     self._best_epoch = epoch
                     self._best = {key: tensor.clone() for key, tensor in self._ema.state.items()}
-            self._save(epoch + 1)
+            if self.checkpoint.due() or epoch + 1 == self.options.epochs or self._has_stopped(epoch + 1):
+                self._save(epoch + 1)
             self.on_epoch(metrics)
             progress.advance()
         self.model.load_state_dict(self._best if stop else self._ema.state)
         self.model.eval()
 
+    def _has_stopped(self, epochs: int) -> bool:
+        """Return whether early stopping ends the training after so many epochs."""
+        return self.stop is not None and epochs - self._best_epoch > self.stop.patience
+
     def _set_up(self) -> None:
         # 1. The rows to train on, to hold out, and of the val split.
-        train, stop = np.flatnonzero(self.dataset.split == "train"), self.options.stop
+        train, stop = np.flatnonzero(self.dataset.split == "train"), self.stop
         held_out = np.zeros(len(train), bool)
         if stop:
             targets, subjects = self.dataset.targets[train], self.dataset.subject[train]
@@ -102,7 +117,7 @@ class Trainer:
         # 2. The networks.
         self._memory_format = memory_format_of(self.model)
         self.model.to(self.device, memory_format=self._memory_format)
-        if self.teacher:
+        if isinstance(self.teacher, Classifier):
             self.teacher.to(self.device, memory_format=self._memory_format).eval()
 
         # 3. The optimizer, the learning rate and the averaged weights.
@@ -127,7 +142,7 @@ class Trainer:
         self._ema.state, self._ema.steps = state["ema"], state["ema_steps"]
         self._best, self._best_epoch = state["best"], state["best_epoch"]
         self.history = state["history"]
-        LOGGER.info(f"training resumes after epoch {state['epochs']}")
+        LOGGER.info(f"{self.name} resumes after epoch {state['epochs']}")
         for metrics in self.history:
             self.on_epoch(metrics)
         return state["epochs"]
@@ -145,12 +160,17 @@ class Trainer:
             summed += self._step(rows, rng)
             PROGRESS.within(self._schedule.last_epoch - epoch * self._steps, self._steps)
         total = float(summed)
-        if not math.isfinite(total):
-            raise ConfigError(
-                f"The loss of epoch {epoch + 1} is {total}. Lower the learning rate of the phase (lr is "
-                f"{self.options.lr:g})."
-            )
+        self._check_finite(epoch, total)
         return total / self._steps
+
+    def _check_finite(self, epoch: int, loss: float) -> None:
+        """Raise a ConfigError if the loss of an epoch, or a weight after it, is not finite."""
+        found = f"The loss of epoch {epoch + 1} of {self.name} is {loss}."
+        if math.isfinite(loss):
+            if torch.stack([parameter.isfinite().all() for parameter in self.model.parameters()]).all():
+                return
+            found = f"The weights after epoch {epoch + 1} of {self.name} are not finite."
+        raise ConfigError(f"{found} Lower the learning rate (lr is {self.options.lr:g}).")
 
     def _step(self, rows: np.ndarray, rng: torch.Generator) -> torch.Tensor:
         """Do one optimizer step on the samples at `rows`; return their loss (), on the device."""
@@ -179,14 +199,14 @@ class Trainer:
     def _smaller(self) -> str:
         """Return a sentence that names the options to lower if the memory of the device is too small."""
         side = f", or `side` (it is {side})" if (side := getattr(self.options, "side", None)) else ""
-        return f"Lower `batch` of the phase (it is {self.options.batch}){side}."
+        return f"Lower `batch` (it is {self.options.batch}){side}."
 
     def _distill_weight(self) -> float:
         """Return the teacher's weight in the targets at the current step."""
-        if self.options.teacher == "start":
-            return self.options.distill_weight
+        if not self._teaches_itself:
+            return self.distill_weight
         done = self._schedule.last_epoch / (self._steps * self.options.epochs)
-        return self.options.distill_weight * max(0.0, 2 * done - 1)
+        return self.distill_weight * max(0.0, 2 * done - 1)
 
     def _evaluate(self, epoch: int) -> EpochMetrics:
         """Return the scores of the averaged weights on the held-out part and, in some epochs, on the val split."""
@@ -200,8 +220,9 @@ class Trainer:
         self.model.load_state_dict(self._ema.state)
         metrics: EpochMetrics = {}
         for name, rows in parts.items():
-            found = scores(probabilities(self.model, self.dataset, rows, self.device), self.dataset.targets[rows])
-            metrics |= {f"{name}_{key}": value for key, value in found.items()}
+            found = probabilities(self.model, self.dataset, rows, self.device)
+            by_clip = (mean_by_clip(values, self.dataset.clip[rows]) for values in (found, self.dataset.targets[rows]))
+            metrics |= {f"{name}_{key}": value for key, value in scores(*by_clip).items()}
         self.model.load_state_dict(own)
         return metrics
 
@@ -213,7 +234,7 @@ class Trainer:
             "schedule": self._schedule.last_epoch,
             "ema": self._ema.state,
             "ema_steps": self._ema.steps,
-            "best": self._best if self.options.stop else {},
+            "best": self._best if self.stop else {},
             "best_epoch": self._best_epoch,
             "history": self.history,
         }
@@ -237,6 +258,14 @@ def probabilities(model: nn.Module, dataset: Dataset, rows: np.ndarray, device: 
         for batch in dataset.eval_batches(rows, device)
     ]
     return np.concatenate(found)
+
+
+def mean_by_clip(values: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """Return the means (clips, K) of the values (n, K) of each clip's samples, by ascending number of the clip (n,)."""
+    _, number, count = np.unique(clip, return_inverse=True, return_counts=True)
+    total = np.zeros((len(count), values.shape[1]))
+    np.add.at(total, number, values)
+    return total / count[:, None]
 
 
 def scores(found: np.ndarray, targets: np.ndarray) -> dict[str, float]:

@@ -114,6 +114,6 @@ def test_scores_are_computed_in_smaller_batches_if_memory_is_short(where, tmp_pa
 def test_a_batch_that_does_not_fit_names_the_option_to_lower(where, tmp_path, nearly_full):
     trainer = stills_trainer("resnet18", where, tmp_path / "c", batch=64, epochs=1)
     probabilities(trainer.model.to(where), trainer.dataset, np.arange(1), where)  # cuDNN takes its own memory
-    said = r"Lower `batch` of the phase \(it is 64\)"
+    said = r"Lower `batch` \(it is 64\)"
     with nearly_full(trainer.model, leave=96 << 20), pytest.raises(DeviceError, match=said):
         trainer.run()

@@ -32,7 +32,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.faces import detectors
 from emopipe.stages import chain
-from emopipe.training import history
+from emopipe.training import checkpoint, curves, history
 from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, content
@@ -315,14 +315,15 @@ def test_a_changed_last_phase_leaves_the_first(faces, data, tmp_path):
 
 @pytest.mark.slow
 def test_a_command_that_is_cut_off_comes_to_the_same_bytes(faces, data, tmp_path, monkeypatch):
-    write_metrics = history.TensorBoardLog.write
+    write_metrics = curves.TensorBoardLog.write
 
     def cut_off(self, metrics):
         write_metrics(self, metrics)
         if metrics["epoch"] == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(history.TensorBoardLog, "write", cut_off)
+    monkeypatch.setattr(curves.TensorBoardLog, "write", cut_off)
+    monkeypatch.setattr(checkpoint, "SAVE_SECONDS", 0)
     assert pretrain(tmp_path, data, face_recipe()).exit_code != 0
     assert names(tmp_path) == [".net.step0.parts", "net.step0.events", "net.step0.safetensors.work"]
     monkeypatch.undo()
@@ -408,7 +409,7 @@ def changed(recipe, path, value):
             [],
             "Unknown key shedule (value []). Known keys here: kind, options, weights, sources, schedule, half.",
         ),
-        ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3). Known keys here: sources, epochs"),
+        ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3). Known keys here: epochs, batch"),
         ("schedule/0/augment", {"blurr": 1}, "Unknown key schedule.0.augment.blurr"),
         ("schedule/0/seconds", 2, "Unknown key schedule.0.seconds"),  # it is an audio network's
         ("schedule/0/stop", {"patience": "long"}, "schedule.0.stop.patience is 'long' (str)"),

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from emopipe.backbones import crossfit, feature_alignment, registry
-from emopipe.backbones.base import AudioInput, FaceInput
+from emopipe.backbones.base import AudioInput, FaceInput, Spec
 from emopipe.backbones.classifier import Classifier, save_classifier
 from emopipe.cache import metadata
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.cache.tensors import save
+from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
@@ -23,11 +24,11 @@ from emopipe.media import rows as media_rows
 from emopipe.media.decoded import encode_jpeg
 from emopipe.media.spectrogram import LogMelOptions
 from emopipe.stages import features, pretrain
-from emopipe.training import checkpoint
-from emopipe.training.audio_clips import Sounds
+from emopipe.training import audio_clips, checkpoint, face_clips
 from emopipe.training.checkpoint import Checkpoint
-from emopipe.training.clip_trainer import Trained
-from emopipe.training.face_clips import Faces
+from emopipe.training.history import COLUMNS
+from emopipe.training.options import PretrainOptions
+from emopipe.training.trainer import Trainer
 
 
 def table(n=42, subjects=6):
@@ -118,6 +119,15 @@ def write_crops(path, pictures):
 GEOMETRY = FaceInput(112.0, 32, "gray", (127.5,), (127.5,))
 
 
+FACE_SPEC = Spec(modality="face", input=GEOMETRY, dim=6, licence="MIT", citation="none")
+VOICE_SPEC = Spec(modality="audio", input=AudioInput("logmel", LogMelOptions()), dim=6, licence="MIT", citation="none")
+CPU = torch.device("cpu")
+
+
+def rows_of(*names):
+    return pd.DataFrame({"clip": names, "label": [CLASSES[i % 7] for i in range(len(names))], "subject": "s"})
+
+
 class TestSamples:
     def test_a_clip_whose_faces_cannot_be_decoded_is_omitted(self, tmp_path, caplog, monkeypatch):
         monkeypatch.setattr(LOGGER, "propagate", True)
@@ -126,7 +136,8 @@ class TestSamples:
             calls = iter(range(6))
             patch.setitem(globals(), "encode_jpeg", lambda *given: b"no picture" if next(calls) == 4 else real(*given))
             write_faces(path, ["a", "b"], np.random.default_rng(0))
-        assert Faces([path], ["a", "b"], GEOMETRY).clips == ["a"]
+        _, clips = face_clips.read([path], rows_of("a", "b"), FACE_SPEC, PretrainOptions())
+        assert clips["clip"].tolist() == ["a"]
         assert "clip b: the network is trained without it. A cached picture of 10 bytes is not a JPEG" in caplog.text
 
     def test_faces_without_augmentation_are_what_extraction_sees(self, tmp_path):
@@ -138,11 +149,15 @@ class TestSamples:
             ]
             for clip in "ab"
         }
-        write_crops(tmp_path / "0.h5", pictures)
-        samples = Faces([tmp_path / "0.h5"], ["b", "a"], GEOMETRY)
-        assert samples.clips == ["b", "a"]
-        assert samples.clip.tolist() == [0, 0, 0, 1, 1, 1]
-        seen = samples.batch(np.arange(6), None).numpy()
+        write_crops(tmp_path / "0.h5", pictures | {"none": None, "c": pictures["a"]})
+        dataset, clips = face_clips.read(
+            [tmp_path / "0.h5"], rows_of("b", "none", "a", "other"), FACE_SPEC, PretrainOptions()
+        )
+        assert clips["clip"].tolist() == ["b", "a"]
+        assert dataset.clip.tolist() == [0, 0, 0, 1, 1, 1] and dataset.split.tolist() == ["train"] * 6
+        assert dataset.targets.argmax(1).tolist() == [0, 0, 0, 2, 2, 2] and dataset.subject.tolist() == ["s"] * 6
+        (batch,) = dataset.eval_batches(np.arange(6), CPU)
+        seen = batch.views[0].numpy()
         with Reader(tmp_path / "0.h5") as shard:
             extracted = np.concatenate([GEOMETRY.prepare(read_crops(shard, clip, GEOMETRY)) for clip in ("b", "a")])
         assert seen.shape == extracted.shape == (6, 1, 32, 32)
@@ -157,9 +172,9 @@ class TestSamples:
 
     def test_augmentation_varies_and_repeats(self, tmp_path):
         write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-        samples = Faces([tmp_path / "0.h5"], ["a", "b"], GEOMETRY)
+        dataset, _ = face_clips.read([tmp_path / "0.h5"], rows_of("a", "b"), FACE_SPEC, PretrainOptions())
         first, again, other = (
-            samples.batch(np.zeros(8, int), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+            dataset.batch(np.zeros(8, int), torch.Generator().manual_seed(seed), CPU) for seed in (0, 0, 1)
         )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
@@ -167,12 +182,13 @@ class TestSamples:
 
     @pytest.mark.slow
     def test_sound_is_repeated_or_cut_to_one_length(self, tmp_path):
-        write_media(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-        picture = AudioInput("logmel", LogMelOptions())
+        write_media(tmp_path / "0.h5", ["a", "b", "c", "none"], np.random.default_rng(0))
         for seconds, frames in ((0.5, 50), (2.5, 250)):
-            samples = Sounds([tmp_path / "0.h5"], ["a", "b"], picture, seconds)
-            assert samples.batch(np.arange(2), None).shape == (2, 3, 64, frames)
-            augmented = samples.batch(np.arange(2), torch.Generator().manual_seed(0))
+            options = PretrainOptions(seconds=seconds)
+            dataset, clips = audio_clips.read([tmp_path / "0.h5"], rows_of("b", "none", "a"), VOICE_SPEC, options)
+            assert clips["clip"].tolist() == ["b", "a"] and dataset.clip.tolist() == [0, 1]
+            assert dataset.targets.argmax(1).tolist() == [0, 2]
+            augmented = dataset.batch(np.arange(2), torch.Generator().manual_seed(0), CPU)
             assert augmented.shape == (2, 3, 64, frames)
             assert torch.isfinite(augmented).all()
 
@@ -208,8 +224,11 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     result = crossfit.load(weights)
     assert set(result.fold_of) == set(names[:10]) - {"c3"}  # c3 has neither face nor sound
     history = pd.read_csv(tmp_path / "h.csv")
-    assert set(history["network"]) == {"all", "fold0", "fold1"}
-    assert history[history["network"] == "all"]["left_out_accuracy"].isna().all()
+    assert list(history.columns) == ["network", *COLUMNS]
+    assert history["network"].tolist() == ["all"] * 2 + ["fold0"] * 2 + ["fold1"] * 2
+    assert history["epoch"].tolist() == [1, 2] * 3 and history["loss"].notna().all()
+    measured = history.groupby("network")["val_accuracy"].count()  # after the last epoch, on the fold that is left out
+    assert measured.to_dict() == {"all": 0, "fold0": 1, "fold1": 1}
 
     extraction = recipe | {"stage": "features", "batch": 5, "view": ""}
     output = tmp_path / "f.h5"
@@ -231,6 +250,29 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     assert output.read_bytes() == before  # and made anew it is the same, byte for byte
 
 
+def pretrain_alone(tmp_path, names, **options):
+    rows = table(len(names), 0).assign(clip=names, path=names, split="train", digest="")
+    rows.to_csv(tmp_path / "clips.csv", index=False)
+    write_media(tmp_path / "0.h5", names, np.random.default_rng(0))
+    recipe = VOICE | {"pretrain": VOICE["pretrain"] | options}
+    files = tmp_path / "w.safetensors", tmp_path / "h.csv"
+    pretrain.run(recipe, tmp_path / "clips.csv", [tmp_path / "0.h5"], *files, start=None, device="cpu", threads=1)
+
+
+def test_a_loss_that_is_not_finite_is_told(tmp_path):
+    with pytest.raises(
+        ConfigError,
+        match=r"epoch \d+ of pretrain w all (is|are) (nan|inf|not finite)\. Lower the learning rate \(lr is 1e\+30",
+    ):
+        pretrain_alone(tmp_path, ["a", "b", "c"], lr=1e30, warmup=0.0)
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_too_few_samples_for_a_fold_are_told(tmp_path):
+    with pytest.raises(CorpusError, match=r"The network fold0 of w has 1 training samples, but needs at least 2"):
+        pretrain_alone(tmp_path, ["a", "b"])
+
+
 def test_it_goes_on_with_the_classifier_of_the_weights_that_it_starts_from(tmp_path, monkeypatch):
     names = [f"c{i}" for i in range(6)]
     rows = table(6, 0).assign(clip=names, path=names, split="train", digest="")
@@ -242,9 +284,12 @@ def test_it_goes_on_with_the_classifier_of_the_weights_that_it_starts_from(tmp_p
     start = Classifier(registry.build("expression", options), 6)
     save_classifier(start, tmp_path / "start.safetensors", {}, half=False)
     begun = []
-    monkeypatch.setattr(
-        pretrain, "fit", lambda model, *rest: begun.append(copy.deepcopy(model.state_dict())) or Trained([], 0.0)
-    )
+
+    def run_nothing(self):
+        begun.append(copy.deepcopy(self.model.state_dict()))
+        self.history.append({"val_accuracy": 0.0})
+
+    monkeypatch.setattr(Trainer, "run", run_nothing)
     pretrain.run(FACE, tmp_path / "clips.csv", [tmp_path / "0.h5"], tmp_path / "w.safetensors", tmp_path / "h.csv",
                  start=str(tmp_path / "start.safetensors"), device="cpu", threads=1)  # fmt: skip
     assert len(begun) == 3  # on all clips, and without each fold
@@ -299,8 +344,8 @@ def test_what_was_made_before_its_run_was_killed_is_not_made_again(tmp_path, mon
     starts = [tmp_path / "start0.safetensors", tmp_path / "start1.safetensors"]
     for start in starts:
         save_classifier(Classifier(registry.build("expression", options), 6), start, {}, half=False)
-    trained, fit = [], pretrain.fit
-    monkeypatch.setattr(pretrain, "fit", lambda *given: trained.append(1) or fit(*given))
+    trained, train = [], Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda self: trained.append(1) or train(self))
 
     def trains(*, labels="", seed=0, start=starts[0], **changes):
         """Whether a job trains, once its outputs are gone; the files that it makes are all there."""

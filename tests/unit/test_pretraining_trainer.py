@@ -20,16 +20,22 @@ from torch import nn
 from emopipe.backbones.classifier import Classifier
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.log import LOGGER
+from emopipe.training import checkpoint as checkpoints
 from emopipe.training import optimizer, sampling
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import EvalBatch
 from emopipe.training.ema import EMA
 from emopipe.training.phase_options import PhaseOptions
-from emopipe.training.trainer import Trainer, probabilities, scores
+from emopipe.training.trainer import Trainer, mean_by_clip, probabilities, scores
 from tests.unit.test_memory import TOO_LITTLE_MEMORY
 
 CPU = torch.device("cpu")
 CLASSES = 7
+
+
+@pytest.fixture(autouse=True)
+def save_after_every_epoch(monkeypatch):
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0)
 
 
 def seeded(seed=0):
@@ -52,6 +58,7 @@ class Patterns:
         self.targets = one_hot(label)
         self.split = np.array(["train"] * n + ["val"] * n_val)
         self.subject = np.full(n + n_val, "", "<U8")
+        self.clip = np.arange(n + n_val)
         self.seen = 0
         self._noise = noise
         rng = np.random.default_rng(seed)
@@ -79,7 +86,10 @@ def trainer(folder, dataset=None, recipe="a recipe", seed=0, model=None, on_epoc
     dataset = Patterns() if dataset is None else dataset
     model = network(seed=seed) if model is None else model
     known = {} if on_epoch is None else {"on_epoch": on_epoch}
-    return Trainer(model, dataset, options(**keys), CPU, Checkpoint(folder / "checkpoint.pt", recipe), **known)
+    phase = options(**keys)
+    teacher = "average" if phase.distill_weight and phase.teacher == "average" else None
+    known |= {"stop": phase.stop, "distill_weight": phase.distill_weight, "teacher": teacher}
+    return Trainer(model, dataset, phase, CPU, Checkpoint(folder / "checkpoint.pt", recipe), **known)
 
 
 def trained(*arguments, **keys):
@@ -346,13 +356,45 @@ def test_too_few_samples_are_refused(tmp_path):
 def test_a_loss_that_is_no_number_ends_training(tmp_path):
     made = trainer(tmp_path, lr=1e30, warmup=0.0)
     with pytest.raises(
-        ConfigError, match=r"The loss of epoch \d is (nan|inf)\. Lower the learning rate of the phase \(lr is 1e\+30\)"
+        ConfigError, match=r"The loss of epoch \d of training is (nan|inf)\. Lower the learning rate \(lr is 1e\+30\)"
     ):
         made.run()
     assert all(np.isfinite(metrics["loss"]) for metrics in made.history)
 
 
+def test_a_weight_that_is_no_number_ends_training(tmp_path):
+    """The last step may break the weights after the last loss was finite."""
+    made = trainer(tmp_path, epochs=1)
+    step, count = made._step, []
+
+    def broken(rows, rng):
+        loss = step(rows, rng)
+        count.append(loss)
+        if len(count) == 7:
+            next(made.model.parameters()).data.fill_(np.inf)
+        return loss
+
+    made._step = broken
+    with pytest.raises(ConfigError, match=r"The weights after epoch 1 of training are not finite\. Lower the learning"):
+        made.run()
+
+
 # --- scores
+
+
+def test_samples_of_a_clip_are_scored_together(tmp_path):
+    """Of three faces of a clip, one that is surely right outweighs two that are slightly wrong."""
+    values = np.array([[0.9, 0.1], [0.3, 0.7], [0.45, 0.55], [0.45, 0.55]])
+    np.testing.assert_allclose(mean_by_clip(values, np.array([7, 2, 7, 7])), [[0.3, 0.7], [0.6, 0.4]])
+    single, pairs = Patterns(n=28, noise=3.0), Patterns(n=28, noise=3.0)
+    pairs.clip = np.r_[np.arange(28), 28 + np.arange(14) % 7]  # two val samples of each class are one clip
+    first, second = (trained(tmp_path / name, dataset=data) for name, data in (("a", single), ("b", pairs)))
+    assert same(first, second)
+    rows = np.flatnonzero(pairs.split == "val")
+    found = probabilities(second.model, pairs, rows, CPU)
+    expected = scores((found[:7] + found[7:]) / 2, pairs.targets[rows[:7]])
+    assert expected["loss"] == pytest.approx(second.history[-1]["val_loss"])
+    assert first.history[-1]["val_loss"] != pytest.approx(expected["loss"])
 
 
 def test_scores_by_hand():
@@ -515,7 +557,9 @@ import sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
+from emopipe.training import checkpoint
 from tests.unit.test_pretraining_trainer import RECIPES, Patterns, trainer
+checkpoint.SAVE_SECONDS = 0
 class Slow(Patterns):
     def batch(self, rows, rng, device):
         time.sleep(0.02)
@@ -551,7 +595,9 @@ def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
     assert state["epochs"] == len(again.history) == len(told)
 
 
-def test_a_finished_run_is_not_run_again(tmp_path, undisturbed):
+def test_a_finished_run_is_not_run_again(tmp_path, undisturbed, monkeypatch):
+    """Its last state is saved, also where it stops early, soon after the state before."""
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 1000)
     trained(tmp_path, **RECIPES["stopped"])
     dataset = Patterns()
     again = trained(tmp_path, dataset=dataset, seed=99, **RECIPES["stopped"])

@@ -12,12 +12,11 @@ from emopipe.cache.store import Row, Writer
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.spectrogram import RATE
-from emopipe.training.audio_clips import Sounds
-from emopipe.training.face_clips import Faces
+from emopipe.training import audio_clips, face_clips
 from emopipe.training.options import PretrainOptions
 from emopipe.workflow import config as configs
 from emopipe.workflow import resources
-from tests.unit.test_pretraining import FACE, write_faces
+from tests.unit.test_pretraining import FACE, table, write_faces
 
 SIXTEEN = DecodeOptions(policy="count", count=16)
 
@@ -43,7 +42,8 @@ def test_frames_of_a_clip(preset, expected):
 def test_faces_take_what_is_foreseen(tmp_path):
     write_faces(tmp_path / "0.h5", ["a"], np.random.default_rng(0))  # three
     face = spec("expression", **FACE["options"])
-    held = Faces([tmp_path / "0.h5"], ["a"], face.input)._pixels.nbytes
+    dataset, _ = face_clips.read([tmp_path / "0.h5"], table(1).assign(clip="a"), face, PretrainOptions())
+    held = dataset._stored.nbytes
     assert resources.samples_megabytes(1, face, DecodeOptions(policy="count", count=3)) == held / 1e6
 
 
@@ -53,7 +53,8 @@ def test_sound_takes_what_is_foreseen(tmp_path, kind):
         wave = np.random.default_rng(0).integers(-9999, 9999, round(resources.CLIP_SECONDS * RATE)).astype(np.int16)
         writer.add(Row("a", "d", "ok", "", {"audio": wave, "audio_start": np.zeros(1)}))
     voice = spec("audio_alexnet", spectrum={"kind": kind})
-    (spectrogram,) = Sounds([tmp_path / "0.h5"], ["a"], voice.input, 2.5)._spectrograms
+    dataset, _ = audio_clips.read([tmp_path / "0.h5"], table(1).assign(clip="a"), voice, PretrainOptions())
+    (spectrogram,) = dataset._spectrograms
     assert resources.samples_megabytes(1, voice, SIXTEEN) == pytest.approx(spectrogram.nbytes / 1e6, rel=0.01)
 
 

@@ -28,7 +28,7 @@ from emopipe.core.log import LOGGER
 from emopipe.corpora.table import check, from_rows
 from emopipe.faces import detectors
 from emopipe.report import figures, submission, writing
-from emopipe.training import history, sharded_images
+from emopipe.training import curves, sharded_images
 from emopipe.workflow import config as configs
 from tests.unit.test_pretraining_augment import GEOMETRY, picture, stills
 from tests.unit.test_pretraining_trainer import keep, trainer
@@ -284,7 +284,7 @@ def test_pictures_show_names_as_they_are(tmp_path, title):
     counts = pd.DataFrame(np.eye(len(CLASSES), dtype=int), CLASSES, CLASSES)
     figures.confusion_matrix(counts, title, tmp_path / "confusion.png")
     figures.confusion_matrix(counts, "x", tmp_path / "other.png")
-    history.plot_history([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
+    curves.plot_history([{"epoch": 1, "loss": 1.0}], title, tmp_path / "curve.png")
     assert (tmp_path / "confusion.png").read_bytes() != (tmp_path / "other.png").read_bytes()
 
 

@@ -110,7 +110,7 @@ EDITS = {
     "a layer of one network": (
         "backbones/audio_alexnet.py", r"(class \w+\(nn\.Module\):)", r"\1\n    x = 1\n", LOGMEL | LAST,
     ),
-    "pretraining": ("training/clip_trainer.py", r"\Z", "\n\ndef fit():\n    return None\n", RESNET | LOGMEL | LAST),
+    "pretraining": ("training/trainer.py", r"\bzero_grad\(\)", "zero_grad(set_to_none=True)", RESNET | LOGMEL | LAST),
     "extraction of faces": ("extraction/face.py", r"GROUP_FACES = 1024", "GROUP_FACES = 512", FACES_READ),
     "attention": ("fusion/attention.py", r"class RelationAttention\(", "class RelationAttention(object, ", FUSED),
     "the classes": ("core/labels.py", r'"Angry", ', '"Anger", ', RESNET | LOGMEL | FUSED | {"report"}),
