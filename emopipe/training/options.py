@@ -34,8 +34,9 @@ class TrainingOptions(Options):
     weights."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
     """Dropout before the classifier."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Precision of the forward pass in training. Weights are kept in float32."""
+    precision: Literal["auto", "bfloat16", "float32"] = "bfloat16"
+    """Precision of the forward pass in training. Weights are kept in float32. auto: bfloat16 on a GPU, float32 on the
+    CPU, because most CPUs have no instructions for bfloat16 and take several times as long."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between two evaluations on the val split. They are reported only; they do not influence the training."""
     seed: int = 0
@@ -66,7 +67,10 @@ class PretrainOptions(TrainingOptions):
     """Weight decay of matrices and filters. Biases and normalisation layers have no weight decay."""
     mixup: Number = Field(default=0.0, ge=0)
     """Both parameters of the Beta distribution of mixup (Zhang et al., arXiv 1710.09412). 0 turns mixup off."""
-    validate_every: int = Field(default=5, ge=1)
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Precision of the forward pass in training. Weights are kept in float32. auto: bfloat16 on a GPU, float32 on the
+    CPU, because most CPUs have no instructions for bfloat16 and take several times as long."""
+    validate_every: int = Field(default=10, ge=1)
     """Epochs between two evaluations of a fold's network on the fold. They are reported only."""
     seconds: Number = Field(default=2.5, gt=0)
     """Length in seconds of the segments of sound that an audio network is trained on."""

@@ -181,7 +181,7 @@ class Trainer:
         x = x.contiguous(memory_format=self._memory_format)
 
         # 2. The loss, with the teacher's share of the target.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._uses_bfloat16()):
             logits = self.model(x)
             if weight := self._distill_weight():
                 with torch.no_grad():
@@ -195,6 +195,12 @@ class Trainer:
         self._schedule.step()
         self._ema.update(self.model)
         return loss.detach()
+
+    def _uses_bfloat16(self) -> bool:
+        """Return whether the forward pass in training computes in bfloat16."""
+        if self.options.precision == "auto":
+            return self.device.type != "cpu"
+        return self.options.precision == "bfloat16"
 
     def _smaller(self) -> str:
         """Return a sentence that names the options to lower if the memory of the device is too small."""

@@ -25,6 +25,7 @@ from emopipe.training import optimizer, sampling
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import EvalBatch
 from emopipe.training.ema import EMA
+from emopipe.training.options import PretrainOptions
 from emopipe.training.phase_options import PhaseOptions
 from emopipe.training.trainer import Trainer, mean_by_clip, probabilities, scores
 from tests.unit.test_memory import TOO_LITTLE_MEMORY
@@ -339,6 +340,23 @@ def test_the_seed_decides(tmp_path):
     other = trained(tmp_path / "c", **{"seed": 0, "epochs": 5}, dataset=Patterns(seed=1))
     assert same(first, again) and first.history == again.history
     assert not same(first, other)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("auto", {"float32"}), ("bfloat16", {"bfloat16"})])
+def test_precision_follows_the_device(tmp_path, precision, expected):
+    made, found = trainer(tmp_path, epochs=1, precision=precision, validate_every=9), set()
+    made.model.head.register_forward_hook(
+        lambda module, _, y: found.add(str(y.dtype).removeprefix("torch.")) if module.training else None
+    )
+    made.run()
+    assert found == expected
+    made.device = torch.device("cuda")
+    assert made._uses_bfloat16()
+
+
+def test_pretraining_chooses_the_precision_by_the_device():
+    assert (PretrainOptions().precision, options(precision="auto").precision) == ("auto", "auto")
+    assert PhaseOptions(sources=["toy"]).precision == "bfloat16"
 
 
 def test_too_few_samples_are_refused(tmp_path):
