@@ -67,6 +67,9 @@ class PretrainOptions(TrainingOptions):
     """Weight decay of matrices and filters. Biases and normalisation layers have no weight decay."""
     mixup: Number = Field(default=0.0, ge=0)
     """Both parameters of the Beta distribution of mixup (Zhang et al., arXiv 1710.09412). 0 turns mixup off."""
+    ema: Number = Field(default=0.0, ge=0, lt=1)
+    """Decay of the exponential moving average (EMA) of the weights. Training returns the average; 0 returns the last
+    weights, which are better after few steps, as small corpora have them."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Precision of the forward pass in training. Weights are kept in float32. auto: bfloat16 on a GPU, float32 on the
     CPU, because most CPUs have no instructions for bfloat16 and take several times as long."""
