@@ -4,6 +4,8 @@ TABLES = [f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensemb
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", "config.yaml", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
     REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
+if CONFIG.corpus.kind == "demo":  # faces of real people are not put into a figure unasked
+    REPORT["faces"] = f"{RESULTS}/figures/faces.png"
 if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles:
     REPORT["submission.zip"] = f"{RESULTS}/submission.zip"
 

@@ -1,4 +1,8 @@
-"""A finished run as a model of new clips: its networks, and as its answer its ensemble, or else its only model."""
+"""A finished run as a model of new clips: its networks, and as its answer its ensemble, or else its only model.
+
+The networks that a run trained on its corpus lie in `cache/<corpus>/weights/`. If the folder of the run has a folder
+`weights/` of its own, with the same files, it is enough by itself: a bundle, which can be moved to another machine.
+"""
 
 import json
 from collections.abc import Mapping
@@ -56,8 +60,10 @@ class FinishedRun:
             raise CacheError(f"The run {folder} has no trained model. Give a run that has one.")
         self._ensemble, self._members = self._open_ensemble(folder, config)
         used = {stream for model in self._models.values() for stream in model.files}
-        root = folder.resolve().parents[1]
-        self.streams = {name: _stream(config, name, used, root) for name in _backbones(config, used)}
+        trained = folder / "weights"
+        if not trained.is_dir():
+            trained = folder.resolve().parents[1] / "cache" / config.corpus.name / "weights"
+        self.streams = {name: _stream(config, name, used, trained) for name in _backbones(config, used)}
         self.faces, self.decode = _presets(config, self.streams)
 
     def _open_ensemble(self, folder: Path, config: Config) -> tuple[FittedEnsemble | None, list[str]]:
@@ -178,10 +184,9 @@ def _backbones(config: Config, files: set[str]) -> list[str]:
     return [name for name in config.backbones if name in named]
 
 
-def _stream(config: Config, name: str, files: set[str], root: Path) -> Stream:
-    """Return a backbone as a stream, with the weights that the run trained, which are below `root`."""
+def _stream(config: Config, name: str, files: set[str], folder: Path) -> Stream:
+    """Return a backbone as a stream; `folder` has the weights that the run trained."""
     block = config.backbones[name]
-    folder = root / "cache" / config.corpus.name / "weights"
     pretrained = folder / f"{name}.safetensors" if block.pretrain else None
     weights = block.weights or block.options.get("weights")
     if block.schedule and not pretrained:

@@ -1,12 +1,16 @@
-"""Confusion matrices as PNG images."""
+"""Figures as PNG images: confusion matrices, and a sheet of faces."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
 import pandas as pd
 
+from emopipe.cache.store import Reader
 from emopipe.core.atomic import replacing
+from emopipe.media.decoded import decode_jpegs
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -37,3 +41,35 @@ def confusion_matrix(counts: pd.DataFrame, title: str, path: Path) -> None:
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, metadata={"Software": None})
     plt.close(figure)
+
+
+FACE_SIDE = 128
+"""Side of a face on a sheet, in pixels."""
+FACES_IN_A_ROW = 7
+"""How many faces a row of a sheet has at most."""
+
+
+def face_sheet(shards: Sequence[Path], clips: pd.DataFrame, path: Path) -> None:
+    """Write a PNG image with the middle face of clips, one row after the other; clips without a face are omitted.
+
+    Args:
+        shards: The files of the faces stage.
+        clips: Rows of the clip table, in the order in which their faces are to be shown.
+        path: The file to write.
+    """
+    found: dict[str, np.ndarray] = {}
+    for shard in shards:
+        with Reader(shard) as faces:
+            for clip in set(clips["clip"]).intersection(faces.clips):
+                crops = decode_jpegs(faces.field(clip, "crop"), faces.field(clip, "crop_size"))
+                if crops:
+                    middle = crops[len(crops) // 2]
+                    found[clip] = cv2.resize(middle, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_AREA)
+    shown = [found[clip] for clip in clips["clip"] if clip in found]
+    rows = max(1, -(-len(shown) // FACES_IN_A_ROW))
+    sheet = np.full((rows * FACE_SIDE, FACES_IN_A_ROW * FACE_SIDE, 3), 255, np.uint8)
+    for number, face in enumerate(shown):
+        top, left = (FACE_SIDE * place for place in divmod(number, FACES_IN_A_ROW))
+        sheet[top : top + FACE_SIDE, left : left + FACE_SIDE] = face
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())

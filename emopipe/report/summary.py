@@ -55,9 +55,32 @@ def show(folder: Path) -> None:
         console.print("No clip outside the training split has a label, so there is nothing to score.")
     else:
         console.print(_results_table(scored, _labels(folder), f"Run {folder.name}"))
+        console.print(headline(scored, _labels(folder)), markup=False, soft_wrap=True)
     for row in results[results["note"].notna() & results["n"].isna()].itertuples():
         console.print(f"{row.model}: {row.note}", markup=False)
+    if (faces := folder / "figures/faces.png").is_file():
+        console.print(
+            f"A few of the faces: {faces}. They are drawn, so the scores say nothing about people.",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(f"All results are in {folder}/", markup=False)
+
+
+def headline(scored: pd.DataFrame, labels: pd.DataFrame) -> str:
+    """Return the result in a sentence: the best model on val, or on another split, and what chance would give.
+
+    Args:
+        scored: Rows of tables/results.csv with scores.
+        labels: Split and label of the labelled clips.
+    """
+    split = "val" if "val" in set(scored["split"]) else min(scored["split"])
+    best = scored[scored["split"] == split].sort_values("accuracy", ascending=False, kind="stable").iloc[0]
+    (chance, (share, _)), _ = baselines(labels.loc[labels["split"] == split, "label"]).items()
+    return (
+        f"{best.model} names the emotion of {best.right:.0f} of {best.n:.0f} {split} clips ({best.accuracy:.0%}); a "
+        f"guess among {chance.partition('(')[2].rstrip(')')} would name {share:.0%}."
+    )
 
 
 def baselines(labels: pd.Series) -> dict[str, tuple[float, float]]:

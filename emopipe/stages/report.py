@@ -16,6 +16,9 @@ from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 from emopipe.scoring import metrics, predictions
 
+MOST_FACES = 14
+"""How many faces the sheet of drawn faces shows at most."""
+
 
 def run(
     recipe: Mapping[str, Any],
@@ -73,6 +76,10 @@ def run(
             counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
             title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} correct"
             figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{name}_{split}.png")
+    if recipe["shows_faces"]:
+        files = [path for stage, paths in stages.items() if stage.startswith("faces") for path in paths]
+        first = table[(table["split"] == "val") & (table["label"] != "")].sort_values(["subject", "label"])
+        figures.face_sheet(files, first.head(MOST_FACES), folder / "figures/faces.png")
     if "ensemble" in models and submission.wanted(models["ensemble"].predictions):
         submission.write(models["ensemble"].predictions, folder / "submission.zip")
     if scores.empty:

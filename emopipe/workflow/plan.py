@@ -274,6 +274,7 @@ class Plan:
             "report",
             names=labels,
             run=self.config.run,
+            shows_faces=self.config.corpus.kind == "demo",
             models=list(self.models),
             ensembles=list(self.ensembles),
             missing=self.missing,

@@ -1,9 +1,14 @@
 """The table of results that ends a run: the best model, chance and the majority class, on a terminal and in a pipe."""
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
-from emopipe.report import summary
+from emopipe.cache.store import Row, Writer
+from emopipe.faces import rows as face_rows
+from emopipe.media.decoded import encode_jpeg
+from emopipe.report import figures, summary
 from emopipe.report.results import COLUMNS
 
 
@@ -64,6 +69,33 @@ def test_it_is_plain_text_in_a_pipe_and_names_what_did_not_run(folder, capsys):
     assert "\x1b" not in shown and "Run demo" in shown
     assert "audio_c: Its weights [are] missing." in shown
     assert shown.splitlines()[-1] == f"All results are in {folder}/"
+
+
+def test_the_headline_is_a_sentence_on_val(folder, capsys):
+    summary.show(folder)
+    shown = capsys.readouterr().out
+    assert "fused_b names the emotion of 6 of 8 val clips (75%); a guess among 3 classes would name 33%.\n" in shown
+    assert "drawn" not in shown
+    (folder / "figures").mkdir()
+    (folder / "figures/faces.png").touch()
+    summary.show(folder)
+    assert f"A few of the faces: {folder}/figures/faces.png. They are drawn" in capsys.readouterr().out
+
+
+def test_a_sheet_shows_the_middle_face_of_each_clip(tmp_path):
+    with Writer(tmp_path / "00.h5", face_rows.FIELDS, stage="faces", recipe={}) as writer:
+        for number, clip in enumerate("abcdefghi"):
+            crops = [encode_jpeg(np.full((256, 256, 3), 20 * number + 10 * k, np.uint8), 95) for k in range(3)]
+            arrays = {"crop": np.frombuffer(b"".join(crops), np.uint8), "crop_size": [len(crop) for crop in crops]}
+            writer.add(Row(clip, "d", "ok", "", arrays if clip != "b" else {}))
+    clips = pd.DataFrame({"clip": list("ihgfedcba")})
+    figures.face_sheet([tmp_path / "00.h5"], clips, tmp_path / "faces.png")
+    sheet = cv2.imread(str(tmp_path / "faces.png"))
+    assert sheet.shape == (2 * figures.FACE_SIDE, 7 * figures.FACE_SIDE, 3)
+    shown = sheet[figures.FACE_SIDE // 2 :: figures.FACE_SIDE, figures.FACE_SIDE // 2 :: figures.FACE_SIDE, 0]
+    np.testing.assert_allclose(shown[0], [20 * n + 10 for n in (8, 7, 6, 5, 4, 3, 2)], atol=2)
+    np.testing.assert_array_equal(shown[1, 1:], 255)
+    assert abs(int(shown[1, 0]) - 10) <= 2
 
 
 def test_of_equal_classes_the_first_is_the_majority_class():

@@ -1,6 +1,7 @@
 """A finished run predicts the clips of its corpus as files: the answers are those of the batch pipeline."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,16 @@ def test_an_answer_does_not_depend_on_the_name_of_the_file_or_on_its_neighbours(
     np.testing.assert_allclose(list(alone.probabilities.values()), list(answers[0].probabilities.values()), atol=1e-6)
 
 
+def test_a_folder_with_the_weights_is_enough_by_itself(finished, clips, answers, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(finished.work / "results/first", bundle)
+    with pytest.raises(CacheError, match="holds the weights of the backbone learned"):
+        emopipe.Predictor(bundle, threads=2)
+    shutil.copytree(finished.work / "cache/small/weights", bundle / "weights")
+    made = emopipe.predict(next(iter(clips.values())), model=bundle, threads=2)
+    assert list(made[0].probabilities.values()) == pytest.approx(list(answers[0].probabilities.values()), abs=1e-6)
+
+
 def test_the_command_prints_json_of_a_runs_answer(finished, clips):
     file = next(iter(clips.values()))
     done = CliRunner().invoke(app, ["predict", file, "--model", str(finished.work / "results/first"), "--json"])
@@ -88,3 +99,15 @@ def test_cached_features_and_faces_are_read_by_clip(finished, clips):
     assert set(faces) == set(features)
     with pytest.raises(CacheError, match="but not faces"):
         emopipe.load_faces(finished.work / "cache/small/features/given.h5")
+
+
+def test_attention_weights_of_a_run_have_times(finished, clips):
+    run = emopipe.load_run(finished.work / "results/first")
+    found = run.attention("fused_two", next(iter(clips)))
+    by_stream = found.groupby("stream")["weight"].sum()
+    assert set(by_stream.index) == {"given", "voice"} and by_stream.tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert (found[found["stream"] == "given"]["time"].diff().dropna() > 0).all()
+    with pytest.raises(KeyError, match="is not among the"):
+        run.attention("fused_two", "nobody")
+    with pytest.raises(KeyError, match="is not a model of this run"):
+        run.predictions("nothing")
