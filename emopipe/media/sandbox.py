@@ -70,7 +70,7 @@ class ClipReader:
 
     def _read(self, path: Path) -> Media:
         is_fresh = self._process is None
-        self._process = self._process or _Process(self._options)
+        self._process = self._process or _Process(self._options, WORKER)
         try:
             return self._process.read(path)
         except _LostError as lost:
@@ -173,7 +173,7 @@ class _Watch(threading.Thread):
 class _Process:
     """One decoding process."""
 
-    def __init__(self, options: DecodeOptions, module: str = WORKER, *arguments: str) -> None:
+    def __init__(self, options: DecodeOptions, module: str, *arguments: str) -> None:
         self._options = options
         packages = filter(None, [str(ROOT.parent), os.environ.get("PYTHONPATH")])
         self._popen = subprocess.Popen(
