@@ -52,7 +52,7 @@ class FinishedRun:
         self._device = device
         config = _config(folder)
         self._models = {
-            name: _FusionModel(folder, name, device)
+            name: FusionPredictor(folder, name, device)
             for name in config.models
             if (folder / f"models/{name}.safetensors").is_file()
         }
@@ -92,10 +92,15 @@ class FinishedRun:
         return Answers(_probs(final), final["covered"].to_numpy(bool), parts)
 
 
-class _FusionModel:
-    """One trained model of a run."""
+class FusionPredictor:
+    """One trained model of a run, which predicts from features."""
 
     def __init__(self, folder: Path, name: str, device: torch.device) -> None:
+        """Open the model `name` of `results/<run>`.
+
+        Raises:
+            CacheError: A file is missing or damaged.
+        """
         self._path, self._device = folder / f"models/{name}.safetensors", device
         tensors, about = read(self._path, sealed=True)
         recipe = json.loads(about["recipe"])

@@ -1,14 +1,20 @@
 """What a finished run has found, for use from Python."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
 
 from emopipe.cache.store import Reader
 from emopipe.core.errors import CacheError
 from emopipe.fusion.attention_weights import TIME
+from emopipe.fusion.features import Features as FusionFeatures
+from emopipe.inference.cached import ClipFeatures
+from emopipe.inference.finished_run import FusionPredictor
 from emopipe.inference.predictor import Predictor
 from emopipe.scoring import predictions
 from emopipe.workflow import config as configs
@@ -60,6 +66,17 @@ class RunResults:
             raise KeyError(f"{model} is not a model of this run. Its models are: {', '.join(self.models)}")
         return predictions.read(self.folder / "predictions" / f"{model}.csv")
 
+    def model(self, name: str) -> "FeatureModel":
+        """Return a model (not an ensemble) that predicts from features.
+
+        Raises:
+            KeyError: The run has no such model.
+        """
+        found = sorted(path.stem for path in (self.folder / "models").glob("*.safetensors"))
+        if name not in found:
+            raise KeyError(f"{name} is not a trained model of this run. Its trained models are: {', '.join(found)}")
+        return FeatureModel(self.folder, name)
+
     def attention(self, model: str, clip: str) -> pd.DataFrame:
         """Return how much each vector of a clip counts in a model's answer: stream, time in seconds, weight.
 
@@ -93,6 +110,45 @@ class RunResults:
         return f"Run {self.name}: {', '.join(self.models)}\n{self.metrics}"
 
 
+class FeatureModel:
+    """A trained model of a run that predicts from the vectors of its backbones."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Open the model `name` of `results/<run>`."""
+        self._model = FusionPredictor(folder, name, torch.device("cpu"))
+        self.inputs: list[str] = list(self._model.files)
+        """The features that it reads: backbones, and `<backbone>@<view>` for views."""
+
+    def predict(self, features: Mapping[str, Mapping[str, ClipFeatures]]) -> pd.DataFrame:
+        """Return clip, pred, p_<class> and covered (whether any input has vectors) for all clips of the features.
+
+        Args:
+            features: Input -> clip id -> vectors, such as `emopipe.load_features` returns them. A clip that an input
+                lacks is predicted from the others.
+
+        Raises:
+            KeyError: An input is missing.
+        """
+        if missing := [name for name in self.inputs if name not in features]:
+            raise KeyError(f"{', '.join(missing)} are missing. The model reads: {', '.join(self.inputs)}")
+        clips = list(dict.fromkeys(clip for name in self.inputs for clip in features[name]))
+        table = pd.DataFrame({"clip": clips, "split": "", "label": ""})
+        stacked = {name: _stacked(features[name], clips) for name in self.inputs}
+        return self._model.predict(table, stacked).drop(columns=["split", "label"])
+
+
+def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFeatures:
+    """Return the vectors of clips that are neither masked nor infinite; a clip that is not there has none."""
+    dim = next(iter(features.values())).x.shape[1]
+    kept = [np.empty((0, dim), np.float32)]
+    for clip in clips:
+        found = features[clip] if clip in features else None
+        kept.append(kept[0] if found is None else found.x[found.mask & np.isfinite(found.x).all(1)])
+    length = torch.tensor([len(x) for x in kept[1:]], dtype=torch.int64)
+    x = torch.from_numpy(np.ascontiguousarray(np.concatenate(kept), np.float32))
+    return FusionFeatures(x, length.cumsum(0) - length, length)
+
+
 def load_run(folder: str | Path) -> RunResults:
     """Open the results of a run.
 
@@ -101,7 +157,7 @@ def load_run(folder: str | Path) -> RunResults:
 
     Returns:
         `.config`, `.metrics`, `.ledger`, `.models`, `.predictions(model)`, `.attention(model, clip)`,
-        `.predictor()`.
+        `.model(name)`, which predicts from features, and `.predictor()`, which predicts files.
 
     Raises:
         CacheError: The folder is not that of a finished run.

@@ -111,3 +111,19 @@ def test_attention_weights_of_a_run_have_times(finished, clips):
         run.attention("fused_two", "nobody")
     with pytest.raises(KeyError, match="is not a model of this run"):
         run.predictions("nothing")
+
+
+def test_a_model_predicts_from_features(finished):
+    run = emopipe.load_run(finished.work / "results/first")
+    model = run.model("fused_two")
+    assert model.inputs == ["given", "voice"]
+    features = {name: emopipe.load_features(finished.work / f"cache/small/features/{name}.h5") for name in model.inputs}
+    made = model.predict(features).set_index("clip")
+    batch = run.predictions("fused_two").set_index("clip")
+    np.testing.assert_allclose(made.loc[batch.index, PROBABILITIES], batch[PROBABILITIES], atol=1e-6)
+    face_alone = model.predict({"given": features["given"], "voice": {"other": next(iter(features["voice"].values()))}})
+    assert set(face_alone["clip"]) == {*features["given"], "other"} and face_alone["covered"].all()
+    with pytest.raises(KeyError, match="voice are missing"):
+        model.predict({"given": features["given"]})
+    with pytest.raises(KeyError, match="not a trained model"):
+        run.model("ensemble")
