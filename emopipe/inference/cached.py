@@ -39,27 +39,25 @@ class Features(Mapping[str, ClipFeatures]):
             CacheError: The file is missing or damaged, or holds something else.
         """
         self.path = path
-        with Reader(path) as reader:
-            if "x" not in reader.fields:
-                raise CacheError(
-                    f"{path} holds {', '.join(reader.fields)}, but features have x, time and mask. Give a file of the "
-                    "folder features/."
-                )
-            self.dim: int = reader.fields["x"].row[0]
-            self.status = dict(reader.status)
-            self._clips = list(reader.clips)
+        self._reader = Reader(path)  # stays open, because each opening reads the table of all clips
+        if "x" not in self._reader.fields:
+            raise CacheError(
+                f"{path} holds {', '.join(self._reader.fields)}, but features have x, time and mask. Give a file of "
+                "the folder features/."
+            )
+        self.dim: int = self._reader.fields["x"].row[0]
+        self.status = dict(self._reader.status)
 
     def __getitem__(self, clip: str) -> ClipFeatures:
         if clip not in self.status:
             raise KeyError(f"{clip} is not among the {len(self)} clips of {self.path}")
-        with Reader(self.path) as reader:
-            return ClipFeatures(*(reader.field(clip, name) for name in ("x", "time", "mask")))
+        return ClipFeatures(*(self._reader.field(clip, name) for name in ("x", "time", "mask")))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._clips)
+        return iter(self.status)
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self.status)
 
     @property
     def labels(self) -> pd.DataFrame:
@@ -69,7 +67,7 @@ class Features(Mapping[str, ClipFeatures]):
         if not found:
             return pd.DataFrame(columns=columns)
         table = tables.read(found[0])
-        return table[table["clip"].isin(self._clips)][columns].reset_index(drop=True)
+        return table[table["clip"].isin(self.status)][columns].reset_index(drop=True)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a vector: clip, time, x0 to x<D-1>; masked ones are omitted."""
@@ -85,9 +83,8 @@ class Features(Mapping[str, ClipFeatures]):
 
     def _stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return all vectors (n, D), with their times (n,) and clips (n,)."""
-        with Reader(self.path) as reader:
-            (x, offsets), (time, _), (mask, _) = (reader.flat(name) for name in ("x", "time", "mask"))
-        clips = np.repeat(np.array(self._clips, dtype=object), np.diff(offsets))
+        (x, offsets), (time, _), (mask, _) = (self._reader.flat(name) for name in ("x", "time", "mask"))
+        clips = np.repeat(np.array(list(self.status), dtype=object), np.diff(offsets))
         return x[mask], time[mask], clips[mask]
 
 
@@ -121,29 +118,29 @@ class Faces(Mapping[str, ClipFaces]):
         files = sorted(path.glob("*.h5")) if path.is_dir() else [path]
         if not files:
             raise CacheError(f"The folder {path} holds no shard of faces. Give a folder such as cache/demo/faces/main.")
-        self._file_of: dict[str, Path] = {}
+        self._reader_of: dict[str, Reader] = {}
         for file in files:
-            with Reader(file) as reader:
-                if "crop" not in reader.fields:
-                    raise CacheError(
-                        f"{file} holds {', '.join(reader.fields)}, but not faces. Give a file of the folder faces/."
-                    )
-                self._file_of |= dict.fromkeys(reader.clips, file)
+            reader = Reader(file)
+            if "crop" not in reader.fields:
+                raise CacheError(
+                    f"{file} holds {', '.join(reader.fields)}, but not faces. Give a file of the folder faces/."
+                )
+            self._reader_of |= dict.fromkeys(reader.clips, reader)
 
     def __getitem__(self, clip: str) -> ClipFaces:
-        if clip not in self._file_of:
+        if clip not in self._reader_of:
             raise KeyError(f"{clip} is not among the {len(self)} clips")
-        with Reader(self._file_of[clip]) as reader:
-            images = decode_jpegs(reader.field(clip, "crop"), reader.field(clip, "crop_size"))
-            crops = np.stack(images)[..., ::-1] if images else np.empty((0, 256, 256, 3), np.uint8)
-            names = ("time", "mask", "box", "landmarks", "score")
-            return ClipFaces(crops, *(reader.field(clip, name) for name in names))
+        reader = self._reader_of[clip]
+        images = decode_jpegs(reader.field(clip, "crop"), reader.field(clip, "crop_size"))
+        crops = np.stack(images)[..., ::-1] if images else np.empty((0, 256, 256, 3), np.uint8)
+        names = ("time", "mask", "box", "landmarks", "score")
+        return ClipFaces(crops, *(reader.field(clip, name) for name in names))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._file_of)
+        return iter(self._reader_of)
 
     def __len__(self) -> int:
-        return len(self._file_of)
+        return len(self._reader_of)
 
 
 def load_features(path: str | Path) -> Features:

@@ -142,7 +142,7 @@ def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFe
     dim = next(iter(features.values())).x.shape[1]
     kept = [np.empty((0, dim), np.float32)]
     for clip in clips:
-        found = features[clip] if clip in features else None
+        found = features.get(clip)
         kept.append(kept[0] if found is None else found.x[found.mask & np.isfinite(found.x).all(1)])
     length = torch.tensor([len(x) for x in kept[1:]], dtype=torch.int64)
     x = torch.from_numpy(np.ascontiguousarray(np.concatenate(kept), np.float32))
