@@ -30,10 +30,13 @@ def workflow(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """A finished run of configs/smoke.yaml, each process started as for a user; output.txt has what it said."""
+    """A finished run of configs/smoke.yaml; output.txt has what it said.
+
+    Runs whose processes are started as for a user are those of test_plugins.py and of tests/faults.
+    """
 
     def make(folder):
-        output = new_workflow(folder).snakemake("--configfile", str(folder / "code/configs/smoke.yaml"), start=True)
+        output = new_workflow(folder).snakemake("--configfile", str(folder / "code/configs/smoke.yaml"))
         (folder / "output.txt").write_text(output)
 
     folder = made_once(tmp_path_factory, "smoke", make)
