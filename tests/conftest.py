@@ -20,12 +20,27 @@ torch.set_num_threads(1)
 settings.register_profile("fuzz", max_examples=3000)  # for --hypothesis-profile=fuzz, see tests/wild/test_fuzz.py
 
 
+RUNS = ("faults", "workflow")
+"""Folders of tests that run Snakemake, which take longest."""
+SECOND_HALF = ("test_rerun", "test_predict", "test_chain_runs", "test_clusters", "test_planning", "test_runs")
+"""Their files that the second process begins with; the first one begins with the others."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests of real data are marked by what they use."""
+    """Tests of real data are marked by what they use. Of two processes, each begins with half of the long tests.
+
+    Each process gets one half of the list, and the one that ends first takes over from the end of the other's.
+    """
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker("data")
+    long = [item for item in items if item.path.parent.name in RUNS]
+    second = [item for item in long if item.path.stem in SECOND_HALF]
+    first = [item for item in long if item.path.stem not in SECOND_HALF]
+    short = [item for item in items if item.path.parent.name not in RUNS]
+    fill = max(0, len(items) // 2 - len(first))
+    items[:] = [*first, *short[:fill], *second, *short[fill:]]
 
 
 @pytest.fixture(scope="session")
