@@ -26,7 +26,7 @@ SECOND_HALF = ("test_rerun", "test_predict", "test_chain_runs", "test_clusters",
 """Their files that the second process begins with; the first one begins with the others."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """Tests of real data are marked by what they use. Of two processes, each begins with half of the long tests.
 
@@ -35,6 +35,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker("data")
+    yield  # the tests that `-m` does not select are removed
     long = [item for item in items if item.path.parent.name in RUNS]
     second = [item for item in long if item.path.stem in SECOND_HALF]
     first = [item for item in long if item.path.stem not in SECOND_HALF]
