@@ -326,6 +326,7 @@ def vgg():
     return outline("vgg16").to_empty(device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_vggface_loads_in_each_spelling_and_reads_rgb(tmp_path, vgg, spelling):
     expected = vggface_file(tmp_path / "vggface.pth", SPELLINGS[spelling])

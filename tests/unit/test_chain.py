@@ -401,6 +401,7 @@ def changed(recipe, path, value):
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [

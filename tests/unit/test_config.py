@@ -151,6 +151,7 @@ def named(place, name):
     return changed(place, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", NAMED)
 @pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_that_is_no_file_name_or_another_files_is_refused_with_its_key(place, name):

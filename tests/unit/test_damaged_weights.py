@@ -70,6 +70,7 @@ def test_all_kinds_of_numbers_are_sealed():
     assert same(found, state) and about == {"ä": "\udcff"}
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_in_what_was_learned_goes_unseen():
     save_learned(WEIGHTS)
     whole = WEIGHTS.read_bytes()

@@ -182,12 +182,14 @@ def test_what_libraries_print_is_neither_an_answer_nor_shown(unruly, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_signals_are_for_the_job_to_act_on(unruly):
     """A whole group is interrupted or terminated: a clip must not get a status by that."""
     with ClipReader(THREE) as read:
         assert read(Path("signals")).reason.startswith("signals by")
 
 
+@pytest.mark.slow
 def test_it_cannot_write(unruly, tmp_path):
     with ClipReader(THREE) as read:
         assert read(tmp_path / "write").reason == "cannot write: File too large"
@@ -200,6 +202,7 @@ def test_nothing_starts_for_no_clips(monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_start_is_no_clips_fault(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(sandbox, "WORKER", "emopipe.no_such_module")
     with ClipReader(THREE) as read, pytest.raises(ChildProcessError, match=r"does not start. Its own message is above"):

@@ -287,6 +287,7 @@ def test_an_onnx_network_runs_on_the_cpu_if_onnxruntime_cannot_use_the_gpu_of_to
     )
 
 
+@pytest.mark.slow
 def test_what_is_said_without_json(rigged, shades, tmp_path):
     result = run("shade", "--corpus", f"folder:{shades}", "--confusion", tmp_path / "confusion.png")
     assert result.exit_code == 0

@@ -302,7 +302,7 @@ ROOMS = {
     "features": ["backbones", "extraction", "runtime", "stages"],
     "merge": ["stages"],
     "ensemble": ["core", "fusion", "scoring", "stages"],
-    "report": ["core", "report", "scoring", "stages"],
+    "report": ["core", "media", "report", "scoring", "stages"],
 }
 """Stage -> the rooms that hold its code; modules that it looks up by name (networks, detectors) come on top."""
 

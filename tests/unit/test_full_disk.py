@@ -89,6 +89,7 @@ def test_a_refusal_is_raised_as_the_system_said_it_and_the_process_goes_on(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_request_to_end_waits_until_hdf5_has_written(tmp_path):
     code = LIMITED.replace("{what}", (ENDED + CACHE).strip())
     run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.h5", "10000000"], capture_output=True, text=True)
@@ -96,6 +97,7 @@ def test_a_request_to_end_waits_until_hdf5_has_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_file_that_fits_is_whole(tmp_path):
     path = tmp_path / "full.h5"
     assert limited(CACHE, path, 10_000_000) == "end\n"

@@ -94,6 +94,7 @@ def probabilities(data, networks):
 # -- random numbers ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_random_numbers_are_uniform_and_depend_on_their_key():
     keys = torch.arange(50, dtype=torch.int32)
     drawn = uniform(fold_in(keys, 3), 2000)
@@ -134,6 +135,7 @@ def test_dropout_keeps_the_mean_and_its_rate():
 # -- parts of training ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_optimizer_is_torchs_adamw():
     torch.manual_seed(0)
     start, lr, decay = torch.randn(3, 4, 2), [1e-2, 3e-2, 1e-3], [0.1, 0.0, 0.5]

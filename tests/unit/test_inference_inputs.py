@@ -86,6 +86,7 @@ def test_windows_do_not_depend_on_the_parts_and_reach_the_end(length, step, end,
     assert end - found[-1][1] <= max(step / 2, step - length) + 1e-6
 
 
+@pytest.mark.slow
 def test_a_whole_file_in_parts_is_the_file(tmp_path):
     path = write_clip(tmp_path / "clip.avi", seconds=3)
     options = DecodeOptions(policy="fps", fps=5)
@@ -114,6 +115,7 @@ def test_parts_of_one_stream(tmp_path, streams, outcome):
     assert (sum(len(part.audio) for part in parts) > 0) == (outcome == status.NO_VIDEO)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_clip_has_one_answer(tmp_path):
     (tmp_path / "text.mp4").write_text("This is not a video.")
     with PartReader(DecodeOptions(policy="fps", fps=5), 1.0) as read:

@@ -84,6 +84,7 @@ def test_every_key_of_the_config_has_a_comment_where_it_is_not_plain(folder):
         assert comment in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clips", "expected"),
     [
@@ -374,6 +375,7 @@ def test_names(source, name):
     assert starter.name_for(Path(source)) == name
 
 
+@pytest.mark.slow
 def test_a_few_clips_are_opened(tmp_path):
     paths = [write_clip(tmp_path / f"{number}.avi", audio="mp3" if number else None) for number in range(2)]
     (tmp_path / "2.avi").write_text("no video")

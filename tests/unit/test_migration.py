@@ -206,6 +206,7 @@ def plan_with(choice, monkeypatch, **versions):
     return Plan(configs.parse({**CONFIG, "library_changes": choice}), TABLE, SCRIPTS)
 
 
+@pytest.mark.slow
 def test_another_version_of_a_library_is_reported_and_recomputed_or_kept(plan, monkeypatch):
     for stage, made in {"media/sparse": plan.decode("sparse"), "faces/main": plan.faces("main")}.items():
         with Writer(Path("cache/c", stage, "00.h5"), {}, stage=stage, recipe=made):

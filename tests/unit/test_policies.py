@@ -114,6 +114,7 @@ def after_failures(failed, well=0):
     return policy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("failed", "well"), [(1, 0), (2, 0), (2, 1), (7, 0), (8, 1), (500, 1)])
 def test_a_few_bad_clips_do_not_end_a_run_that_keeps_going(failed, well):
     after_failures(failed, well).check(0)

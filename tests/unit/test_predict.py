@@ -85,6 +85,7 @@ def test_plots_and_html(made):
 probabilities = st.lists(st.floats(0.001, 1), min_size=7, max_size=7).map(lambda x: np.array([x]) / sum(x))
 
 
+@pytest.mark.slow
 @given(probabilities, probabilities, st.floats(0.1, 3), st.floats(0.1, 3))
 def test_the_product_of_heads(face, voice, a, b):
     priors = [np.array([0.1, 0.05, 0.15, 0.3, 0.2, 0.1, 0.1]), np.full(7, 1 / 7)]

@@ -666,6 +666,7 @@ def test_a_checkpoint_that_cannot_be_read_just_now_is_kept(tmp_path, monkeypatch
     assert checkpoint.load(CPU)["epoch"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", TOO_LITTLE_MEMORY)
 def test_too_little_memory_costs_no_checkpoint(tmp_path, monkeypatch, error):
     def fail(*_, **__):

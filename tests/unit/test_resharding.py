@@ -115,12 +115,14 @@ def test_the_same_number_moves_nothing(monkeypatch):
     run_corpus_stage(41, 3)
 
 
+@pytest.mark.slow
 def test_rows_of_clips_that_are_gone_go():
     run_stages(run_corpus_stage(40, 3))
     parts = run_corpus_stage(10, 2)
     assert run_stages(parts) == [] and not list(CACHE.glob("features/*/.*.parts"))
 
 
+@pytest.mark.slow
 def test_a_damaged_file_stays_and_the_others_are_taken_over(caplog, monkeypatch):
     monkeypatch.setattr(LOGGER, "propagate", True)
     parts = run_corpus_stage(40, 2)

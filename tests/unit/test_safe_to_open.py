@@ -60,6 +60,7 @@ def test_the_malice_would_work(tmp_path):
 # --- weights and checkpoints
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["torch", "old torch", "pickle", "joblib"])
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.bin", "net.safetensors", "net"])
 def test_weights_that_are_a_pickle_are_refused(tmp_path, harm, how, name):

@@ -250,6 +250,7 @@ with Reader(path) as reader:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc, which makes a flock that fails")
 def test_a_file_system_without_locks_can_hold_a_cache(tmp_path):
     (tmp_path / "no_locks.c").write_text(NO_LOCKS)

@@ -50,6 +50,7 @@ def test_keys_of_other_types_are_other_keys(tmp_path):
     assert read(tmp_path, "1: a\n'1': b\n") == {1: "a", "1": "b"}
 
 
+@pytest.mark.slow
 def test_depth_without_end(tmp_path):
     with pytest.raises(ConfigError, match="too many blocks within each other"):
         read(tmp_path, "[" * 20_000)
