@@ -141,7 +141,7 @@ def test_an_edit_reruns_what_depends_on_it(copy, edit):
     ("library", "expected"),
     [
         ("av", {"decode"} | FACES | TRAINED | EXTRACTED),
-        ("opencv", {"decode"} | FACES | TRAINED | EXTRACTED),
+        ("opencv", {"decode", "report"} | FACES | TRAINED | EXTRACTED),
         ("onnxruntime", FACES | RESNET | EXPRESSION | LAST),
         ("librosa", LOGMEL | LAST),
         ("torch", TRAINED | EXTRACTED),

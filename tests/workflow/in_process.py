@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from snakemake import cli, script
+from snakemake import cli, script, workflow
 from snakemake.benchmark import benchmarked
 from snakemake.exceptions import WorkflowError
 
@@ -30,6 +30,7 @@ def snakemake(arguments: list[str], folder: Path) -> tuple[int, str]:
     said = io.StringIO()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_jobs_of_the_server())
+        stack.enter_context(_names_of_snakemake_kept())
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(contextlib.redirect_stdout(said))
         stack.enter_context(contextlib.redirect_stderr(said))
@@ -48,6 +49,18 @@ def _jobs_of_the_server() -> Iterator[None]:
         yield
     finally:
         script.PythonScript.execute_script = before
+
+
+@contextlib.contextmanager
+def _names_of_snakemake_kept() -> Iterator[None]:
+    """Snakemake runs rules in its own module, where their names would stay for other tests to see."""
+    names = vars(workflow)
+    before = dict(names)
+    try:
+        yield
+    finally:
+        names.clear()
+        names.update(before)
 
 
 def _execute(job: script.PythonScript, fname: str, edit: bool = False) -> None:
