@@ -88,8 +88,10 @@ class Predictor:
                 readers = {
                     name: stack.enter_context(ClipReader(options)) for name, options in self._model.decode.items()
                 }
-                for start in range(0, len(files), FILES_AT_ONCE):
-                    yield from self._whole(files[start : start + FILES_AT_ONCE], readers)
+                # The first file alone, so that the first answer comes soon.
+                starts = [0, *range(1, len(files), FILES_AT_ONCE)]
+                for start, stop in itertools.pairwise([*starts, len(files)]):
+                    yield from self._whole(files[start:stop], readers)
             return
         grid = _grid(window, step)
         for file in files:
