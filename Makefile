@@ -20,6 +20,7 @@ test check test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
 .PHONY: demo demo-full resume test check test-data test-faults test-gpu test-slurm setup lint wheel
 
 demo: setup
+	@echo "The demo takes about three minutes on two cores, and 40 MB of disk in cache/ and results/."
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
 demo-full: setup
