@@ -75,7 +75,7 @@ class Listing:
     def rows(self, chosen: dict[str, str], root: Path) -> list[list[str]]:
         """Return a header with emopipe's own names and the rows of these columns; paths are relative to `root`.
 
-        If several files have the same name, a column `clip` with their paths tells them apart.
+        If several files have the same name, a column `clip` has their paths, so that each clip has its own id.
         """
         paths = [os.path.relpath(root / path, root) for path in self.columns[chosen["path"]]]
         columns = {column: self.columns[name] for column, name in chosen.items()} | {"path": paths}

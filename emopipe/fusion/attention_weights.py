@@ -48,7 +48,8 @@ def write(
     fields = {name: Field("f4") for name in streams} | {f"{name}{TIME}": Field("f8") for name in streams}
     weights = dict(_by_clip(result, dataset, split)) if dataset else {}
     with Writer(path, fields, stage="attention", recipe=recipe) as writer:
-        times = {name: _times(features[name], list(table["clip"])) for name in streams}
+        reported = table["clip"].iloc[sorted(weights)].tolist()
+        times = {name: _times(features[name], reported) for name in streams}
         for number in sorted(weights):
             clip = table["clip"].iloc[number]
             arrays = {name: found for name, found in weights[number].items() if len(found)}

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emopipe.backbones import registry
 from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError
@@ -204,8 +203,7 @@ def _stream(config: Config, name: str, files: set[str], folder: Path) -> Stream:
             )
     views = tuple(file.partition("@")[2] for file in sorted(files) if file.partition("@")[0] == name)
     preset = block.faces if modality(block) == "face" else block.decode
-    options: dict[str, Any] = registry.options_class(block.kind).model_validate(block.options).model_dump()
-    return Stream(block.kind, options, modality(block), weights, pretrained, preset, block.batch, views)
+    return Stream(block.kind, block.options, modality(block), weights, pretrained, preset, block.batch, views)
 
 
 def _presets(config: Config, streams: Mapping[str, Stream]) -> tuple[dict[str, FacePreset], dict[str, Any]]:

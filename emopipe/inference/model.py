@@ -47,7 +47,7 @@ class Stream:
     batch: int
     """How many faces the network takes at once."""
     views: tuple[str, ...] = ("",)
-    """The views whose vectors the model reads; "" is the clip itself."""
+    """The views whose vectors the model reads; "", the clip itself, is always among them."""
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,9 @@ class Predictor:
             DeviceError: The device does not exist.
         """
         threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
-        self._model = _open(model, devices.prepare(device, threads))
-        self._streams = Streams(self._model, device, threads)
+        where = devices.prepare(device, threads)
+        self._model = _open(model, where)
+        self._streams = Streams(self._model, where, device, threads)
 
     def predict(
         self, inputs: str | Path | Iterable[str | Path], *, window: float | None = None, step: float | None = None
@@ -133,7 +134,7 @@ class Predictor:
         """Return what each stream says about a clip."""
         made = {}
         for name, stream in self._model.streams.items():
-            rows = vectors[_first_file(name, stream.views)]
+            rows = vectors[name]
             if stream.modality == "face":
                 source = faces[stream.preset]
                 searched = len(media[self._model.faces[stream.preset].decode].field(clip, "jpeg_size"))
@@ -277,10 +278,6 @@ def _ids(files: list[str]) -> dict[str, str]:
         stem = Path(file).stem
         found[stem if stem not in found else f"{stem} {number}"] = file
     return found
-
-
-def _first_file(stream: str, views: tuple[str, ...]) -> str:
-    return stream if "" in views or not views else f"{stream}@{views[0]}"
 
 
 def _label(p: np.ndarray | None) -> str | None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -152,15 +151,9 @@ def _open(block: _StreamBlock) -> tuple[Stream, Classifier]:
     entry = named(block.weights, entries)
     path = path_of(entry, entries)
     verify(path, entries)
-    options: dict[str, Any] = registry.options_class(block.kind).model_validate(entry.defaults).model_dump()
-    spec = registry.spec(block.kind, registry.options_class(block.kind).model_validate(options))
+    spec = registry.spec(block.kind, registry.options_class(block.kind).model_validate(entry.defaults))
     head = Classifier(nn.Identity(), spec.dim)
     load_head(head, path)
     views = tuple(block.views)
-    stream = Stream(block.kind, options, spec.modality, str(path), None, block.preset, block.batch, views)
+    stream = Stream(block.kind, entry.defaults, spec.modality, str(path), None, block.preset, block.batch, views)
     return stream, head.float().eval()
-
-
-def card() -> Path:
-    """Return the path of the model's card."""
-    return Path(str(resources.files("emopipe.inference").joinpath("shipped.md")))

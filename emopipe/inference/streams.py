@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
+import torch
 
 from emopipe import extraction
 from emopipe.backbones import registry
@@ -16,21 +17,22 @@ from emopipe.faces import rows as face_rows
 from emopipe.faces.detection import Detections
 from emopipe.inference.memo import RememberingExtractor
 from emopipe.inference.model import Model, Stream
-from emopipe.runtime import device as devices
 from emopipe.stages.features import fields
 
 
 class Streams:
     """The networks of a model's detectors and streams; each is built when it is first used."""
 
-    def __init__(self, model: Model, device: str, threads: int) -> None:
-        """Take the model, auto, cpu or cuda, and the number of CPU threads.
+    def __init__(self, model: Model, where: torch.device, device: str, threads: int) -> None:
+        """Create the streams; nothing is loaded yet.
 
-        Raises:
-            DeviceError: The device does not exist.
+        Args:
+            model: The model.
+            where: Where torch networks run.
+            device: Where other networks run: auto, cpu or cuda.
+            threads: CPU threads.
         """
-        self._model, self._device, self._threads = model, device, threads
-        self._where = devices.prepare(device, threads)
+        self._model, self._where, self._device, self._threads = model, where, device, threads
         self._pool = ThreadPoolExecutor(threads)
         self._detectors: dict[str, face_rows.DetectorPerThread] = {}
         self._networks: dict[str, RememberingExtractor] = {}

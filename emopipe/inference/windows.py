@@ -15,8 +15,8 @@ WINDOWS_AT_ONCE = 64
 """How many windows go through the networks together at most."""
 PART_SECONDS = 20.0
 """Seconds of a file that are decoded at a time."""
-UNLIMITED_FRAMES = 2**31 - 1
-UNLIMITED_SECONDS = 1e9
+UNLIMITED_FRAMES, UNLIMITED_SECONDS = 2**31 - 1, 1e9
+"""In place of the limits of a decode preset, which are for clips; only a part of a file is in memory at a time."""
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,8 @@ _LAST_WORDS_SECONDS = 10  # time that a process gets to end after it closed its 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding needs no more
 
 
-class ClipReader:
-    """Reads clips as `read_clip` does, in another process, each within `clip_seconds` and `clip_memory_mb`.
-
-    Use it as a context manager: one process serves all clips until the context ends. If a clip makes the process hang,
-    crash or use too much memory, that clip is undecodable and a new process continues. An earlier clip may have caused
-    a crash, so a crash counts only if it happens again in a new process.
-
-    >>> with ClipReader(DecodeOptions(policy="count", count=3)) as read:  # doctest: +SKIP
-    ...     media = read(Path("clip.mp4"))
-    """
+class _Reader:
+    """A context manager with one decoding process, which starts at its first use."""
 
     def __init__(self, options: DecodeOptions) -> None:
         self._options = options
@@ -54,6 +46,23 @@ class ClipReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+
+class ClipReader(_Reader):
+    """Reads clips as `read_clip` does, in another process, each within `clip_seconds` and `clip_memory_mb`.
+
+    Use it as a context manager: one process serves all clips until the context ends. If a clip makes the process hang,
+    crash or use too much memory, that clip is undecodable and a new process continues. An earlier clip may have caused
+    a crash, so a crash counts only if it happens again in a new process.
+
+    >>> with ClipReader(DecodeOptions(policy="count", count=3)) as read:  # doctest: +SKIP
+    ...     media = read(Path("clip.mp4"))
+    """
 
     def __call__(self, path: Path) -> Media:
         """Decode one clip.
@@ -84,13 +93,8 @@ class ClipReader:
             raise
         return self._read(path)
 
-    def _stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
 
-
-class PartReader:
+class PartReader(_Reader):
     """Reads files as `read_parts` does, in another process; the limits of the options hold for each part.
 
     Use it as a context manager. If the process is lost, the file ends there: its last answer has the status
@@ -99,16 +103,8 @@ class PartReader:
 
     def __init__(self, options: DecodeOptions, seconds: float) -> None:
         """Take the options of decoding, and the length of a part in seconds."""
-        self._options, self._seconds = options, seconds
-        self._process: _Process | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+        super().__init__(options)
+        self._seconds = seconds
 
     def __call__(self, path: Path) -> Iterator[Media]:
         """Yield the parts of a file, and at last the status and the reason of the whole.
@@ -130,11 +126,6 @@ class PartReader:
         finally:
             if not is_whole:  # answers that nobody has read are left in the pipe
                 self._stop()
-
-    def _stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
 
 
 class _LostError(Exception):

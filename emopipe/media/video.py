@@ -19,8 +19,6 @@ from emopipe.media.decoded import DecodeOptions, encode_jpeg
 
 TRUNCATED_BELOW = 0.75
 """A video is truncated if it has less than this share of the frames, or of the time, that its header states."""
-TRUNCATED_FRAMES = {"truncated_frames"}
-"""The fault for which the frames that decoded are dropped, too."""
 TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
 """First bytes of FLV and Matroska files: their headers state the duration, not the number of frames."""
 
@@ -29,7 +27,7 @@ TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
 class SampledFrames:
     """The sampled frames of a file, decoded while they are iterated over: one decoded frame is in memory at a time.
 
-    Iterate once, over (seconds, JPEG); afterwards, `fault` tells how the decoding went. Nothing is yielded if the file
+    Iterate once, over (seconds, JPEG); afterwards, `fault` is known. Nothing is yielded if the file
     has no usable video stream.
     """
 
@@ -94,7 +92,7 @@ def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarr
     """Return the sampled frames of an open file as JPEG, their times (T,) in seconds, and a reason or ""."""
     frames = SampledFrames(file, options)
     kept = list(frames)
-    if TRUNCATED_FRAMES & {*codes(frames.fault)}:
+    if "truncated_frames" in codes(frames.fault):  # so few decoded that they are dropped, too
         return [], np.empty(0), frames.fault
     return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
 

@@ -32,7 +32,7 @@ def prepare(device: str, threads: int) -> torch.device:
     # cuBLAS reads this variable when it starts. Without it, its results may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # As torch.use_deterministic_algorithms(True, warn_only=True), which also imports torch's compiler: two seconds.
+    # As torch.use_deterministic_algorithms(True, warn_only=True), which also imports torch's compiler.
     torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
     # TF32 keeps 10 bits of a float32's mantissa, so vectors would differ from those of the CPU from the third digit on.

@@ -143,7 +143,7 @@ class _Networks:
         model = Classifier(network, self._dim, self._options.dropout)
         if self._start and has_classifier(self._start):
             load_head(model, self._start)
-        # 2. The samples: those of the clips that are left out only measure.
+        # 2. The samples: those of held-out clips are only scored.
         dataset = copy.copy(self._dataset)
         dataset.split = np.where(left_out[dataset.clip], "val", "train")
         if (samples := int((dataset.split == "train").sum())) < 2:

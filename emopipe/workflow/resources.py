@@ -66,7 +66,7 @@ def is_cluster(workflow: Any) -> bool:
 def is_surely_local(workflow: Any) -> bool:
     """Return whether a Snakemake workflow runs its jobs on this machine, as far as it is known while rules are read.
 
-    A number of nodes may be one of a cluster, or of local jobs at once; `is_cluster` tells later which.
+    A number of nodes may be one of a cluster, or of local jobs at once; `is_cluster` knows later which.
     """
     return not workflow.remote_exec and workflow.resource_settings.nodes is None
 

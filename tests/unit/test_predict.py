@@ -26,12 +26,13 @@ from emopipe.demo.video import draw_clip
 from emopipe.evaluation.networks import open_network
 from emopipe.inference.memo import RememberingExtractor
 from emopipe.inference.predictions import Prediction, Predictions, WindowAnswer
-from emopipe.inference.shipped import Shipped, card, pool
+from emopipe.inference.shipped import Shipped, pool
 from emopipe.runtime import device as devices
 from emopipe.stages import decode as decode_stage
 from emopipe.stages import faces as faces_stage
 from emopipe.stages import features as features_stage
 from tests.conftest import write_clip
+from tests.pages import REPOSITORY
 
 P = dict(zip(CLASSES, (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), strict=True))
 
@@ -113,7 +114,7 @@ def test_the_heads_are_those_of_the_networks():
 
     from emopipe.inference.streams import Streams
 
-    streams = Streams(shipped, "cpu", 1)
+    streams = Streams(shipped, where, "cpu", 1)
     faces = rng.normal(size=(2, 1, 48, 48)).astype(np.float32)
     sound = rng.normal(size=(1, 3, 64, 90)).astype(np.float32)
     for name, network, batch in (("face", face, faces), ("voice", voice, sound)):
@@ -124,7 +125,7 @@ def test_the_heads_are_those_of_the_networks():
 
 
 def test_the_card_states_the_exponents():
-    text = card().read_text(encoding="utf-8")
+    text = (REPOSITORY / "emopipe/inference/shipped.md").read_text(encoding="utf-8")
     for name, exponent in Shipped().exponents.items():
         assert f"`{name}` {exponent:g}" in text
 
