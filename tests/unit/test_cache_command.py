@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from emopipe.cache.usage import presets, usages
 from emopipe.commands.main import app
 from emopipe.core.errors import CacheError
 from emopipe.core.fingerprint import digest
+from emopipe.workflow import pictures as needed
 
 FACES = {"crop": Field("u1"), "crop_size": Field("i4"), "mask": Field("?")}
 DECODED, FOUND = {"stage": "decode"}, {"stage": "faces", "media": digest({"stage": "decode"})}
@@ -270,3 +272,32 @@ def test_faces_without_pictures_are_not_reused(cache):
     with making(file, FACES, stage="faces", recipe=FOUND) as output:
         assert output.earlier("a", "d1") is not None
         output.take(output.earlier("a", "d1"))
+
+
+def planned(cache, faces_recipe):
+    """A plan that searches faces by this recipe, as far as `emopipe.workflow.pictures` asks."""
+    config = SimpleNamespace(corpus=SimpleNamespace(name="c"), faces={"main": SimpleNamespace(decode="few")})
+    clips = attributes(cache / "media/few/00.h5")["clips_digest"]
+    return SimpleNamespace(
+        config=config, backbones={}, faces=lambda name: faces_recipe, shard_digest=lambda shard: clips
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_dropped", "faces_recipe", "stays"),
+    [(True, FOUND, True), (True, {"stage": "faces", "detector": "another"}, False), (False, {"stage": "faces"}, True)],
+    ids=["nothing-needs-them", "a-failed-job-needed-them", "they-are-there"],
+)
+def test_after_a_failed_run_a_file_without_needed_pictures_is_deleted(cache, is_dropped, faces_recipe, stays):
+    """Else Snakemake, which has recorded that the job ran, takes the old file for the new one."""
+    file = cache / "media/few/00.h5"
+    if is_dropped:
+        pictures.drop(file, "jpeg")
+    needed.discard_unmade(planned(cache, faces_recipe), "media", "few", "00")
+    assert file.exists() == stays
+    assert (cache / "faces/main/00.h5").exists()
+
+
+def test_no_file_is_no_error_after_a_failed_run(cache):
+    needed.discard_unmade(planned(cache, FOUND), "media", "few", "01")
+    assert not (cache / "media/few/01.h5").exists()
