@@ -13,6 +13,7 @@ from emopipe.commands.main import app
 from emopipe.core.errors import CacheError
 from emopipe.core.labels import CLASSES
 from emopipe.scoring.predictions import PROBABILITIES
+from tests.pages import blocks
 
 pytestmark = pytest.mark.slow
 
@@ -127,3 +128,25 @@ def test_a_model_predicts_from_features(finished):
         model.predict({"given": features["given"]})
     with pytest.raises(KeyError, match="not a trained model"):
         run.model("ensemble")
+
+
+def test_the_example_of_the_docs_on_a_run(finished, clips, monkeypatch):
+    """The second block of docs/predict.md, with the names of this run in place of the demo's."""
+    names = {
+        "cache/demo/": "cache/small/",
+        "results/demo": "results/first",
+        "expression": "given",
+        "logmel": "voice",
+        "fused_fbp": "fused_two",
+        "clip.mp4": next(iter(clips.values())),
+    }
+    code = blocks("docs/predict.md", "python")[1]
+    for name, here in names.items():
+        assert name in code
+        code = code.replace(name, here)
+    monkeypatch.chdir(finished.work)
+    found = {}
+    exec(code, found)
+    weights = found["run"].attention("fused_two", found["reported"])
+    assert set(weights["stream"]) == {"given", "voice"} and found["reported"] in clips
+    assert found["features"][found["clip"]].x.shape == (3, 8)
