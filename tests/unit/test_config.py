@@ -2,6 +2,7 @@
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.commands.config_keys import keys
 from emopipe.commands.main import app
-from emopipe.core.errors import ConfigError
+from emopipe.core.errors import ConfigError, EmopipeError
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
 from emopipe.workflow import config as configs
@@ -228,3 +229,140 @@ def test_a_config_that_cannot_be_read(tmp_path):
             configs.read(tmp_path / name)
     with pytest.raises(ConfigError, match="absent"):
         configs.read(tmp_path / "absent")
+
+
+# --- what a resolved config holds
+
+CHOICES = {"some": {"policy": "all"}, "dense": {"policy": "count", "count": 9}}
+SOURCES = {"stills": {"kind": "fer2013", "path": "x.zip"}, "speech": {"kind": "ravdess", "path": "speech"}}
+
+
+def test_presets_that_are_named_are_kept():
+    raw = changed("decode", CHOICES)
+    raw["faces"] = {"main": {"detector": "mtcnn", "decode": "dense"}, "other": {"detector": "mtcnn", "decode": "some"}}
+    raw["backbones"]["face"]["faces"] = "other"
+    raw["backbones"]["voice"]["decode"] = "dense"
+    config = configs.parse(raw)
+    assert {name: block.decode for name, block in config.faces.items()} == {"main": "dense", "other": "some"}
+    assert config.backbones["face"].faces == "other" and config.backbones["face"].decode is None
+    assert config.backbones["voice"].decode == "dense" and config.backbones["voice"].faces is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            "faces/main/decode",
+            ...,
+            "faces.main.decode is not set. It may be omitted only if there is one decode pr",
+        ),
+        ("backbones/face/faces", ..., "backbones.face.faces is not set. It may be omitted only if there is one faces"),
+        ("backbones/voice/decode", ..., "backbones.voice.decode is not set. It may be omitted only if there is one de"),
+        ("backbones/voice/decode", "sparse", "backbones.voice.decode is 'sparse', which does not exist. Known names:"),
+        (
+            "backbones/face/faces",
+            "mian",
+            "backbones.face.faces is 'mian', which does not exist. Known names: main, o",
+        ),
+    ],
+)
+def test_a_preset_is_asked_for_by_its_key(path, value, message):
+    base = changed("decode", CHOICES)
+    base["faces"] = {"main": {"detector": "mtcnn", "decode": "dense"}, "other": {"detector": "mtcnn", "decode": "some"}}
+    base["backbones"]["face"]["faces"], base["backbones"]["voice"]["decode"] = "main", "some"
+    *parents, key = path.split("/")
+    block = base
+    for parent in parents:
+        block = block[parent]
+    block.pop(key, None)
+    if value is not ...:
+        block[key] = value
+    with pytest.raises(ConfigError) as caught:
+        configs.parse(base)
+    assert str(caught.value).startswith(message) and len(str(caught.value).splitlines()) == 1
+
+
+def test_names_of_weights_become_paths():
+    raw = changed("faces", {"main": {"detector": "yunet", "options": {"weights": "yunet.onnx", "pad": 0}}})
+    raw["backbones"] = {
+        "face": {"kind": "expression", "weights": "expression", "views": ["flip"]},
+        "voice": {"kind": "speech", "weights": "speech_logmel"},
+    }
+    config = configs.parse(raw)
+    assert config.faces["main"].options == {"weights": "yunet.onnx", "pad": 0}
+    face, voice = config.backbones["face"], config.backbones["voice"]
+    assert face.weights.endswith(".safetensors") and Path(face.weights).is_file() and face.views == ["flip"]
+    assert Path(voice.weights).is_file() and voice.weights != face.weights
+    assert voice.options["spectrum"]["kind"] == "logmel"  # comes with the weights
+
+
+def test_a_network_after_a_colon_becomes_an_option():
+    block = configs.parse(changed("backbones/face", {"kind": "timm:resnet18", "pretrain": {}})).backbones["face"]
+    assert (block.kind, block.options) == ("timm", {"name": "resnet18"})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("faces/main", {"detector": "scrfd", "options": {"weights": "no_such"}}, "faces.main.options.weights"),
+        ("backbones/face", {"kind": "onnx", "options": {"weights": "no_such"}}, "backbones.face.options.weights"),
+    ],
+)
+def test_weights_among_the_options_are_asked_for_by_their_key(path, value, message):
+    with pytest.raises(EmopipeError) as caught:
+        configs.parse(changed(path, value))
+    assert str(caught.value).startswith(message)
+
+
+def phase(**more):
+    return {"sources": ["stills"], "epochs": 1, **more}
+
+
+def test_a_schedule_is_checked_against_the_network_and_the_sources():
+    def parse(block):
+        raw = changed("backbones/face", {"kind": "expression", "schedule": [block]})
+        return configs.parse(raw | {"sources": SOURCES})
+
+    config = parse(phase())
+    (checked,) = config.backbones["face"].schedule
+    assert checked["sources"] == ["stills"] and checked["epochs"] == 1
+    with pytest.raises(ConfigError, match=r"backbones\.face\.schedule\.0\.sources is 'no'.*stills, speech"):
+        parse(phase(sources=["no"]))
+    with pytest.raises(ConfigError, match=r"Unknown key backbones\.face\.schedule\.0\.augment\.freq_masks"):
+        parse(phase(augment={"freq_masks": 1}))
+    with pytest.raises(ConfigError, match=r"speech"):
+        parse(phase(sources=["speech"]))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"schedule": [phase()]}, "backbones.face.schedule is set, but a network of kind onnx cannot be trained. Remo"),
+        (
+            {"weights": "other.onnx"},
+            "backbones.face.weights is set, but a network of kind onnx is already trained: its kind and "
+            "backbones.face.options name it. Remove weights.",
+        ),
+    ],
+)
+def test_a_network_that_is_not_trained_here_takes_no_keys_of_training(more, message):
+    raw = changed("backbones/face", {"kind": "onnx", "options": {"weights": "x.onnx"}, **more}) | {"sources": SOURCES}
+    with pytest.raises(ConfigError) as caught:
+        configs.parse(raw)
+    assert message in str(caught.value)
+
+
+def test_the_demo_needs_no_corpus_root():
+    raw = changed("corpus/kind", "demo")
+    del raw["corpus_root"]
+    assert configs.parse(raw).corpus.kind == "demo"
+
+
+def test_views_and_the_protocol_count_for_a_models_options():
+    raw = changed("models/face_one", {"streams": ["face"], "augment": True})
+    raw["backbones"]["face"]["views"] = ["flip"]
+    assert configs.parse(raw).models["face_one"].augment
+    raw = changed("models/face_one/early_stopping", {"watch": "val"})
+    assert configs.parse(raw).models["face_one"].early_stopping.watch == "val"
+    with pytest.raises(ConfigError, match=r"^models\.face_one"):
+        configs.parse(raw | {"protocol": {"kind": "kfold"}})

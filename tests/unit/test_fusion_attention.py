@@ -266,3 +266,20 @@ def test_weighted_sum_has_gradients_to_both():
 def test_heads_have_to_divide():
     with pytest.raises(ValueError, match="3 heads do not divide 64 dimensions"):
         MultiHeadAttention(5, heads=3)
+
+
+SHAPES = {
+    MeanPooling: {},
+    SelfAttention: {"q0.weight": (1, 12)},
+    RelationAttention: {"first.q0.weight": (1, 12), "q1.weight": (1, 24)},
+    PatchAttention: {"inner.weight": (64, 12), "inner.bias": (64,), "score.weight": (1, 64)},
+    TransformerAttention: {"reduce.weight": (64, 12), "score.weight": (1, 64)},
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_the_parameters_are_those_of_the_equations(kind):
+    """A score has no bias, which would cancel in the softmax; trained weights of one release fit the next."""
+    module = kind(12)
+    assert {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()} == SHAPES[kind]
+    assert module.out_dim == {RelationAttention: 24, TransformerAttention: 64}.get(kind, 12)

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from emopipe.core.errors import CorpusError
+from emopipe.corpora import folds
 from emopipe.workflow import config as configs
 from emopipe.workflow import preconditions, resources
 from tests.unit.test_mistakes import SOUND
@@ -87,3 +88,26 @@ def test_a_fold_that_takes_a_class_away_is_refused():
 )
 def test_a_gpu_is_looked_for_at_once_only_where_jobs_run_here(run, local):
     assert resources.is_surely_local(run) == local
+
+
+def test_as_many_clips_as_folds_are_enough():
+    check(FOUR, protocol={"folds": 4})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_folds_of_pretraining_are_those_that_it_will_use(seed):
+    """Four people in two folds: whether a fold holds both people who are sad depends on the seed."""
+    clips = ["train Happy a", "train Happy b", "train Sad c", "train Sad d"]
+    nets = {"face": {"kind": "expression", "pretrain": {"folds": 2, "seed": seed}}}
+    fold = folds.assign(table(*clips), 2, seed)
+    if fold["c2"] == fold["c3"]:
+        with pytest.raises(CorpusError, match=r"Without the fold of .*; backbones\.face\.pretrain\.folds is 2"):
+            check(clips, backbones=nets, models={})
+    else:
+        check(clips, backbones=nets, models={})
+
+
+def test_the_seeds_of_that_test_give_both_ends():
+    clips = table("train Happy a", "train Happy b", "train Sad c", "train Sad d")
+    made = [folds.assign(clips, 2, seed) for seed in range(4)]
+    assert {fold["c2"] == fold["c3"] for fold in made} == {True, False}

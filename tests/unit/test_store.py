@@ -20,6 +20,7 @@ from emopipe.cache.store import (
     Writer,
     attributes,
     clips_digest,
+    content_digest,
     made_by,
     relabel,
     stands_for,
@@ -386,3 +387,59 @@ def test_verify_puts_damaged_files_aside(tmp_path):
     assert result.exit_code == 1 and "1 of 2 files are intact" in result.output and "b.h5 is damaged" in result.output
     assert sorted(file.name for file in (tmp_path / "cache").iterdir()) == ["a.h5", "b.h5.damaged"]
     assert CliRunner().invoke(app, ["verify", str(tmp_path / "nothing")]).exit_code == 1
+
+
+# --- sizes, digests, and files that get another recipe
+
+OTHER = {"stage": "test", "lr": 0.2}
+
+
+def test_the_bytes_of_a_field_are_those_of_its_rows(tmp_path):
+    with Reader(write(tmp_path / "a.h5")) as reader:
+        assert (reader.field_bytes("x"), reader.field_bytes("bytes")) == ((4 + 1) * 3 * 4, 5)
+
+
+def test_rows_that_were_dropped_are_asked_for_with_a_remedy(tmp_path):
+    with Writer(tmp_path / "a.h5", FIELDS, stage="test", recipe=RECIPE) as writer:
+        for row in rows():
+            writer.add(row)
+        writer.note(dropped="bytes")
+    with Reader(tmp_path / "a.h5") as reader:
+        assert reader.field("a", "x").shape == (4, 3)
+        with pytest.raises(CacheError) as caught:
+            reader.field("a", "bytes")
+    assert str(caught.value) == (
+        f"The pictures in {tmp_path / 'a.h5'} were dropped by `emopipe cache --faces`, but this job needs them. Delete "
+        "the file and run again, which makes it again."
+    )
+
+
+def test_the_content_digest_follows_the_clips_and_their_data_alone(tmp_path):
+    file = write(tmp_path / "a.h5")
+    assert content_digest(file) == content_digest(write(tmp_path / "b.h5", recipe=OTHER), digest(OTHER))
+    changed = [Row("a", "d1", "ok", "", {"x": np.zeros((4, 3), "f4")}), *rows()[1:]]
+    assert content_digest(write(tmp_path / "c.h5", changed)) != content_digest(file)
+    with pytest.raises(CacheError, match="was made with other options"):
+        content_digest(file, digest(OTHER))
+
+
+@pytest.mark.parametrize("digests", [None, {"a": "new"}])
+def test_relabelling_changes_what_made_a_file_and_not_its_data(tmp_path, digests):
+    file = write(tmp_path / "a.h5")
+    os.utime(file, ns=(1_000, 2_000))
+    before, found = attributes(file), [*Reader(file).rows()]
+    relabel(file, OTHER, digests=digests, device="gpu")
+    # 1. What made it: as if the other recipe had written clips of these digests.
+    expected = [Row(r.clip, (digests or {}).get(r.clip, r.digest), r.status, r.reason, r.arrays) for r in rows()]
+    whole = attributes(write(tmp_path / "b.h5", expected, OTHER))
+    assert attributes(file) == {**whole, "device": "gpu"} and before["recipe"] != whole["recipe"]
+    assert made_by(file, OTHER) and not made_by(file, RECIPE)
+    assert stands_for(file, OTHER, clips_digest([(row.clip, row.digest) for row in expected]))
+    # 2. Its data and its times.
+    with Reader(file, digest(OTHER)) as reader:
+        assert reader.digest == {row.clip: row.digest for row in expected}
+        for row in found:
+            assert (reader.status[row.clip], reader.reason[row.clip]) == (row.status, row.reason)
+            for name, array in row.arrays.items():
+                np.testing.assert_array_equal(reader[row.clip].arrays[name], array)
+    assert file.stat().st_mtime_ns == 2_000

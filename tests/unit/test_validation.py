@@ -8,7 +8,7 @@ from pydantic import Field
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.log import LOGGER
 from emopipe.core.options import Options
-from emopipe.core.validation import Faults, all_known, checked
+from emopipe.core.validation import Faults, all_known, checked, known
 
 
 class Inner(Options):
@@ -94,3 +94,25 @@ def test_all_unknown_names_are_reported():
     with pytest.raises(ConfigError) as caught:
         all_known("streams", ["a", "c", "d"], iter(["a", "b"]))
     assert [line.partition(",")[0] for line in str(caught.value).splitlines()] == ["streams is 'c'", "streams is 'd'"]
+
+
+def test_what_is_known_is_listed_and_the_nearest_name_proposed():
+    def message(value, names):
+        with pytest.raises(ConfigError) as caught:
+            known("key", value, names)
+        return str(caught.value)
+
+    assert message("x", []) == "key is 'x', which does not exist. Known names: none."
+    assert message("zz", ["aa", "bb"]) == "key is 'zz', which does not exist. Known names: aa, bb."
+    assert message("fasce", ["faces", "face"]) == (
+        "key is 'fasce', which does not exist. Known names: faces, face. Did you mean 'face'?"
+    )
+
+
+def test_several_faults_are_of_the_first_ones_class():
+    faults = Faults()
+    for error in (CorpusError("first"), ConfigError("second")):
+        with faults.collected():
+            raise error
+    with pytest.raises(CorpusError, match=r"^first\nsecond$"):
+        faults.raise_all()
