@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from emopipe import __version__
 from emopipe.cache.store import (
+    CHUNK_BYTES,
+    SUM_BYTES,
     Field,
     Reader,
     Row,
@@ -29,7 +32,7 @@ from emopipe.commands import verify
 from emopipe.commands.main import app
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import CacheError, DamagedCacheError
-from emopipe.core.fingerprint import digest
+from emopipe.core.fingerprint import digest, recipe_text
 from tests.conftest import too_many_open_files
 
 FIELDS = {"x": Field("f4", (3,)), "bytes": Field("u1")}
@@ -443,3 +446,97 @@ def test_relabelling_changes_what_made_a_file_and_not_its_data(tmp_path, digests
             for name, array in row.arrays.items():
                 np.testing.assert_array_equal(reader[row.clip].arrays[name], array)
     assert file.stat().st_mtime_ns == 2_000
+
+
+# --- the layout, which other programs read
+
+
+def test_the_layout_of_a_file(tmp_path):
+    """Attributes, groups, types and the HDF5 format: other programs read these files, too."""
+    with h5py.File(write(tmp_path / "a.h5"), "r") as file:
+        assert set(file.attrs) == {
+            "schema", "package", "stage", "recipe", "recipe_digest", "clips_digest", "index_digest", "device"
+        }  # fmt: skip
+        assert (file.attrs["package"], file.attrs["stage"]) == (__version__, "test")
+        assert file.attrs["recipe"] == recipe_text(RECIPE) and file.attrs["recipe_digest"] == digest(RECIPE)
+        assert set(file) == {"clips", "fields"} and set(file["fields/x"]) == {"data", "offsets", "sums"}
+        assert file["clips/id"][:].tolist() == [b"a", "ünïcode clip".encode(), b"c"]
+        assert all(file[f"clips/{name}"].dtype.kind == "S" for name in ("id", "digest", "status", "reason"))
+        assert file["fields/x/offsets"][:].tolist() == [0, 4, 4, 5] and file["fields/x/offsets"].dtype == "<i8"
+        assert file["fields/x/sums"].shape == (3, SUM_BYTES) and file["fields/x/data"].dtype == "<f4"
+        assert file["fields/x/data"].chunks == (CHUNK_BYTES // 12, 3)
+        assert file["fields/bytes/data"].chunks == (CHUNK_BYTES,)
+        assert file.id.get_create_plist().get_version()[0] >= 2  # libver="latest"
+    with Writer(tmp_path / "none.h5", {}, stage="test", recipe=RECIPE) as writer:
+        writer.add(Row("a", "d", "ok", "", {}))
+    with h5py.File(tmp_path / "none.h5", "r") as file:
+        assert set(file) == {"clips", "fields"} and len(file["fields"]) == 0
+
+
+def test_a_row_larger_than_a_chunk_has_a_chunk_of_its_own(tmp_path):
+    field = Field("f8", (CHUNK_BYTES // 8 + 1,))
+    with Writer(tmp_path / "a.h5", {"x": field}, stage="test", recipe=RECIPE) as writer:
+        writer.add(Row("a", "d", "ok", "", {"x": np.ones((2, *field.row))}))
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert file["fields/x/data"].chunks == (1, *field.row)
+
+
+def test_rows_are_stored_in_the_type_of_their_field(tmp_path):
+    with Writer(tmp_path / "a.h5", FIELDS, stage="test", recipe=RECIPE) as writer:
+        writer.add(Row("a", "d", "ok", "", {"x": np.arange(6).reshape(2, 3)}))  # whole numbers
+    with Reader(tmp_path / "a.h5") as reader:
+        assert reader["a"].arrays["x"].dtype == np.float32 and reader["a"].arrays["x"].tolist() == [
+            [0, 1, 2],
+            [3, 4, 5],
+        ]
+
+
+def test_rows_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^Rows of x of the clip a are \(2,\), expected \(3,\)\.$"):
+        write(tmp_path / "a.h5", [Row("a", "d", "ok", "", {"x": np.zeros((4, 2), "f4")})])
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_what_is_gathered_is_written_a_chunk_at_a_time(tmp_path, monkeypatch):
+    """Memory is bounded: at most a chunk of rows waits."""
+    monkeypatch.setattr("emopipe.cache.store.CHUNK_BYTES", 4)
+    sizes = []
+    with Writer(tmp_path / "a.h5", {"bytes": Field("u1")}, stage="test", recipe=RECIPE) as writer:
+        for number in range(5):
+            writer.add(Row(str(number), "d", "ok", "", {"bytes": np.full(2, number, "u1")}))
+            sizes.append(len(writer._data["bytes"]))
+    assert sizes == [0, 4, 4, 8, 8]
+    with Reader(tmp_path / "a.h5") as reader:
+        assert reader.flat("bytes")[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize("change", ["status", "reason", "offsets", "data"])
+def test_the_content_digest_sees_every_part(tmp_path, change):
+    x = np.arange(6, dtype="f4").reshape(2, 3)
+    two = [Row("a", "d", "ok", "why", {"x": x[:1]}), Row("b", "d", "ok", "", {"x": x[1:]})]
+    other = {
+        "status": [Row("a", "d", "no_face", "why", {"x": x[:1]}), two[1]],
+        "reason": [Row("a", "d", "ok", "because", {"x": x[:1]}), two[1]],
+        "offsets": [Row("a", "d", "ok", "why", {"x": x}), Row("b", "d", "ok", "", {})],
+        "data": [two[0], Row("b", "d", "ok", "", {"x": x[1:] + 1})],
+    }[change]
+    digests = [content_digest(write(tmp_path / f"{n}.h5", rows)) for n, rows in enumerate((two, two, other))]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_table_of_clips_that_was_changed_is_damage_with_the_files_name(tmp_path):
+    file = write(tmp_path / "a.h5")
+    with h5py.File(file, "r+") as opened:
+        opened["clips/status"][0] = b"no"
+    with pytest.raises(DamagedCacheError) as caught:
+        Reader(file)
+    assert str(file) in str(caught.value) and "its table of clips is not what was written" in str(caught.value)
+
+
+def test_a_failure_while_a_file_is_finished_leaves_the_old_one(tmp_path, monkeypatch):
+    file = write(tmp_path / "a.h5")
+    before = file.read_bytes()
+    monkeypatch.setattr(Writer, "_finish", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write(file)
+    assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["a.h5"]

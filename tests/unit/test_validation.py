@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.log import LOGGER
@@ -116,3 +116,32 @@ def test_several_faults_are_of_the_first_ones_class():
             raise error
     with pytest.raises(CorpusError, match=r"^first\nsecond$"):
         faults.raise_all()
+
+
+class Checked(Options):
+    name: str = ""
+    count: int = 0
+
+    @model_validator(mode="after")
+    def _no_both(self):
+        if self.name and self.count:
+            raise ValueError("name and count are both set...")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "message"),
+    [
+        ({"name": "a", "count": 1}, "", "config: name and count are both set."),
+        ({"name": "a", "count": 1}, "block", "block: name and count are both set."),
+        ({"name": 7}, "", "name is 7 (int): the value should be a valid string (to write it as text, put it in quotes: "
+         '"7").'),
+        ({"count": "x"}, "b", "b.count is 'x' (str): the value should be a valid integer."),
+        ({"name": 7, "count": "x"}, "", "name is 7 (int): the value should be a valid string (to write it as text, put "
+         "it in quotes: \"7\").\ncount is 'x' (str): the value should be a valid integer."),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_sentence_with_its_key(values, where, message):
+    with pytest.raises(ConfigError) as caught:
+        checked(Checked, values, where)
+    assert str(caught.value) == message
