@@ -296,6 +296,13 @@ def test_names_of_weights_become_paths():
     assert voice.options["spectrum"]["kind"] == "logmel"  # comes with the weights
 
 
+def test_a_detectors_weights_may_be_named_by_the_registry(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOPIPE_WEIGHTS", str(tmp_path))
+    raw = changed("faces", {"main": {"detector": "scrfd", "options": {"weights": "scrfd_2g5"}}})
+    found = configs.parse(raw).faces["main"].options["weights"]
+    assert found.endswith(".onnx") and Path(found).is_absolute()
+
+
 def test_a_network_after_a_colon_becomes_an_option():
     block = configs.parse(changed("backbones/face", {"kind": "timm:resnet18", "pretrain": {}})).backbones["face"]
     assert (block.kind, block.options) == ("timm", {"name": "resnet18"})
@@ -323,9 +330,9 @@ def test_a_schedule_is_checked_against_the_network_and_the_sources():
         raw = changed("backbones/face", {"kind": "expression", "schedule": [block]})
         return configs.parse(raw | {"sources": SOURCES})
 
-    config = parse(phase())
+    config = parse(phase(taught=0.5, teacher="average"))  # an old name
     (checked,) = config.backbones["face"].schedule
-    assert checked["sources"] == ["stills"] and checked["epochs"] == 1
+    assert checked == {"sources": ["stills"], "epochs": 1, "distill_weight": 0.5, "teacher": "average"}
     with pytest.raises(ConfigError, match=r"backbones\.face\.schedule\.0\.sources is 'no'.*stills, speech"):
         parse(phase(sources=["no"]))
     with pytest.raises(ConfigError, match=r"Unknown key backbones\.face\.schedule\.0\.augment\.freq_masks"):

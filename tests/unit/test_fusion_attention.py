@@ -16,6 +16,7 @@ from emopipe.fusion.attention import (
     RelationAttention,
     SelfAttention,
     TransformerAttention,
+    masked_softmax,
 )
 from emopipe.fusion.batched_ops import weighted_sum
 
@@ -283,3 +284,17 @@ def test_the_parameters_are_those_of_the_equations(kind):
     module = kind(12)
     assert {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()} == SHAPES[kind]
     assert module.out_dim == {RelationAttention: 24, TransformerAttention: 64}.get(kind, 12)
+
+
+def test_the_default_encoder_has_one_block_and_its_score_no_bias():
+    module = MultiHeadAttention(12)
+    assert len(module.blocks) == 1 and module.score.bias is None and module.out_dim == 64
+    assert {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)} <= {0.1}
+
+
+def test_a_softmax_is_over_the_last_axis():
+    scores = torch.tensor([[[0.0, 1.0, 2.0], [3.0, 3.0, 3.0]]])  # (1, 2, 3)
+    mask = torch.tensor([[[True, True, False], [True, True, True]]])
+    found = masked_softmax(scores, mask)
+    expected = torch.tensor([[[1.0, torch.e, 0.0], [1.0, 1.0, 1.0]]])
+    torch.testing.assert_close(found, expected / expected.sum(-1, keepdim=True))
