@@ -26,7 +26,7 @@ def read_config():
     """Return the checked config: the demo's, or that of --configfile instead; --config changes keys of either."""
     chosen = {}
     for path in map(Path, workflow.overwrite_configfiles):
-        if path.suffix != ".json" and workflow.is_main_process:
+        if workflow.is_main_process:
             configs.read(path)  # Snakemake has read it, but does not notice that a key is there twice
     if not workflow.overwrite_configfiles:
         chosen = configs.read(Path(workflow.basedir, "config.yaml"))
@@ -41,6 +41,15 @@ def read_plan():
     if workflow.remote_exec:
         return submission.plan_on_node(CONFIG, scripts)
     return Plan(CONFIG, scan.scan(CONFIG), scripts, cores=resources.cores(workflow))
+
+
+def why_not_trainable():
+    """Return the error if the clips do not suffice to train the models; None if they do. Features need no labels."""
+    try:
+        preconditions.check_models(CONFIG, PLAN.table)
+    except EmopipeError as error:
+        return WorkflowError(str(error))
+    preconditions.report_absent_classes(CONFIG, PLAN.table)
 
 
 def refuse_absent_gpu():
@@ -58,10 +67,12 @@ try:
     CONFIG = read_config()
     PLAN = read_plan()
     if workflow.is_main_process:
-        preconditions.check_clips(CONFIG, PLAN.table)
+        preconditions.check_networks(CONFIG, PLAN.table)
     PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None
+
+NOT_TRAINABLE = why_not_trainable() if workflow.is_main_process else None
 
 if workflow.is_main_process:
     if resources.is_surely_local(workflow):
@@ -199,7 +210,9 @@ def get_chained_weights(wildcards):
 
 
 def get_model_features(wildcards):
-    """Return the features that a model reads, those of augmented views included."""
+    """Return the features that a model reads, those of augmented views included; refuse to plan it without labels."""
+    if NOT_TRAINABLE:
+        raise NOT_TRAINABLE
     return expand(f"{CACHE}/features/{{backbone}}.h5", backbone=PLAN.inputs(wildcards.model))
 
 

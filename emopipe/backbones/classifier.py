@@ -4,12 +4,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from emopipe.cache.metadata import UNREADABLE, open_tensors, unfit
 from emopipe.cache.tensors import HEAD, read, save_state
 from emopipe.core.labels import CLASSES
+
+TRAINED_CLASSES = "trained_classes"
+"""The key of a file's metadata that lists the classes with training samples, if these are not all."""
 
 
 class Classifier(nn.Module):
@@ -19,12 +23,22 @@ class Classifier(nn.Module):
         """Create the classifier; `dim` is the length of the backbone's vectors."""
         super().__init__()
         self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(CLASSES))
+        self.register_buffer("absent", None, persistent=False)
+
+    def restrict(self, classes: np.ndarray) -> None:
+        """Give no probability to classes without training samples; `classes`: (K,) bool, those that have samples."""
+        absent = None if classes.all() else torch.from_numpy(~classes)
+        self.register_buffer("absent", absent, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (N, classes) of samples (N, ...), in the order of `CLASSES`."""
+        """Return logits (N, classes) of samples (N, ...), in the order of `CLASSES`.
+
+        Their softmax is exactly zero for the classes that `restrict` excludes.
+        """
         vectors = self.backbone(x)  # (N, D) or (N, T', D)
         pooled = vectors.mean(1) if vectors.ndim == 3 else vectors  # (N, D)
-        return self.head(self.dropout(pooled))
+        logits = self.head(self.dropout(pooled))
+        return logits if self.absent is None else logits.masked_fill(self.absent, torch.finfo(logits.dtype).min)
 
 
 def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], *, half: bool) -> None:
@@ -33,7 +47,7 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
     Args:
         model: The network.
         path: The file to write; it is replaced only when the new file is complete.
-        metadata: What made the file. The classes are added.
+        metadata: What made the file. The classes are added, and those with training samples if these are not all.
         half: Save in half precision, except for tensors with numbers that are too large for it.
     """
     state = {**model.backbone.state_dict(), **{f"{HEAD}{key}": value for key, value in model.head.state_dict().items()}}
@@ -42,7 +56,11 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
             # A variance of batch normalisation may be above 65504, the largest number in half precision.
             if tensor.is_floating_point() and (halved := tensor.half()).isfinite().all():
                 state[key] = halved
-    save_state(state, path, {**metadata, "classes": json.dumps(list(CLASSES))})
+    about = {**metadata, "classes": json.dumps(list(CLASSES))}
+    if model.absent is not None:
+        trained = [name for name, is_absent in zip(CLASSES, model.absent.tolist(), strict=True) if not is_absent]
+        about[TRAINED_CLASSES] = json.dumps(trained)
+    save_state(state, path, about)
 
 
 def has_classifier(path: Path | str) -> bool:
@@ -62,6 +80,12 @@ def has_classifier(path: Path | str) -> bool:
 
 
 def load_head(model: Classifier, path: Path | str) -> None:
-    """Load the classifier of a file for which `has_classifier` is true; `registry.load` loads the backbone."""
-    tensors = {key.removeprefix(HEAD): value for key, value in read(path)[0].items() if key.startswith(HEAD)}
-    model.head.load_state_dict(tensors, strict=True)
+    """Load the classifier of a file for which `has_classifier` is true; `registry.load` loads the backbone.
+
+    Classes without training samples get no probability.
+    """
+    tensors, about = read(path)
+    head = {key.removeprefix(HEAD): value for key, value in tensors.items() if key.startswith(HEAD)}
+    model.head.load_state_dict(head, strict=True)
+    trained = json.loads(about.get(TRAINED_CLASSES, json.dumps(CLASSES)))
+    model.restrict(np.isin(CLASSES, trained))

@@ -31,6 +31,7 @@ TEXTS: dict[str, str] = {
     "nothing_decodes": "Neither frames nor sound can be decoded.",
     "unreadable": "The file cannot be read: {why}.",
     "broken_stream": "The file is broken: {error}.",
+    "not_an_image": "The file is not an image.",
     # frames
     "no_video_stream": "The file has no video stream.",
     "no_video_codec": "No decoder is installed for the codec of the video stream.",

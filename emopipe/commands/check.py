@@ -26,6 +26,7 @@ def check(
     checked = configs.parse({**raw, **({"corpus_root": corpus_root} if corpus_root else {})})
     table = scan.clips(checked)
     preconditions.check_clips(checked, table)
+    preconditions.report_absent_classes(checked, table)
     try:
         preconditions.check_device(checked.device, gpu_here=resources.has_gpu())
     except DeviceError as error:  # it may be the login node of a cluster

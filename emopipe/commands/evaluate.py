@@ -42,6 +42,9 @@ def evaluate(
     ] = "mtcnn",
     flip: Annotated[bool, typer.Option(help="Use mirrored faces too, and average.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object to standard output.")] = False,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write what is predicted for each sample to this CSV file.")
+    ] = None,
     confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix to this PNG file.")] = None,
     device: Annotated[str, typer.Option(help="Where network and detector run: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="The number of CPU threads.")] = 2,
@@ -49,12 +52,15 @@ def evaluate(
     """Evaluate an emotion classifier on labelled stills, on speech, or on the faces of clips.
 
     Prints n, accuracy, UAR (unweighted average recall), the recall of each class, the confusion matrix, and samples per
-    second.
+    second. What has no label is predicted and counted, but not scored. What cannot be read, decoded or classified is
+    reported, counted by its status, and does not end the evaluation.
     """
     log_to(None)
     kind, path = _corpus(corpus)
     if confusion and confusion.suffix != ".png":
         raise ConfigError(f"--confusion is {confusion}, but the matrix is drawn as PNG. Give a name that ends in .png.")
+    if predictions and predictions.suffix != ".csv":
+        raise ConfigError(f"--predictions is {predictions}, but the file is a CSV. Give a name that ends in .csv.")
     finder, finder_options = _detector(detector)
     # torch is slow to import, and the other commands do not need it.
     from emopipe.evaluation import networks, samples, scoring
@@ -70,14 +76,17 @@ def evaluate(
         flip=flip,
     )
     scores = scoring.score(network, given)
-    if confusion:
+    if predictions:
+        scores.write(predictions)
+    if confusion and scores.n:
         from emopipe.report.figures import confusion_matrix
 
         confusion_matrix(scores.confusion, f"{network.name}, n = {scores.n}", confusion)
     if as_json:
         typer.echo(json.dumps(scores.to_dict()))
-    else:
-        _print_scores(scores, network.name, given.unit)
+    scores.refuse_without_answers()
+    if not as_json:
+        _print_scores(scores, network.name, predictions)
 
 
 def _corpus(given: str) -> tuple[str, Path]:
@@ -116,9 +125,18 @@ def _detector(given: str) -> tuple[str, Options]:
     return kind, checked(detectors.options_class(kind), options, "--detector")
 
 
-def _print_scores(scores: "scoring.Scores", name: str, unit: str) -> None:
+def _print_scores(scores: "scoring.Scores", name: str, predictions: Path | None) -> None:
+    unit, without = scores.unit, scores.unlabelled
+    omitted = "".join(f", {count} omitted ({status})" for status, count in scores.failed.items())
+    typer.echo(f"{name}: {scores.n} {unit}{omitted}")
+    if without:
+        counts = ", ".join(f"{label} {count}" for label, count in without.items())
+        where = f"See {predictions}." if predictions else "--predictions FILE.csv writes what is predicted for each."
+        typer.echo(f"{sum(without.values())} {unit} have no label and are not scored, but predicted: {counts}. {where}")
+    if not scores.n:
+        typer.echo("Nothing is scored, because no label is known of what was classified.")
+        return
     low, high, drawn = scores.interval
-    typer.echo(f"{name}: {scores.n} {unit}" + (f", {scores.omitted} omitted" if scores.omitted else ""))
     typer.echo(f"accuracy {scores.accuracy:.1%} [{low:.1%}, {high:.1%}] (95 % bootstrap interval, drawn by {drawn})")
     typer.echo(f"UAR {scores.uar:.1%}, {scores.per_second:.0f} {unit} per second")
     table = Table("label", *scores.confusion.columns, "n", "recall", title="predicted", title_justify="center")

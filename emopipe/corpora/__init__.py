@@ -92,8 +92,10 @@ def options_class(kind: str) -> type[Options]:
     return REGISTRY.load(kind).CorpusOptions
 
 
-def scan(kind: str, root: Path, options: Options) -> pd.DataFrame:
+def scan(kind: str, root: Path, options: Options, *, lenient: bool = False) -> pd.DataFrame:
     """Return the checked clip table of the corpus in the folder root, without digests.
+
+    `lenient` accepts files that do not exist and clips of any split without a label, for a caller that counts them.
 
     Raises:
         CorpusError: There is no such kind, the folder does not exist, or the corpus is not as its kind expects.
@@ -102,4 +104,5 @@ def scan(kind: str, root: Path, options: Options) -> pd.DataFrame:
     if not root.is_dir():
         found = "is a file; unpack it to a folder, then" if root.is_file() else "does not exist:"
         raise CorpusError(f"The corpus folder {root} {found} correct its path (in a config, corpus_root).")
-    return check(module.scan(root, options), root, subjects_apart=getattr(options, "subjects_apart", True))
+    table, apart = module.scan(root, options), getattr(options, "subjects_apart", True)
+    return check(table, root, subjects_apart=apart, lenient=lenient)

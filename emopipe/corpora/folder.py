@@ -41,7 +41,8 @@ class CorpusOptions(splits.SplitOptions):
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """Return the clip table; a clip's class is the first folder below root or below its split's folder.
 
-    Outer folders that all files share are ignored. Clips directly in the folder of the test split are unlabelled.
+    Outer folders that all files share are ignored. Clips directly in the folder of the test split are unlabelled; so
+    are all clips if there is no folder of a class, and they are then test clips.
     Where the folders have no val split, it is drawn from train.
 
     Raises:
@@ -59,6 +60,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     has_splits = _has_splits(root, {file.parts[shared] for file in files if len(file.parts) > shared + 1})
     # 2. Their rows.
     table = from_rows(_row(file, has_splits, options.clip_id, shared) for file in files)
+    if not has_splits and (table["label"] == "").all():
+        table = table.assign(split="test")
     stray = table.loc[(table["label"] == "") & (table["split"] != "test"), "path"].tolist()
     if stray:
         raise CorpusError(

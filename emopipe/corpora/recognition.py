@@ -12,6 +12,7 @@ import pandas as pd
 
 from emopipe import corpora
 from emopipe.core.errors import CorpusError
+from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import is_class
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
@@ -75,11 +76,22 @@ def in_folder(root: Path) -> Found:
     for kind, options in ATTEMPTS:
         try:
             found = scanned(kind, root, options)
+            if kind == "folder":
+                _refuse_without_classes(found)
         except CorpusError as error:
             first = first or error
         else:
             return Found(kind, root, options, found.table, found.drawn, odd)
     raise first
+
+
+def _refuse_without_classes(found: Found) -> None:
+    """Refuse files without any folder of a class: their names may be a scheme of another kind that has the classes."""
+    if (found.table["label"] == "").all():
+        raise CorpusError(
+            f"The files {abbreviate(found.table['path'].tolist())} in {found.root} are not in a class folder. Expected "
+            "<class>/<file>. Move the files there. `emopipe predict` predicts files without a class."
+        )
 
 
 def with_people(found: Found) -> Found | None:

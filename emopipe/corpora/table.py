@@ -30,7 +30,7 @@ def from_rows(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     return _in_order(table)
 
 
-def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True) -> pd.DataFrame:
+def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenient: bool = False) -> pd.DataFrame:
     """Verify all that the stages rely on, and return the table sorted by clip id.
 
     Ids that are not safe file names are replaced by safe ones (see `emopipe.corpora.ids`).
@@ -40,6 +40,7 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True) -> pd
         root: The corpus folder.
         subjects_apart: Whether no subject may be in two splits. False for a split by clip. A corpus of a single
             subject may always have it in two splits.
+        lenient: Accept files that do not exist, and train and val clips without a label.
 
     Raises:
         CorpusError: There are no clips, a column is missing, an id is repeated or empty, a path is missing, repeated
@@ -55,6 +56,9 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True) -> pd
     refuse_duplicates(table, remedy="Rename one of them")
     _refuse_bad_paths(table, root)
     _refuse_bad_splits_and_labels(table)
+    if not lenient:
+        _refuse_missing_files(table, root)
+        _refuse_unlabelled(table)
     if subjects_apart and table["subject"].nunique() > 1:
         _refuse_shared_subjects(table)
     return table
@@ -103,7 +107,10 @@ def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
             f"The path {stray[0]!r} is not below the corpus folder {root}{_and_more(stray)}. Give paths relative to "
             "that folder, or set corpus_root to a folder that contains all files."
         )
-    missing = [p for p in paths if not _exists(root / p)]
+
+
+def _refuse_missing_files(table: pd.DataFrame, root: Path) -> None:
+    missing = [path for path in table["path"] if not _exists(root / path)]
     if missing:
         raise CorpusError(
             f"The files {abbreviate(missing)} are not in the corpus folder {root}. Put them there, correct their "
@@ -133,6 +140,9 @@ def _refuse_bad_splits_and_labels(table: pd.DataFrame) -> None:
                 f"The clip {first['clip']!r} has the {column} {first[column]!r}{_and_more(wrong)}. Expected one of "
                 f"{', '.join(filter(None, allowed))}. Correct it."
             )
+
+
+def _refuse_unlabelled(table: pd.DataFrame) -> None:
     unlabelled = table[(table["label"] == "") & (table["split"] != "test")]
     if not unlabelled.empty:
         raise CorpusError(

@@ -89,7 +89,7 @@ def _refuse_bad_header(header: list[str], file: Path) -> None:
         raise CorpusError(
             f"The table {file} lacks the column {' and the column '.join(absent)}. Its columns are: "
             f"{abbreviate(header, limit=8) or 'none'}. The first line must name path, label and, optionally, clip, "
-            "split, subject."
+            "split, subject. The cells of label may be empty."
         )
     bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest")})
     if bad:

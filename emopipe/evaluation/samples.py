@@ -1,6 +1,7 @@
-"""Labelled stills, utterances or clips as the inputs of a network, one by one."""
+"""Stills, utterances or clips as the inputs of a network, one by one. What cannot be used has a status and a reason."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
-from emopipe.cache.status import text
+from emopipe.cache.failures import FailurePolicy
+from emopipe.cache.status import NO_AUDIO, NO_FACE, OK, UNDECODABLE, UNREADABLE, reason, text
+from emopipe.cache.store import Row
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
@@ -29,18 +32,26 @@ from emopipe.training.augment_image import held_side
 
 FRAMES_PER_CLIP = 16
 """How many frames of a clip are searched for faces."""
+UNLABELLED = -1
+"""The label of a sample that has none."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled sample; the probabilities of its parts are averaged."""
+    """One sample; the probabilities of its parts are averaged."""
 
     label: int
-    """An index into `CLASSES`."""
+    """An index into `CLASSES`; UNLABELLED if it has none."""
     subject: str
     """The subject; "" if unknown."""
     parts: np.ndarray
     """(n, ...) inputs of a network: views of a still, an utterance, faces of a clip; n may be 0."""
+    name: str = ""
+    """Its path in the corpus."""
+    status: str = OK
+    """ok, or why it has no parts: unreadable, undecodable, no_face, no_audio, failed."""
+    reason: str = ""
+    """The reason for the status, as cache files hold it."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +144,22 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
 
     finder = sharded_images.FaceFinder(detect) if detect else None
 
+    def parts_of(key: str) -> Row:
+        try:
+            image = chosen.read_image(key)
+        except CorpusError as error:
+            LOGGER.warning(f"{key} is omitted. {error}")
+            cause = error.__cause__
+            return _row(key, UNREADABLE, reason("unreadable", why=getattr(cause, "strerror", None) or str(cause)))
+        if not image.size:
+            LOGGER.warning(f"{key} is not an image and is omitted.")
+            return _row(key, UNDECODABLE, reason("not_an_image"))
+        crop = sharded_images.cut(image, spec.input, finder)  # (side, side, 3), with a margin
+        return _row(key, OK, "", _inputs(crop[None, margin : margin + size, margin : margin + size], spec, flip))
+
     def read() -> Iterator[Sample]:
-        for key, subject, target in zip(chosen.table["key"], chosen.table["subject"], chosen.targets, strict=True):
-            image, crops = chosen.read_image(key), None
-            if image.size:
-                crop = sharded_images.cut(image, spec.input, finder)  # (side, side, 3), with a margin
-                crops = crop[None, margin : margin + size, margin : margin + size]
-            else:
-                LOGGER.warning(f"{key} is not an image and is omitted.")
-            yield Sample(int(target.argmax()), subject, _inputs(crops, spec, flip))
+        labels, subjects = chosen.targets.argmax(1).tolist(), chosen.table["subject"]
+        yield from _samples(zip(labels, chosen.table["key"], subjects, strict=True), parts_of)
         if finder:
             finder.log_misses()
 
@@ -152,14 +170,15 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
     table = _table(corpus, prefer_sound=True)
 
     def read() -> Iterator[Sample]:
+        def parts_of(path: str) -> Row:
+            media = read_clip(corpus.path / path)
+            if not len(media.audio):
+                LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason)}".rstrip())
+                return _row(path, UNDECODABLE if media.status == UNDECODABLE else NO_AUDIO, media.reason)
+            return _row(path, OK, "", compute_spectrogram(as_wave(media.audio), spec.input.options)[None])
+
         with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
-            for label, path, subject in _rows(table):
-                media = read_clip(corpus.path / path)
-                if not len(media.audio):
-                    LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason)}".rstrip())
-                wave = as_wave(media.audio)
-                parts = compute_spectrogram(wave, spec.input.options)[None] if len(wave) else np.empty((0,))
-                yield Sample(CLASSES.index(label), subject, parts)
+            yield from _samples(_rows(table), parts_of)
 
     return Samples("utterances", len(table), read)
 
@@ -167,23 +186,29 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
 def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
     table = _table(corpus, prefer_sound=False)
 
+    geometry = spec.input
+
     def read() -> Iterator[Sample]:
+        def parts_of(path: str) -> Row:
+            media = read_clip(corpus.path / path)
+            frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
+            faces = find_faces(frames, media.times, detect).crops if frames else []
+            if not faces:
+                LOGGER.warning(f"{path} has no face and is omitted. {text(media.reason)}".rstrip())
+                if frames:
+                    return _row(path, NO_FACE, reason("no_face", frames=len(frames)))
+                return _row(path, media.status, media.reason)
+            cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
+            return _row(path, OK, "", _inputs(np.stack(cut), spec, flip))
+
         with ClipReader(DecodeOptions(policy="count", count=FRAMES_PER_CLIP)) as read_clip:
-            for label, path, subject in _rows(table):
-                media = read_clip(corpus.path / path)
-                frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
-                faces = find_faces(frames, media.times, detect).crops if frames else []
-                if not faces:
-                    LOGGER.warning(f"{path} has no face and is omitted. {text(media.reason)}".rstrip())
-                geometry = spec.input
-                cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
-                yield Sample(CLASSES.index(label), subject, _inputs(np.stack(cut) if cut else None, spec, flip))
+            yield from _samples(_rows(table), parts_of)
 
     return Samples("clips", len(table), read)
 
 
 def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
-    """Return the labelled clips. If a corpus has both videos and sound alone, one of these is chosen."""
+    """Return the clips, labelled or not. If a corpus has both videos and sound alone, one of these is chosen."""
     options = corpora.options_class(corpus.kind)
     # Other classes are omitted, and clips in several folders may have the same name.
     wanted = {"others": "exclude", "clip_id": "path"}
@@ -192,17 +217,34 @@ def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
         sound, video = (bool(media_files(corpus.path, suffixes)) for suffixes in (AUDIO, VIDEO))
         if sound and (prefer_sound or not video):
             chosen["modality"] = "audio"
-    table = corpora.scan(corpus.kind, corpus.path, checked(options, chosen | dict(corpus.options), "--option"))
-    return table[corpus.select(table) & (table["label"] != "").to_numpy()]
+    options = checked(options, chosen | dict(corpus.options), "--option")
+    table = corpora.scan(corpus.kind, corpus.path, options, lenient=True)
+    return table[corpus.select(table)]
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    return table[["label", "path", "subject"]].itertuples(index=False, name=None)
+def _rows(table: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
+    labels = [CLASSES.index(label) if label else UNLABELLED for label in table["label"]]
+    return zip(labels, table["path"], table["subject"], strict=True)
 
 
-def _inputs(crops: np.ndarray | None, spec: Spec, flip: bool) -> np.ndarray:
+def _row(name: str, status: str, why: str, parts: np.ndarray | None = None) -> Row:
+    return Row(name, "", status, why, {} if parts is None else {"parts": parts})
+
+
+def _samples(rows: Iterable[tuple[int, str, str]], parts_of: Callable[[str], Row]) -> Iterator[Sample]:
+    """Yield a sample for each label, path and subject, with the tolerance of a run's stages.
+
+    Raises:
+        LittleMemoryError: The memory was too small for a sample; all others have been yielded.
+    """
+    policy = FailurePolicy("keep_going")
+    for label, path, subject in rows:
+        row = policy.row(path, "", functools.partial(parts_of, path))
+        yield Sample(label, subject, row.arrays.get("parts", np.empty(0)), path, row.status, row.reason)
+    policy.check(reused=1)  # not 0: that many samples fail is reported by their count, not by the first error
+
+
+def _inputs(crops: np.ndarray, spec: Spec, flip: bool) -> np.ndarray:
     """Return crops (n, size, size, 3) as inputs of the network, followed by the mirrored ones."""
-    if crops is None:
-        crops = np.empty((0, spec.input.size, spec.input.size, 3), np.uint8)
     prepared = spec.input.prepare(crops)  # (n, C, size, size)
     return np.concatenate([prepared, prepared[..., ::-1]]) if flip else prepared

@@ -3,37 +3,66 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from emopipe.cache.status import text
+from emopipe.core.atomic import write_text
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import Progress
 from emopipe.evaluation.networks import Network
-from emopipe.evaluation.samples import Sample, Samples
+from emopipe.evaluation.samples import UNLABELLED, Sample, Samples
 from emopipe.scoring import metrics
+from emopipe.scoring.predictions import PROBABILITIES
 from emopipe.scoring.statistics import groups_of, interval
 
 BATCH_SIZE = 128
 """About how many parts of samples go through a network at once."""
+COLUMNS = ["sample", "label", "predicted", "subject", *PROBABILITIES, "status", "reason"]
+"""The columns of `Scores.answers`."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a network."""
+    """What a network says about the samples of a corpus, and its scores on those with a label."""
 
-    table: pd.DataFrame
-    """The columns label, predicted (indices into `CLASSES`) and subject, with a row for each classified sample."""
-    omitted: int
-    """Samples that could not be read, or had no face or sound."""
+    answers: pd.DataFrame
+    """A row for each sample: its path (column sample), label and predicted (indices into `CLASSES`; -1: none), subject,
+    p_<class>, status and reason. Of a sample that could not be classified, predicted is -1 and p_<class> are NaN."""
+    unit: str
+    """stills, utterances or clips."""
     seconds: float
     """The time to read, prepare and classify all samples."""
 
     @property
+    def table(self) -> pd.DataFrame:
+        """The rows that are scored: those of classified samples with a label."""
+        return self.answers[(self.answers["predicted"] >= 0) & (self.answers["label"] != UNLABELLED)]
+
+    @property
     def n(self) -> int:
-        """The number of classified samples."""
+        """The number of scored samples."""
         return len(self.table)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Status -> how many samples could not be classified, labelled or not."""
+        return self.answers.loc[self.answers["predicted"] < 0, "status"].value_counts().sort_index().to_dict()
+
+    @property
+    def omitted(self) -> int:
+        """Samples that could not be read, or had no face or sound."""
+        return sum(self.failed.values())
+
+    @property
+    def unlabelled(self) -> dict[str, int]:
+        """Class -> how many samples without a label are predicted as this class."""
+        rows = self.answers[(self.answers["predicted"] >= 0) & (self.answers["label"] == UNLABELLED)]
+        counts = rows["predicted"].value_counts().sort_index()
+        return {CLASSES[number]: int(count) for number, count in counts.items()}
 
     @property
     def correct(self) -> np.ndarray:
@@ -72,44 +101,72 @@ class Scores:
     @property
     def per_second(self) -> float:
         """Samples per second."""
-        return (self.n + self.omitted) / self.seconds
+        return len(self.answers) / self.seconds
 
     def to_dict(self) -> dict[str, object]:
-        """Return what `--json` prints."""
-        return {name: getattr(self, name) for name in ("n", "accuracy", "uar", "per_class", "per_second")}
+        """Return what `--json` prints; accuracy and UAR are None if no sample is scored."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy if self.n else None,
+            "uar": self.uar if self.n else None,
+            "per_class": self.per_class,
+            "per_second": self.per_second,
+            "n_unlabelled": sum(self.unlabelled.values()),
+            "unlabelled": self.unlabelled,
+            "n_failed": self.omitted,
+            "failed": self.failed,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write a row for each sample as CSV: sample, subject, label, pred, p_<class>, status, reason (in English)."""
+        names = dict(enumerate(CLASSES))
+        rows = self.answers.assign(
+            label=self.answers["label"].map(names).fillna(""),
+            pred=self.answers["predicted"].map(names).fillna(""),
+            reason=self.answers["reason"].map(text),
+        )
+        columns = ["sample", "subject", "label", "pred", *PROBABILITIES, "status", "reason"]
+        write_text(path, rows[columns].to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+
+    def refuse_without_answers(self) -> None:
+        """Raise a CorpusError if no sample could be classified."""
+        if self.omitted == len(self.answers):
+            why = ", ".join(f"{status} {count}" for status, count in self.failed.items())
+            raise CorpusError(
+                f"None of the {len(self.answers)} {self.unit} could be classified ({why}). See the warnings above."
+            )
 
 
 def score(network: Network, samples: Samples) -> Scores:
-    """Classify each sample.
-
-    Raises:
-        CorpusError: No sample could be classified.
-    """
+    """Classify each sample."""
     progress = Progress("evaluating", samples.size, unit=samples.unit)
     begin = time.perf_counter()
-    rows, omitted = [], 0
+    rows = []
     for batch in _batches(samples.read()):
         filled = [sample for sample in batch if len(sample.parts)]
-        omitted += len(batch) - len(filled)
+        answers = dict.fromkeys(range(len(batch)), np.full(len(CLASSES), np.nan))
         if filled:
             probabilities = network.probabilities(np.concatenate([sample.parts for sample in filled]))
             ends = np.cumsum([len(sample.parts) for sample in filled])[:-1]
-            for sample, part in zip(filled, np.split(probabilities, ends), strict=True):
-                rows.append((sample.label, int(part.mean(0).argmax()), sample.subject))
+            numbers = [number for number, sample in enumerate(batch) if len(sample.parts)]
+            answers |= zip(numbers, (part.mean(0) for part in np.split(probabilities, ends)), strict=True)
+        rows += [_row(sample, answers[number]) for number, sample in enumerate(batch)]
         progress.advance(len(batch))
-    seconds = time.perf_counter() - begin
-    if not rows:
-        raise CorpusError(f"None of the {samples.size} {samples.unit} could be classified. See the warnings above.")
-    return Scores(pd.DataFrame(rows, columns=["label", "predicted", "subject"]), omitted, seconds)
+    return Scores(pd.DataFrame(rows, columns=COLUMNS), samples.unit, time.perf_counter() - begin)
+
+
+def _row(sample: Sample, p: np.ndarray) -> tuple[object, ...]:
+    """Return the row of a sample with its probabilities (K,), which are NaN if it was not classified."""
+    predicted = -1 if np.isnan(p).any() else int(p.argmax())
+    return sample.name, sample.label, predicted, sample.subject, *p, sample.status, sample.reason
 
 
 def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
     """Yield samples of one shape, with up to about BATCH_SIZE parts in total."""
     batch: list[Sample] = []
     for sample in samples:
-        if batch and (
-            sample.parts.shape[1:] != batch[0].parts.shape[1:] or sum(len(s.parts) for s in batch) >= BATCH_SIZE
-        ):
+        shapes = {one.parts.shape[1:] for one in (*batch, sample) if len(one.parts)}
+        if batch and (len(shapes) > 1 or sum(len(one.parts) for one in batch) >= BATCH_SIZE):
             yield batch
             batch = []
         batch.append(sample)

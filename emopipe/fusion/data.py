@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from emopipe.core.labels import CLASSES
 from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import fold_in, uniform
@@ -39,6 +40,8 @@ class FusionDataset:
     """Stream -> face or audio."""
     targets: torch.Tensor
     """(N,) class numbers; -1 where unlabelled."""
+    classes: torch.Tensor
+    """(K,) bool: the classes that networks may predict, which are those with a training clip."""
 
     @classmethod
     def from_views(
@@ -47,6 +50,7 @@ class FusionDataset:
         modalities: Mapping[str, str],
         targets: np.ndarray,
         device: torch.device,
+        classes: np.ndarray | None = None,
     ) -> "FusionDataset":
         """Build a data set on a device.
 
@@ -55,12 +59,15 @@ class FusionDataset:
             modalities: Stream -> face or audio.
             targets: (N,) class numbers; -1 where unlabelled.
             device: Where to keep it.
+            classes: (K,) bool: the classes that networks may predict. Default: all.
         """
+        classes = np.ones(len(CLASSES), bool) if classes is None else classes
         return cls(
             {stream: concatenate(of_stream).to(device) for stream, of_stream in views.items()},
             {stream: len(of_stream) for stream, of_stream in views.items()},
             dict(modalities),
             torch.as_tensor(targets, dtype=torch.int64, device=device),
+            torch.as_tensor(classes, dtype=torch.bool, device=device),
         )
 
     @property
@@ -78,6 +85,13 @@ class FusionDataset:
         """(N,) bool: whether the clip has a vector of any stream."""
         clips = len(self.targets)
         return torch.stack([features.present[:clips] for features in self.streams.values()]).any(0)
+
+    def restrict(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return logits (..., K) whose softmax is exactly zero for classes without a training clip.
+
+        The number in their place is finite, because the loss multiplies its logarithm by zero.
+        """
+        return logits.masked_fill(~self.classes, torch.finfo(logits.dtype).min)
 
     def full_batch(self, rows: torch.Tensor, view: int = 0) -> Streams:
         """Return all vectors of the clips `rows` (...), of one view.

@@ -12,12 +12,16 @@ from emopipe.scoring.metrics import log_losses
 
 
 class FittedEnsemble:
-    """One combination of models, fitted on the members' out-of-fold predictions."""
+    """One combination of models, fitted on the members' out-of-fold predictions.
+
+    It works on the C classes that a training clip shows, and gives the other ones the probability zero.
+    """
 
     def __init__(self, options: EnsembleOptions, oof_tables: list[pd.DataFrame]) -> None:
         """Fit by the options on the out-of-fold predictions of each member, whose tables have the same clips."""
-        self._options, self._members = options, _member_predictions(oof_tables)
-        self._targets = oof_tables[0]["label"].map(CLASSES.index).to_numpy()
+        self._options = options
+        self._classes, self._targets = np.unique(oof_tables[0]["label"].map(CLASSES.index), return_inverse=True)
+        self._members = self._read(oof_tables)
         fold = oof_tables[0]["fold"].to_numpy()
         self._fold_of = dict(zip(oof_tables[0]["clip"], fold, strict=True))
         # 1. for the clips of each fold: fitted on the other folds
@@ -41,7 +45,7 @@ class FittedEnsemble:
 
         The prediction of a training clip comes from the combination that is fitted without the clip's fold.
         """
-        members, first = _member_predictions(tables), tables[0]
+        members, first = self._read(tables), tables[0]
         p = ensembling.apply_temperature(self._combine(members), self._t)
         is_train = (first["split"] == KFOLD) | ("fold" in first)
         fold = np.array(
@@ -50,7 +54,9 @@ class FittedEnsemble:
         for number, combine in self._combine_for.items():
             rows = np.flatnonzero(fold == number)
             p[rows] = ensembling.apply_temperature(combine(members.select(rows)), self._t_for[number])
-        made = predictions.table(first, p, members.covered.any(0))
+        whole = np.zeros((len(p), len(CLASSES)))
+        whole[:, self._classes] = p
+        made = predictions.table(first, whole, members.covered.any(0))
         return made.assign(fold=fold) if "fold" in first else made
 
     def predict_by_seed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -89,7 +95,8 @@ class FittedEnsemble:
     def _fit_temperature(self, p: np.ndarray, targets: np.ndarray) -> float:
         return ensembling.fit_temperature(p, targets) if self._options.calibrate else 1.0
 
-
-def _member_predictions(tables: list[pd.DataFrame]) -> MemberPredictions:
-    probs = np.stack([table[predictions.PROBABILITIES].to_numpy(float) for table in tables])
-    return MemberPredictions(probs, np.stack([table["covered"].to_numpy(bool) for table in tables]))
+    def _read(self, tables: list[pd.DataFrame]) -> MemberPredictions:
+        """Return the members' probabilities (M, N, C) of the classes that a training clip shows."""
+        columns = [predictions.PROBABILITIES[number] for number in self._classes]
+        probs = np.stack([table[columns].to_numpy(float) for table in tables])
+        return MemberPredictions(probs, np.stack([table["covered"].to_numpy(bool) for table in tables]))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.corpora.folds import assign
 from emopipe.fusion.options import EarlyStopping, Protocol
 
@@ -40,12 +41,7 @@ def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
         CorpusError: Fewer than two clips can be trained on, or the protocol requires folds by subject and subjects are
             unknown.
     """
-    labelled, split = (table["label"] != "").to_numpy(), table["split"].to_numpy()
-    chosen = {
-        "given": split == "train",
-        "kfold": labelled,
-        "final": np.isin(split, ["train", "val"]) & labelled,
-    }[protocol.kind]
+    chosen = _is_trained_on(table, protocol)
     train_idx = np.flatnonzero(chosen)
     if len(train_idx) < 2:
         where = {"given": "in the training split", "kfold": "labelled", "final": "labelled in train or val"}
@@ -56,6 +52,37 @@ def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
     fold_of = _assign_folds(table.iloc[train_idx], protocol)
     fold = table["clip"].iloc[train_idx].map(fold_of).to_numpy()
     return ProtocolSplit(train_idx, fold, np.flatnonzero(~chosen), protocol.kind == "kfold")
+
+
+def _is_trained_on(table: pd.DataFrame, protocol: Protocol) -> np.ndarray:
+    """Return (N,) bool: the clips that models are trained on."""
+    labelled, split = (table["label"] != "").to_numpy(), table["split"].to_numpy()
+    return {
+        "given": split == "train",
+        "kfold": labelled,
+        "final": np.isin(split, ["train", "val"]) & labelled,
+    }[protocol.kind]
+
+
+def absent_classes(table: pd.DataFrame, protocol: Protocol) -> str:
+    """Return sentences on the classes without a training clip and on the labelled clips of other splits that show them.
+
+    Models give no probability to these classes. The text is "" if there are no such classes, or no training clips.
+    """
+    train = set(table["label"][_is_trained_on(table, protocol)])
+    absent = [name for name in CLASSES if name not in train]
+    if not absent or not train:
+        return ""
+    shown = table[table["label"].isin(absent)]
+    counts = {name: clips["label"].value_counts().sort_index() for name, clips in shown.groupby("split")}
+    parts = [
+        f"{count.sum()} of {((table['split'] == split) & (table['label'] != '')).sum()} labelled {split} clips "
+        f"({', '.join(f'{label} {number}' for label, number in count.items())})"
+        for split, count in counts.items()
+    ]
+    them, classes = ("it", "this class") if len(absent) == 1 else ("them", "these classes")
+    about = f"No training clip shows {', '.join(absent)}, so models give {them} no probability."
+    return f"{about} Clips of {classes} count as wrong: {'; '.join(parts)}." if parts else about
 
 
 def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> Mapping[str, int]:

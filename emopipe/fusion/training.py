@@ -135,12 +135,16 @@ def _check_finite(losses: torch.Tensor, runs: Sequence[Run], epoch: int) -> None
 
 
 class Loss:
-    """Cross-entropy of M stacked networks, with label smoothing, class weights and mixup."""
+    """Cross-entropy of M stacked networks, with label smoothing, class weights and mixup.
+
+    Classes without a training clip take no part: neither in the softmax nor in label smoothing.
+    """
 
     def __init__(self, dataset: FusionDataset, runs: Sequence[Run]) -> None:
         self._dataset, self._runs = dataset, runs
         self._targets = F.one_hot(dataset.targets.clamp_min(0), len(CLASSES)).to(dataset.dtype)
         self._smoothing = self.per_run("label_smoothing")[:, None, None]
+        self._smoothed = self._smoothing / int(dataset.classes.sum()) * dataset.classes  # (M, 1, K)
         # 1. class weights (M, K)
         weights = []
         for run in runs:
@@ -185,7 +189,7 @@ class Loss:
         rows, valid = self._repeat_groups(rows), self._repeat_groups(valid)  # (M, B)
         target = self._targets[rows]  # (M, B, K)
         weight = torch.einsum("mbk,mk->mb", target, self._weights) * valid
-        target = target * (1 - self._smoothing) + self._smoothing / len(CLASSES)
+        target = target * (1 - self._smoothing) + self._smoothed
         # 2. mixed like the vectors
         if mixup:
             partner, share = mixup
@@ -194,7 +198,7 @@ class Loss:
             weight = weight * share + weight.gather(1, partner) * (1 - share)
             weight = weight * valid
         # 3. weighted mean of the cross-entropies
-        losses = -(target * logits.log_softmax(-1)).sum(-1)  # (M, B)
+        losses = -(target * self._dataset.restrict(logits).log_softmax(-1)).sum(-1)  # (M, B)
         return (losses * weight).sum(1) / weight.sum(1).clamp_min(1e-12)
 
     def _repeat_groups(self, of_groups: torch.Tensor) -> torch.Tensor:
@@ -247,7 +251,7 @@ def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequen
         rows: For each network, the numbers (R,) of the clips to predict.
 
     Returns:
-        For each network, class probabilities (R, K) float64.
+        For each network, class probabilities (R, K) float64; zero for the classes that `dataset` excludes.
     """
     runs, found = [network.run for network in networks], {}
     length = sum(features.length[: len(dataset.targets)] for features in dataset.streams.values()).cpu().numpy()
@@ -286,7 +290,7 @@ def _predict_stack(
 
     def run(columns: range) -> torch.Tensor:
         part = table[:, columns.start : columns.stop]
-        return stack(dataset.full_batch(part, view)).double().softmax(-1).cpu()
+        return dataset.restrict(stack(dataset.full_batch(part, view)).double()).softmax(-1).cpu()
 
     batches = AdaptiveBatches(name_of(dataset.device), largest=size)
     return torch.cat(batches.map(run, range(table.shape[1])), 1).numpy()

@@ -123,7 +123,8 @@ class FusionPredictor:
                 stream: [features[file] for file in self.files if file.partition("@")[0] == stream]
                 for stream in modalities
             }
-            dataset = FusionDataset.from_views(views, modalities, np.full(len(table), -1), self._device)
+            unlabelled = np.full(len(table), -1)
+            dataset = FusionDataset.from_views(views, modalities, unlabelled, self._device, self._prior > 0)
             covered = dataset.present.cpu().numpy()
             rows = np.arange(len(table))
             options = effective_options(self._options, modalities)

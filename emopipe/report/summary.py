@@ -17,8 +17,8 @@ PIPE_COLUMNS = 120
 """Width of tables that no terminal shows."""
 
 
-def markdown(metrics: pd.DataFrame, run: str) -> str:
-    """Return the metrics as a Markdown table: correct clips of all clips, and percentages."""
+def markdown(metrics: pd.DataFrame, run: str, note: str = "") -> str:
+    """Return the metrics as a Markdown table: correct clips of all clips, and percentages; `note` is its last line."""
     lines = [
         f"# Run {run}",
         "",
@@ -28,6 +28,7 @@ def markdown(metrics: pd.DataFrame, run: str) -> str:
         "",
         "Accuracy, UAR (unweighted average recall) and macro F1 include all clips of the split. Coverage is the share",
         "of clips for which the model had features. tables/results.md has confidence intervals and significance tests.",
+        *(["", note] if note else []),
     ]
     return "\n".join(lines) + "\n"
 

@@ -107,6 +107,8 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         "model that is best on the same split. Out of fold is the accuracy on the clips that models were trained on: "
         f"networks that were trained without a clip's fold predict it (protocol {kind}, {folds} folds).",
     ]
+    if recipe["absent_classes"]:
+        notes.append(recipe["absent_classes"])
     if recipe["selected_on_val"]:
         names = ", ".join(recipe["selected_on_val"])
         notes.append(f"Selected on val, the split reported here, so their results are optimistic: {names}.")

@@ -91,7 +91,8 @@ def run(
         if usable:
             modalities = {stream: recipe["streams"][stream] for stream in usable}
             targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
-            dataset = FusionDataset.from_views(usable, modalities, targets, where)
+            classes = np.bincount(targets[split.train_idx], minlength=len(CLASSES)) > 0
+            dataset = FusionDataset.from_views(usable, modalities, targets, where, classes)
             effective = effective_options(options, modalities)
             networks = cross_validation.count_networks(split, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")

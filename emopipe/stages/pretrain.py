@@ -154,7 +154,10 @@ class _Networks:
         # 3. Training.
         state = digest([self._recipe, name, devices.name_of(self._where)])  # states of other devices do not fit
         checkpoint = Checkpoint(self._unfinished / f"{name}.pt", state)
-        trainer = Trainer(model, dataset, self._options, self._where, checkpoint, name=f"pretrain {backbone} {name}")
+        # A fold may take all clips of a class away: it stays a class of all networks, as in the fusion stage.
+        classes = self._dataset.targets.sum(0) > 0
+        title = f"pretrain {backbone} {name}"
+        trainer = Trainer(model, dataset, self._options, self._where, checkpoint, name=title, classes=classes)
         trainer.run()
         if left_out.any():
             accuracy = trainer.history[-1]["val_accuracy"]

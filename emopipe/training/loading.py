@@ -58,7 +58,12 @@ def load_dataset(
         splits = {name: block.train for name, block in sources.items()}
         raise CorpusError(f"No training samples were found in the splits {splits}. Correct `train` of the sources.")
     if missing:
-        LOGGER.warning(f"no training sample shows {', '.join(missing)}, so the network is not trained on these classes")
+        shown = dataset.targets[dataset.split == "val"].argmax(1)
+        wrong = int(np.isin(shown, [CLASSES.index(name) for name in missing]).sum())
+        LOGGER.warning(
+            f"No training sample shows {', '.join(missing)}, so the network gives these classes no probability. "
+            f"{wrong} of {len(shown)} validation samples show them and count as wrong."
+        )
     counts = {split: int((dataset.split == split).sum()) for split in ("train", "val")}
     LOGGER.info(f"{counts['train']} training samples, {counts['val']} validation samples")
     return dataset

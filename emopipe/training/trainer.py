@@ -48,6 +48,8 @@ class Trainer:
     teacher: Classifier | Literal["average"] | None = None
     """The network whose probabilities are part of the targets. average: the moving average of the network's own
     weights, whose weight in the targets rises during the second half of the training."""
+    classes: np.ndarray | None = None
+    """(K,) bool: the classes that the network may predict. None: those with a training sample."""
     on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None
     """Called after every epoch, and for every epoch that is restored from the checkpoint."""
     history: list[EpochMetrics] = field(default_factory=list)
@@ -111,6 +113,9 @@ class Trainer:
                 f"{len(train)} training samples were found and {held_out.sum()} of them are held out, but at least 2 "
                 "must remain to train on. Correct `train` of the sources, or remove `stop`."
             )
+        classes = self.dataset.targets[train].sum(0) > 0 if self.classes is None else self.classes
+        self._classes = slice(None) if classes.all() else torch.from_numpy(np.flatnonzero(classes)).to(self.device)
+        self.model.restrict(classes)
         self._rows, self._held_out = train[~held_out], train[held_out]
         self._val = np.flatnonzero(self.dataset.split == "val")
 
@@ -185,8 +190,12 @@ class Trainer:
             logits = self.model(x)
             if weight := self._distill_weight():
                 with torch.no_grad():
-                    target = torch.lerp(target, self.teacher(x).float().softmax(1), weight)
-        loss = F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
+                    taught = torch.zeros_like(target)
+                    taught[:, self._classes] = self.teacher(x).float()[:, self._classes].softmax(1)
+                    target = torch.lerp(target, taught, weight)
+        # Of the classes with training samples alone: label smoothing would spread to the others.
+        logits, target = logits.float()[:, self._classes], target[:, self._classes]
+        loss = F.cross_entropy(logits, target, label_smoothing=self.options.label_smoothing)
 
         # 3. The step.
         self._optimizer.zero_grad()

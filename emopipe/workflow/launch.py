@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emopipe.core import yaml_file
@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1]
 INSTALLED = PACKAGE / "_workflow"
 """Where a wheel keeps the workflow's files (see hatch_build.py); a checkout has them at its top."""
 CONFIG = ("--configfile", "--configfiles")
-YAML = (".yaml", ".yml")
+KEYS = ("--config", "-C")
+YAML = (".yaml", ".yml", ".json")
 SNAKEFILE = ("--snakefile", "-s")
 PROFILE = ("--workflow-profile",)
 LIMITS = ("--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile", *PROFILE)
@@ -45,7 +46,8 @@ def command(arguments: Sequence[str], folder: Path) -> list[str]:
         folder: The current folder.
 
     Raises:
-        ConfigError: A config is neither a file nor the name of a shipped config, two are given, or it is not YAML.
+        ConfigError: A config is neither a file nor the name of a shipped config, two are given, it is not YAML, or a
+            target follows it.
     """
     root = files(folder)
     arguments = _with_option(arguments, folder, root)
@@ -56,7 +58,61 @@ def command(arguments: Sequence[str], folder: Path) -> list[str]:
             words += ["--workflow-profile", str(root / "profiles/default")]
     if not _has(arguments, LIMITS) and "SNAKEMAKE_PROFILE" not in os.environ:
         words += ["--cores", "all"]
+    for option, given in _lists(arguments):
+        _refuse_targets(option, given, lambda word: _is_target(word, arguments, root))
     return words + _with_paths(arguments, folder, root / "configs")
+
+
+def refuse_misread(arguments: Sequence[str]) -> None:
+    """End the process with a sentence if Snakemake would misread a config or take a target for one.
+
+    Snakemake reads configs before it reads the Snakefile: of a key that is there twice, it silently keeps the last, and
+    a file that is not UTF-8 ends it in a traceback. The profiles call this first.
+
+    Args:
+        arguments: The command line that the user gave to Snakemake.
+
+    Raises:
+        SystemExit: There is a fault; its code is the sentence, which Python then prints.
+    """
+    root = files(Path.cwd())
+    try:
+        for option, given in _lists(arguments):
+            _refuse_targets(option, given, lambda word: not Path(word).is_file() or _is_target(word, arguments, root))
+            for path in map(Path, given if option in CONFIG else ()):
+                if path.is_file():
+                    yaml_file.read(path)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _lists(arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return each option of configs or keys with all words up to the next option, as Snakemake takes them."""
+    found: list[tuple[str, list[str]]] = []
+    words: list[str] | None = None
+    for word in arguments:
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if word.startswith("-"):
+            words = [value] if equals else []
+            if name in (*CONFIG, *KEYS):
+                found.append((name, words))
+            words = None if equals else words
+        elif words is not None:
+            words.append(word)
+    return found
+
+
+def _refuse_targets(option: str, given: Sequence[str], is_target: Callable[[str], bool]) -> None:
+    """Refuse a target after an option that takes all words up to the next option: Snakemake would not see a target."""
+    what = "one more config" if option in CONFIG else "one more key"
+    for word in given[1:]:
+        if not (word.endswith(YAML) or "=" in word) and is_target(word):
+            raise ConfigError(
+                f"Snakemake takes {word}, which follows {option} {given[0]}, for {what}. Expected targets before the "
+                f"options: write {word} {option} {given[0]}."
+            )
 
 
 def _with_option(arguments: Sequence[str], folder: Path, root: Path) -> list[str]:
@@ -104,8 +160,7 @@ def _config(given: str, folder: Path, configs: Path) -> str:
     """Return the path of a config: a user's file, or a shipped config by its name."""
     shipped = configs / f"{given}.yaml"
     if (folder / given).is_file():
-        if given.endswith(YAML):
-            yaml_file.read(folder / given)  # here, because Snakemake's own message names no line
+        yaml_file.read(folder / given)  # here, because Snakemake's own message names no line
         return given
     if "/" not in given and shipped.is_file():
         return str(shipped)

@@ -21,7 +21,7 @@ from emopipe.core.fingerprint import closure, digest, script_closure, script_fin
 from emopipe.core.libraries import major_minor, versions
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
-from emopipe.fusion.protocol import KFOLD
+from emopipe.fusion.protocol import KFOLD, absent_classes
 from emopipe.report.paper import figure
 from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import scan, sharding
@@ -282,6 +282,7 @@ class Plan:
             selected_on_val=on_val + [n for n, b in self.ensembles.items() if set(b.members) & set(on_val)],
             paper={n: figure(b.paper) for n, b in {**self.models, **whole}.items() if on_afew and b.paper},
             protocol=self.config.protocol.model_dump(),
+            absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
         )
 

@@ -5,17 +5,31 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError, DeviceError
 from emopipe.core.labels import CLASSES
+from emopipe.core.log import LOGGER
 from emopipe.core.text import abbreviate
 from emopipe.core.validation import Faults
 from emopipe.corpora import folds
-from emopipe.fusion.protocol import split_clips
+from emopipe.fusion.protocol import absent_classes, split_clips
 from emopipe.workflow.config import Config
 
 REMEDY = "or remove what is trained from the config (models, pretrain): the run then stops after the features"
 
 
 def check_clips(config: Config, table: pd.DataFrame) -> None:
-    """Refuse a corpus on which the config's networks and models cannot be trained.
+    """Refuse a corpus on which the config's networks or models cannot be trained; see the two functions below.
+
+    Raises:
+        CorpusError: The message has one line for each fault.
+    """
+    faults = Faults()
+    for check in (check_models, check_networks):
+        with faults.collected():
+            check(config, table)
+    faults.raise_all()
+
+
+def check_models(config: Config, table: pd.DataFrame) -> None:
+    """Refuse a corpus on which the config's models cannot be trained.
 
     The clips to train on must be of at least two classes, must be at least as many as the folds, and must be of at
     least two classes without any one of the folds, too. Whether clips have a face or sound is not known yet.
@@ -25,13 +39,33 @@ def check_clips(config: Config, table: pd.DataFrame) -> None:
         table: The clip table.
 
     Raises:
-        CorpusError: The clips are too few or of one class. The message has one line for each fault.
+        CorpusError: The clips have no label, or are too few or of one class.
+    """
+    if not config.models:
+        return
+    if (table["label"] == "").all():
+        raise CorpusError(
+            f"None of the {len(table)} clips has a label, so no model can be trained. Label them, by folders of "
+            "classes or by the column `label` of a table, or run only `extract`, which computes their features; "
+            "`emopipe predict` predicts them by a finished run or by the shipped networks."
+        )
+    split = split_clips(table, config.protocol)
+    _check_folds(table.iloc[split.train_idx], split.fold, config.protocol.folds, "protocol.folds")
+
+
+def report_absent_classes(config: Config, table: pd.DataFrame) -> None:
+    """Log the classes without a training clip, and how many clips show them."""
+    if config.models and (about := absent_classes(table, config.protocol)):
+        LOGGER.warning(about)
+
+
+def check_networks(config: Config, table: pd.DataFrame) -> None:
+    """Refuse a corpus on whose training split the config's backbones cannot be trained, by the same rules.
+
+    Raises:
+        CorpusError: The clips are too few or of one class. The message has one line for each backbone.
     """
     faults = Faults()
-    if config.models:
-        with faults.collected():
-            split = split_clips(table, config.protocol)
-            _check_folds(table.iloc[split.train_idx], split.fold, config.protocol.folds, "protocol.folds")
     for name, block in config.backbones.items():
         if block.pretrain:
             with faults.collected():

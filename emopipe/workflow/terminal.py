@@ -8,6 +8,7 @@ import builtins
 import logging
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -150,6 +151,10 @@ def short_error(kind: str, message: str) -> str:
         return _killed(message)
     if message.startswith("Traceback"):
         return f"{message.strip().splitlines()[-1]}\n{_hint()}"
+    if kind == "InputFunctionException" and (
+        said := re.search(r"\n *WorkflowError:\n(.*?)\nWildcards:", message, re.S)
+    ):
+        return textwrap.dedent(said[1])
     trace = r'\s*File ".*", line \d+|Traceback:$'
     first, *rest = [line for line in message.strip().splitlines() if not re.match(trace, line)] or [""]
     # 1. A sentence of emopipe follows the line with the place.

@@ -387,6 +387,19 @@ def test_folder_duplicate_stems(root):
     assert scan("folder", root, clip_id="path")["clip"].tolist() == ["happy__1", "sad__1"]
 
 
+def test_folder_without_any_class_is_unlabelled(root):
+    touch(root, "1.mp4", "2.wav")
+    table = scan("folder", root)
+    assert table[["split", "label"]].to_numpy().tolist() == [["test", ""]] * 2
+
+
+@pytest.mark.parametrize("files", [["train/1.mp4"], ["val/1.mp4", "test/2.mp4"]])
+def test_folder_of_a_split_has_classes(root, files):
+    touch(root, *files)
+    with pytest.raises(CorpusError, match=r"files (train|val)/1\.mp4 in .*Expected <split>/<class>/<file>"):
+        scan("folder", root)
+
+
 def test_folder_errors(root):
     touch(root, "happy/1.mp4", "loose.mp4")
     with pytest.raises(CorpusError, match=r"files loose\.mp4 in .* not in a class folder\. Expected <class>/<file>"):

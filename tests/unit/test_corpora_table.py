@@ -32,6 +32,16 @@ def test_check_sorts_and_orders_and_keeps_strings(tmp_path):
     assert table["subject"].tolist() == ["", "", ""]
 
 
+def test_a_caller_that_counts_them_gets_missing_files_and_unlabelled_clips(tmp_path):
+    rows = row("gone"), row("a", "val", "")
+    with pytest.raises(CorpusError, match=r"The files a\.avi, gone\.avi are not in the corpus folder"):
+        checked(tmp_path, *rows, touch=False)
+    table = checked(tmp_path, *rows, touch=False, lenient=True)
+    assert table["clip"].tolist() == ["a", "gone"] and table["label"].tolist() == ["", "Happy"]
+    with pytest.raises(CorpusError, match="has the label 'Glad'"):
+        checked(tmp_path, row("a", label="Glad"), lenient=True)
+
+
 def test_no_clips_and_no_columns_are_told(tmp_path):
     with pytest.raises(CorpusError, match=r"^No clips were found in .*Check corpus_root"):
         checked(tmp_path)

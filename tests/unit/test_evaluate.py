@@ -35,7 +35,7 @@ from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
 CPU = torch.device("cpu")
-KEYS = ["n", "accuracy", "uar", "per_class", "per_second"]
+KEYS = ["n", "accuracy", "uar", "per_class", "per_second", "n_unlabelled", "unlabelled", "n_failed", "failed"]
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
 VOICE = {"width": 0.03, "spectrum": {"kind": "logmel", "n_mels": 16, "n_fft": 400}}
 
@@ -175,7 +175,8 @@ def voices(tmp_path_factory):
 
 def scores(label, predicted, subject=None, omitted=0):
     table = pd.DataFrame({"label": label, "predicted": predicted, "subject": subject or [""] * len(label)})
-    return scoring.Scores(table, omitted, seconds=2.0)
+    gone = pd.DataFrame({"label": [0] * omitted, "predicted": -1, "subject": "", "status": "no_face"})
+    return scoring.Scores(pd.concat([table, gone], ignore_index=True), "clips", seconds=2.0)
 
 
 def test_scores_by_hand():
@@ -236,8 +237,9 @@ def test_parts_are_averaged():
 
 def test_nothing_to_score_is_told():
     network, given, _ = counted([0, 0])
-    with pytest.raises(CorpusError, match=r"None of the 2 stills could be classified\. See the warnings"):
-        scoring.score(network, given)
+    found = scoring.score(network, given)
+    with pytest.raises(CorpusError, match=r"None of the 2 stills could be classified \(ok 2\)\. See the warnings"):
+        found.refuse_without_answers()
 
 
 # --- other networks' classes
@@ -309,7 +311,8 @@ def test_a_split_alone(rigged, shades):
     corpus = f"folder:{shades}"
     assert told("shade", "--corpus", corpus, "--split", "train") == {
         "n": 3, "accuracy": pytest.approx(1 / 3), "uar": 0.25, "per_class": {"Happy": 0.5, "Sad": 0.0},
-        "per_second": pytest.approx(0, abs=1e6)}  # fmt: skip
+        "per_second": pytest.approx(0, abs=1e6), "n_unlabelled": 0, "unlabelled": {}, "n_failed": 0, "failed": {},
+    }  # fmt: skip
     assert told("shade", "--corpus", corpus, "--split", "test", "--split", "train")["n"] == 8
     said = refused("shade", "--corpus", corpus, "--split", "val")
     assert said == f"{shades} has no split 'val'. Found: test, train. Correct --split."
@@ -322,8 +325,9 @@ def test_what_is_no_picture_is_left_out(rigged, tmp_path):
     write(tmp_path / "stills/Happy/2.png", b"no picture")
     result = run("shade", "--corpus", f"folder:{tmp_path / 'stills'}")
     assert "Happy/2.png is not an image and is omitted" in result.stderr
-    assert "shade: 1 stills, 1 omitted" in result.stdout
-    assert told("shade", "--corpus", f"folder:{tmp_path / 'stills'}")["n"] == 1
+    assert "shade: 1 stills, 1 omitted (undecodable)" in result.stdout
+    found = told("shade", "--corpus", f"folder:{tmp_path / 'stills'}")
+    assert (found["n"], found["n_failed"], found["failed"]) == (1, 1, {"undecodable": 1})
     (tmp_path / "stills/Happy/1.png").unlink()
     assert refused("shade", "--corpus", f"folder:{tmp_path / 'stills'}").startswith("None of the 1 stills could be")
 
@@ -426,9 +430,8 @@ def test_stills_are_used_as_they_are_unless_faces_are_to_be_found(rigged, tmp_pa
         "no face was found in 1 of 1 stills, which are used without alignment"
         in run("shade", "--corpus", corpus, "--detect").stderr
     )
-    assert told("shade", "--corpus", corpus, "--detect") == {
-        "n": 1, "accuracy": 0, "uar": 0, "per_class": {"Surprise": 0}, "per_second": pytest.approx(0, abs=1e6)
-    }  # fmt: skip
+    found = told("shade", "--corpus", corpus, "--detect")
+    assert (found["n"], found["accuracy"], found["uar"], found["per_class"]) == (1, 0, 0, {"Surprise": 0})
 
 
 def test_a_found_face_is_cut_as_clips_faces_are(tmp_path):
@@ -590,6 +593,116 @@ def test_a_damaged_still_in_a_zip_is_left_out(tmp_path, rigged):
     result = run("shade", "--corpus", f"folder:{tmp_path / 'stills.zip'}")
     assert "Happy/broken.png is not an image and is omitted" in result.stderr
     assert "shade: 1 stills, 1 omitted" in result.stdout
+
+
+# --- what cannot be classified, and what has no label
+
+
+@pytest.mark.slow
+def test_clips_that_cannot_be_used_are_counted_by_their_status(rigged, tmp_path, finder):
+    """One good clip of each class, and beside it one that is gone, empty, broken, without frames, or without a face."""
+    for name, grey in (("Angry/good", 0), ("Fear/good", 9)):
+        write_clip(tmp_path / f"clips/{name}{grey}.avi", seconds=0.2)
+    (tmp_path / "clips/Fear/gone.mp4").symlink_to("moved away.mp4")
+    (tmp_path / "clips/Sad").mkdir()
+    (tmp_path / "clips/Sad/gone.mkv").symlink_to(tmp_path / "absent.mkv")
+    write(tmp_path / "clips/Happy/empty.webm", b"")
+    write(tmp_path / "clips/Happy/broken.avi", b"no clip")
+    write_clip(tmp_path / "clips/Happy/sound.avi", video=None)
+    finder.landmarks = (TEMPLATE - 55.5) * 0.2 + (32, 24)
+    corpus = f"folder:{tmp_path / 'clips'}"
+    found = told("shade", "--corpus", corpus, "--option", "clip_id=path", "--predictions", tmp_path / "p.csv")
+    assert (found["n"], found["n_failed"]) == (2, 5)
+    assert found["failed"] == {"no_video": 1, "undecodable": 2, "unreadable": 2}
+    assert found["per_class"] == {"Angry": 0.0, "Fear": 0.0}  # both are of the brightness of disgust
+    rows = pd.read_csv(tmp_path / "p.csv", keep_default_na=False).set_index("sample")
+    assert rows["status"].to_dict() == {
+        "Angry/good0.avi": "ok", "Fear/good9.avi": "ok", "Fear/gone.mp4": "unreadable", "Sad/gone.mkv": "unreadable",
+        "Happy/empty.webm": "undecodable", "Happy/broken.avi": "undecodable", "Happy/sound.avi": "no_video",
+    }  # fmt: skip
+    assert rows.loc["Happy/empty.webm", "reason"] == "The file is empty (0 bytes)."
+    assert "No such file or directory" in rows.loc["Fear/gone.mp4", "reason"]
+    assert rows.loc["Angry/good0.avi", ["label", "pred"]].tolist() == ["Angry", "Disgust"]
+    assert rows.loc["Angry/good0.avi", [f"p_{name}" for name in CLASSES]].astype(float).sum() == pytest.approx(1)
+    assert rows.loc["Sad/gone.mkv", ["label", "pred", "p_Sad"]].tolist() == ["Sad", "", ""]
+    finder.empty = True
+    result = run("shade", "--corpus", corpus, "--json")
+    assert result.exit_code == 1 and json.loads(result.stdout)["failed"]["no_face"] == 2
+    assert (
+        "None of the 7 clips could be classified (no_face 2, no_video 1, undecodable 2, unreadable 2)" in result.stderr
+    )
+
+
+@pytest.mark.slow
+def test_sound_that_is_gone_absent_or_unlabelled_is_counted(tmp_path):
+    own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
+    for name in ("a", "b", "c"):
+        tone(tmp_path / f"speech/{name}.wav")
+    write_clip(tmp_path / "speech/mute.avi", audio=None, seconds=0.2)
+    listed = ["a.wav,happy", "b.wav,", "c.wav,", "gone.wav,sad", "also gone.wav,", "mute.avi,sad"]
+    write(tmp_path / "speech/clips.csv", "\n".join(["path,label", *listed]).encode())
+    corpus = f"table:{tmp_path / 'speech'}"
+    found = told(tmp_path / "net.safetensors", "--corpus", corpus)
+    assert (found["n"], found["n_unlabelled"], found["n_failed"]) == (1, 2, 3)
+    assert found["failed"] == {"no_audio": 1, "unreadable": 2} and sum(found["unlabelled"].values()) == 2
+    result = run(tmp_path / "net.safetensors", "--corpus", corpus)
+    assert "net: 1 utterances, 1 omitted (no_audio), 2 omitted (unreadable)" in result.stdout
+    assert "2 utterances have no label and are not scored, but predicted: " in result.stdout
+    assert "clip gone.wav: unreadable. The file cannot be read: No such file or directory." in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "table", "table with splits"])
+def test_clips_without_any_label_are_predicted_and_not_scored(rigged, tmp_path, finder, kind):
+    for name in ("a", "b"):
+        write_clip(tmp_path / f"clips/{name}.avi", seconds=0.2)
+    split = ",split" if kind == "table with splits" else ""
+    rows = [f"path,label{split}", *(f"{name}.avi,{split and ',val'}" for name in "ab")]
+    if kind != "folder":
+        write(tmp_path / "clips/clips.csv", "\n".join(rows).encode())
+    finder.landmarks = (TEMPLATE - 55.5) * 0.2 + (32, 24)
+    corpus = f"{kind.split()[0]}:{tmp_path / 'clips'}"
+    found = told("shade", "--corpus", corpus, "--confusion", tmp_path / "confusion.png")
+    assert found | {"per_second": 0} == {
+        "n": 0, "accuracy": None, "uar": None, "per_class": {}, "per_second": 0, "n_unlabelled": 2,
+        "unlabelled": {"Disgust": 2}, "n_failed": 0, "failed": {},
+    }  # fmt: skip
+    assert not (tmp_path / "confusion.png").exists()
+    result = run("shade", "--corpus", corpus)
+    assert result.exit_code == 0 and result.stdout.splitlines() == [
+        "shade: 0 clips",
+        "2 clips have no label and are not scored, but predicted: Disgust 2. --predictions FILE.csv writes what is "
+        "predicted for each.",
+        "Nothing is scored, because no label is known of what was classified.",
+    ]
+    result = run("shade", "--corpus", corpus, "--predictions", tmp_path / "p.csv")
+    assert f"Disgust 2. See {tmp_path / 'p.csv'}." in result.stdout
+    assert pd.read_csv(tmp_path / "p.csv")["pred"].tolist() == ["Disgust"] * 2
+
+
+def test_a_still_that_is_gone_is_counted(rigged, tmp_path):
+    for name in ("1", "2"):
+        write(tmp_path / f"stills/Happy/{name}.png", png(LEVELS["happiness"]))
+    (tmp_path / "stills/Sad").mkdir()
+    (tmp_path / "stills/Sad/3.png").symlink_to("moved.png")
+    (tmp_path / "stills/Happy/4.png").symlink_to("moved.png")
+    found = told("shade", "--corpus", f"folder:{tmp_path / 'stills'}")
+    assert (found["n"], found["accuracy"], found["n_failed"]) == (2, 1.0, 2) and found["failed"] == {"unreadable": 2}
+
+
+def test_the_memory_that_is_too_small_ends_the_evaluation_with_a_sentence(rigged, tmp_path, monkeypatch):
+    write(tmp_path / "stills/Happy/1.png", png(LEVELS["happiness"]))
+
+    def starved(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(samples.sharded_images, "cut", starved)
+    assert refused("shade", "--corpus", f"folder:{tmp_path / 'stills'}").startswith("The memory was too small for 1 of")
+
+
+def test_predictions_are_a_csv(rigged, shades, tmp_path):
+    said = refused("shade", "--corpus", f"folder:{shades}", "--predictions", tmp_path / "p.parquet")
+    assert said.endswith("p.parquet, but the file is a CSV. Give a name that ends in .csv.")
 
 
 # --- what is refused

@@ -111,6 +111,14 @@ def test_kinds_are_recognised(folder, clips, expected):
     assert (corpus["kind"], corpus.get("options")) == expected
 
 
+@pytest.mark.parametrize("clips", [["a.mp4", "b.mp4"], ["holiday-01.wav", "x/voice.wav"]])
+def test_a_folder_without_classes_is_no_corpus_to_train_on(folder, clips):
+    touch(folder / "mine", *clips)
+    result = init("mine", "--yes")
+    assert result.exit_code == 1 and not (folder / "mine.yaml").exists()
+    assert "not in a class folder. Expected <class>/<file>." in result.output
+
+
 def test_sound_alone_needs_no_faces(folder):
     touch(folder / "mine", *(path.replace(".mp4", ".wav") for path in CLASSY))
     init("mine")

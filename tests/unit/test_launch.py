@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from snakemake.cli import get_argument_parser
+from snakemake.profiles import ProfileConfigFileParser
 from typer.testing import CliRunner
 
 from emopipe.commands import run as command
@@ -121,6 +122,91 @@ def test_a_config_that_is_not_yaml_is_refused_before_snakemake_starts(tmp_path):
     for given in (["mine.yaml"], ["--configfile", "mine.yaml"], ["--configfile=mine.yaml"]):
         with pytest.raises(ConfigError, match=r"mine\.yaml is not valid YAML in line 2, column 1: the key 'run' is"):
             launch.command(given, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "remedy"),
+    [
+        ("--configfile smoke extract", "extract, which follows --configfile smoke, for one more config", "extract"),
+        (
+            "-n --configfiles smoke results/r/a.csv -q",
+            "results/r/a.csv, which follows --configfiles",
+            "results/r/a.csv",
+        ),
+        ("--configfile smoke afew all", "all, which follows --configfile smoke, for one more config", "all"),
+        ("--config run=x all --configfile smoke", "all, which follows --config run=x, for one more key", "all"),
+    ],
+)
+def test_a_target_that_snakemake_would_take_for_something_else_is_refused(tmp_path, given, taken, remedy):
+    with pytest.raises(ConfigError, match=f"Snakemake takes {taken}.*Expected targets before .* write {remedy} --conf"):
+        launch.command(given.split(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["extract --configfile smoke", "--configfile=smoke extract", "--configfile smoke -- extract",
+     "--configfile smoke -n extract", "--configfile smoke afew", "--config run=x corpus_root=y"],
+)  # fmt: skip
+def test_targets_and_configs_in_other_orders_are_accepted(tmp_path, given):
+    launch.command(given.split(), tmp_path)
+
+
+# What Snakemake itself is given: the profiles call `refuse_misread` before Snakemake reads a config.
+
+
+def misread(words, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as caught:
+        launch.refuse_misread(words.split())
+    return caught.value.code
+
+
+@pytest.mark.parametrize("option", ["--configfile", "--configfiles"])
+def test_what_snakemake_would_misread_is_a_sentence(tmp_path, monkeypatch, option):
+    (tmp_path / "a.yaml").write_text("run: mine\n")
+    (tmp_path / "twice.yaml").write_text("models: {}\nrun: mine\nmodels: {}\n")
+    (tmp_path / "twice.json").write_text('{"run": "a",\n"run": "b"}')
+    (tmp_path / "wide.yml").write_bytes("run: mine\n".encode("utf-16"))
+    (tmp_path / "narrow.yaml").write_bytes("# Größe\nrun: mine\n".encode("latin-1"))
+    (tmp_path / "table.csv").write_text("a,b\n")
+    said = misread(f"{option} a.yaml extract -n", tmp_path, monkeypatch)
+    assert said == (
+        f"Snakemake takes extract, which follows {option} a.yaml, for one more config. Expected targets before the "
+        f"options: write extract {option} a.yaml."
+    )
+    assert "Snakemake takes table.csv" in misread(f"-c1 {option} a.yaml table.csv", tmp_path, monkeypatch)
+    assert "in line 3, column 1: the key 'models' is" in misread(f"{option} twice.yaml", tmp_path, monkeypatch)
+    assert "in line 2, column 1: the key 'run' is" in misread(f"{option}=twice.json -n", tmp_path, monkeypatch)
+    assert "wide.yml is UTF-16. Expected UTF-8." in misread(f"{option} a.yaml wide.yml", tmp_path, monkeypatch)
+    assert "narrow.yaml is not UTF-8" in misread(f"all {option} narrow.yaml", tmp_path, monkeypatch)
+    assert "for one more key" in misread("--config run=x extract", tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "-n", "extract --configfile a.yaml", "--configfile a.yaml b.yaml -n extract", "--configfile=a.yaml extract",
+     "--configfile a.yaml -- extract", "--configfile absent.yaml", "--config a=1 b=c", "--cores 2 extract"],
+)  # fmt: skip
+def test_other_command_lines_are_left_to_snakemake(tmp_path, monkeypatch, words):
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text("run: mine\n")
+    monkeypatch.chdir(tmp_path)
+    launch.refuse_misread(words.split())
+
+
+@pytest.mark.parametrize("name", ["default", "slurm"])
+def test_the_profiles_call_it(tmp_path, monkeypatch, name):
+    """As Snakemake reads a profile: the options stay, and the sentence ends the process."""
+    (tmp_path / "wide.yaml").write_bytes("run: mine\n".encode("utf-16"))
+    monkeypatch.chdir(tmp_path)
+    with (REPOSITORY / f"profiles/{name}/profile.yaml").open() as file:
+        monkeypatch.setattr(sys, "argv", ["snakemake", "-n"])
+        options = ProfileConfigFileParser().parse(file)
+        assert options["rerun-triggers"] == ["mtime", "params", "input"] and not {"sys", "__use_yte__"} & {*options}
+        file.seek(0)
+        monkeypatch.setattr(sys, "argv", ["snakemake", "--configfile", "wide.yaml"])
+        with pytest.raises(SystemExit, match="is UTF-16"):
+            ProfileConfigFileParser().parse(file)
 
 
 def test_a_checkout_uses_its_own_files(tmp_path):

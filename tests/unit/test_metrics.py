@@ -44,7 +44,7 @@ def test_uar_is_computed_in_one_place(monkeypatch):
     labels, said = ["Angry", "Angry", "Happy"], ["Angry", "Happy", "Happy"]
     target, found = one_hot(labels, 1.0), one_hot(said)
     evaluated = evaluation.Scores(
-        pd.DataFrame({"label": target.argmax(1), "predicted": found.argmax(1), "subject": ""}), 0, 1.0
+        pd.DataFrame({"label": target.argmax(1), "predicted": found.argmax(1), "subject": ""}), "clips", 1.0
     )
 
     def everywhere():

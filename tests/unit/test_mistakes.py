@@ -75,8 +75,9 @@ MISTAKES = [
     ),
     Mistake(
         "a text that is not UTF-8",
-        r"The config .*mine\.yaml is not valid YAML in line 2, column 5: the text is not UTF-8; save it "
-        r"as UTF-8\. Correct it there\.",
+        r"The config .*mine\.yaml is not UTF-8, perhaps Latin-1 or Windows-1252: in line 2, column 5 is the byte "
+        r"0xfc\. Expected UTF-8\. Save it as UTF-8 in your editor, or convert it: iconv -f ISO-8859-1 -t UTF-8 "
+        r"mine\.yaml > new\.yaml",
         text="run: mine\n# gr\udcfcn\n",
     ),
     Mistake(

@@ -43,6 +43,22 @@ def test_the_protocol_says_which_clips_are_trained_on():
     check(clips, protocol={"kind": "kfold", "folds": 2})
 
 
+@pytest.mark.parametrize("protocol", [{}, {"kind": "kfold"}, {"kind": "final", "folds": 2}])
+def test_clips_without_any_label_are_refused_for_models_alone(protocol):
+    clips = ["test - -"] * 3
+    with pytest.raises(CorpusError) as caught:
+        check(clips, protocol=protocol)
+    assert str(caught.value) == (
+        "None of the 3 clips has a label, so no model can be trained. Label them, by folders of "
+        "classes or by the column `label` of a table, or run only `extract`, which computes their features; `emopipe "
+        "predict` predicts them by a finished run or by the shipped networks."
+    )
+    preconditions.check_networks(configs.parse({**SOUND, "protocol": protocol}), table(*clips))
+    check(clips, models={})
+    with pytest.raises(CorpusError, match=r"The training split has 0 clips, but backbones\.face\.pretrain needs"):
+        check(clips, models={}, backbones=TRAINED)
+
+
 def test_unlabelled_test_clips_do_not_count():
     clips = [*FOUR[:2], "test - -", "test - -"]
     with pytest.raises(CorpusError, match="All 2 clips to train on are of the class Happy"):

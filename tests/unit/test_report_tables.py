@@ -132,6 +132,7 @@ RECIPE = {
     "run": "r",
     "selected_on_val": ["fused_z"],
     "learned_here": ["net"],
+    "absent_classes": "",
     "paper": {},
     "protocol": {"kind": "given", "folds": 5},
 }

@@ -3,9 +3,16 @@
 import io
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
-from snakemake.exceptions import LockException, RuleException, WorkflowError, format_exception_to_string
+from snakemake.exceptions import (
+    InputFunctionException,
+    LockException,
+    RuleException,
+    WorkflowError,
+    format_exception_to_string,
+)
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from emopipe.core.log import CLEAR_LINE, INTERRUPTED
@@ -61,6 +68,19 @@ def job(logger, event, **more):
 
 def error(logger, kind, text):
     logger.error(text, extra={"event": LogEvent.ERROR, "exception": kind})
+
+
+@pytest.mark.parametrize("sentence", ["None of the 3 clips has a label.", "One line.\nAnother line."])
+def test_what_an_input_function_refuses_is_the_sentence(sentence):
+    rule = SimpleNamespace(
+        name="fusion", lineno=7, snakefile="/code/rules/fusion.smk", workflow=SimpleNamespace(linemaps={})
+    )
+    try:
+        raise WorkflowError(sentence)
+    except WorkflowError as error:
+        made = InputFunctionException(error, wildcards={"model": "face_only"}, rule=rule)
+    text = format_exception_to_string(made, {})
+    assert "Wildcards" in text and terminal.short_error("InputFunctionException", text) == sentence
 
 
 def test_a_job_is_a_line_and_routine_is_not_shown(logger, short):

@@ -18,7 +18,7 @@ def workflow(tmp_path_factory):
     return Workflow(copy_of_the_code(folder / "code"), folder / "work")
 
 
-def planned(workflow, name, labels, *arguments, text="", clips=10):
+def planned(workflow, name, labels, *arguments, text="", clips=10, target="all"):
     """The output of a dry run of configs/folder.yaml on so many clips of each class."""
     for number, label in enumerate(list(labels) * clips):
         path = workflow.work / name / label / f"{label}{number:03d}.avi"
@@ -27,7 +27,8 @@ def planned(workflow, name, labels, *arguments, text="", clips=10):
     config = yaml.safe_load((REPOSITORY / "configs/folder.yaml").read_text())
     config |= {"corpus_root": str(workflow.work / name), "corpus": {"name": name, "kind": "folder"}}
     (workflow.work / f"{name}.yaml").write_text(yaml.safe_dump(config) + text)
-    return workflow.snakemake("--dry-run", "--configfile", str(workflow.work / f"{name}.yaml"), *arguments, check=False)
+    given = ["--dry-run", target, "--configfile", str(workflow.work / f"{name}.yaml"), *arguments]
+    return workflow.snakemake(*given, check=False)
 
 
 def test_a_drawn_val_split_is_reported_once(workflow):
@@ -49,6 +50,30 @@ def test_cuda_is_refused_where_there_is_no_gpu(workflow, monkeypatch):
     assert "device is cuda, but no GPU was found on this machine." in output and "Traceback" not in output
     output = planned(workflow, "cuda", CLASSES, "--config", "device=cuda", "--jobs", "100", "--executor", "slurm")
     assert "device is cuda" not in output
+
+
+def test_clips_without_a_label_have_features_but_no_models(workflow):
+    """The same clips: features are planned, and models are refused in one sentence."""
+    for number in range(8):
+        path = workflow.work / "flat" / f"{number}.avi"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(path.name)
+    whole = planned(workflow, "flat", [])
+    assert "None of the 8 clips has a label, so no model can be trained. Label them" in whole
+    assert not re.search(r"Traceback|Wildcards|Exception|rule ", whole)
+    features = planned(workflow, "flat", [], target="extract")
+    assert "rule merge" in features and "rule fusion" not in features and "no model" not in features
+
+
+def test_classes_that_train_lacks_are_reported_once(workflow):
+    for label, split in (("Happy", "train"), ("Sad", "train"), ("Happy", "val"), ("Fear", "val")):
+        for number in range(10):
+            path = workflow.work / "four" / split / label / f"{split}{label}{number}.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(path.name)
+    output = planned(workflow, "four", [])
+    assert output.count("No training clip shows Angry, Disgust, Fear, Neutral, Surprise, so models give them") == 1
+    assert "count as wrong: 10 of 20 labelled val clips (Fear 10)." in output and "rule fusion" in output
 
 
 def test_a_key_that_is_there_twice_is_refused(workflow):
