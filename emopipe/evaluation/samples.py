@@ -19,8 +19,9 @@ from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
-from emopipe.media.decoded import DecodeOptions, decode_jpeg
+from emopipe.media.decoded import DecodeOptions, Media, decode_jpeg
 from emopipe.media.sandbox import ClipReader
+from emopipe.media.spans import in_order, spans_of
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.stills.archive import IMAGE
@@ -153,8 +154,8 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
 
     def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
-            for label, path, subject in _rows(table):
-                media = read_clip(corpus.path / path)
+            for (label, path, subject), reading in _readings(table, corpus.path, read_clip):
+                media = reading()
                 if not len(media.audio):
                     LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason)}".rstrip())
                 wave = as_wave(media.audio)
@@ -169,8 +170,8 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
 
     def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=FRAMES_PER_CLIP)) as read_clip:
-            for label, path, subject in _rows(table):
-                media = read_clip(corpus.path / path)
+            for (label, path, subject), reading in _readings(table, corpus.path, read_clip):
+                media = reading()
                 frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
                 faces = find_faces(frames, media.times, detect).crops if frames else []
                 if not faces:
@@ -196,8 +197,15 @@ def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
     return table[corpus.select(table) & (table["label"] != "").to_numpy()]
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    return table[["label", "path", "subject"]].itertuples(index=False, name=None)
+def _readings(
+    table: pd.DataFrame, root: Path, read_clip: ClipReader
+) -> Iterator[tuple[tuple[str, str, str], Callable[[], Media]]]:
+    """Yield label, path and subject of each clip, and what decodes it; parts of one file are decoded in one pass."""
+    table = in_order(table)
+    files = [root / path for path in table["path"]]
+    readings = read_clip.readings([*zip(files, spans_of(table), strict=True)])
+    rows = table[["label", "path", "subject"]].itertuples(index=False, name=None)
+    return zip(rows, readings, strict=True)
 
 
 def _inputs(crops: np.ndarray | None, spec: Spec, flip: bool) -> np.ndarray:
