@@ -13,6 +13,8 @@ from emopipe.corpora import times
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.sandbox import LengthReader
 from emopipe.media.spans import TOLERANCE_SECONDS, spans_of
+from emopipe.workflow import scan
+from emopipe.workflow.config import Config
 
 LIMITS = DecodeOptions(policy="count", count=1, clip_seconds=300, clip_memory_mb=1024)
 """What measuring a file may take; a file that takes more is decoded all the same."""
@@ -20,15 +22,14 @@ COLUMNS: tuple[str, str] = (times.FILE_DIGEST, "seconds")
 _MOST_NAMED = 3
 
 
-def refuse_short_files(root: Path, table: pd.DataFrame, index_path: Path) -> None:
+def refuse_short_files(config: Config, table: pd.DataFrame) -> None:
     """Raise an error if a part of a file begins or ends after the end of the file.
 
     A file whose length is not sure is not refused: where it ends too early, the clip's row of the ledger says so.
 
     Args:
-        root: The corpus folder.
+        config: The checked config.
         table: The clip table with digests.
-        index_path: The CSV file of the lengths.
 
     Raises:
         CorpusError: A file is shorter.
@@ -37,7 +38,7 @@ def refuse_short_files(root: Path, table: pd.DataFrame, index_path: Path) -> Non
     parts = parts[parts["digest"] != UNREADABLE]
     if parts.empty:
         return
-    seconds = _lengths(root, parts, index_path)
+    seconds = _lengths(scan.clips_root(config), parts, scan.cache_folder(config) / "lengths.csv")
     faults = []
     for clip, path, digest, span in zip(
         parts["clip"], parts["path"], parts[times.FILE_DIGEST], spans_of(parts), strict=True

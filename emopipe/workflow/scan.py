@@ -13,7 +13,6 @@ from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.log import LOGGER, Progress
 from emopipe.corpora import demo, times
 from emopipe.corpora.digests import content_digests
-from emopipe.workflow import part_lengths
 from emopipe.workflow.config import Config
 
 MIN_SHARED = 0.1
@@ -43,13 +42,12 @@ def scan(config: Config) -> pd.DataFrame:
     The cache stores each digest with the size and times of its file, so that only new and changed files are read.
 
     Raises:
-        CorpusError: The corpus does not have the form that its adapter expects, a file ends before a part of it, or
-            the cache of its name belongs to another corpus.
+        CorpusError: The corpus does not have the form that its adapter expects, or the cache of its name belongs to
+            another corpus.
     """
     table, root = clips(config), clips_root(config)
     if config.corpus.kind != "demo":
         table = content_digests(root, table, cache_folder(config) / "digests.csv", progress=_ReadingProgress())
-        part_lengths.refuse_short_files(root, table, cache_folder(config) / "lengths.csv")
     _refuse_another_corpus(config, table)
     return table
 

@@ -223,6 +223,13 @@ def test_parts_of_a_file_are_in_one_shard_and_other_clips_stay_where_they_were(r
 # --- planning
 
 
+def planned(root):
+    """What the run does before any job."""
+    table = scan.scan(config(root))
+    part_lengths.refuse_short_files(config(root), table)
+    return table
+
+
 @pytest.fixture
 def measured(monkeypatch):
     """Stands for the process that measures: the seconds of each file by its name, and which were asked for."""
@@ -255,30 +262,30 @@ def measured(monkeypatch):
 def test_a_file_that_is_shorter_is_refused_before_anything_runs(root, measured, end, message):
     (root / "clips.csv").write_text(PARTS.replace("2,3", f"2,{end}"))
     if message is None:
-        assert len(scan.scan(config(root))) == 3
+        assert len(planned(root)) == 3
         return
     with pytest.raises(CorpusError, match=message):
-        scan.scan(config(root))
+        planned(root)
 
 
 def test_a_part_that_begins_at_the_end_is_refused_and_what_is_not_known_is_not(root, measured):
     (root / "clips.csv").write_text(PARTS.replace("2,3", "3,"))
     with pytest.raises(CorpusError, match=r"'3' is 3 s to the end of talk\.wav, which has 3\.00 s"):
-        scan.scan(config(root))
+        planned(root)
     sound(root / "talk.wav", 2)
     measured[1].seconds = None
-    assert len(scan.scan(config(root))) == 3
+    assert len(planned(root)) == 3
 
 
 def test_a_file_is_measured_once(root, measured):
     for _ in range(2):
         (root / "clips.csv").write_text(PARTS)
-        scan.scan(config(root))
+        planned(root)
     (root / "clips.csv").write_text(PARTS.replace("0,1", "0.5,1"))
-    scan.scan(config(root))
+    planned(root)
     assert measured[0] == ["talk.wav"]
     (root / "clips.csv").write_text("path,label\ntalk.wav,happy\n")
-    scan.scan(config(root))
+    planned(root)
     assert measured[0] == ["talk.wav"]
 
 
@@ -286,12 +293,12 @@ def test_a_file_is_measured_once(root, measured):
 def test_files_are_measured_for_real(root):
     (root / "clips.csv").write_text(PARTS.replace("2,3", "2,9"))
     with pytest.raises(CorpusError, match=r"2 s to 9 s of talk\.wav, which has 3\.00 s"):
-        scan.scan(config(root))
+        planned(root)
     (root / "talk.wav").write_text("no sound")  # what cannot be measured becomes a row of the ledger
-    assert len(scan.scan(config(root))) == 3
+    assert len(planned(root)) == 3
 
 
-def test_other_times_are_not_another_corpus(root, measured):
+def test_other_times_are_not_another_corpus(root):
     def run():
         table = scan.scan(config(root))
         corpus_stage.run(
