@@ -12,7 +12,7 @@ import numpy as np
 from emopipe.cache import status
 from emopipe.media import files
 from emopipe.media.audio import SoundBlocks
-from emopipe.media.clip import verdict
+from emopipe.media.clip import DAMAGED, verdict
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media, Span
 from emopipe.media.parts import Safe, Upcoming
 from emopipe.media.video import SampledFrames, nearest, sample
@@ -81,7 +81,8 @@ def read_spans(path: Path, options: DecodeOptions, spans: Sequence[Span]) -> Ite
             frames.until(clip.span.end)
             sound.until(clip.span.end)
             media = _media(clip, frames, sound)
-            if media.status == status.UNDECODABLE and not is_checked:
+            is_bad = media.status == status.UNDECODABLE or DAMAGED & {*status.codes(media.reason)}
+            if is_bad and not is_checked:
                 with files.opened(path) as again:
                     files.refuse_failing_disk(again, path)
                 is_checked = True
@@ -145,7 +146,9 @@ class _Frames:
                     clip.frames.append((time, jpeg))
 
     def _choose(self, times: np.ndarray, options: DecodeOptions) -> np.ndarray:
-        """Return the times of the frames that any part needs."""
+        """Return the times of the frames that any part needs, chosen from the sorted times of all frames."""
+        if not len(times):
+            return times
         self.interval = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         self.end = float(times[-1]) + self.interval
         for clip in self._clips:
