@@ -11,7 +11,7 @@ from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
 from emopipe.workflow import config as configs
-from emopipe.workflow import pictures, preconditions, resources, scan, submission, terminal
+from emopipe.workflow import part_lengths, pictures, preconditions, resources, scan, submission, terminal
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.retry import retry_counter
@@ -68,6 +68,7 @@ try:
     PLAN = read_plan()
     if workflow.is_main_process:
         preconditions.check_networks(CONFIG, PLAN.table)
+        part_lengths.refuse_short_files(CONFIG, PLAN.table)
     PLAN.check_weights()
 except EmopipeError as error:
     raise WorkflowError(str(error)) from None

@@ -50,6 +50,10 @@ TEXTS: dict[str, str] = {
     "silent": "The sound is digital silence.",
     "damaged_audio": "The sound is damaged: {error}.",
     "sound_limited": "Only the first {seconds:g} s of the sound are used (max_audio_seconds).",
+    # parts of a file
+    "part_beyond_end": "The part is {start:g} s to {until}, but the file ends at {length:g} s.",
+    "no_frames_in_part": "The video stream has no frames in this part of the file.",
+    "no_sound_in_part": "The audio stream has no sound in this part of the file.",
     # the process that decodes
     "too_much_memory": "Decoding needs more than {megabytes} MB (clip_memory_mb).",
     "too_much_time": "Decoding takes more than {seconds:g} s (clip_seconds).",

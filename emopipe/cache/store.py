@@ -57,7 +57,7 @@ class Row:
 
 
 def clips_digest(rows: list[tuple[str, str]]) -> str:
-    """Return the digest of pairs of a clip and the digest of its content."""
+    """Return the digest of pairs of a clip and the digest of its content; files hold that of the sorted pairs."""
     return digest([list(row) for row in rows])
 
 
@@ -154,7 +154,7 @@ class Writer:
         for name, column in zip(("id", "digest", "status", "reason"), columns, strict=True):
             # create_dataset, not assignment: groups that an assignment makes on the way carry time stamps.
             self._file.create_dataset(f"clips/{name}", data=np.array([text.encode() for text in column], np.bytes_))
-        self._attributes["clips_digest"] = clips_digest([row[:2] for row in self._rows])
+        self._attributes["clips_digest"] = clips_digest(sorted(row[:2] for row in self._rows))
         self._attributes["index_digest"] = _index_digest(columns, offsets, sums)
         for name, value in sorted(self._attributes.items()):
             self._file.attrs[name] = value
@@ -295,7 +295,7 @@ def relabel(
             for name, value in attributes.items():
                 file.attrs[name] = value
             file.attrs["recipe"], file.attrs["recipe_digest"] = recipe_text(recipe), digest(recipe)
-            file.attrs["clips_digest"], file.attrs["index_digest"] = clips_digest([*found.items()]), index
+            file.attrs["clips_digest"], file.attrs["index_digest"] = clips_digest(sorted(found.items())), index
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 

@@ -7,6 +7,7 @@ import typer
 
 from emopipe.core.errors import DeviceError
 from emopipe.core.log import log_to
+from emopipe.corpora import times
 from emopipe.workflow import config as configs
 from emopipe.workflow import preconditions, resources, scan
 
@@ -32,4 +33,6 @@ def check(
     except DeviceError as error:  # it may be the login node of a cluster
         typer.echo(f"{error} A run on a cluster, whose nodes have GPUs, is not refused.", err=True)
     counts = ", ".join(f"{count} {split}" for split, count in table["split"].value_counts().items())
+    parts = int(times.is_part(table).sum())
+    counts += f" ({parts} of them are parts of files)" if parts else ""
     typer.echo(f"{config} is valid: run {checked.run}, models {', '.join(checked.models) or 'none'}, clips {counts}.")

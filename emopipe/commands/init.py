@@ -16,9 +16,10 @@ import typer
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora import listing, recognition
+from emopipe.corpora import listing, recognition, times
 from emopipe.corpora.recognition import Found
 from emopipe.media import lengths
+from emopipe.media.spans import spans_of
 from emopipe.workflow import starter
 
 
@@ -38,7 +39,9 @@ def init(
     config = output or Path(f"{name}.yaml")
     answers.may_write(config, force)
     found, rows = _of_table(source, config, answers) if source.is_file() else (_of_folder(source, answers), "")
-    look = lengths.look_at([found.root / path for path in found.table["path"]])
+    paths = [found.root / path for path in found.table["path"]]
+    clips = zip(paths, spans_of(found.table), strict=True)
+    look = lengths.look_at([(path, span) if span else path for path, span in clips])
     _report(source, found, look)
     streams = starter.streams_of(found, look.with_sound if look.seconds else None)
     text = _text(functools.partial(starter.config_text, found, name, source, streams), found, answers)
@@ -131,6 +134,8 @@ def _of_table(source: Path, config: Path, answers: _Answers) -> tuple[Found, str
     chosen = {}
     for column in listing.NAMES:
         candidates = [name for name in own.candidates(column) if name not in chosen.values()]
+        if column in times.COLUMNS and not own.repeats(chosen["path"]):
+            candidates = [name for name in candidates if name == column]
         if column in ("path", "label"):
             listing.refuse_without(own, column, candidates)
         if candidates:
@@ -157,11 +162,14 @@ def _list_beside(config: Path, source: Path) -> Path:
 def _report(source: Path, found: Found, look: lengths.Look) -> None:
     """Print what was found, a line for each matter."""
     table, people = found.table, sorted(set(found.table["subject"]) - {""})
-    labels = table["label"].replace("", "unlabelled")
+    labels, parts = table["label"].replace("", "unlabelled"), table[times.is_part(table)]
     options = ", ".join(f"{name}: {value}" for name, value in found.options.items())
     lines = {
         "kind": f"{found.kind} ({options})" if options else found.kind,
         "clips": f"{len(table)}: {_counts(table['split'])}",
+        "parts": f"{len(parts)} of the clips are parts of files: {abbreviate(sorted(set(parts['path'])))}"
+        if len(parts)
+        else "",
         "classes": f"{labels[table['label'] != ''].nunique()}: {_counts(labels)}",
         "people": f"{len(people)}: {abbreviate(people, limit=8)}" if people else "not known",
         "lengths": _lengths(look),

@@ -18,7 +18,9 @@ A module has:
   - `subject`: the person in the clip; "" if unknown. A subject is in one split only. This is not checked if the options
     have `subjects_apart` and it is False.
 
-  Further columns are kept. `emopipe.corpora.table.check` refuses a table that breaks these rules.
+  A table may also have `start` and `end`, in seconds or as h:mm:ss: the clip is that part of its file, and several
+  clips may have the same path. Further columns are kept. `emopipe.corpora.table.check` refuses a table that breaks
+  these rules.
 
 A complete module, `mypackage/flat.py`, for files that are called <split>_<subject>_<label>_<number>.avi:
 

@@ -15,6 +15,7 @@ import pandas as pd
 from emopipe.cache.status import UNREADABLE  # also stands for the digest of a file that cannot be read
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
+from emopipe.corpora import times
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ def content_digests(
 ) -> pd.DataFrame:
     """Return the clip table with the column `digest`, the SHA-256 of each file's content.
 
+    That of a part of a file depends on the part's times, too; a table with parts also has the column FILE_DIGEST of
+    `emopipe.corpora.times`, the SHA-256 of the whole file.
+
     Digests are remembered in a CSV file, so that an unchanged file is not read again. If this index cannot be read or
     written, a warning is logged and all files are read. A file that cannot be read has the digest UNREADABLE, which is
     logged and never remembered.
@@ -46,34 +50,49 @@ def content_digests(
         index_path: The CSV file of the digests.
         progress: Called as `progress(done, total)` after each file that was read.
     """
-    # 1. Digests that the index has for unchanged files.
+    # 1. Digests that the index has for unchanged files. A file may have several clips.
+    paths = table["path"].drop_duplicates()
     index = _read_index(index_path)
-    stamps = np.array([_stamp(root, path) for path in table["path"]], np.int64).reshape(-1, len(STAMP))  # (N, 3)
-    found = _known(index, table["path"], stamps)
+    stamps = np.array([_stamp(root, path) for path in paths], np.int64).reshape(-1, len(STAMP))  # (N, 3)
+    found = _known(index, paths, stamps)
     # 2. Digests of the other files.
     missing = np.flatnonzero(found == "")
-    digests = _digests(root, table["path"].iloc[missing].tolist())
+    digests = _digests(root, paths.iloc[missing].tolist())
     saved = time.monotonic()
     for done, (row, digest) in enumerate(zip(missing, digests, strict=True), start=1):
         found[row] = digest
         if progress is not None:
             progress(done, len(missing))
         if time.monotonic() - saved >= _SAVE_SECONDS and done < len(missing):
-            _write_index(table["path"], stamps, found, index_path)
+            _write_index(paths, stamps, found, index_path)
             saved = time.monotonic()
-    if len(missing) or len(index) > len(table):
-        _write_index(table["path"], stamps, found, index_path)
+    if len(missing) or len(index) > len(paths):
+        _write_index(paths, stamps, found, index_path)
     # 3. A report of unreadable files.
-    unreadable = table["path"].to_numpy()[found == UNREADABLE]
+    unreadable = paths.to_numpy()[found == UNREADABLE]
     if len(unreadable):
         LOGGER.warning(
             "%s: %d of %d files cannot be read, such as %r. They are not used for training.",
             root,
             len(unreadable),
-            len(table),
+            len(paths),
             unreadable[0],
         )
-    return table.assign(digest=pd.Series(found, index=table.index, dtype=str))
+    if len(paths) < len(table):
+        found = table["path"].map(dict(zip(paths, found, strict=True))).to_numpy(object)
+    return _of_parts(table.assign(digest=pd.Series(found, index=table.index, dtype=str)))
+
+
+def _of_parts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with other digests for parts of files: of the file's digest and the times."""
+    parts = table.index[times.is_part(table) & (table["digest"] != UNREADABLE)]
+    if not set(times.COLUMNS) <= set(table):
+        return table
+    names = table.loc[parts, ["digest", *times.COLUMNS]].itertuples(index=False)
+    own = [hashlib.sha256(times.fragment(*name).encode()).hexdigest() for name in names]
+    whole = table["digest"].copy()
+    table.loc[parts, "digest"] = own
+    return table.assign(**{times.FILE_DIGEST: whole})
 
 
 def _stamp(root: Path, path: str) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
+from emopipe.corpora import times
 from emopipe.corpora.classes import is_class
 from emopipe.corpora.files import AUDIO, VIDEO
 from emopipe.corpora.splits import split_of
@@ -18,8 +19,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "label": ("label", "emotion", "class", "category"),
     "split": ("split", "set", "partition", "subset", "fold"),
     "subject": ("subject", "speaker", "actor", "person", "participant"),
+    "start": ("start", "begin", "onset", "start_time", "starttime", "begin_time"),
+    "end": ("end", "stop", "offset", "end_time", "endtime", "stop_time"),
 }
-"""Column that emopipe reads -> common names of it, the likeliest first."""
+"""Column that emopipe reads -> common names of it, the likeliest first. Of times, other names than the first mean parts
+of a file only where several rows name one file: elsewhere, they may say what a clip was cut from."""
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -32,21 +36,27 @@ class Listing:
     columns: dict[str, list[str]]
 
     def candidates(self, column: str) -> list[str]:
-        """Return the user's columns that may be path, label, split or subject, the likeliest first.
+        """Return the user's columns that may be a column of emopipe's, the likeliest first.
 
-        A column of paths, labels or splits is known by its cells, one of subjects by its name.
+        A column of paths, labels or splits is known by its cells, one of subjects or times by its name.
         """
         is_one: dict[str, Callable[[str], bool]] = {
             "path": lambda cell: Path(cell).suffix.lower() in VIDEO | AUDIO,
             "label": lambda cell: not cell or is_class(cell),
             "split": lambda cell: bool(split_of(cell)),
             "subject": bool,
+            "start": lambda cell: not cell or times.is_time(cell),
+            "end": lambda cell: not cell or times.is_time(cell),
         }
         fits = [name for name, cells in self.columns.items() if any(cells) and all(map(is_one[column], cells))]
         known = NAMES[column]
-        if column == "subject":
+        if column in ("subject", *times.COLUMNS):
             fits = [name for name in fits if name.casefold() in known]
         return sorted(fits, key=lambda name: known.index(name.casefold()) if name.casefold() in known else len(known))
+
+    def repeats(self, column: str) -> bool:
+        """Return whether several rows have the same cell in a column."""
+        return len(set(self.columns[column])) < len(self.columns[column])
 
     def is_read_as_it_is(self, chosen: dict[str, str]) -> bool:
         """Return whether the kind `table` reads the file itself: its separator, and the names of these columns."""
@@ -75,12 +85,17 @@ class Listing:
     def rows(self, chosen: dict[str, str], root: Path) -> list[list[str]]:
         """Return a header with emopipe's own names and the rows of these columns; paths are relative to `root`.
 
-        If several files have the same name, a column `clip` has their paths, so that each clip has its own id.
+        If several files have the same name, a column `clip` has their paths, so that each clip has its own id. Parts
+        of files have ids of their own without it.
         """
         paths = [os.path.relpath(root / path, root) for path in self.columns[chosen["path"]]]
         columns = {column: self.columns[name] for column, name in chosen.items()} | {"path": paths}
-        if len({Path(path).stem for path in paths}) < len(paths):
-            columns["clip"] = [str(Path(path).with_suffix("")).replace("/", "__") for path in paths]
+        starts, ends = (columns.get(name, [""] * len(paths)) for name in times.COLUMNS)
+        whole = [not (start or end) for start, end in zip(starts, ends, strict=True)]
+        stems = [Path(path).stem for path, is_whole in zip(paths, whole, strict=True) if is_whole]
+        if len(set(stems)) < len(stems):
+            ids = [str(Path(path).with_suffix("")).replace("/", "__") for path in paths]
+            columns["clip"] = [clip if is_whole else "" for clip, is_whole in zip(ids, whole, strict=True)]
         return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
 

@@ -13,6 +13,7 @@ from emopipe.core import tables
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.text import abbreviate
+from emopipe.corpora import times
 from emopipe.corpora.ids import safe_id
 
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
@@ -44,8 +45,8 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenie
 
     Raises:
         CorpusError: There are no clips, a column is missing, an id is repeated or empty, a path is missing, repeated
-            or outside of root, a split or label is unknown, a train or val clip has no label, or a subject is in two
-            splits.
+            (unless its clips are different parts of the file) or outside of root, times are wrong, a split or label is
+            unknown, a train or val clip has no label, or a subject is in two splits.
     """
     absent = [column for column in COLUMNS if column not in table]
     if absent:
@@ -53,6 +54,7 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenie
     if table.empty:
         raise CorpusError(f"No clips were found in {root}. Check corpus_root and the kind of the corpus.")
     table = _with_safe_ids(_in_order(table.astype(str))).sort_values("clip", kind="stable", ignore_index=True)
+    table = times.normalised(table, [f"the clip {clip!r}" for clip in table["clip"]])
     refuse_duplicates(table, remedy="Rename one of them")
     _refuse_bad_paths(table, root)
     _refuse_bad_splits_and_labels(table)
@@ -61,7 +63,26 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenie
         _refuse_unlabelled(table)
     if subjects_apart and table["subject"].nunique() > 1:
         _refuse_shared_subjects(table)
+    _report_parts(table)
     return table
+
+
+def _report_parts(table: pd.DataFrame) -> None:
+    """Log how many clips are parts of files, and files with parts in several splits."""
+    parts = table[times.is_part(table)]
+    if parts.empty:
+        return
+    files = parts["path"].nunique()
+    LOGGER.info("%d clips are parts of files (of %d file%s).", len(parts), files, "" if files == 1 else "s")
+    splits = parts.groupby("path")["split"].nunique()
+    shared = splits.index[splits > 1].tolist()
+    if shared:
+        LOGGER.info(
+            "Files have parts in several splits, such as %r (%d in all): models may know a recording again. Name the "
+            "subjects, or give a column split that keeps the parts of a file together.",
+            shared[0],
+            len(shared),
+        )
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +107,13 @@ def _with_safe_ids(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def refuse_duplicates(table: pd.DataFrame, *, remedy: str) -> None:
-    """Raise a CorpusError if two rows have the same clip id or path; `remedy`, a sentence, ends its message."""
+    """Raise a CorpusError if two rows have the same clip id, or the same path and times.
+
+    `remedy`, a sentence, ends its message.
+    """
+    if times.is_part(table).any():
+        parts = table[["path", *times.COLUMNS]].itertuples(index=False)
+        table = table.assign(path=[times.fragment(*part) for part in parts])
     for column, other in (("clip", "path"), ("path", "clip")):
         repeated = table[table[column].duplicated(keep=False)]
         if not repeated.empty:
@@ -110,7 +137,7 @@ def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
 
 
 def _refuse_missing_files(table: pd.DataFrame, root: Path) -> None:
-    missing = [path for path in table["path"] if not _exists(root / path)]
+    missing = [path for path in dict.fromkeys(table["path"]) if not _exists(root / path)]
     if missing:
         raise CorpusError(
             f"The files {abbreviate(missing)} are not in the corpus folder {root}. Put them there, correct their "

@@ -7,7 +7,7 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora import splits
+from emopipe.corpora import splits, times
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.table import from_rows
 
@@ -23,9 +23,10 @@ class CorpusOptions(splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table from the columns path and label and, optionally, clip, split, subject and others.
+    """Return the clip table from the columns path and label and, optionally, clip, split, subject, start, end, others.
 
-    Paths are relative to root. A missing clip id is the file's stem. Without a column `split`, clips without a label
+    Paths are relative to root. A row with `start` or `end` is that part of its file. A missing clip id is the file's
+    stem; that of a part is made of its path and times. Without a column `split`, clips without a label
     are test clips, and the others are split as the options say.
 
     Raises:
@@ -33,7 +34,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             column, or has an unknown class.
     """
     header, *rows = _read(root / options.table)
-    table = with_labels(from_rows(_row(dict(zip(header, row, strict=True))) for row in rows))
+    table = with_labels(_with_ids(from_rows(_row(dict(zip(header, row, strict=True))) for row in rows)))
     if "split" in header:
         return table.assign(split=table["split"].map(lambda name: splits.split_of(name) or name).astype(str))
     unlabelled = table["label"] == ""
@@ -89,16 +90,29 @@ def _refuse_bad_header(header: list[str], file: Path) -> None:
         raise CorpusError(
             f"The table {file} lacks the column {' and the column '.join(absent)}. Its columns are: "
             f"{abbreviate(header, limit=8) or 'none'}. The first line must name path, label and, optionally, clip, "
-            "split, subject. The cells of label may be empty."
+            "split, subject, start, end. The cells of label may be empty."
         )
-    bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest")})
+    bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest", times.FILE_DIGEST)})
     if bad:
         raise CorpusError(
             f"The table {file} has the columns {abbreviate([repr(name) for name in bad])}. Column names must be unique "
-            "and not empty, and must not be digest, which emopipe fills itself. Rename these columns."
+            f"and not empty, and must not be digest or {times.FILE_DIGEST}, which emopipe fills itself. Rename these "
+            "columns."
         )
 
 
 def _row(row: dict[str, str]) -> dict[str, str]:
     path = PurePosixPath(row["path"])
-    return row | {"clip": row.get("clip") or path.stem, "path": str(path) if row["path"] else ""}
+    return row | {"path": str(path) if row["path"] else ""}
+
+
+def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an id for each row that has none, and with times in seconds."""
+    rows = enumerate(table["path"], start=2)  # the header is the first
+    table = times.normalised(table, [f"row {number} ({path})" for number, path in rows])
+    parts = table[list(times.COLUMNS)].to_numpy() if times.is_part(table).any() else [("", "")] * len(table)
+    ids = [
+        clip or (times.fragment(path, *part) if any(part) else PurePosixPath(path).stem)
+        for clip, path, part in zip(table["clip"], table["path"], parts, strict=True)
+    ]
+    return table.assign(clip=pd.Series(ids, index=table.index, dtype=str))

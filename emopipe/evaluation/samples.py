@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,17 @@ from emopipe.corpora.files import AUDIO, VIDEO, media_files
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
-from emopipe.media.decoded import DecodeOptions, decode_jpeg
+from emopipe.media.decoded import DecodeOptions, Media, decode_jpeg
 from emopipe.media.sandbox import ClipReader
+from emopipe.media.spans import in_order, spans_of
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.stills.archive import IMAGE
 from emopipe.training import sharded_images
 from emopipe.training.augment_image import held_side
+
+Read = TypeVar("Read")
+"""What reads a sample: a function."""
 
 FRAMES_PER_CLIP = 16
 """How many frames of a clip are searched for faces."""
@@ -144,9 +148,9 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
 
     finder = sharded_images.FaceFinder(detect) if detect else None
 
-    def parts_of(key: str) -> Row:
+    def parts_of(key: str, reading: Callable[[str], np.ndarray]) -> Row:
         try:
-            image = chosen.read_image(key)
+            image = reading(key)
         except CorpusError as error:
             LOGGER.warning(f"{key} is omitted. {error}")
             cause = error.__cause__
@@ -159,7 +163,8 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
 
     def read() -> Iterator[Sample]:
         labels, subjects = chosen.targets.argmax(1).tolist(), chosen.table["subject"]
-        yield from _samples(zip(labels, chosen.table["key"], subjects, strict=True), parts_of)
+        rows = zip(labels, chosen.table["key"], subjects, strict=True)
+        yield from _samples(rows, parts_of, [chosen.read_image] * len(chosen))
         if finder:
             finder.log_misses()
 
@@ -167,42 +172,41 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
 
 
 def _speech(corpus: Corpus, spec: Spec) -> Samples:
-    table = _table(corpus, prefer_sound=True)
+    table = in_order(_table(corpus, prefer_sound=True))
+
+    def parts_of(path: str, reading: Callable[[], Media]) -> Row:
+        media = reading()
+        if not len(media.audio):
+            LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason)}".rstrip())
+            return _row(path, UNDECODABLE if media.status == UNDECODABLE else NO_AUDIO, media.reason)
+        return _row(path, OK, "", compute_spectrogram(as_wave(media.audio), spec.input.options)[None])
 
     def read() -> Iterator[Sample]:
-        def parts_of(path: str) -> Row:
-            media = read_clip(corpus.path / path)
-            if not len(media.audio):
-                LOGGER.warning(f"{path} has no sound and is omitted. {text(media.reason)}".rstrip())
-                return _row(path, UNDECODABLE if media.status == UNDECODABLE else NO_AUDIO, media.reason)
-            return _row(path, OK, "", compute_spectrogram(as_wave(media.audio), spec.input.options)[None])
-
         with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
-            yield from _samples(_rows(table), parts_of)
+            yield from _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
 
     return Samples("utterances", len(table), read)
 
 
 def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
-    table = _table(corpus, prefer_sound=False)
-
+    table = in_order(_table(corpus, prefer_sound=False))
     geometry = spec.input
 
-    def read() -> Iterator[Sample]:
-        def parts_of(path: str) -> Row:
-            media = read_clip(corpus.path / path)
-            frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
-            faces = find_faces(frames, media.times, detect).crops if frames else []
-            if not faces:
-                LOGGER.warning(f"{path} has no face and is omitted. {text(media.reason)}".rstrip())
-                if frames:
-                    return _row(path, NO_FACE, reason("no_face", frames=len(frames)))
-                return _row(path, media.status, media.reason)
-            cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
-            return _row(path, OK, "", _inputs(np.stack(cut), spec, flip))
+    def parts_of(path: str, reading: Callable[[], Media]) -> Row:
+        media = reading()
+        frames = [decode_jpeg(np.frombuffer(jpeg, np.uint8)) for jpeg in media.jpegs]
+        faces = find_faces(frames, media.times, detect).crops if frames else []
+        if not faces:
+            LOGGER.warning(f"{path} has no face and is omitted. {text(media.reason)}".rstrip())
+            if frames:
+                return _row(path, NO_FACE, reason("no_face", frames=len(frames)))
+            return _row(path, media.status, media.reason)
+        cut = [derive(crop, geometry.crop_units, geometry.size, geometry.center_offset_y) for crop in faces]
+        return _row(path, OK, "", _inputs(np.stack(cut), spec, flip))
 
+    def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=FRAMES_PER_CLIP)) as read_clip:
-            yield from _samples(_rows(table), parts_of)
+            yield from _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
 
     return Samples("clips", len(table), read)
 
@@ -227,19 +231,34 @@ def _rows(table: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
     return zip(labels, table["path"], table["subject"], strict=True)
 
 
+def _readings(table: pd.DataFrame, root: Path, read_clip: ClipReader) -> Iterable[Callable[[], Media]]:
+    """Return what decodes each clip; parts of one file, which follow each other, are decoded in one pass."""
+    files = [root / path for path in table["path"]]
+    return read_clip.readings([*zip(files, spans_of(table), strict=True)])
+
+
 def _row(name: str, status: str, why: str, parts: np.ndarray | None = None) -> Row:
     return Row(name, "", status, why, {} if parts is None else {"parts": parts})
 
 
-def _samples(rows: Iterable[tuple[int, str, str]], parts_of: Callable[[str], Row]) -> Iterator[Sample]:
+def _samples(
+    rows: Iterable[tuple[int, str, str]],
+    parts_of: Callable[[str, Read], Row],
+    readings: Iterable[Read],
+) -> Iterator[Sample]:
     """Yield a sample for each label, path and subject, with the tolerance of a run's stages.
+
+    Args:
+        rows: Label, path and subject of each sample.
+        parts_of: Returns the row of a path, given what reads it.
+        readings: What reads each sample.
 
     Raises:
         LittleMemoryError: The memory was too small for a sample; all others have been yielded.
     """
     policy = FailurePolicy("keep_going")
-    for label, path, subject in rows:
-        row = policy.row(path, "", functools.partial(parts_of, path))
+    for (label, path, subject), reading in zip(rows, readings, strict=True):
+        row = policy.row(path, "", functools.partial(parts_of, path, reading))
         yield Sample(label, subject, row.arrays.get("parts", np.empty(0)), path, row.status, row.reason)
     policy.check(reused=1)  # not 0: that many samples fail is reported by their count, not by the first error
 

@@ -1,30 +1,37 @@
 """The inputs of a prediction: files, folders, glob patterns and tables become a list of files."""
 
 import glob
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.corpora import times
 from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.media.decoded import Span
 from emopipe.stills.archive import IMAGE
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 """Suffix of a table of inputs -> what is between its cells."""
 SUFFIXES = VIDEO | AUDIO | frozenset(IMAGE)
 """The files of a folder that are taken."""
+_FRAGMENT = re.compile(r"(.+)#t=([0-9.:]*)(?:,([0-9.:]+))?")
 
 
 def expand(inputs: str | Path | Iterable[str | Path]) -> list[str]:
     """Return the files that the inputs name, in their order, each once.
 
     A folder stands for all its videos, images and sound files, at any depth. A pattern such as `clips/*.mp4` stands for
-    the files that match. A .csv or .tsv file stands for the files of its column `path`, relative to its own folder. Any
-    other name is a file, and it need not exist: its answer says so.
+    the files that match. A .csv or .tsv file stands for the files of its column `path`, relative to its own folder;
+    with columns `start` and `end`, for these parts of them: `talk.mp4#t=12.5,20` (see `part_of`). Any other name is a
+    file, or a part of one, and it need not exist: its answer says so.
 
     Raises:
-        CorpusError: There are no inputs; a folder or a pattern holds none; or a table has no column `path`.
+        CorpusError: There are no inputs; a folder or a pattern holds none; a table has no column `path`, or has wrong
+            times.
     """
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     found = [file for name in given for file in _files(str(name))]
@@ -64,4 +71,27 @@ def _listed(table: Path) -> list[str]:
             f"The table {table} has no column path. Its columns are: {', '.join(rows.columns)}. Name the column that "
             "holds the files path."
         )
-    return [str(table.parent / name.strip()) for name in rows["path"] if name.strip()]
+    numbers = enumerate(rows["path"], start=2)  # the header is the first
+    rows = times.normalised(rows, [f"row {number} ({path}) of {table}" for number, path in numbers])
+    parts = zip(
+        rows["path"], *(rows[name] if name in rows else [""] * len(rows) for name in times.COLUMNS), strict=True
+    )
+    return [times.fragment(str(table.parent / name.strip()), start, end) for name, start, end in parts if name.strip()]
+
+
+def part_of(name: str) -> tuple[Path, Span | None]:
+    """Return the file of an input, and the part of it that a media fragment names; None: the whole file.
+
+    A file whose own name ends like that is meant itself.
+
+    >>> part_of("talk.mp4#t=12.5,1:00"), part_of("talk.mp4#t=12.5")[1], part_of("talk.mp4")[1]
+    ((PosixPath('talk.mp4'), Span(start=12.5, end=60.0)), Span(start=12.5, end=inf), None)
+    """
+    found = _FRAGMENT.fullmatch(name)
+    if found is None or Path(name).exists():
+        return Path(name), None
+    try:
+        span = Span(times.seconds(found[2] or "0"), times.seconds(found[3]) if found[3] else math.inf)
+    except ValueError:
+        return Path(name), None
+    return (Path(found[1]), span) if span.start < span.end else (Path(name), None)

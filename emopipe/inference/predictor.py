@@ -3,8 +3,9 @@
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from emopipe.cache import status as statuses
 from emopipe.cache.clip_rows import ClipRows, RowsInMemory
 from emopipe.cache.status import text
-from emopipe.core.errors import ConfigError
+from emopipe.core.errors import ConfigError, MediaError
 from emopipe.core.labels import CLASSES
 from emopipe.inference import inputs as given_inputs
 from emopipe.inference.model import Answers, Model, as_dict
@@ -22,7 +23,7 @@ from emopipe.inference.shipped import Shipped
 from emopipe.inference.streams import Streams
 from emopipe.inference.windows import PART_SECONDS, WINDOWS_AT_ONCE, Grid, Timeline, ready
 from emopipe.media import rows as media_rows
-from emopipe.media.decoded import AUDIO_RATE, Media
+from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media
 from emopipe.media.sandbox import ClipReader, PartReader
 from emopipe.runtime import device as devices
 
@@ -73,7 +74,8 @@ class Predictor:
         """Yield the answers one by one, as soon as they are known.
 
         Args:
-            inputs: Videos, images, sound files, folders of them, patterns, or tables with a column `path`.
+            inputs: Videos, images, sound files, parts of them (`talk.mp4#t=12.5,20`), folders of them, patterns, or
+                tables with a column `path` and, for parts, `start` and `end`.
             window: Answer for windows of so many seconds, too; the answer for the file is then the mean over them.
             step: Seconds from one window to the next; default: half a window.
 
@@ -85,14 +87,16 @@ class Predictor:
         if window is None and step is not None:
             raise ConfigError("step is given without window. Give the length of a window, too.")
         if window is None:
+            parts = [given_inputs.part_of(file) for file in files]
             with ExitStack() as stack:
-                readers = {
-                    name: stack.enter_context(ClipReader(options)) for name, options in self._model.decode.items()
+                readings = {
+                    name: stack.enter_context(ClipReader(options)).readings(parts)
+                    for name, options in self._model.decode.items()
                 }
                 # The first file alone, so that the first answer comes soon.
                 starts = [0, *range(1, len(files), FILES_AT_ONCE)]
                 for start, stop in itertools.pairwise([*starts, len(files)]):
-                    yield from self._whole(files[start:stop], readers)
+                    yield from self._whole(files[start:stop], {n: made[start:stop] for n, made in readings.items()})
             return
         grid = _grid(window, step)
         for file in files:
@@ -100,10 +104,10 @@ class Predictor:
 
     # -- whole files ---------------------------------------------------------------------------------------------
 
-    def _whole(self, files: list[str], readers: Mapping[str, ClipReader]) -> list[Prediction]:
-        """Return the answers for some files, each as one clip."""
+    def _whole(self, files: list[str], readings: Mapping[str, list[Callable[[], Media]]]) -> list[Prediction]:
+        """Return the answers for some files, each as one clip; `readings` decode them."""
         clips = _ids(files)
-        media = {preset: self._decode(read, clips) for preset, read in readers.items()}
+        media = {preset: self._decode(clips, made) for preset, made in readings.items()}
         faces = {name: self._streams.faces(name, media[block.decode]) for name, block in self._model.faces.items()}
         vectors = self._streams.vectors(media, faces)
         answers = self._model.answer(list(clips), vectors)
@@ -112,14 +116,14 @@ class Predictor:
             for number, (clip, file) in enumerate(clips.items())
         ]
 
-    def _decode(self, read: ClipReader, clips: Mapping[str, str]) -> RowsInMemory:
+    def _decode(self, clips: Iterable[str], readings: list[Callable[[], Media]]) -> RowsInMemory:
         """Return the decoded files of clips."""
 
-        def decoded(clip: str, file: str) -> media_rows.Row:
-            return media_rows.row(clip, "", read(Path(file)))
+        def decoded(clip: str, reading: Callable[[], Media]) -> media_rows.Row:
+            return media_rows.row(clip, "", reading())
 
         row = self._streams.policy.row
-        made = [row(clip, "", functools.partial(decoded, clip, file)) for clip, file in clips.items()]
+        made = [row(clip, "", functools.partial(decoded, clip, one)) for clip, one in zip(clips, readings, strict=True)]
         return RowsInMemory(made, media_rows.FIELDS)
 
     def _stream_answers(
@@ -159,10 +163,7 @@ class Predictor:
         seen: dict[str, dict[float, bool]] = {}
         timelines = {preset: Timeline() for preset in self._model.decode}
         with ExitStack() as stack:
-            readers = [
-                stack.enter_context(PartReader(grid.options(options), PART_SECONDS))(Path(file))
-                for options in self._model.decode.values()
-            ]
+            readers = [_in_parts(stack, file, grid.options(options)) for options in self._model.decode.values()]
             for number, parts in enumerate(itertools.zip_longest(*readers)):
                 for preset, part in zip(timelines, parts, strict=True):
                     if part is not None and part.status != statuses.PART:
@@ -241,7 +242,8 @@ def predict(
     """Predict the emotion in videos, images and sound files.
 
     Args:
-        inputs: Files, folders, patterns, or tables with a column `path`.
+        inputs: Files, parts of them (`talk.mp4#t=12.5,20`), folders, patterns, or tables with a column `path` and, for
+            parts, `start` and `end`.
         model: `shipped`, or the folder of a finished run, such as results/demo.
         window: Answer for windows of so many seconds, too.
         step: Seconds from one window to the next; default: half a window.
@@ -278,6 +280,20 @@ def _ids(files: list[str]) -> dict[str, str]:
         stem = Path(file).stem
         found[stem if stem not in found else f"{stem} {number}"] = file
     return found
+
+
+def _in_parts(stack: ExitStack, file: str, options: DecodeOptions) -> Iterator[Media]:
+    """Yield a file some seconds at a time, or the part of a file that was asked for, and at last its status."""
+    path, span = given_inputs.part_of(file)
+    if span is None:
+        yield from stack.enter_context(PartReader(options, PART_SECONDS))(path)
+        return
+    try:
+        media = stack.enter_context(ClipReader(options))(path, span)
+    except MediaError as error:
+        media = Media(statuses.UNREADABLE, error.why)
+    yield replace(media, status=statuses.PART)
+    yield Media(media.status, media.reason)
 
 
 def _label(p: np.ndarray | None) -> str | None:

@@ -1,8 +1,10 @@
 """What decoding gives (sampled frames as JPEG, 16 kHz mono sound) and its options.
 
-Times are in seconds since the start of the container, for both streams: sound and frames share one clock.
+Times are in seconds since the start of the container (of a part of a file: since the start of that part), for both
+streams: sound and frames share one clock.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -49,6 +51,16 @@ class DecodeOptions(Options):
             if not given and self.policy == key:
                 raise ValueError(f"policy: {key} needs the key {key}; set it")
         return self
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a file that is a clip of its own."""
+
+    start: float = 0.0
+    """Seconds since the start of the file."""
+    end: float = math.inf
+    """Seconds since the start of the file; infinite: the end of the file."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 `python -m emopipe.media.part_worker OPTIONS SECONDS` is `emopipe.media.worker`, but answers with parts of that length.
 """
 
-import functools
 import sys
 
 from emopipe.media.parts import read_parts
 from emopipe.media.worker import serve
 
 if __name__ == "__main__":
-    serve(functools.partial(read_parts, seconds=float(sys.argv[2])))
+    serve(lambda path, options, _spans: read_parts(path, options, float(sys.argv[2])))

@@ -41,7 +41,7 @@ def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[M
     # Two descriptors, so that frames and sound are read side by side, whichever way the file interleaves them.
     with files.opened(path) as for_frames, files.opened(path) as for_sound:
         frames, sound = SampledFrames(for_frames, options), SoundBlocks(for_sound, options)
-        upcoming, wave = _Upcoming(iter(frames)), _Wave(sound)
+        upcoming, wave = Upcoming(iter(frames)), _Wave(sound)
         n_frames, end = 0, seconds
         while not (upcoming.is_over and wave.is_over):
             if wave.is_over and upcoming.next_time > end + LONGEST_GAP_SECONDS:
@@ -62,7 +62,7 @@ def _fault_of(sound: SoundBlocks, wave: "_Wave") -> str:
     return fault if wave.is_heard or fault else status.reason("silent" if wave.taken else "no_sound_decodes")
 
 
-class _Safe(Generic[Item]):
+class Safe(Generic[Item]):
     """An iterator over a stream that may be broken: an error ends it and becomes a fault."""
 
     def __init__(self, items: Iterator[Item]) -> None:
@@ -82,11 +82,11 @@ class _Safe(Generic[Item]):
             return None
 
 
-class _Upcoming:
+class Upcoming:
     """Frames in the order of their times, of which the next one is known."""
 
     def __init__(self, frames: Iterator[tuple[float, bytes]]) -> None:
-        self._frames = _Safe(frames)
+        self._frames = Safe(frames)
         self._next = self._frames.next()
         self.fault = self._frames.fault
         """The fault that ended the frames, or ""."""
@@ -115,7 +115,7 @@ class _Wave:
     """Sound, taken piece by piece; the next samples are known."""
 
     def __init__(self, sound: SoundBlocks) -> None:
-        self._sound, self._blocks = sound, _Safe(iter(sound))
+        self._sound, self._blocks = sound, Safe(iter(sound))
         self._left = np.empty(0, np.int16)
         self.taken, self.is_heard, self._has_ended = 0, False, False
         self._read(1)

@@ -1,12 +1,14 @@
 """The protocol of a job and its decoding process. The job sends paths, the process returns frames and sound.
 
-A request is the length of a path, then its bytes. An answer is the length of its head, the head as JSON, and then the
-arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs. If a file is
-read in parts, several answers follow a request; the last one has another status than `part`.
+A request is the length of a path, then its bytes; and likewise the starts and ends of parts of the file, each of which
+has an answer. Without parts, the whole file has one. An answer is the length of its head, the head as JSON, and then
+the arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs. If a file is
+read in parts of one length, several answers follow a request; the last one has another status than `part`.
 """
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
@@ -14,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from emopipe.core.options import Options
-from emopipe.media.decoded import Media
+from emopipe.media.decoded import Media, Span
 
 READY = b"ready\n"
 """What the process sends before its first answer."""
@@ -23,6 +25,7 @@ BLOATED = "bloated"
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST_PATH = 1 << 16
+_LONGEST_SPANS = 1 << 26
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -37,18 +40,21 @@ class _Head(Options):
     samples: _Count
 
 
-def send_path(stream: BinaryIO, path: Path) -> None:
-    """Send the path of a clip."""
+def send_request(stream: BinaryIO, path: Path, spans: Sequence[Span] = ()) -> None:
+    """Send the path of a clip and, if only parts of it are wanted, these parts."""
     _send_counted(stream, os.fsencode(path))
+    _send_counted(stream, np.array([(span.start, span.end) for span in spans], "<f8").tobytes())
     stream.flush()
 
 
-def receive_path(stream: BinaryIO) -> Path | None:
-    """Return the path of the next clip; None if the input has ended."""
+def receive_request(stream: BinaryIO) -> tuple[Path, list[Span]] | None:
+    """Return the path of the next clip and the parts that are wanted; None if the input has ended."""
     try:
-        return Path(os.fsdecode(_receive_counted(stream, _LONGEST_PATH)))
+        path = Path(os.fsdecode(_receive_counted(stream, _LONGEST_PATH)))
+        edges = np.frombuffer(_receive_counted(stream, _LONGEST_SPANS), "<f8").reshape(-1, 2)
     except EOFError:
         return None
+    return path, [Span(*edge) for edge in edges.tolist()]
 
 
 def send_media(stream: BinaryIO, media: Media) -> None:

@@ -1,13 +1,14 @@
 """Reads clips in a separate process, so that a hostile file cannot harm the job."""
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,18 +16,22 @@ from typing import Self
 from emopipe.cache import status
 from emopipe.core.errors import MediaError
 from emopipe.core.fingerprint import ROOT
-from emopipe.media import part_worker, worker
-from emopipe.media.decoded import DecodeOptions, Media
-from emopipe.media.protocol import BLOATED, READY, receive_media, send_path
+from emopipe.media import length_worker, part_worker, worker
+from emopipe.media.decoded import DecodeOptions, Media, Span
+from emopipe.media.protocol import BLOATED, READY, receive_media, send_request
 
 WORKER = worker.__name__
 """The module that the decoding process runs."""
 PART_WORKER = part_worker.__name__
 """The module that the process which reads parts runs."""
+LENGTH_WORKER = length_worker.__name__
+"""The module that the process which measures lengths runs."""
 KILLED = status.reason("decoder_killed")
 START_SECONDS = 600.0
 """The longest time that the decoding process may take to start. A few seconds are usual; a busy network disk, from
 which all processes of a cluster import Python packages at once, may need minutes."""
+MOST_LOSSES = 3
+"""After a file has lost so many processes one after the other, its other parts are not tried any more."""
 
 _LAST_WORDS_SECONDS = 10  # time that a process gets to end after it closed its output
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # decoding needs no more
@@ -64,24 +69,63 @@ class ClipReader(_Reader):
     ...     media = read(Path("clip.mp4"))
     """
 
-    def __call__(self, path: Path) -> Media:
-        """Decode one clip.
+    def __call__(self, path: Path, span: Span | None = None) -> Media:
+        """Decode one clip: a file, or a part of one.
 
         Raises:
             MediaError: The system refuses to read the file, as in `read_clip`.
             ChildProcessError: The decoding process does not start, or not within START_SECONDS.
             MemoryError: The process was killed twice, most probably because the machine ran out of memory.
         """
-        media = self._read(path)
-        if media.status == status.UNREADABLE:
-            raise MediaError(path, media.reason)
-        return media
+        return _readable(path, self._read(path, [span] if span else []))
 
-    def _read(self, path: Path) -> Media:
+    def readings(self, clips: Sequence[tuple[Path, Span | None]]) -> list[Callable[[], Media]]:
+        """Return a function for each clip, which decodes it and raises as `__call__`; call them once, in this order.
+
+        Parts of one file that follow one another, in the order of their ends, are decoded in one pass; the limits of
+        the options hold for each part.
+        """
+        found: list[Callable[[], Media]] = []
+        runs: list[tuple[Path, list[Span]]] = []
+        for path, span in clips:
+            if span is None:
+                found.append(functools.partial(self, path))
+                runs.append((path, []))
+                continue
+            if not runs or runs[-1][0] != path or not runs[-1][1] or runs[-1][1][-1].end > span.end:
+                runs.append((path, []))
+                answers = self._parts(*runs[-1])
+            runs[-1][1].append(span)
+            found.append(functools.partial(_next, path, answers))
+        return found
+
+    def _parts(self, path: Path, spans: Sequence[Span]) -> Iterator[Media]:
+        """Yield the parts of a file, in one pass. If the process is lost, each of the others is read by itself."""
+        done = losses = 0
+        try:
+            while len(spans) > 1 and done < len(spans):
+                self._process = self._process or _Process(self._options, WORKER)
+                media = self._process.read(None if done else path, spans)
+                if media.status == status.UNREADABLE:
+                    break
+                done += 1
+                yield media
+        except _LostError:
+            pass
+        finally:
+            if 1 < len(spans) != done:  # answers that nobody has read are left in the pipe
+                self._stop()
+        for span in spans[done:]:
+            if losses < MOST_LOSSES:
+                media = self._read(path, [span])
+                losses = losses + 1 if self._process is None else 0
+            yield media
+
+    def _read(self, path: Path, spans: Sequence[Span]) -> Media:
         is_fresh = self._process is None
         self._process = self._process or _Process(self._options, WORKER)
         try:
-            return self._process.read(path)
+            return self._process.read(path, spans)
         except _LostError as lost:
             self._stop()
             if is_fresh and lost.is_machines:
@@ -91,7 +135,18 @@ class ClipReader(_Reader):
         except BaseException:
             self._stop()
             raise
-        return self._read(path)
+        return self._read(path, spans)
+
+
+def _next(path: Path, answers: Iterator[Media]) -> Media:
+    return _readable(path, next(answers))
+
+
+def _readable(path: Path, media: Media) -> Media:
+    """Return a decoded clip, or raise a MediaError if the system refused to read its file."""
+    if media.status == status.UNREADABLE:
+        raise MediaError(path, media.reason)
+    return media
 
 
 class PartReader(_Reader):
@@ -126,6 +181,24 @@ class PartReader(_Reader):
         finally:
             if not is_whole:  # answers that nobody has read are left in the pipe
                 self._stop()
+
+
+class LengthReader(_Reader):
+    """Measures in another process how long files are, each within the limits of the options; a context manager."""
+
+    def __call__(self, path: Path) -> float | None:
+        """Return the time at which a file ends at the latest, in seconds; None if that is not known.
+
+        Raises:
+            ChildProcessError: As `ClipReader`.
+        """
+        self._process = self._process or _Process(self._options, LENGTH_WORKER)
+        try:
+            media = self._process.read(path)
+        except _LostError:
+            self._stop()
+            return None
+        return float(media.times[0]) if len(media.times) else None
 
 
 class _LostError(Exception):
@@ -198,8 +271,8 @@ class _Process:
                 "The process that decodes clips does not start. Its own message is above. Correct that, then run again."
             )
 
-    def read(self, path: Path | None) -> Media:
-        """Ask for a file and return the first answer; None: return the next answer, another part of the same file.
+    def read(self, path: Path | None, spans: Sequence[Span] = ()) -> Media:
+        """Ask for a file, or parts of it, and return the first answer; None: return the next answer about this file.
 
         Raises:
             _LostError: The process is lost.
@@ -208,7 +281,7 @@ class _Process:
         watch.start()
         try:
             if path is not None:
-                send_path(self._popen.stdin, path)
+                send_request(self._popen.stdin, path, spans)
             media = receive_media(self._popen.stdout, self._options.clip_memory_mb << 20)
             reason = media.reason if media.status == BLOATED else ""
         except (BrokenPipeError, EOFError):

@@ -5,8 +5,9 @@ Frames are streamed: for a clip of any length, one decoded frame is in memory at
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import av
 import cv2
@@ -16,6 +17,8 @@ from av.container import InputContainer
 from emopipe.cache.status import codes, join, reason
 from emopipe.media import files
 from emopipe.media.decoded import DecodeOptions, encode_jpeg
+
+Picture = TypeVar("Picture")
 
 TRUNCATED_BELOW = 0.75
 """A video is truncated if it has less than this share of the frames, or of the time, that its header states."""
@@ -36,21 +39,23 @@ class SampledFrames:
     options: DecodeOptions
     fault: str = ""
     """A reason, or ""."""
+    choose: Callable[[np.ndarray, DecodeOptions], np.ndarray] | None = None
+    """Chooses the times of the frames to keep, in order, in place of `sample`. What follows the last is not decoded."""
 
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
-        plan = _plan(self.file, self.options)
+        plan = _plan(self.file, self.options, self.choose or sample)
         if isinstance(plan, str):
             self.fault = plan
             return
         with files.container(self.file) as container:
             frames = _Frames(container, _video_stream(container), plan.origin)
-            for time, frame in _nearest(frames, plan.targets):
+            for time, frame in nearest(_until(frames, plan.targets) if self.choose else frames, plan.targets):
                 yield time, _to_jpeg(frame, plan.aspect, self.options)
         self.fault = frames.fault
         if not frames.count:
             why = frames.fault if plan.has_size else reason("no_frame_size", megapixels=files.MOST_PIXELS // 10**6)
             self.fault = join(reason("no_frame_decodes", frames=plan.frames), why)
-        elif frames.count < TRUNCATED_BELOW * plan.frames:
+        elif not self.choose and frames.count < TRUNCATED_BELOW * plan.frames:
             self.fault = reason("truncated_frames", decoded=frames.count, frames=plan.frames)
 
 
@@ -68,7 +73,7 @@ class _Plan:
     has_size: bool
 
 
-def _plan(file: int, options: DecodeOptions) -> _Plan | str:
+def _plan(file: int, options: DecodeOptions, choose: Callable[[np.ndarray, DecodeOptions], np.ndarray]) -> _Plan | str:
     """Return which frames to keep; or the reason why the video stream cannot be used."""
     if fault := _cut_short(file):
         return fault
@@ -85,7 +90,7 @@ def _plan(file: int, options: DecodeOptions) -> _Plan | str:
         return reason("truncated_packets", packets=packets, announced=announced)
     if not len(span):
         return reason("no_video_packets")
-    return _Plan(_sample(span - origin, options), len(span), origin, aspect, has_size)
+    return _Plan(choose(span - origin, options), len(span), origin, aspect, has_size)
 
 
 def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
@@ -158,7 +163,7 @@ def _stamp(packet: av.Packet) -> int | None:
     return packet.pts if packet.pts is not None else packet.dts
 
 
-def _sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
+def sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
     """Return the times (T,) that the policy asks for, chosen from the times of the frames (frames,)."""
     if options.policy == "all":
         wanted = len(times)
@@ -203,10 +208,19 @@ class _Frames:
                 yield time, frame
 
 
-def _nearest(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.VideoFrame]]:
+def _until(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the frames up to the first one that is not before the last target."""
+    last = targets[-1] if len(targets) else -np.inf
+    for time, frame in frames:
+        yield time, frame
+        if time >= last:
+            return
+
+
+def nearest(frames: Iterable[tuple[float, Picture]], targets: np.ndarray) -> Iterator[tuple[float, Picture]]:
     """Yield the frame nearest to each target time, each frame at most once."""
     waiting = list(targets[::-1])
-    previous: tuple[float, av.VideoFrame] | None = None
+    previous: tuple[float, Picture] | None = None
     previous_kept = False
     for time, frame in frames:
         keep_this = False

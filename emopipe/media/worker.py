@@ -1,6 +1,6 @@
 """The process that decodes a job's clips, so that no clip can end the job.
 
-`python -m emopipe.media.worker OPTIONS` reads paths from standard input and answers on standard output (see
+`python -m emopipe.media.worker OPTIONS` reads requests from standard input and answers on standard output (see
 `emopipe.media.protocol`) until the input ends. It cannot write files. On Linux it can neither use more memory than the
 options allow nor outlive the job.
 """
@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,19 +19,20 @@ import cv2
 from emopipe.cache.status import UNREADABLE, reason
 from emopipe.core.errors import MediaError
 from emopipe.media.clip import read_clip
-from emopipe.media.decoded import DecodeOptions, Media
-from emopipe.media.protocol import BLOATED, READY, receive_path, send_media
+from emopipe.media.decoded import DecodeOptions, Media, Span
+from emopipe.media.protocol import BLOATED, READY, receive_request, send_media
+from emopipe.media.spans import read_spans
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 def main() -> None:
     """Answer each request with the decoded clip, until the input ends."""
-    serve(_whole)
+    serve(_decode)
 
 
-def serve(decode: Callable[[Path, DecodeOptions], Iterator[Media]]) -> None:
-    """Answer requests with what `decode` yields for a file, until the input ends."""
+def serve(decode: Callable[[Path, DecodeOptions, Sequence[Span]], Iterator[Media]]) -> None:
+    """Answer requests with what `decode` yields for a file and the parts that are wanted, until the input ends."""
     options = DecodeOptions.model_validate_json(sys.argv[1])
     cv2.setNumThreads(1)  # jobs run side by side already
     requests, answers = _own_channels()
@@ -39,13 +40,17 @@ def serve(decode: Callable[[Path, DecodeOptions], Iterator[Media]]) -> None:
     _confine(options.clip_memory_mb)
     answers.write(READY)
     answers.flush()
-    while (path := receive_path(requests)) is not None:
-        for answer in _answers(path, options, decode):
+    while (request := receive_request(requests)) is not None:
+        path, spans = request
+        for answer in _answers(decode(path, options, spans), options):
             send_media(answers, answer)
 
 
-def _whole(path: Path, options: DecodeOptions) -> Iterator[Media]:
-    yield read_clip(path, options)
+def _decode(path: Path, options: DecodeOptions, spans: Sequence[Span]) -> Iterator[Media]:
+    if spans:
+        yield from read_spans(path, options, spans)
+    else:
+        yield read_clip(path, options)
 
 
 def _own_channels() -> tuple[BinaryIO, BinaryIO]:
@@ -77,11 +82,9 @@ def _confine(megabytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _answers(
-    path: Path, options: DecodeOptions, decode: Callable[[Path, DecodeOptions], Iterator[Media]]
-) -> Iterator[Media]:
+def _answers(decoded: Iterator[Media], options: DecodeOptions) -> Iterator[Media]:
     try:
-        yield from decode(path, options)
+        yield from decoded
     except MediaError as error:
         yield Media(UNREADABLE, error.why)
     except MemoryError:

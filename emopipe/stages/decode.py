@@ -1,7 +1,8 @@
 """Stage decode: a shard's clips -> sampled frames (JPEG), their times, 16 kHz mono sound, status."""
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import pandas as pd
 
 from emopipe.cache.failures import FailurePolicy
-from emopipe.cache.incremental import making
+from emopipe.cache.incremental import Output, making
 from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import Row, Writer
 from emopipe.core import tables
 from emopipe.core.errors import MediaError
 from emopipe.core.log import Progress
 from emopipe.media import rows
-from emopipe.media.decoded import DecodeOptions
+from emopipe.media.decoded import DecodeOptions, Media
 from emopipe.media.sandbox import ClipReader
+from emopipe.media.spans import in_order, spans_of
 
 
 def run(
@@ -44,7 +46,7 @@ def run(
     Raises:
         MediaError: A clip's file cannot be read and `on_failure` is `stop`, or all of many clips cannot be read.
     """
-    table = tables.read(shard)
+    table = in_order(tables.read(shard))
     options = DecodeOptions.model_validate(recipe["options"])
     policy = FailurePolicy(on_failure)
     progress = Progress(f"decode {output.stem}", len(table))
@@ -53,11 +55,11 @@ def run(
         Writer(status_file, {}, stage="decode", recipe=recipe) as statuses,
         ClipReader(options) as read,
     ):
-        for clip in table.itertuples():
+        for clip, reading in _readings(table, root, read, media):
             if row := media.earlier(clip.clip, clip.digest):
                 media.take(row)
             else:
-                row = policy.row(clip.clip, clip.digest, functools.partial(_row, clip, root, read))
+                row = policy.row(clip.clip, clip.digest, functools.partial(_row, clip, root, reading))
                 media.add(row)
             statuses.add(replace(row, arrays={}))
             progress.advance()
@@ -65,7 +67,20 @@ def run(
         statuses.note(attempt=retries)
 
 
-def _row(clip: pd.Series, root: Path, read: ClipReader) -> Row:
+def _readings(
+    table: pd.DataFrame, root: Path, read: ClipReader, media: Output
+) -> Iterator[tuple[Any, Callable[[], Media]]]:
+    """Yield each clip with what decodes it. Parts of one file are decoded in one pass, without those made earlier."""
+    clips = zip(table.itertuples(), spans_of(table), strict=True)
+    for (path, is_part), group in itertools.groupby(clips, lambda item: (item[0].path, item[1] is not None)):
+        together = list(group)
+        missing = [item for item in together if not is_part or media.earlier(item[0].clip, item[0].digest) is None]
+        readings = read.readings([(root / path, span) for _, span in missing])
+        decodes = {clip.clip: reading for (clip, _), reading in zip(missing, readings, strict=True)}
+        yield from ((clip, decodes.get(clip.clip)) for clip, _ in together)
+
+
+def _row(clip: Any, root: Path, reading: Callable[[], Media]) -> Row:
     if clip.digest == UNREADABLE:
         raise MediaError(root / clip.path, "it could not be read when the corpus was scanned")
-    return rows.row(clip.clip, clip.digest, read(root / clip.path))
+    return rows.row(clip.clip, clip.digest, reading())

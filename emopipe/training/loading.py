@@ -15,6 +15,7 @@ from emopipe.core.log import LOGGER, Progress
 from emopipe.faces import detectors
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.sandbox import ClipReader
+from emopipe.media.spans import in_order, spans_of
 from emopipe.stills.base import one_hot
 from emopipe.stills.merge import merged
 from emopipe.training import sharded_images
@@ -101,7 +102,9 @@ def _speech(
         root = _root(block)
         table = corpora.scan(block.kind, root, corpora.options_class(block.kind).model_validate(block.options))
         table = table[table["label"] != ""]
-        table = table.assign(role=_roles(table["split"], block), file=[root / path for path in table["path"]])
+        table = in_order(table)
+        files = [(root / path, span) for path, span in zip(table["path"], spans_of(table), strict=True)]
+        table = table.assign(role=_roles(table["split"], block), file=files)
         # Speakers of two corpora may have the same number.
         table["subject"] = table["subject"].map(lambda who, name=name: f"{name}/{who}" if who else "")
         tables.append(table[table["role"] != ""])
@@ -111,8 +114,8 @@ def _speech(
     progress = Progress("reading speech", len(table), unit="utterances")
     waves = []
     with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
-        for file in table["file"]:
-            media = read_clip(file)
+        for (file, _), reading in zip(table["file"], read_clip.readings(table["file"].tolist()), strict=True):
+            media = reading()
             if not len(media.audio):
                 LOGGER.warning(f"{file} is omitted because it has no sound. {text(media.reason) or media.status}")
             waves.append(media.audio)

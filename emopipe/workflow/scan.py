@@ -11,7 +11,7 @@ from emopipe.core import tables
 from emopipe.core.atomic import CACHES
 from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.log import LOGGER, Progress
-from emopipe.corpora import demo
+from emopipe.corpora import demo, times
 from emopipe.corpora.digests import content_digests
 from emopipe.workflow.config import Config
 
@@ -78,10 +78,11 @@ class _ReadingProgress:
 def _refuse_another_corpus(config: Config, table: pd.DataFrame) -> None:
     """Raise a CorpusError if the clips in the cache of this name are those of another corpus."""
     # The demo's clips keep their names, not their content, when the options of the drawing change.
-    key = "clip" if config.corpus.kind == "demo" else "digest"
-    if (cached := _read_clip_table(config, [key])) is None:
+    keys = ["clip"] if config.corpus.kind == "demo" else [times.FILE_DIGEST, "digest"]
+    if (cached := _read_clip_table(config, keys)) is None:
         return
-    before, now = (set(clips[key]) - {UNREADABLE} for clips in (cached, table))
+    # The times of parts of files may change: what counts is whether the files are the same.
+    before, now = (set(clips[next(key for key in keys if key in clips)]) - {UNREADABLE} for clips in (cached, table))
     if len(before & now) < MIN_SHARED * min(len(before), len(now)):
         raise CorpusError(
             f"{cache_folder(config)} is the cache of another corpus: {len(before & now)} of its {len(before)} clips "
@@ -100,11 +101,19 @@ def recorded(config: Config) -> pd.DataFrame | None:
 
 
 def _read_clip_table(config: Config, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
-    """Read the clip table, or some of its columns; None (and a warning, if it is damaged) if that is not possible."""
+    """Read the clip table, or those of some columns that it has.
+
+    Returns:
+        None (and a warning, if it is damaged) if that is not possible.
+    """
     path = clip_table(config)
     if not path.is_file():
         return None
     try:
+        if columns is not None:
+            with path.open(encoding="utf-8", errors="surrogateescape") as file:
+                header = file.readline().strip().replace('"', "").split(",")
+            columns = [column for column in columns if column in header] or columns
         return tables.read(path, columns)
     except CacheError:
         LOGGER.warning(f"{path} is damaged and was ignored; the corpus was scanned again. Delete it to rebuild it.")

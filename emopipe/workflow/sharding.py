@@ -11,6 +11,7 @@ import pandas as pd
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import CacheError
 from emopipe.core.hashing import bucket
+from emopipe.corpora import times
 
 MAX_CLIPS = 512
 """Clips in a shard, at most (on average): a shard is what one job works on, and what is lost if the job is killed."""
@@ -82,8 +83,12 @@ def names(count: int) -> list[str]:
 
 
 def cut(table: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
-    """Return name -> clip table of each shard that has clips, in order; a hash of a clip's id chooses its shard."""
-    numbers = table["clip"].map(lambda clip: bucket(clip, count))
+    """Return name -> clip table of each shard that has clips, in order; a hash of a clip's id chooses its shard.
+
+    Parts of one file are in one shard, so that they are decoded in one pass: a hash of the file's path chooses it.
+    """
+    keys = table["clip"].where(~times.is_part(table), table["path"])
+    numbers = keys.map(lambda key: bucket(key, count))
     every = names(count)
     return {every[number]: part for number, part in table.groupby(numbers)}
 

@@ -21,7 +21,7 @@ from emopipe.cache.status import text
 from emopipe.core.errors import MediaError
 from emopipe.media import files, protocol, sandbox
 from emopipe.media.clip import read_clip
-from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.decoded import DecodeOptions, Media, Span
 from emopipe.media.sandbox import ClipReader
 from tests.conftest import write_clip
 
@@ -376,10 +376,11 @@ def test_an_answer_cannot_ask_for_memory(jpegs):
         protocol.receive_media(stream, 1 << 20)
 
 
+@pytest.mark.parametrize("spans", [[], [Span(0.1, 12.5), Span(3.0)]], ids=["whole", "parts"])
 @pytest.mark.parametrize("name", ["a b", "ä\n", os.fsdecode(b"\xff")])
-def test_requests_arrive_as_they_were_sent(name):
+def test_requests_arrive_as_they_were_sent(name, spans):
     stream = io.BytesIO()
-    protocol.send_path(stream, Path(name))
+    protocol.send_request(stream, Path(name), spans)
     stream.seek(0)
-    assert protocol.receive_path(stream) == Path(name)
-    assert protocol.receive_path(stream) is None
+    assert protocol.receive_request(stream) == (Path(name), spans)
+    assert protocol.receive_request(stream) is None

@@ -50,6 +50,15 @@ def read_clip(path, options):
     return Media("no_video", f"{name} by {os.getpid()}")
 
 
+def read_spans(path, options, spans):
+    """As `read_clip`; the name of the clip says at which second of it something happens, and what: `hang at 2`."""
+    what, _, second = path.name.partition(" at ")
+    for span in spans:
+        if float(second) == span.start:
+            read_clip(path.with_name(what), options)
+        yield Media("no_video", f"{span.start:g} of {len(spans)} by {os.getpid()}")
+
+
 if __name__ == "__main__":
-    worker.read_clip = read_clip
+    worker.read_clip, worker.read_spans = read_clip, read_spans
     worker.main()
