@@ -1,6 +1,7 @@
 """Reads the sound of a clip as 16 kHz mono, by PyAV; only the resampled samples are kept in memory."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import av
@@ -11,9 +12,13 @@ from emopipe.cache.status import join, reason
 from emopipe.media import files
 from emopipe.media.audio_packets import audio_frames, audio_packets
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
-from emopipe.media.mono import MonoConverter
+from emopipe.media.mono import MonoConverter, shape_of
+from emopipe.media.ogg import next_link
 from emopipe.media.samples import Magnitudes, SampleChecks
 from emopipe.media.tracks import choose_audio
+
+BATCH = 8
+"""Frames whose samples are checked at a time."""
 
 
 @dataclass
@@ -45,7 +50,7 @@ class SoundBlocks:
                 yield from self._blocks(container, stream)
         except MemoryError:
             raise
-        except Exception as error:  # a broken stream can raise any; what was read before it is kept
+        except Exception as error:
             self.fault = reason("broken_stream", error=files.describe(error))
 
     def why(self, *, has_samples: bool, is_heard: bool) -> str:
@@ -55,38 +60,34 @@ class SoundBlocks:
 
     def _blocks(self, container: InputContainer, stream: av.AudioStream) -> Iterator[np.ndarray]:
         """Yield the blocks of a stream, whose frames may change their shape at any time."""
-        most, taken, cancelled = self.options.max_audio_seconds * AUDIO_RATE, 0, 0.0
+        most, taken = int(self.options.max_audio_seconds * AUDIO_RATE), 0
         checks = SampleChecks(_exponent(self.file, stream, self.options))
-        converter: MonoConverter | None = None
-        for frame in self._frames(container, stream):
-            checked = checks.checked(frame)
-            if converter is not None and not converter.fits(checked):
-                yield from converter.end()
-                cancelled += converter.cancelled_seconds
-                converter = None
-            converter = converter or MonoConverter(checked)
-            for block in converter.convert(checked):
-                taken += len(block)
-                yield block
-            if taken >= int(most):
+        converters: list[MonoConverter] = []
+        for block in _converted(self._frames(container, stream), checks, converters):
+            taken += len(block)
+            yield block
+            if taken > most:
                 self.notes = join(self.notes, reason("sound_limited", seconds=self.options.max_audio_seconds))
                 break
-        if converter is not None:
-            yield from converter.end()
-            cancelled += converter.cancelled_seconds
+        cancelled = sum(converter.cancelled_seconds for converter in converters)
         cancels = reason("channels_cancel", seconds=round(cancelled, 2)) if cancelled else ""
         self.notes = join(self.notes, checks.reasons, cancels)
 
     def _frames(self, container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
         """Yield the frames of a stream without their time stamps; the last fault among them is kept."""
-        for frame in _audio_frames(container, stream):
-            if isinstance(frame, str):
-                self.fault = frame
-                continue
-            if self.start is None and frame.time is not None:
-                self.start = frame.time - files.start(container)
-            frame.pts = None  # gaps and overlaps in the stamps are not filled or cut
-            yield frame
+        try:
+            for frame in _audio_frames(self.file, container, stream):
+                if isinstance(frame, str):
+                    self.fault = frame
+                    continue
+                if self.start is None and frame.time is not None:
+                    self.start = frame.time - files.start(container)
+                frame.pts = None  # gaps and overlaps in the stamps are not filled or cut
+                yield frame
+        except MemoryError:
+            raise
+        except Exception as error:  # a broken stream can raise any; what was read before it is kept
+            self.fault = reason("broken_stream", error=files.describe(error))
 
 
 def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, str]:
@@ -99,13 +100,50 @@ def read_audio(file: int, options: DecodeOptions) -> tuple[np.ndarray, float, st
     return (samples, sound.start or 0.0, why) if is_heard else (np.empty(0, np.int16), 0.0, why)
 
 
-def _audio_frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | str]:
-    """Yield decoded frames, and a reason for each damaged packet; an error of the demuxer ends them."""
+def _converted(
+    frames: Iterator[av.AudioFrame], checks: SampleChecks, converters: list[MonoConverter]
+) -> Iterator[np.ndarray]:
+    """Yield frames as blocks (n,) int16 of mono. Each stretch of one shape has its own converter, which is appended."""
+    for _, stretch in itertools.groupby(frames, shape_of):
+        converter: MonoConverter | None = None
+        while batch := list(itertools.islice(stretch, BATCH)):
+            if converter is None:
+                converter = MonoConverter(batch[0])
+                converters.append(converter)
+            for frame in checks.checked(batch):
+                yield from converter.convert(frame)
+        if converter is not None:
+            yield from converter.end()
+
+
+def _audio_frames(file: int, container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | str]:
+    """Yield decoded frames, and a reason for each damaged packet; an error of the demuxer ends them.
+
+    At the next link of a chained Ogg file, they continue: the demuxer fails if it has another shape than the first.
+    """
+    number = container.streams.audio.index(stream)
+    fault, place = yield from _frames_of_link(container, stream)
+    while fault and container.format.name == "ogg" and (link := next_link(file, place)) is not None:
+        place = link
+        with files.container(file, skip_initial_bytes=str(link)) as rest:
+            for follower in rest.streams.audio[number : number + 1]:
+                fault, end = yield from _frames_of_link(rest, follower)
+                place = max(link, end)
+    if fault:
+        yield fault
+
+
+def _frames_of_link(
+    container: InputContainer, stream: av.AudioStream
+) -> Generator[av.AudioFrame | str, None, tuple[str, int]]:
+    """Yield frames and the faults of packets; return the fault of the demuxer, and where it was in the file."""
+    place = 0
     for packet in audio_packets(container, stream):
         if isinstance(packet, str):
-            yield packet
-        else:
-            yield from audio_frames(packet)
+            return packet, place
+        place = max(place, packet.pos or 0)
+        yield from audio_frames(packet)
+    return "", place
 
 
 def _exponent(file: int, stream: av.AudioStream, options: DecodeOptions) -> int:
@@ -118,7 +156,7 @@ def _exponent(file: int, stream: av.AudioStream, options: DecodeOptions) -> int:
         return 0
     magnitudes, seconds = Magnitudes(), 0.0
     with files.aside(file) as container:
-        for frame in _audio_frames(container, container.streams[stream.index]):
+        for frame in _audio_frames(file, container, container.streams[stream.index]):
             if not isinstance(frame, str):
                 magnitudes.add(frame.to_ndarray())
                 seconds += frame.samples / (frame.sample_rate or 1)

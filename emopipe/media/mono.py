@@ -16,6 +16,7 @@ import av
 import numpy as np
 
 from emopipe.media.decoded import AUDIO_RATE
+from emopipe.media.samples import planes_of
 
 BLOCK = AUDIO_RATE // 4
 """Samples for which it is decided at a time whether channels cancel each other."""
@@ -32,39 +33,55 @@ MOST_CHANNELS = 64
 """libswresample resamples no more at once."""
 
 
+def shape_of(frame: av.AudioFrame) -> tuple[int, str, int, str]:
+    """Return what frames have in common that one converter can convert: rate, sample format and channels."""
+    return frame.sample_rate, frame.format.name, frame.layout.nb_channels, frame.layout.name
+
+
 class MonoConverter:
-    """Converts frames that have one shape: rate, sample format and channels."""
+    """Converts frames of one shape."""
 
     def __init__(self, frame: av.AudioFrame) -> None:
         """Take the shape of a frame; nothing is converted yet."""
-        self._shape = _shape(frame)
         channels = frame.layout.nb_channels
         edges = [*range(0, channels, MOST_CHANNELS), channels]
         self._resamplers = [_Resampler(frame, begin, end) for begin, end in pairwise(edges)]
+        self._rest = np.empty((channels, 0), np.float32)  # resampled, and shorter than a block
         self._mixer = _Mixer(_weights(frame.layout.name, channels)) if channels > 1 else None
 
-    def fits(self, frame: av.AudioFrame) -> bool:
-        """Return whether a frame has the shape."""
-        return _shape(frame) == self._shape
-
     def convert(self, frame: av.AudioFrame) -> Iterator[np.ndarray]:
-        """Yield the samples (n,) int16 that are ready after a frame."""
-        x = self._resampled(frame)
-        return map(_rounded, self._mixer.mix(x) if self._mixer else (x[0],) if x.size else ())
+        """Yield the blocks (BLOCK,) int16 that are complete after a frame."""
+        for resampler in self._resamplers:
+            resampler.push(frame)
+        if self._rest.shape[1] + self._resamplers[0].ready >= BLOCK:
+            yield from self._blocks()
 
     def end(self) -> Iterator[np.ndarray]:
-        """Yield the samples (n,) int16 that are left after the last frame."""
-        x = self._resampled(None)
-        return map(_rounded, [*self._mixer.mix(x), *self._mixer.end()] if self._mixer else (x[0],) if x.size else ())
+        """Yield the blocks int16 that are left after the last frame; the last one may be shorter."""
+        for resampler in self._resamplers:
+            resampler.push(None)
+        yield from self._blocks()
+        if self._rest.size:
+            yield self._mixed(self._rest)
 
     @property
     def cancelled_seconds(self) -> float:
         """For how long a channel was taken instead of the mix."""
         return self._mixer.replaced / AUDIO_RATE if self._mixer else 0.0
 
-    def _resampled(self, frame: av.AudioFrame | None) -> np.ndarray:
-        """Return the samples (channels, n) at AUDIO_RATE that are ready after a frame; None: all that are left."""
-        return np.concatenate([resampler.resample(frame) for resampler in self._resamplers])
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """Yield the blocks that are complete."""
+        ready = np.concatenate([resampler.take() for resampler in self._resamplers])
+        x = np.concatenate([self._rest, ready], 1)
+        end = x.shape[1] // BLOCK * BLOCK
+        self._rest = x[:, end:].copy()
+        for begin in range(0, end, BLOCK):
+            yield self._mixed(x[:, begin : begin + BLOCK])
+
+    def _mixed(self, x: np.ndarray) -> np.ndarray:
+        """Return a block (channels, n) as 16-bit integers (n,); samples beyond -1..1 are clipped."""
+        mono = self._mixer.mix(x) if self._mixer else x[0]
+        return np.rint(mono * 32768).clip(-32768, 32767).astype(np.int16)
 
 
 class _Resampler:
@@ -76,15 +93,27 @@ class _Resampler:
         packed = "dbl" if frame.format.bytes == 8 else "flt"
         # PyAV gives the samples of at most seven planes.
         self._resampler = av.AudioResampler(packed + "p" * (end - begin < 8), rate=AUDIO_RATE)
+        self._done: list[av.AudioFrame] = []
+        self.ready = 0
+        """Number of samples that can be taken."""
 
-    def resample(self, frame: av.AudioFrame | None) -> np.ndarray:
-        """Return the samples (channels, n) that are ready after a frame; None: all that are left."""
+    def push(self, frame: av.AudioFrame | None) -> None:
+        """Resample a frame; None: what is left after the last one."""
         if self._is_part and frame is not None:
             frame = self._part_of(frame)
-        found = [block.to_ndarray() for block in self._resampler.resample(frame) if block is not None]
+        done = [block for block in self._resampler.resample(frame) if block is not None]
+        self._done += done
+        self.ready += sum(block.samples for block in done)
+
+    def take(self) -> np.ndarray:
+        """Return the samples (channels, n) that are ready."""
         channels = self._end - self._begin
-        arrays = [x if x.shape[0] == channels else x.reshape(-1, channels).T for x in found]
-        return np.concatenate(arrays, 1) if arrays else np.empty((channels, 0), np.float32)
+        blocks = [planes_of(block) for block in self._done]
+        self._done, self.ready = [], 0
+        if not blocks:
+            return np.empty((channels, 0), np.float32)
+        joined = [np.concatenate(plane) for plane in zip(*blocks, strict=True)]
+        return np.stack(joined) if len(joined) == channels else joined[0].reshape(-1, channels).T
 
     def _part_of(self, frame: av.AudioFrame) -> av.AudioFrame:
         """Return a frame with some channels of a packed one."""
@@ -97,35 +126,16 @@ class _Resampler:
 
 
 class _Mixer:
-    """Mixes two channels or more."""
+    """Mixes two channels or more, block by block."""
 
     def __init__(self, weights: tuple[float, ...]) -> None:
         self._weights = weights
-        self._held: list[np.ndarray] = []
         self._taken: int | None = None  # the channel that is taken instead of the mix
         self._begins = True
         self.replaced = 0
         """Number of samples for which a channel was taken."""
 
-    def mix(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        """Take samples (channels, n), and yield blocks (BLOCK,) of the mix that are complete."""
-        self._held.append(x)
-        if sum(held.shape[1] for held in self._held) < BLOCK:
-            return
-        joined = np.concatenate(self._held, 1)
-        ready = joined.shape[1] // BLOCK * BLOCK
-        self._held = [joined[:, ready:].copy()]
-        for begin in range(0, ready, BLOCK):
-            yield self._block(joined[:, begin : begin + BLOCK])
-
-    def end(self) -> Iterator[np.ndarray]:
-        """Yield the last block (n,)."""
-        joined = np.concatenate(self._held, 1) if self._held else np.empty((0, 0))
-        self._held = []
-        if joined.size:
-            yield self._block(joined)
-
-    def _block(self, x: np.ndarray) -> np.ndarray:
+    def mix(self, x: np.ndarray) -> np.ndarray:
         """Return the mix (n,) of a block (channels, n), or its louder channel."""
         mixed = np.zeros_like(x[0])
         for channel, weight in zip(x, self._weights, strict=True):
@@ -155,15 +165,6 @@ class _Mixer:
         if self._taken is not None and CLEARLY * levels[self._taken] >= levels[loudest]:
             return self._taken
         return loudest
-
-
-def _shape(frame: av.AudioFrame) -> tuple[int, str, int, str]:
-    return frame.sample_rate, frame.format.name, frame.layout.nb_channels, frame.layout.name
-
-
-def _rounded(x: np.ndarray) -> np.ndarray:
-    """Return samples in -1..1 as 16-bit integers; those beyond are clipped."""
-    return np.rint(x * 32768).clip(-32768, 32767).astype(np.int16)
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import av
 import numpy as np
+from av.audio.frame import format_dtypes
 
 from emopipe.cache.status import join, reason
 
@@ -23,6 +24,13 @@ EXPONENTS = (7, 15, 23, 31, 63)
 _FEW, _SOME = 1e-4, 1e-2  # shares of samples: what damage may be, and what it cannot be
 
 
+def planes_of(frame: av.AudioFrame) -> list[np.ndarray]:
+    """Return the samples (n,) of each channel of a planar frame, or all in one (n * channels,). Nothing is copied."""
+    dtype = np.dtype(format_dtypes[frame.format.name])
+    count = frame.samples if frame.format.is_planar else frame.samples * frame.layout.nb_channels
+    return [np.frombuffer(plane, dtype, count) for plane in frame.planes]
+
+
 class SampleChecks:
     """Counts what is wrong with the samples of a track, and mends them."""
 
@@ -31,23 +39,23 @@ class SampleChecks:
         self._exponent = exponent
         self._total = self._not_finite = self._clipped = 0
 
-    def checked(self, frame: av.AudioFrame) -> av.AudioFrame:
-        """Count the samples of a frame, and return the frame with finite samples in -LOUDEST..LOUDEST."""
-        x = frame.to_ndarray()
+    def checked(self, frames: list[av.AudioFrame]) -> list[av.AudioFrame]:
+        """Count the samples of frames of one format, and return the frames with finite samples in -LOUDEST..LOUDEST."""
+        x = np.concatenate([plane for frame in frames for plane in planes_of(frame)])
         if not x.size:
-            return frame
+            return frames
         self._total += x.size
-        if x.dtype.kind != "f":
-            low, high = _limits(x.dtype)
-            if x.min() <= low or x.max() >= high:
-                self._clipped += int(np.count_nonzero((x <= low) | (x >= high)))
-            return frame
-        if not self._exponent and x.min() > -FULL_SCALE and x.max() < FULL_SCALE:  # neither holds for nan
-            return frame
-        return self._mended(frame, x)
+        low, high = _limits(x.dtype)
+        if not self._exponent and x.min() > low and x.max() < high:  # neither holds for nan
+            return frames
+        if x.dtype.kind == "f":
+            return [self._mended(frame) for frame in frames]
+        self._clipped += int(np.count_nonzero((x <= low) | (x >= high)))
+        return frames
 
-    def _mended(self, frame: av.AudioFrame, x: np.ndarray) -> av.AudioFrame:
+    def _mended(self, frame: av.AudioFrame) -> av.AudioFrame:
         """Return a frame of floating-point samples, mended; the frame itself if they are in order."""
+        x = frame.to_ndarray()
         finite = np.isfinite(x)
         y = np.where(finite, x, 0) / x.dtype.type(2.0**self._exponent)
         self._not_finite += x.size - int(np.count_nonzero(finite))
@@ -104,7 +112,9 @@ class Magnitudes:
 
 @lru_cache
 def _limits(dtype: np.dtype) -> tuple[float, float]:
-    """Return the integers from which on samples of a type count as clipped, below and above."""
+    """Return the values from which on samples of a type count as clipped, below and above."""
+    if dtype.kind == "f":
+        return -FULL_SCALE, FULL_SCALE
     info = np.iinfo(dtype)
     middle = (info.max + info.min + 1) // 2  # 128 for unsigned bytes, else 0
     return middle - FULL_SCALE * (middle - info.min), middle + FULL_SCALE * (info.max - middle)

@@ -57,6 +57,8 @@ def loudness(samples):
         ("ogg", "flac", (44_100, "stereo", 300), (22_050, "mono", 700)),
         ("ogg", "libopus", (48_000, "stereo", 300), (48_000, "mono", 700)),
         ("ogg", "libopus", (48_000, "mono", 300), (24_000, "stereo", 700)),
+        ("ogg", "libopus", (48_000, "mono", 300), (48_000, "mono", 700)),
+        ("ogg", "vorbis", (44_100, "stereo", 300), (22_050, "stereo", 700)),
         ("mpegts", "aac", (48_000, "stereo", 300), (32_000, "mono", 700)),
         ("mpegts", "mp2", (48_000, "mono", 300), (44_100, "stereo", 700)),
     ],
@@ -77,6 +79,16 @@ def test_both_sides_of_a_change_are_heard(tmp_path, container, codec, first, sec
     assert (last.status, last.reason) == (found.status, found.reason)
 
 
+def test_a_chain_of_many_links_is_read_to_its_end(tmp_path):
+    pieces = [(48_000, "mono", 300), (48_000, "stereo", 500), (48_000, "stereo", 700), (48_000, "mono", 900)]
+    data = joined("ogg", "libopus", *pieces, seconds=1)
+    data += joined("ogg", "flac", (44_100, "stereo", 1100), seconds=1) + b"what follows is no page"
+    found = read(tmp_path, data)
+    assert len(found.audio) / AUDIO_RATE == pytest.approx(5.0, abs=0.1)
+    for number, hertz in enumerate((300, 500, 700, 900, 1100)):
+        assert pitch(found.audio, number + 0.2, number + 0.8) == pytest.approx(hertz, abs=3)
+
+
 def test_sound_beside_frames_may_change(tmp_path):
     shape = {"container": "mpegts", "video": "mpeg2video", "fps": 25, "audio": "aac"}
     data = clip(**shape, layout="stereo", pitch=300) + clip(**shape, rate=22_050, start=2, pitch=700)
@@ -91,8 +103,8 @@ def test_what_was_read_before_a_fault_is_kept(tmp_path, monkeypatch):
     """Whatever a stream does in its middle: what came before it is not lost."""
     frames = audio._audio_frames
 
-    def breaks(container, stream):
-        for number, frame in enumerate(frames(container, stream)):
+    def breaks(*stream):
+        for number, frame in enumerate(frames(*stream)):
             if number == 30:
                 raise ValueError("something new")
             yield frame
