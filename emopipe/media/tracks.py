@@ -17,7 +17,7 @@ from av.stream import Disposition
 
 from emopipe.cache.status import reason
 from emopipe.media import files
-from emopipe.media.audio_packets import audio_frames, audio_packets
+from emopipe.media.audio_packets import audio_frames, audio_packets, keep
 from emopipe.media.decoded import DecodeOptions
 
 Track = TypeVar("Track", av.AudioStream, av.VideoStream)
@@ -106,7 +106,9 @@ def _which(code: str, tracks: Sequence[Track], track: Track) -> str:
 
 
 def _audio_rank(track: av.AudioStream) -> tuple[bool, int, int]:
-    return not track.disposition & Disposition.default, -track.codec_context.channels, track.index
+    layout = track.codec_context.layout
+    keep(layout)
+    return not track.disposition & Disposition.default, -layout.nb_channels, track.index
 
 
 def _video_rank(track: av.VideoStream) -> tuple[bool, bool, int, int]:

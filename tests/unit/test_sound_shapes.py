@@ -13,7 +13,7 @@ from emopipe.media import audio, mono
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
 from emopipe.media.parts import read_parts
-from tests.wild.making import clip, joined, tone, wav
+from tests.wild.making import caf, clip, joined, tone, wav
 
 OPTIONS = DecodeOptions(policy="count", count=1)
 
@@ -140,6 +140,18 @@ def test_known_layouts_keep_the_weights_of_ffmpeg(tmp_path, layout, codec):
     assert codes(found.reason) == ["no_video_stream"]
     assert pitch(found.audio, 0.2, 1.8) == pytest.approx(440, abs=2)
     assert loudness(found.audio) == pytest.approx(0.3, rel=0.1)  # the bass has no weight, and the others' sum is 1
+
+
+@pytest.mark.parametrize(
+    "places", [(1, 2), (2, 1), (3, 1, 2), (4, 3), (1, 2, 3, 3), (3, 1, 2, 5, 6, 4), (3, 3, *range(1, 10))]
+)
+def test_channels_may_be_listed_in_any_order(tmp_path, places):
+    """PyAV frees the layout of such frames twice, which ended the process."""
+    found = read(tmp_path, caf(tone(300, 48_000, 1), places))
+    assert (found.status, codes(found.reason)) == ("no_video", ["no_video_stream"])
+    assert len(found.audio) == pytest.approx(AUDIO_RATE, abs=20)
+    assert pitch(found.audio, 0.1, 0.9) == pytest.approx(300, abs=2)
+    assert loudness(found.audio) == pytest.approx(0.3, rel=0.01)
 
 
 def test_weights():

@@ -19,6 +19,7 @@ from tests.wild.making import (
     SECONDS,
     add_audio,
     add_video,
+    caf,
     clip,
     cut,
     encode_audio,
@@ -256,6 +257,12 @@ def changing():
         wave = np.repeat(tone(300, 16_000, 1)[:, None], channels, 1)
         what = f"{channels} channels without a layout"
         yield wild(f"{channels} channels.wav", what, NO_VIDEO, written(wav, wave, 16_000))
+    yield wild(
+        "listed.wav",
+        "a CAF whose channels are listed in odd order",
+        NO_VIDEO,
+        written(caf, tone(300, 48_000, 1), (3, 1, 2)),
+    )
     yield wild("7.1.mkv", "7.1 sound", OK, made("matroska", layout="7.1"))
 
 

@@ -104,6 +104,19 @@ def wav(samples, rate=48_000, kind="f4"):
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def caf(samples, places, rate=48_000):
+    """A CAF file of one sound (n,) in channels whose places are listed: 1 left, 2 right, 3 centre, 4 bass, ..."""
+
+    def chunk(kind, data):
+        return kind + struct.pack(">q", len(data)) + data
+
+    count = len(places)
+    about = struct.pack(">d4s5I", rate, b"lpcm", 0, 2 * count, 1, count, 16)
+    listed = struct.pack(">3I", 0, 0, count) + b"".join(struct.pack(">2I3f", place, 0, 0, 0, 0) for place in places)
+    data = bytes(4) + np.repeat(32767 * samples, count).astype(">i2").tobytes()
+    return b"caff\0\1\0\0" + chunk(b"desc", about) + chunk(b"chan", listed) + chunk(b"data", data)
+
+
 def stored(container, samples, rate=48_000, kind="f4"):
     """Samples (n,) or (n, channels) as they are, in any container that holds them."""
     samples = np.ascontiguousarray(samples.reshape(len(samples), -1), kind)
