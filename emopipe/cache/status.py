@@ -42,6 +42,8 @@ TEXTS: dict[str, str] = {
     "truncated_packets": "The video is truncated: it has {packets} of the {announced} frames that its header states.",
     "truncated_frames": "The video is truncated: {decoded} of {frames} frames can be decoded.",
     "truncated_time": "The file is truncated: it ends at {end:.1f} s of the {length:.1f} s that its header states.",
+    "no_such_video_track": "None of the {found} video tracks is {track} (video_track).",
+    "video_tracks": "Of {found} video tracks, number {taken} is used.",
     "long_gap": "The frames after {begin} s pause for {seconds} s. What follows is not used.",
     # sound
     "no_audio_stream": "The file has no audio stream.",
@@ -49,6 +51,14 @@ TEXTS: dict[str, str] = {
     "no_sound_decodes": "No sound can be decoded.",
     "silent": "The sound is digital silence.",
     "damaged_audio": "The sound is damaged: {error}.",
+    "no_such_audio_track": "None of the {found} sound tracks is {track} (audio_track).",
+    "audio_tracks": "Of {found} sound tracks, number {taken} is used.",
+    "channels_cancel": "Channels cancel each other for {seconds:g} s. The louder one is used there.",
+    "not_finite": "{samples} of {total} samples are not finite numbers. They are replaced by 0.",
+    "not_in_unit_range": (
+        "The samples are integers that are stored as floating-point numbers. They are divided by 2^{exponent}."
+    ),
+    "clipped": "{percent} % of the samples are clipped.",
     "sound_limited": "Only the first {seconds:g} s of the sound are used (max_audio_seconds).",
     # parts of a file
     "part_beyond_end": "The part is {start:g} s to {until}, but the file ends at {length:g} s.",

@@ -55,9 +55,9 @@ def verdict(has_frames: bool, video_fault: str, has_sound: bool, audio_fault: st
     if not has_frames and not has_sound:
         return status.UNDECODABLE, status.join(status.reason("nothing_decodes"), video_fault, audio_fault)
     if not has_frames:
-        return status.NO_VIDEO, video_fault
+        return status.NO_VIDEO, status.join(video_fault, audio_fault)
     if not has_sound:
-        return status.NO_AUDIO, audio_fault
+        return status.NO_AUDIO, status.join(audio_fault, video_fault)
     return status.OK, status.join(video_fault, audio_fault)
 
 

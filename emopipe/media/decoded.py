@@ -5,17 +5,27 @@ streams: sound and frames share one clock.
 """
 
 import math
+import re
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import cv2
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from emopipe.core.options import Number, Options
 
 AUDIO_RATE = 16_000
 """Hz. The spectrograms of the paper's companions (arXiv 1806.01506) have this rate."""
+
+
+def _track(track: int | str) -> int | str:
+    """Return the number or the language of a track, checked."""
+    if isinstance(track, int) and track < 1:
+        raise ValueError(f"found {track}, expected the number of a track; the first one is 1")
+    if isinstance(track, str) and not re.fullmatch("[A-Za-z]{3}", track):
+        raise ValueError(f"found {track!r}, expected a number, or a language as three letters (ISO 639-2) such as eng")
+    return track
 
 
 class DecodeOptions(Options):
@@ -36,6 +46,14 @@ class DecodeOptions(Options):
     """JPEG quality of stored frames, 1 to 100."""
     max_audio_seconds: Number = Field(default=600.0, gt=0)
     """The longest sound that is kept, in seconds. The ledger reports clips whose sound is longer."""
+    video_track: Annotated[int | str, AfterValidator(_track)] | None = None
+    """The video track of a clip that is used: its number, counted from 1, or its language as three letters (ISO 639-2)
+    such as eng, deu or ger. Default: no still picture; of the others the one that is flagged as the default, else the
+    largest, else the first. Clips without the track have no video."""
+    audio_track: Annotated[int | str, AfterValidator(_track)] | None = None
+    """The sound track of a clip that is used, as for `video_track`. Default: one that is not silent; of these the one
+    that is flagged as the default, else the one with the most channels, else the first. Clips without the track have no
+    sound."""
     clip_seconds: Number = Field(default=900.0, gt=0)
     """The longest time that decoding a clip may take, in seconds. A clip that needs more is undecodable."""
     clip_memory_mb: int = Field(default=4096, ge=64)

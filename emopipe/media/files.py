@@ -64,6 +64,17 @@ def container(file: int, **options: str) -> InputContainer:
 
 
 @contextlib.contextmanager
+def aside(file: int, **options: str) -> Iterator[InputContainer]:
+    """Open a container once more while it is open; afterwards the other one continues where it was."""
+    place = os.lseek(file, 0, os.SEEK_CUR)  # ffmpeg's copies of a descriptor share its place
+    try:
+        with container(file, **options) as second:
+            yield second
+    finally:
+        os.lseek(file, place, os.SEEK_SET)
+
+
+@contextlib.contextmanager
 def until_damage() -> Iterator[None]:
     """End without an error if ffmpeg fails, because the rest cannot be read. Lack of memory is still an error."""
     try:

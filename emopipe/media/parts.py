@@ -52,14 +52,7 @@ def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[M
             yield Media(status.PART, "", [jpeg for _, jpeg in kept], np.array([t for t, _ in kept]), samples, start)
             n_frames += len(kept)
             end += seconds
-        yield Media(
-            *verdict(n_frames > 0, status.join(frames.fault, upcoming.fault), wave.is_heard, _fault_of(sound, wave))
-        )
-
-
-def _fault_of(sound: SoundBlocks, wave: "_Wave") -> str:
-    fault = status.join(sound.fault, wave.fault)
-    return fault if wave.is_heard or fault else status.reason("silent" if wave.taken else "no_sound_decodes")
+        yield Media(*verdict(n_frames > 0, status.join(frames.fault, upcoming.fault), wave.is_heard, wave.why))
 
 
 class Safe(Generic[Item]):
@@ -115,7 +108,7 @@ class _Wave:
     """Sound, taken piece by piece; the next samples are known."""
 
     def __init__(self, sound: SoundBlocks) -> None:
-        self._sound, self._blocks = sound, Safe(iter(sound))
+        self._sound, self._blocks = sound, iter(sound)
         self._left = np.empty(0, np.int16)
         self.taken, self.is_heard, self._has_ended = 0, False, False
         self._read(1)
@@ -126,9 +119,9 @@ class _Wave:
         return self._has_ended and not len(self._left)
 
     @property
-    def fault(self) -> str:
-        """The fault that ended the sound, or ""."""
-        return self._blocks.fault
+    def why(self) -> str:
+        """The reason to give for the sound as a whole, at its end."""
+        return self._sound.why(has_samples=self.taken > 0, is_heard=self.is_heard)
 
     def before(self, end: float) -> tuple[float, np.ndarray]:
         """Return the time of the first sample that was not taken yet, and the samples (n,) int16 until `end`."""
@@ -144,7 +137,7 @@ class _Wave:
         """Read until so many samples are left to take, or the sound ends."""
         blocks, held = [self._left], len(self._left)
         while held < count and not self._has_ended:
-            block = self._blocks.next()
+            block = next(self._blocks, None)
             if block is None:
                 self._has_ended = True
             else:

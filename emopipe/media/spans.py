@@ -138,6 +138,11 @@ class _Frames:
         """A fault that ended the frames, or ""."""
         return status.join(self._sampled.fault, self._upcoming.fault) if self._upcoming.is_over else ""
 
+    @property
+    def which(self) -> str:
+        """A reason that tells which of several tracks the frames are of, or ""."""
+        return self._sampled.which
+
     def until(self, end: float) -> None:
         """Read the frames before `end`."""
         for time, jpeg in self._upcoming.before(end - EARLY_SECONDS):
@@ -207,9 +212,10 @@ class _Sound:
             why = status.reason("silent") if len(samples) else self.fault or why
             return np.empty(0, np.int16), 0.0, status.join(clip.fault, why)
         begin, last = self._samples(clip.span)
-        limit = status.reason("sound_limited", seconds=self._most / AUDIO_RATE)
         is_limited = min(last, self.taken) - begin > self._most
-        return samples, max(0.0, self.begin - clip.span.start), status.join(clip.fault, limit if is_limited else "")
+        limit = status.reason("sound_limited", seconds=self._most / AUDIO_RATE) if is_limited else ""
+        notes = self._sound.notes  # of the file so far, such as which of its tracks this is
+        return samples, max(0.0, self.begin - clip.span.start), status.join(clip.fault, limit, notes)
 
     def _samples(self, span: Span) -> tuple[int, int]:
         """Return the first sample of a part, and that after its last one."""
@@ -230,7 +236,7 @@ def _media(clip: _Clip, frames: _Frames, sound: _Sound) -> Media:
         beyond = status.reason("part_beyond_end", start=span.start, until=until, length=round(length, 2))
         share = max(0.0, (length - span.start) / (span.end - span.start)) if span.start < length else 0.0
     # 2. Its status. What is wrong with frames elsewhere in the file does not matter.
-    video_fault = "" if kept else frames.fault or status.reason("no_frames_in_part")
+    video_fault = frames.which if kept else frames.fault or status.reason("no_frames_in_part")
     outcome, why = verdict(bool(kept), video_fault, len(audio) > 0, audio_fault)
     if outcome == status.UNDECODABLE or share < LEAST_SHARE:
         return Media(status.UNDECODABLE, status.join(beyond, why))

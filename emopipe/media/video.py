@@ -17,6 +17,7 @@ from av.container import InputContainer
 from emopipe.cache.status import codes, join, reason
 from emopipe.media import files
 from emopipe.media.decoded import DecodeOptions, encode_jpeg
+from emopipe.media.tracks import choose_video
 
 Picture = TypeVar("Picture")
 
@@ -39,6 +40,8 @@ class SampledFrames:
     options: DecodeOptions
     fault: str = ""
     """A reason, or ""."""
+    which: str = ""
+    """A reason that tells which of several tracks the frames are of, or ""; known with the first frame."""
     choose: Callable[[np.ndarray, DecodeOptions], np.ndarray] | None = None
     """Chooses the times of the frames to keep, in order, in place of `sample`. What follows the last is not decoded."""
 
@@ -47,8 +50,9 @@ class SampledFrames:
         if isinstance(plan, str):
             self.fault = plan
             return
+        self.which = plan.which
         with files.container(self.file) as container:
-            frames = _Frames(container, _video_stream(container), plan.origin)
+            frames = _Frames(container, container.streams[plan.stream], plan.origin)
             for time, frame in nearest(_until(frames, plan.targets) if self.choose else frames, plan.targets):
                 yield time, _to_jpeg(frame, plan.aspect, self.options)
         self.fault = frames.fault
@@ -57,6 +61,7 @@ class SampledFrames:
             self.fault = join(reason("no_frame_decodes", frames=plan.frames), why)
         elif not self.choose and frames.count < TRUNCATED_BELOW * plan.frames:
             self.fault = reason("truncated_frames", decoded=frames.count, frames=plan.frames)
+        self.fault = join(self.fault, plan.which)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,10 @@ class _Plan:
     aspect: float
     """The width of a stored pixel over its height."""
     has_size: bool
+    stream: int
+    """The index of the stream."""
+    which: str
+    """A reason that tells which of several tracks it is, or ""."""
 
 
 def _plan(file: int, options: DecodeOptions, choose: Callable[[np.ndarray, DecodeOptions], np.ndarray]) -> _Plan | str:
@@ -78,19 +87,19 @@ def _plan(file: int, options: DecodeOptions, choose: Callable[[np.ndarray, Decod
     if fault := _cut_short(file):
         return fault
     with files.container(file) as container:
-        stream = _video_stream(container)
-        if fault := _unfit(stream):
-            return fault
+        stream, which = choose_video(container, file, options)
+        if stream is None:
+            return which
         origin, announced, aspect = files.start(container), stream.frames, float(stream.sample_aspect_ratio or 1)
-        has_size = stream.width * stream.height > 0
+        has_size, index = stream.width * stream.height > 0, stream.index
         span, packets = _packet_times(container, stream)
     if _are_few(packets, announced):
-        packets = _unedited_packets(file)
+        packets = _unedited_packets(file, index)
     if _are_few(packets, announced):
         return reason("truncated_packets", packets=packets, announced=announced)
     if not len(span):
         return reason("no_video_packets")
-    return _Plan(choose(span - origin, options), len(span), origin, aspect, has_size)
+    return _Plan(choose(span - origin, options), len(span), origin, aspect, has_size, index, which)
 
 
 def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
@@ -100,21 +109,6 @@ def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarr
     if "truncated_frames" in codes(frames.fault):  # so few decoded that they are dropped, too
         return [], np.empty(0), frames.fault
     return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
-
-
-def _video_stream(container: InputContainer) -> av.VideoStream | None:
-    """Return the first video stream that is not the cover picture of an audio file."""
-    pictures = av.stream.Disposition.attached_pic
-    return next((s for s in container.streams.video if not s.disposition & pictures), None)
-
-
-def _unfit(stream: av.VideoStream | None) -> str:
-    """Return the reason why a video stream cannot be decoded; "" if it can."""
-    if stream is None:
-        return reason("no_video_stream")
-    if stream.codec_context is None:
-        return reason("no_video_codec")
-    return ""
 
 
 def _cut_short(file: int) -> str:
@@ -153,10 +147,10 @@ def _are_few(packets: int, announced: int) -> bool:
     return packets + 1 < TRUNCATED_BELOW * announced  # ffmpeg's own AVIs announce one frame too many
 
 
-def _unedited_packets(file: int) -> int:
-    """Return the number of packets when the edit list, which trims MP4 files, is ignored."""
+def _unedited_packets(file: int, stream: int) -> int:
+    """Return the number of packets of a stream when the edit list, which trims MP4 files, is ignored."""
     with files.container(file, ignore_editlist="1") as container:
-        return _packet_times(container, _video_stream(container))[1]
+        return _packet_times(container, container.streams[stream])[1]
 
 
 def _stamp(packet: av.Packet) -> int | None:

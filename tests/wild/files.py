@@ -19,12 +19,18 @@ from tests.wild.making import (
     SECONDS,
     add_audio,
     add_video,
+    caf,
     clip,
     cut,
     encode_audio,
     encode_video,
+    joined,
     noisy,
     patched,
+    stored,
+    tone,
+    tracks,
+    wav,
     whole,
 )
 
@@ -226,6 +232,98 @@ def png_bomb(side):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+# --- sound that changes, and several tracks
+
+
+def written(make, *given, **keys):
+    """Content that is made when the file is written."""
+    return lambda path: path.write_bytes(make(*given, **keys))
+
+
+def changing():
+    stereo, mono, surround = (44_100, "stereo", 300), (22_050, "mono", 700), (48_000, "5.1", 700)
+    for container, codec, suffix, pair in (
+        ("mp3", "mp3", "mp3", (stereo, mono)),
+        ("adts", "aac", "aac", (mono, surround)),
+        ("ac3", "ac3", "ac3.mp4", (stereo, (48_000, "mono", 700))),
+        ("flac", "flac", "flac", (stereo, (44_100, "mono", 700))),
+        ("ogg", "flac", "ogg", (stereo, mono)),
+        ("ogg", "libopus", "opus", ((48_000, "mono", 300), (48_000, "stereo", 700))),
+    ):
+        what = f"{codec} in {container}, {pair[0][1]} and then {pair[1][1]}"
+        yield wild(f"changing {codec}.{suffix}", what, NO_VIDEO, written(joined, container, codec, *pair))
+    yield wild("changing sound.ts", "sound that becomes mono in the middle", OK, changing_sound)
+    for channels in (3, 9, 24, 100):
+        wave = np.repeat(tone(300, 16_000, 1)[:, None], channels, 1)
+        what = f"{channels} channels without a layout"
+        yield wild(f"{channels} channels.wav", what, NO_VIDEO, written(wav, wave, 16_000))
+    yield wild(
+        "listed.wav",
+        "a CAF whose channels are listed in odd order",
+        NO_VIDEO,
+        written(caf, tone(300, 48_000, 1), (3, 1, 2)),
+    )
+    yield wild("7.1.mkv", "7.1 sound", OK, made("matroska", layout="7.1"))
+
+
+def changing_sound(path):
+    shape = {"container": "mpegts", "video": "mpeg2video", "fps": 25, "audio": "aac"}
+    path.write_bytes(clip(**shape, layout="stereo") + clip(**shape, rate=22_050, start=SECONDS))
+
+
+def lost_or_invented():
+    wave = tone(300, 48_000, 1)
+    holes = np.where(np.arange(48_000) // 10 == 900, np.nan, wave)
+    infinite, nothing = np.where(np.isnan(holes), np.inf, holes), np.full_like(wave, np.nan)
+    turned = np.where(np.arange(48_000) < 24_000, wave, -wave)
+    pairs = [np.stack([wave, other], 1) for other in (-wave, -0.95 * wave, turned)]
+    mute = {"videos": [{"codec": "mpeg4"}], "sounds": [{"codec": "pcm_f32le", "loudness": np.nan}]}
+    for name, what, status, content in (
+        ("opposite.wav", "stereo channels that cancel each other", NO_VIDEO, written(wav, pairs[0])),
+        ("nearly opposite.mov", "one of them is a little louder", NO_VIDEO, written(stored, "mov", pairs[1])),
+        ("opposite at last.wav", "they do so in the second half", NO_VIDEO, written(wav, pairs[2])),
+        ("holes.wav", "ten samples are no numbers", NO_VIDEO, written(wav, holes)),
+        ("holes.mkv", "ten of 64 bits in Matroska", NO_VIDEO, written(stored, "matroska", holes, kind="f8")),
+        ("infinite.aiff", "ten samples are infinite", NO_VIDEO, written(stored, "aiff", infinite)),
+        ("holes caf.wav", "ten in CAF", NO_VIDEO, written(stored, "caf", holes)),
+        ("no number.wav", "not one sample is a number", UNDECODABLE, written(wav, nothing)),
+        ("no number.mov", "not one sample beside a video is a number", NO_AUDIO, written(tracks, "mov", **mute)),
+        ("integers.wav", "integers of 16 bits as floats", NO_VIDEO, written(wav, np.rint(32767 * wave))),
+        ("filtered.wav", "such integers after a filter", NO_VIDEO, written(wav, 32767 * wave)),
+        ("integers 24.mkv", "integers of 24 bits as floats", NO_VIDEO,
+         written(stored, "matroska", np.rint(2.0**23 * wave), kind="f8")),
+        ("clipped.wav", "most samples are clipped", NO_VIDEO,
+         written(wav, np.clip(8 * wave, -1, 1) * 32767, kind="i2")),
+        ("loud.wav", "floats up to 1.5", NO_VIDEO, written(wav, 5 * wave)),
+        ("64 bits.wav", "floats of 64 bits", NO_VIDEO, written(wav, wave, kind="f8")),
+    ):  # fmt: skip
+        yield wild(name, what, status, content)
+
+
+def several_tracks():
+    video, quiet, heard = {"codec": "mpeg4"}, {"codec": "mp3", "loudness": 0}, {"codec": "mp3"}
+    still = {"codec": "mjpeg", "pix_fmt": "yuvj420p", "frames": 1, "size": (256, 256)}
+    named = [{**heard, "language": language, "default": language == "deu"} for language in ("eng", "deu")]
+    for name, container, what, videos, sounds in (
+        ("first silent.mkv", "matroska", "of two sound tracks the first is silent", [video], [quiet, heard]),
+        ("first silent.avi", "avi", "the same in AVI", [video], [quiet, heard]),
+        ("first silent.mp4", "mp4", "the same in MP4", [video], [quiet, heard]),
+        ("all silent.mkv", "matroska", "both are silent", [video], [quiet, quiet]),
+        ("languages.mkv", "matroska", "two languages", [video], named),
+        ("picture first.avi", "avi", "a still picture as the first video", [still, video], [heard]),
+        ("picture first.mov", "mov", "the same in MOV", [{**still, "default": True}, video], [heard]),
+        (
+            "two sizes.mkv",
+            "matroska",
+            "a small video before a large one",
+            [{**video, "size": (32, 32)}, video],
+            [heard],
+        ),
+    ):
+        status = NO_AUDIO if heard not in sounds and sounds is not named else OK
+        yield wild(name, what, status, written(tracks, container, videos=videos, sounds=sounds))
+
+
 # --- damaged and hostile
 
 
@@ -347,5 +445,17 @@ def real(shared):
 
 def wild_files(shared=None):
     """All of them; `shared` is the folder of real data."""
-    kinds = [cut_off(), pretenders(), misnamed(), odd(), damaged(), names(), linked(), real(shared) if shared else ()]
+    kinds = [
+        cut_off(),
+        pretenders(),
+        misnamed(),
+        odd(),
+        changing(),
+        lost_or_invented(),
+        several_tracks(),
+        damaged(),
+        names(),
+        linked(),
+        real(shared) if shared else (),
+    ]
     return [file for kind in kinds for file in kind]

@@ -32,7 +32,8 @@ def add_video(out, codec="mpeg4", *, size=(64, 48), pix_fmt="yuv420p", fps=FPS, 
 
 
 def add_audio(out, codec="aac", *, rate=44_100, layout="mono"):
-    return out.add_stream(codec, rate=rate, layout=layout, bit_rate=64_000)
+    options = {"strict": "experimental"}  # ffmpeg's own Vorbis
+    return out.add_stream(codec, rate=rate, layout=layout, bit_rate=64_000, options=options)
 
 
 def encode_video(out, stream, stamps, fps=FPS):
@@ -43,14 +44,18 @@ def encode_video(out, stream, stamps, fps=FPS):
     out.mux(stream.encode())
 
 
-def encode_audio(out, stream, seconds, start=0.0, loudness=0.3):
+def tone(pitch, rate, seconds, loudness=0.3):
+    return loudness * np.sin(2 * np.pi * pitch * np.arange(int(seconds * rate)) / rate)
+
+
+def encode_audio(out, stream, seconds, start=0.0, loudness=0.3, pitch=440):
     context = stream.codec_context
     rate, layout = context.sample_rate, context.layout.name
-    wave = (loudness * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+    wave = tone(pitch, rate, seconds, loudness).astype(np.float32)
     fifo, resampler = av.AudioFifo(), av.AudioResampler(context.format.name, layout, rate)
     for block in np.array_split(wave, max(1, len(wave) // 4096)) if len(wave) else []:
-        channels = np.ascontiguousarray(np.repeat(block[None], context.layout.nb_channels, 0))
-        frame = av.AudioFrame.from_ndarray(channels, "fltp", layout)
+        channels = np.repeat(block, context.layout.nb_channels)[None]  # PyAV makes no frames of eight planes
+        frame = av.AudioFrame.from_ndarray(channels, "flt", layout)
         frame.sample_rate = rate
         for piece in resampler.resample(frame):
             piece.pts = None
@@ -64,7 +69,7 @@ def encode_audio(out, stream, seconds, start=0.0, loudness=0.3):
 
 
 def clip(container, *, video="mpeg4", audio="aac", seconds=SECONDS, fps=FPS, stamps=None, start=0, loudness=0.3,
-         rate=44_100, layout="mono", options=None, **shape):  # fmt: skip
+         rate=44_100, layout="mono", pitch=440, options=None, **shape):  # fmt: skip
     """The bytes of a file; `video` or `audio` may be None. Frames' `stamps` are in ticks of 1 / fps."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip"
@@ -75,8 +80,95 @@ def clip(container, *, video="mpeg4", audio="aac", seconds=SECONDS, fps=FPS, sta
                 stamps = range(round(seconds * fps)) if stamps is None else stamps
                 encode_video(out, pictures, [stamp + round(start * fps) for stamp in stamps], fps)
             if sound is not None:
-                encode_audio(out, sound, seconds, start, loudness)
+                encode_audio(out, sound, seconds, start, loudness, pitch)
         return path.read_bytes()
+
+
+def joined(container, codec, *pieces, seconds=1.5):
+    """Sounds one after the other as whole files; a piece is (rate, layout, pitch)."""
+    return b"".join(
+        clip(container, video=None, audio=codec, rate=rate, layout=layout, pitch=pitch, seconds=seconds)
+        for rate, layout, pitch in pieces
+    )
+
+
+def wav(samples, rate=48_000, kind="f4"):
+    """A WAV file of samples (n,) or (n, channels), as they are; its header says nothing of the channels' places."""
+    stored = np.ascontiguousarray(samples.reshape(len(samples), -1), f"<{kind}")
+    size, channels = stored.dtype.itemsize, stored.shape[1]
+    shape = struct.pack(
+        "<HHIIHH", 3 if kind[0] == "f" else 1, channels, rate, size * channels * rate, size * channels, 8 * size
+    )
+    data = stored.tobytes()
+    body = b"WAVEfmt " + struct.pack("<I", len(shape)) + shape + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def caf(samples, places, rate=48_000):
+    """A CAF file of one sound (n,) in channels whose places are listed: 1 left, 2 right, 3 centre, 4 bass, ..."""
+
+    def chunk(kind, data):
+        return kind + struct.pack(">q", len(data)) + data
+
+    count = len(places)
+    about = struct.pack(">d4s5I", rate, b"lpcm", 0, 2 * count, 1, count, 16)
+    listed = struct.pack(">3I", 0, 0, count) + b"".join(struct.pack(">2I3f", place, 0, 0, 0, 0) for place in places)
+    data = bytes(4) + np.repeat(32767 * samples, count).astype(">i2").tobytes()
+    return b"caff\0\1\0\0" + chunk(b"desc", about) + chunk(b"chan", listed) + chunk(b"data", data)
+
+
+def stored(container, samples, rate=48_000, kind="f4"):
+    """Samples (n,) or (n, channels) as they are, in any container that holds them."""
+    samples = np.ascontiguousarray(samples.reshape(len(samples), -1), kind)
+    order = "be" if container in ("aiff", "caf") else "le"
+    codec = {"f4": "pcm_f32", "f8": "pcm_f64", "i2": "pcm_s16", "i4": "pcm_s32"}[kind] + order
+    format_ = {"f4": "flt", "f8": "dbl", "i2": "s16", "i4": "s32"}[kind]
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound"
+        with av.open(str(path), "w", format=container) as out:
+            stream = out.add_stream(codec, rate=rate, layout=layout)
+            for begin in range(0, len(samples), 1024):
+                frame = av.AudioFrame.from_ndarray(samples[begin : begin + 1024].reshape(1, -1), format_, layout)
+                frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode())
+        return path.read_bytes()
+
+
+def tracks(container, videos=(), sounds=(), seconds=1.0, options=None):
+    """A file with several tracks.
+
+    Videos are dicts of `level` (grey), `frames` and what `add_video` takes; sounds of `loudness`, `pitch` and what
+    `add_audio` takes; both of `default` (None: the muxer decides) and `language`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip"
+        with av.open(str(path), "w", format=container, options=options or {}) as out:
+            shown = [_track(out, add_video, video, level=100, frames=round(seconds * FPS)) for video in videos]
+            heard = [_track(out, add_audio, sound, loudness=0.3, pitch=440) for sound in sounds]
+            for stream, own in shown:
+                image = np.full((stream.height, stream.width, 3), own["level"], np.uint8)
+                for number in range(own["frames"]):
+                    frame = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format=stream.pix_fmt)
+                    frame.pts, frame.time_base = number, Fraction(1, FPS)
+                    out.mux(stream.encode(frame))
+                out.mux(stream.encode())
+            for stream, own in heard:
+                encode_audio(out, stream, seconds, loudness=own["loudness"], pitch=own["pitch"])
+        return path.read_bytes()
+
+
+def _track(out, add, given, **own):
+    shape = {key: value for key, value in given.items() if key not in (*own, "default", "language", "disposition")}
+    stream = add(out, **shape)
+    if given.get("default") is not None:
+        stream.disposition = av.stream.Disposition(1 if given["default"] else 0)
+    if "disposition" in given:
+        stream.disposition = given["disposition"]
+    if "language" in given:
+        stream.metadata["language"] = given["language"]
+    return stream, {key: given.get(key, value) for key, value in own.items()}
 
 
 @cache
