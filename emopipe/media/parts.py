@@ -10,9 +10,10 @@ import numpy as np
 from emopipe.cache import status
 from emopipe.media import files
 from emopipe.media.audio import SoundBlocks
-from emopipe.media.clip import verdict
+from emopipe.media.clip import sound_fault, verdict
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media
-from emopipe.media.video import SampledFrames
+from emopipe.media.survey import Survey
+from emopipe.media.video import SampledFrames, surveyed
 
 Item = TypeVar("Item")
 
@@ -40,8 +41,9 @@ def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[M
     """
     # Two descriptors, so that frames and sound are read side by side, whichever way the file interleaves them.
     with files.opened(path) as for_frames, files.opened(path) as for_sound:
-        frames, sound = SampledFrames(for_frames, options), SoundBlocks(for_sound, options)
-        upcoming, wave = _Upcoming(iter(frames)), _Wave(sound)
+        survey = surveyed(for_frames)
+        frames, sound = SampledFrames(for_frames, options, survey), SoundBlocks(for_sound, options)
+        upcoming, wave = _Upcoming(iter(frames)), _Wave(sound, is_usable=survey.sound.is_usable)
         n_frames, end = 0, seconds
         while not (upcoming.is_over and wave.is_over):
             if wave.is_over and upcoming.next_time > end + LONGEST_GAP_SECONDS:
@@ -52,13 +54,13 @@ def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[M
             yield Media(status.PART, "", [jpeg for _, jpeg in kept], np.array([t for t, _ in kept]), samples, start)
             n_frames += len(kept)
             end += seconds
-        yield Media(
-            *verdict(n_frames > 0, status.join(frames.fault, upcoming.fault), wave.is_heard, _fault_of(sound, wave))
-        )
+        has_frames = n_frames > 0 and (frames.is_usable or not upcoming.is_over)
+        faults = status.join(frames.fault, upcoming.fault), _fault_of(survey, sound, wave)
+        yield Media(*verdict(has_frames, faults[0], wave.is_heard, faults[1]))
 
 
-def _fault_of(sound: SoundBlocks, wave: "_Wave") -> str:
-    fault = status.join(sound.fault, wave.fault)
+def _fault_of(survey: Survey, sound: SoundBlocks, wave: "_Wave") -> str:
+    fault = sound_fault(survey, status.join(sound.fault, wave.fault))
     return fault if wave.is_heard or fault else status.reason("silent" if wave.taken else "no_sound_decodes")
 
 
@@ -114,8 +116,8 @@ class _Upcoming:
 class _Wave:
     """Sound, taken piece by piece; the next samples are known."""
 
-    def __init__(self, sound: SoundBlocks) -> None:
-        self._sound, self._blocks = sound, _Safe(iter(sound))
+    def __init__(self, sound: SoundBlocks, *, is_usable: bool) -> None:
+        self._sound, self._blocks = sound, _Safe(iter(sound if is_usable else ()))
         self._left = np.empty(0, np.int16)
         self.taken, self.is_heard, self._has_ended = 0, False, False
         self._read(1)

@@ -78,7 +78,7 @@ def run(tmp_path_factory):
 
 
 def test_there_are_enough_of_them(run):
-    assert len(run.files) >= 130
+    assert len(run.files) >= 200
 
 
 def test_every_file_has_a_row(run):
