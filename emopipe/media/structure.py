@@ -186,7 +186,7 @@ def _seconds_of(info: dict[int, bytes]) -> float | None:
         return None
     ticks = struct.unpack(">f" if len(value) == 4 else ">d", value)[0]
     scale = int.from_bytes(info.get(TIMESTAMP_SCALE, b""), "big") or 1_000_000
-    return ticks * scale / 1e9 if ticks > 0 else None
+    return ticks * scale / 1e9 if 0 < ticks < 1e15 else None
 
 
 def _elements(file: int, size: int) -> Iterator[tuple[int, int, int]]:

@@ -121,12 +121,15 @@ class _Tally:
     def __init__(self) -> None:
         self.packets, self.end = 0, 0
 
-    def add(self, packet: av.Packet) -> None:
-        """Take a packet. Empty ones, by which AVI repeats a frame, count."""
-        stamp = packet.pts if packet.pts is not None else packet.dts
+    def add(self, packet: av.Packet) -> int | None:
+        """Take a packet and return its time, in units of the stream. AVI repeats a frame by an empty one: it counts."""
+        stamp = packet.pts
+        if stamp is None:
+            stamp = packet.dts
         self.packets += 1
-        if stamp is not None:
-            self.end = max(self.end, stamp + (packet.duration or 0))
+        if stamp is not None and (end := stamp + (packet.duration or 0)) > self.end:
+            self.end = end
+        return stamp
 
     def end_seconds(self, stream: av.stream.Stream) -> float:
         """Return when the last packet ends."""
@@ -139,21 +142,20 @@ class _VideoTally(_Tally):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self._rate = rate
-        self._times, self._first_key = array("d"), -1
+        self._times = array("d")
+        self.lead: int | None = None
+        """How many packets stand before the first keyframe; None if none is marked as one."""
+        self.lead_times = 0
+        """How many of these have a time."""
 
-    def add(self, packet: av.Packet) -> None:
-        """Take a packet."""
-        super().add(packet)
+    def add(self, packet: av.Packet) -> int | None:
+        """Take a packet, and return its time in units of the stream."""
+        if self.lead is None and packet.is_keyframe:
+            self.lead, self.lead_times = self.packets, len(self._times)
+        stamp = super().add(packet)
         if packet.size and not packet.is_discard:  # packets hidden by an edit list are decoded, but not shown
-            if packet.is_keyframe and self._first_key < 0:
-                self._first_key = len(self._times)
-            stamp = packet.pts if packet.pts is not None else packet.dts
             self._times.append(len(self._times) / self._rate if stamp is None else float(stamp * packet.time_base))
-
-    @property
-    def lead(self) -> int:
-        """How many packets stand before the first keyframe; 0 if none is marked as one."""
-        return max(0, self._first_key)
+        return stamp
 
     @property
     def times(self) -> np.ndarray:
@@ -168,17 +170,18 @@ def _survey(opened: _Opened) -> Survey:
         tallies[opened.video.index] = video
     _count(opened, tallies)
     times = video.times - opened.origin
-    decodable = times[video.lead :]
-    if video.lead:  # frames that follow a keyframe and are shown before it need what was lost
+    decodable = times[video.lead_times :]
+    if video.lead_times and len(decodable):  # frames that follow a keyframe and are shown before it need what was lost
         decodable = decodable[decodable >= decodable[0]]
-    by_time = _stock_by_time(opened, tallies)
+    by_packets = (_video_by_packets(opened, video), _sound_by_packets(opened, tallies))
+    by_time = _stock_by_time(opened, tallies) if None in by_packets else Stock()
     return Survey(
         np.sort(times),
-        video.lead,
-        np.sort(decodable),
+        video.lead or 0 if len(decodable) else 0,
+        np.sort(decodable if len(decodable) else times),
         opened.origin,
-        (_video_by_packets(opened, video) if opened.counts_packets else None) or by_time,
-        (_sound_by_packets(opened, tallies) if opened.counts_packets else None) or by_time,
+        by_packets[0] or by_time,
+        by_packets[1] or by_time if opened.sound else Stock(),
     )
 
 
@@ -193,7 +196,7 @@ def _count(opened: _Opened, tallies: dict[int, _Tally]) -> None:
 
 def _video_by_packets(opened: _Opened, tally: _VideoTally) -> Stock | None:
     """Compare the packets of the video with those that its header counts; None if it counts none."""
-    announced = opened.video.frames if opened.video is not None else 0
+    announced = opened.video.frames if opened.video is not None and opened.counts_packets else 0
     if not announced:
         return None
     packets = tally.packets
@@ -219,10 +222,10 @@ def _unedited_packets(opened: _Opened) -> int:
 def _sound_by_packets(opened: _Opened, tallies: dict[int, _Tally]) -> Stock | None:
     """Compare the sound with what its header counts, over all streams of sound; None if it counts nothing."""
     counted = [stream for stream in opened.sound if stream.frames]
-    if not counted:
+    if not counted or not opened.counts_packets:
         return None
-    if opened.format.startswith("avi"):  # it counts samples or packets, in units of the stream's time
-        parts = [(tallies[s.index].end_seconds(s), float((s.duration or 0) * s.time_base)) for s in counted]
+    if opened.format.startswith("avi"):  # it counts samples or packets, which are the units of the stream's time
+        parts = [(tallies[s.index].end_seconds(s), float(s.frames * s.time_base)) for s in counted]
     else:
         parts = [(tallies[s.index].packets, s.frames) for s in counted]
     there, announced = (sum(each) for each in zip(*parts, strict=True))

@@ -1,10 +1,13 @@
 """Frames are stored as players show them: turned, mirrored, with square pixels, whatever changes in the middle."""
 
 from fractions import Fraction
+from functools import cache
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import DecodeOptions
@@ -164,3 +167,23 @@ def test_frames_that_change_their_size_keep_each_their_own(tmp_path, codec, cont
     assert shapes == [(48, 64)] * 6 + [(80, 96)] * 6 + [(48, 64)] * 6
     small = [image.shape[:2] for image in pictures(tmp_path / "a", count=18, max_side=48)]
     assert small == [(36, 48)] * 6 + [(40, 48)] * 6 + [(36, 48)] * 6
+
+
+SEGMENTS = st.lists(
+    st.tuples(st.sampled_from([(64, 48), (96, 80), (48, 96)]), st.sampled_from([1, 2, Fraction(3, 2)])),
+    min_size=2,
+    max_size=5,
+)
+
+
+@cache
+def segment(size, aspect):
+    return encoded("libx264", range(4), size=size, aspect=Fraction(aspect))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SEGMENTS, st.sampled_from(["mpegts", "matroska"]))
+def test_whatever_changes_each_frame_keeps_its_shape(tmp_path, segments, container):
+    (tmp_path / "a").write_bytes(muxed(container, "libx264", joined(*(segment(*each) for each in segments))))
+    shapes = [image.shape[:2] for image in pictures(tmp_path / "a", count=4 * len(segments))]
+    assert shapes == [(height, round(width * aspect)) for (width, height), aspect in segments for _ in range(4)]

@@ -31,8 +31,9 @@ EIGHT = DecodeOptions(policy="count", count=8)
 WEB = {"container": "webm", "video": "libvpx", "audio": "libopus", "rate": 48_000}
 LIVE = {"container": "matroska", "video": "libx264", "options": {"live": "1"}}
 WINDOWS = {"container": "asf", "video": "wmv2", "audio": "wmav2"}
+PLAIN = {"container": "avi", "audio": "pcm_s16le", "rate": 8_000}
 PIECES = {"container": "mp4", "video": "libx264", "options": {"movflags": "frag_keyframe+empty_moov"}}
-SHAPES = {"webm": WEB, "live mkv": LIVE, "wmv": WINDOWS, "pieces": PIECES}
+SHAPES = {"webm": WEB, "live mkv": LIVE, "wmv": WINDOWS, "pieces": PIECES, "plain avi": PLAIN}
 
 
 @cache
@@ -94,7 +95,7 @@ def test_a_header_alone_is_undecodable(read, name):
 )
 def test_one_stream_counts_where_the_other_is_cut_off(read, first, status, reason):
     """In a file that is not interleaved, one stream comes last."""
-    data = one_after_the_other(source("avi"), first)
+    data = one_after_the_other(source("plain avi"), first)
     assert read(data).status == "ok"
     with av.open(io.BytesIO(data)) as file:
         places = [packet.pos for packet in file.demux() if packet.size and packet.stream.type != first]
@@ -194,6 +195,13 @@ def test_a_start_between_keyframes_without_a_container(read, codec):
     found = read(raw(encoded(codec, range(50), gop=25)[12:]))
     assert (found.status, codes(found.reason)) == ("no_audio", ["no_audio_stream", "lost_start"])
     assert len(found.jpegs) == 8 and found.times[0] >= 0.5
+
+
+def test_a_keyframe_that_an_edit_list_hides_is_there(read):
+    data = clip("mp4", video="libx264", start=-1.3)
+    found = read(data)
+    assert (found.status, found.reason, len(found.jpegs)) == ("ok", "", 7)
+    assert found.times[0] == pytest.approx(0, abs=0.01)
 
 
 def test_no_keyframe_at_all_is_no_video(read):
