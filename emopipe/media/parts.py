@@ -10,9 +10,9 @@ import numpy as np
 from emopipe.cache import status
 from emopipe.media import files
 from emopipe.media.audio import SoundBlocks
-from emopipe.media.clip import verdict
+from emopipe.media.clip import sound_fault, verdict
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media
-from emopipe.media.video import SampledFrames
+from emopipe.media.video import SampledFrames, surveyed
 
 Item = TypeVar("Item")
 
@@ -40,8 +40,9 @@ def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[M
     """
     # Two descriptors, so that frames and sound are read side by side, whichever way the file interleaves them.
     with files.opened(path) as for_frames, files.opened(path) as for_sound:
-        frames, sound = SampledFrames(for_frames, options), SoundBlocks(for_sound, options)
-        upcoming, wave = Upcoming(iter(frames)), _Wave(sound)
+        survey = surveyed(for_frames, options)
+        frames, sound = SampledFrames(for_frames, options, survey), SoundBlocks(for_sound, options)
+        upcoming, wave = Upcoming(iter(frames)), _Wave(sound, is_usable=survey.sound.is_usable)
         n_frames, end = 0, seconds
         while not (upcoming.is_over and wave.is_over):
             if wave.is_over and upcoming.next_time > end + LONGEST_GAP_SECONDS:
@@ -52,7 +53,9 @@ def read_parts(path: Path, options: DecodeOptions, seconds: float) -> Iterator[M
             yield Media(status.PART, "", [jpeg for _, jpeg in kept], np.array([t for t, _ in kept]), samples, start)
             n_frames += len(kept)
             end += seconds
-        yield Media(*verdict(n_frames > 0, status.join(frames.fault, upcoming.fault), wave.is_heard, wave.why))
+        has_frames = n_frames > 0 and (frames.is_usable or not upcoming.is_over)
+        faults = status.join(frames.fault, upcoming.fault), sound_fault(survey, wave.why)
+        yield Media(*verdict(has_frames, faults[0], wave.is_heard, faults[1]))
 
 
 class Safe(Generic[Item]):
@@ -107,8 +110,8 @@ class Upcoming:
 class _Wave:
     """Sound, taken piece by piece; the next samples are known."""
 
-    def __init__(self, sound: SoundBlocks) -> None:
-        self._sound, self._blocks = sound, iter(sound)
+    def __init__(self, sound: SoundBlocks, *, is_usable: bool) -> None:
+        self._sound, self._is_usable, self._blocks = sound, is_usable, iter(sound if is_usable else ())
         self._left = np.empty(0, np.int16)
         self.taken, self.is_heard, self._has_ended = 0, False, False
         self._read(1)
@@ -120,8 +123,8 @@ class _Wave:
 
     @property
     def why(self) -> str:
-        """The reason to give for the sound as a whole, at its end."""
-        return self._sound.why(has_samples=self.taken > 0, is_heard=self.is_heard)
+        """The reason to give for the sound as a whole, at its end; "" if it was not to be read."""
+        return self._sound.why(has_samples=self.taken > 0, is_heard=self.is_heard) if self._is_usable else ""
 
     def before(self, end: float) -> tuple[float, np.ndarray]:
         """Return the time of the first sample that was not taken yet, and the samples (n,) int16 until `end`."""

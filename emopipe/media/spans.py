@@ -15,7 +15,7 @@ from emopipe.media.audio import SoundBlocks
 from emopipe.media.clip import DAMAGED, verdict
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media, Span
 from emopipe.media.parts import Safe, Upcoming
-from emopipe.media.video import SampledFrames, nearest, sample
+from emopipe.media.video import SampledFrames, nearest, sample, surveyed
 
 if TYPE_CHECKING:  # the process that decodes starts sooner without it
     import pandas as pd
@@ -130,7 +130,8 @@ class _Frames:
         self._clips, self._under_way = clips, _UnderWay(clips)
         self.end = self.interval = 0.0
         """When the last frame ends, and how long a frame lasts, in seconds."""
-        self._sampled = SampledFrames(file, options, choose=self._choose)
+        self._survey = surveyed(file, options)
+        self._sampled = SampledFrames(file, options, self._survey, choose=self._choose)
         self._upcoming = Upcoming(iter(self._sampled))
 
     @property
@@ -141,7 +142,7 @@ class _Frames:
     @property
     def which(self) -> str:
         """A reason that tells which of several tracks the frames are of, or ""."""
-        return self._sampled.which
+        return self._survey.which
 
     def until(self, end: float) -> None:
         """Read the frames before `end`."""

@@ -3,162 +3,131 @@
 Frames are streamed: for a clip of any length, one decoded frame is in memory at a time, and sampled ones as JPEG.
 """
 
-import os
+import itertools
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
 
-from emopipe.cache.status import codes, join, reason
-from emopipe.media import files
-from emopipe.media.decoded import DecodeOptions, encode_jpeg
+from emopipe.cache.status import join, reason
+from emopipe.media import files, structure
+from emopipe.media.decoded import DecodeOptions
+from emopipe.media.shown import Display, Displays, to_jpeg
+from emopipe.media.survey import USABLE_FROM, Survey, frame_rate, survey
 from emopipe.media.tracks import choose_video
 
 Picture = TypeVar("Picture")
 
-TRUNCATED_BELOW = 0.75
-"""A video is truncated if it has less than this share of the frames, or of the time, that its header states."""
-TELL_THEIR_LENGTH = (b"FLV", b"\x1aE\xdf\xa3")
-"""First bytes of FLV and Matroska files: their headers state the duration, not the number of frames."""
+WHOLE_FROM = 0.95
+"""It is reported if less than this share of a stream decodes."""
+
+Shown = tuple[av.VideoFrame, Display]
 
 
 @dataclass
 class SampledFrames:
     """The sampled frames of a file, decoded while they are iterated over: one decoded frame is in memory at a time.
 
-    Iterate once, over (seconds, JPEG); afterwards, `fault` is known. Nothing is yielded if the file
+    Iterate once, over (seconds, JPEG); afterwards, `fault` and `is_usable` are known. Nothing is yielded if the file
     has no usable video stream.
     """
 
     file: int
     """An open file."""
     options: DecodeOptions
+    survey: Survey
+    """What the file's packets say: see `surveyed`."""
     fault: str = ""
     """A reason, or ""."""
-    which: str = ""
-    """A reason that tells which of several tracks the frames are of, or ""; known with the first frame."""
+    is_usable: bool = False
+    """Whether enough of the stream decodes. If not, the frames that were yielded should not be used."""
     choose: Callable[[np.ndarray, DecodeOptions], np.ndarray] | None = None
-    """Chooses the times of the frames to keep, in order, in place of `sample`. What follows the last is not decoded."""
+    """Chooses the times of the frames to keep, in order, in place of `sample`. What follows the last is not decoded, so
+    that nothing is known of it."""
 
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
-        plan = _plan(self.file, self.options, self.choose or sample)
-        if isinstance(plan, str):
-            self.fault = plan
+        self.fault = self.survey.fault or self._too_little()
+        if self.fault:
             return
-        self.which = plan.which
         with files.container(self.file) as container:
-            frames = _Frames(container, container.streams[plan.stream], plan.origin)
-            for time, frame in nearest(_until(frames, plan.targets) if self.choose else frames, plan.targets):
-                yield time, _to_jpeg(frame, plan.aspect, self.options)
-        self.fault = frames.fault
-        if not frames.count:
-            why = frames.fault if plan.has_size else reason("no_frame_size", megapixels=files.MOST_PIXELS // 10**6)
-            self.fault = join(reason("no_frame_decodes", frames=plan.frames), why)
-        elif not self.choose and frames.count < TRUNCATED_BELOW * plan.frames:
-            self.fault = reason("truncated_frames", decoded=frames.count, frames=plan.frames)
-        self.fault = join(self.fault, plan.which)
+            stream = container.streams[self.survey.stream]
+            has_size = stream.width * stream.height > 0
+            frames = _Frames(self.file, container, stream, self.survey)
+            targets = (self.choose or sample)(self.survey.decodable, self.options)
+            try:
+                for time, frame in nearest(_until(frames, targets) if self.choose else frames, targets):
+                    if jpeg := self._to_jpeg(frames, *frame):
+                        yield time, jpeg
+            finally:  # what was decoded before an error counts
+                self._measure(frames, has_size=has_size)
+
+    def _to_jpeg(self, frames: "_Frames", frame: av.VideoFrame, display: Display) -> bytes:
+        """Return a frame as JPEG; nothing if it cannot be converted, as with a format that comes in the middle."""
+        try:
+            return to_jpeg(frame, display, self.options)
+        except MemoryError:
+            raise
+        except Exception as error:
+            frames.fault = frames.fault or reason("damaged_video", error=files.describe(error))
+            return b""
+
+    def _too_little(self) -> str:
+        """Return the reason why decoding is not possible or not worth while; "" if it is."""
+        if self.survey.stream is None:
+            return self.survey.which
+        if not self.survey.video.is_usable and not self.choose:
+            return join(self.survey.video.note, self.survey.which)
+        return "" if len(self.survey.times) else join(reason("no_video_packets"), self.survey.which)
+
+    def _measure(self, frames: "_Frames", *, has_size: bool) -> None:
+        """Compare what was decoded with what the packets promise."""
+        if not len(frames.times):
+            too_large = reason("no_frame_size", megapixels=files.MOST_PIXELS // 10**6)
+            why = (frames.fault, frames.error) if has_size else (too_large,)
+            self.fault = join(reason("no_frame_decodes", frames=len(self.survey.times)), *why, self.survey.which)
+            return
+        if self.choose:
+            self.is_usable, self.fault = True, join(frames.fault, self.survey.which)
+            return
+        share, lost = _decoded(frames, self.survey.decodable)
+        self.is_usable = self.survey.video.share * share >= USABLE_FROM
+        notes = [self.survey.video.note, frames.fault, frames.error if lost else ""]
+        lost_start = min(frames.times) - self.survey.times[0]
+        if self.survey.lead and lost_start > 0:
+            notes.append(reason("lost_start", seconds=round(lost_start, 2)))
+        if share < WHOLE_FROM:
+            notes.append(reason("lost_frames", percent=round(100 * share)))
+        self.fault = join(*notes, self.survey.which)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What the header and the packets of a video stream say, before a frame is decoded."""
-
-    targets: np.ndarray
-    """(T,) the times of the frames to keep, in seconds since `origin`."""
-    frames: int
-    """How many frames the stream has."""
-    origin: float
-    aspect: float
-    """The width of a stored pixel over its height."""
-    has_size: bool
-    stream: int
-    """The index of the stream."""
-    which: str
-    """A reason that tells which of several tracks it is, or ""."""
+def surveyed(file: int, options: DecodeOptions) -> Survey:
+    """Return what the packets of an open file say; `options` may choose among its tracks."""
+    return survey(file, lambda container: choose_video(container, file, options))
 
 
-def _plan(file: int, options: DecodeOptions, choose: Callable[[np.ndarray, DecodeOptions], np.ndarray]) -> _Plan | str:
-    """Return which frames to keep; or the reason why the video stream cannot be used."""
-    if fault := _cut_short(file):
-        return fault
-    with files.container(file) as container:
-        stream, which = choose_video(container, file, options)
-        if stream is None:
-            return which
-        origin, announced, aspect = files.start(container), stream.frames, float(stream.sample_aspect_ratio or 1)
-        has_size, index = stream.width * stream.height > 0, stream.index
-        span, packets = _packet_times(container, stream)
-    if _are_few(packets, announced):
-        packets = _unedited_packets(file, index)
-    if _are_few(packets, announced):
-        return reason("truncated_packets", packets=packets, announced=announced)
-    if not len(span):
-        return reason("no_video_packets")
-    return _Plan(choose(span - origin, options), len(span), origin, aspect, has_size, index, which)
-
-
-def read_video(file: int, options: DecodeOptions) -> tuple[list[bytes], np.ndarray, str]:
+def read_video(file: int, options: DecodeOptions, survey: Survey) -> tuple[list[bytes], np.ndarray, str]:
     """Return the sampled frames of an open file as JPEG, their times (T,) in seconds, and a reason or ""."""
-    frames = SampledFrames(file, options)
-    kept = list(frames)
-    if "truncated_frames" in codes(frames.fault):  # so few decoded that they are dropped, too
-        return [], np.empty(0), frames.fault
-    return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), frames.fault
-
-
-def _cut_short(file: int) -> str:
-    """Return the reason if a file ends before the duration that its header states; else ""."""
-    if not os.pread(file, 4, 0).startswith(TELL_THEIR_LENGTH):
-        return ""
-    with files.container(file) as container:
-        length, end = (container.duration or 0) / av.time_base, 0.0
-        with files.until_damage():
-            for packet in container.demux():
-                stamp = _stamp(packet)
-                if stamp is not None:
-                    end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base) - files.start(container))
-    is_short = end < TRUNCATED_BELOW * length
-    return reason("truncated_time", end=round(end, 1), length=round(length, 1)) if is_short else ""
-
-
-def _packet_times(container: InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
-    """Return the sorted presentation times (frames,) of the stream's packets in seconds, and the number of packets.
-
-    Nothing is decoded. Empty packets, by which AVI repeats a frame, have no time of their own but are counted. A
-    demuxing error ends the list: what comes before it may still decode.
-    """
-    times, packets = array("d"), 0
-    rate = float(stream.average_rate or stream.guessed_rate or 25)
-    with files.until_damage():
-        for packet in container.demux(stream):
-            packets += packet.size > 0 or packet.dts is not None  # the demuxer's last packet is neither
-            if packet.size and not packet.is_discard:  # packets hidden by an edit list are decoded, but not shown
-                stamp = _stamp(packet)
-                times.append(len(times) / rate if stamp is None else float(stamp * packet.time_base))
-    return np.sort(np.array(times)), packets
-
-
-def _are_few(packets: int, announced: int) -> bool:
-    return packets + 1 < TRUNCATED_BELOW * announced  # ffmpeg's own AVIs announce one frame too many
-
-
-def _unedited_packets(file: int, stream: int) -> int:
-    """Return the number of packets of a stream when the edit list, which trims MP4 files, is ignored."""
-    with files.container(file, ignore_editlist="1") as container:
-        return _packet_times(container, container.streams[stream])[1]
-
-
-def _stamp(packet: av.Packet) -> int | None:
-    return packet.pts if packet.pts is not None else packet.dts
+    frames = SampledFrames(file, options, survey)
+    kept, broken = [], ""
+    try:
+        for time, jpeg in frames:
+            kept.append((time, jpeg))
+    except MemoryError:
+        raise
+    except Exception as error:  # what was read before stays
+        broken = reason("broken_stream", error=files.describe(error))
+    fault = join(frames.fault, broken)
+    if not frames.is_usable:
+        return [], np.empty(0), fault
+    return [jpeg for _, jpeg in kept], np.array([time for time, _ in kept]), fault
 
 
 def sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
-    """Return the times (T,) that the policy asks for, chosen from the times of the frames (frames,)."""
+    """Return the times (T,) that the policy asks for, chosen from the sorted times of the frames (frames,)."""
     if options.policy == "all":
         wanted = len(times)
     elif options.policy == "count":
@@ -174,35 +143,98 @@ def sample(times: np.ndarray, options: DecodeOptions) -> np.ndarray:
 
 
 class _Frames:
-    """Iterates over (seconds, frame) of a video stream; counts the frames and keeps the first fault."""
+    """Iterates over (seconds, (frame, display)) of a video stream; keeps all times and the first fault.
 
-    def __init__(self, container: InputContainer, stream: av.VideoStream, origin: float) -> None:
+    Before the first keyframe, some decoders give nothing, others grey pictures with the changes since a frame that is
+    not there. Such pictures are not frames, and errors are no damage there.
+    """
+
+    def __init__(self, file: int, container: InputContainer, stream: av.VideoStream, survey: Survey) -> None:
         stream.thread_type = "NONE"  # jobs run side by side already, and one thread decodes reproducibly
         stream.codec_context.options.update(max_pixels=str(files.MOST_PIXELS))  # frames may grow in the middle
-        self._container, self._stream, self._origin = container, stream, origin
-        self.count, self.fault = 0, ""
+        stream.codec_context.copy_opaque = True
+        self._container, self._stream, self._survey = container, stream, survey
+        self._displays = Displays(stream, lambda: structure.states_aspect(file, container.format.name))
+        self._has_begun = survey.lead == 0
+        self.fault = ""
+        """The first error of the demuxer, or of a conversion; a reason."""
+        self.error = ""
+        """The first error of a packet, a reason. It is none of the stream if no frame is lost, as with layers."""
+        self.times = array("d")
+        """The time of each frame in seconds, in the order in which they are decoded."""
+        self.after_errors: list[int] = []
+        """Numbers of the frames before which packets could not be decoded."""
 
-    def __iter__(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        rate = float(self._stream.average_rate or self._stream.guessed_rate or 25)
+    def __iter__(self) -> Iterator[tuple[float, Shown]]:
+        rate = frame_rate(self._stream)
+        for frame in self._decode():
+            packet = None if frame.opaque is None else frame.opaque[0]
+            self._has_begun = self._has_begun or frame.key_frame or packet is None or packet >= self._survey.lead
+            if self._has_begun:
+                time = frame.time
+                time = (self._survey.lead + len(self.times)) / rate if time is None else time - self._survey.origin
+                self.times.append(time)
+                yield time, (frame, self._displays.of(frame, packet))
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
-        while True:
+        for number in itertools.count():
             try:
                 packet = next(packets)
-                frames = packet.decode()
             except (StopIteration, av.EOFError):
                 return
             except MemoryError:
                 raise
-            except av.FFmpegError as error:  # of one packet; after an error of the demuxer there are no more
+            except av.FFmpegError as error:
                 self.fault = self.fault or reason("damaged_video", error=files.describe(error))
+                return
+            packet.opaque = (number,)
+            try:
+                frames = packet.decode()
+            except av.EOFError:
+                return
+            except MemoryError:
+                raise
+            except av.FFmpegError as error:
+                self._note(number, reason("damaged_video", error=files.describe(error)))
                 continue
-            for frame in frames:
-                time = self.count / rate if frame.time is None else frame.time - self._origin
-                self.count += 1
-                yield time, frame
+            self._displays.note(number)
+            yield from frames
+
+    def _note(self, packet: int, error: str) -> None:
+        if packet >= self._survey.lead:
+            self.error = self.error or error
+            self.after_errors.append(len(self.times))
 
 
-def _until(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.VideoFrame]]:
+def _decoded(frames: _Frames, packets: np.ndarray) -> tuple[float, bool]:
+    """Measure how much of a stream was decoded, by the times of frames and packets: their numbers may differ.
+
+    What is missing before the first keyframe is no part of it: a stream that begins between two was not cut off there.
+
+    Args:
+        frames: Those that were decoded, at least one.
+        packets: (packets,) sorted times of the packets, from the first keyframe on.
+
+    Returns:
+        The share of the stream's length, and whether any frame is missing.
+    """
+    times = np.array(frames.times)
+    step = _typical_step(np.sort(times) if len(times) > 1 else packets)
+    length = packets[-1] - packets[0] + _typical_step(packets)
+    before = np.array(sorted({n for n in frames.after_errors if 0 < n < len(times)}), int)
+    gaps = np.maximum(times[before] - times[before - 1] - step, 0).sum()
+    decoded = times.max() - times.min() + step - gaps
+    by_time = decoded / length if length > 0 else 1.0
+    by_count = len(times) / len(packets)
+    return float(min(1.0, max(by_count, by_time))), by_count < 1 and length - decoded > step / 2
+
+
+def _typical_step(times: np.ndarray) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+def _until(frames: _Frames, targets: np.ndarray) -> Iterator[tuple[float, Shown]]:
     """Yield the frames up to the first one that is not before the last target."""
     last = targets[-1] if len(targets) else -np.inf
     for time, frame in frames:
@@ -231,15 +263,3 @@ def nearest(frames: Iterable[tuple[float, Picture]], targets: np.ndarray) -> Ite
         previous, previous_kept = (time, frame), keep_this
     if waiting and previous is not None and not previous_kept:
         yield previous
-
-
-def _to_jpeg(frame: av.VideoFrame, aspect: float, options: DecodeOptions) -> bytes:
-    """Return a frame as JPEG, upright, with square pixels; `aspect` is the width of a stored pixel over its height."""
-    width = frame.width * aspect
-    scale = min(1.0, options.max_side / max(width, frame.height))
-    size = max(1, round(width * scale)), max(1, round(frame.height * scale))
-    image = frame.to_ndarray(format="bgr24")
-    if size != (frame.width, frame.height):
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    turns = round(frame.rotation / 90) % 4
-    return encode_jpeg(np.rot90(image, turns) if turns else image, options.jpeg_quality)

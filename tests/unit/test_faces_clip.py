@@ -73,3 +73,16 @@ def test_unequal_lengths_are_refused():
     frames, times, detections = clip(found(), found())
     with pytest.raises(ValueError, match="has 2 frames, 2 times and 1 detections"):
         assemble(frames, times, detections[:1])
+
+
+def test_frames_of_a_clip_may_change_their_size():
+    """As in a stream that does: coordinates are those of each frame."""
+    rng = np.random.default_rng(0)
+    frames = [
+        rng.integers(0, 256, (height, width, 3), np.uint8) for height, width in ((120, 160), (240, 320), (90, 80))
+    ]
+    detections = [found((10, 10)), found((90, 60)), found((12, 11))]
+    faces = find_faces(frames, np.arange(3.0), lambda frame: detections[[f is frame for f in frames].index(True)])
+    assert len(faces.crops) == faces.mask.sum() >= 1
+    for t, crop in zip(np.flatnonzero(faces.mask), faces.crops, strict=True):
+        np.testing.assert_array_equal(crop, canonical_crop(frames[t], faces.landmarks[t]))

@@ -86,7 +86,7 @@ def test_unreadable(tmp_path):
     for name, content in {
         "empty": b"",
         "head": whole[:700],
-        "half": whole[: len(whole) // 2],
+        "third": whole[: len(whole) // 3],
         "text": b"no video\n",
     }.items():
         path = tmp_path / f"{name}.avi"

@@ -103,7 +103,7 @@ EDITS = {
     "a log line": ("runtime/memory.py", r"The memory of ", "Out of memory: ", set()),
     "the cache's code": ("cache/incremental.py", r"FLUSH_SECONDS = 10\.0", "FLUSH_SECONDS = 20.0", set()),
     "a command": ("commands/verify.py", r"\Z", "\n\nX = 1\n", set()),
-    "what counts as cut off": ("media/video.py", r"TRUNCATED_BELOW = 0\.75", "TRUNCATED_BELOW = 0.7", ALL_CACHES),
+    "what counts as cut off": ("media/survey.py", r"USABLE_FROM = 0\.5", "USABLE_FROM = 0.6", ALL_CACHES),
     "alignment": ("faces/alignment.py", r"MAX_SAMPLES = 16", "MAX_SAMPLES = 8", FACES | RESNET | EXPRESSION | LAST),
     "a detector's threshold": ("faces/detectors/centerface.py", r"heat > o.min", "heat >= o.min", CENTER),
     "a backbone's forward": ("backbones/resnet18.py", r"x\.mean\(", "2 * x.mean(", RESNET | LAST),

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +34,24 @@ from tests.wild.making import (
     wav,
     whole,
 )
+from tests.wild.streams import (
+    SIZE,
+    chained,
+    copied,
+    doubled_length,
+    encoded,
+    fields,
+    filtered,
+    longer_asf,
+    longer_mp4,
+    muxed,
+    patched_matrix,
+    raw,
+    with_layers,
+)
 
 OK, NO_AUDIO, NO_VIDEO, UNDECODABLE, UNREADABLE = "ok", "no_audio", "no_video", "undecodable", "unreadable"
+EITHER = (OK, NO_AUDIO, NO_VIDEO, UNDECODABLE)
 
 
 @dataclass(frozen=True)
@@ -78,9 +95,11 @@ class Malice:
 def truncations():
     begin = {"mp4": (1, 12, 100), "faststart mp4": (), "avi": (1, 12, 500), "flv": (1, 9, 300), "mkv": (1, 40, 400)}
     for container, suffix in {"mp4": "mp4", "faststart mp4": "mp4", "avi": "avi", "flv": "flv", "mkv": "mkv"}.items():
-        points = [*begin[container], 0.05, 0.25, 0.5, 0.6]
-        for share in points:
+        for share in (*begin[container], 0.05, 0.25):
             yield container, suffix, share, UNDECODABLE
+        # By bytes: by time, each stream may have a little more or less than half.
+        yield container, suffix, 0.5, UNDECODABLE if container == "mp4" else EITHER
+        yield container, suffix, 0.6, {"mp4": UNDECODABLE, "avi": EITHER}.get(container, (OK, NO_AUDIO))
         for share in (0.85, 0.97):
             # An MP4's index stands at the end: what it says of one stream may be whole, of the other cut off.
             yield container, suffix, share, (UNDECODABLE, NO_AUDIO) if container == "mp4" else OK
@@ -335,7 +354,7 @@ def damaged():
     )
     yield wild("scratched.mp4", "a tenth of it noise", OK, of(mp4, partial(noisy, begin=0.5, end=0.6)))
     yield wild("no index.avi", "an AVI without its index", OK, of(avi, lambda data: data[: data.rindex(b"idx1")]))
-    yield wild("many frames.avi", "a header that counts two thousand million frames", UNDECODABLE, counting(0x7FFFFFFF))
+    yield wild("many frames.avi", "a header that counts two thousand million frames", OK, counting(0x7FFFFFFF))
     yield wild("many samples.mp4", "a table of 4 thousand million entries", UNDECODABLE, of(mp4, many_entries))
     yield wild("endless.mp4", "an atom of 2^63 bytes", (OK, UNDECODABLE), of(mp4, endless_atom))
     yield wild("deep.mp4", "20000 atoms inside each other", UNDECODABLE, b"\0\0\xff\xffmoov" * 20_000)
@@ -368,6 +387,174 @@ def many_entries(data):
 def endless_atom(data):
     at = data.index(b"mdat") - 4
     return data[:at] + b"\0\0\0\1mdat\x7f" + b"\xff" * 7 + data[at + 8 :]
+
+
+# --- counts that stand for something else
+
+
+def half_of_video(container, codec, **shape):
+    """A file that begins half a second after a keyframe, half a second before the next one."""
+    return lambda path: path.write_bytes(muxed(container, codec, encoded(codec, range(50), gop=25)[12:], **shape))
+
+
+def between_keyframes():
+    what = "begins between two keyframes"
+    for name, container, codec in (
+        ("h264.mp4", "mp4", "libx264"),
+        ("hevc.mkv", "matroska", "libx265"),
+        ("vp8.webm", "webm", "libvpx"),
+        ("vp9.mp4", "mp4", "libvpx-vp9"),
+        ("mpeg4.avi", "avi", "mpeg4"),
+        ("sorenson.flv", "flv", "flv"),
+        ("wmv2.wmv", "asf", "wmv2"),
+    ):
+        yield wild(f"between {name}", what, NO_AUDIO, half_of_video(container, codec))
+    for name, container, codec in (
+        ("h264.ts", "mpegts", "libx264"),
+        ("mpeg2.ts", "mpegts", "mpeg2video"),
+        ("mpeg2.mpg", "mpeg", "mpeg2video"),
+    ):
+        yield wild(f"between {name}", what, OK, half_of_video(container, codec, sound="mp2"))
+    for name, codec in (("raw h264.mpg", "libx264"), ("raw mpeg2.mpg", "mpeg2video")):
+        content = partial(write_raw_between, codec)
+        yield wild(f"between {name}", f"a stream without a container that {what}", NO_AUDIO, content)
+
+
+def write_raw_between(codec, path):
+    path.write_bytes(raw(encoded(codec, range(50), gop=25)[12:]))
+
+
+def wrong_headers():
+    web, wmv = {"video": "libvpx", "audio": "libopus", "rate": 48_000}, {"video": "wmv2", "audio": "wmav2"}
+
+    def patched_clip(container, change, **shape):
+        return lambda path: path.write_bytes(change(clip(container, **shape)))
+
+    def flv(data):
+        return doubled_length(data, b"duration\0")
+
+    yield wild("long.webm", "a header that states twice the time", OK, patched_clip("webm", doubled_length, **web))
+    yield wild(
+        "short.webm", "a header that states a quarter of the time", OK,
+        patched_clip("webm", partial(doubled_length, times=0.25), **web),
+    )  # fmt: skip
+    yield wild("very long.mkv", "a header that states 100 times the time", OK,
+               of("mkv", partial(doubled_length, times=100)))  # fmt: skip
+    yield wild("long.flv", "a header that states twice the time", OK, of("flv", flv))
+    yield wild("long and cut.flv", "such a header, and four tenths of the file", UNDECODABLE,
+               of("flv", lambda data: cut(flv(data), 0.4)))  # fmt: skip
+    yield wild("long.wmv", "a header that states twice the time", OK, patched_clip("asf", longer_asf, **wmv))
+    yield wild("long.mp4", "a header that states 16 times the time", OK, of("mp4", longer_mp4))
+    yield wild("twice the frames.avi", "a header that counts 40 frames", OK, counting(40))
+    yield wild("a tenth of the frames.avi", "a header that counts 2 frames", OK, counting(2))
+
+
+def cut_in_other_containers():
+    web, wmv = {"video": "libvpx", "audio": "libopus", "rate": 48_000}, {"video": "wmv2", "audio": "wmav2"}
+    shapes = {
+        "webm": ("webm", {"container": "webm", **web}, UNDECODABLE),
+        "wmv": ("wmv", {"container": "asf", **wmv}, UNDECODABLE),
+        "live mkv": ("mkv", {"container": "matroska", "video": "libx264", "options": {"live": "1"}}, OK),
+        "pieces": ("mp4", {"container": "mp4", "options": {"movflags": "frag_keyframe+empty_moov"}}, OK),
+        "ts": ("ts", {"container": "mpegts", "video": "libx264", "audio": "mp2", "fps": 25}, OK),
+        "mpg": ("mpg", {"container": "mpeg", "video": "mpeg2video", "audio": "mp2", "fps": 25}, OK),
+    }
+    for name, (suffix, shape, below_half) in shapes.items():
+        for share, status in ((0.3, below_half), (0.7, OK)):
+            content = partial(write_cut, shape, share)
+            yield wild(f"cut {name} {share}.{suffix}", f"{name} cut off after {share:.0%}", status, content)
+    for name in ("avi", "faststart mp4", "flv", "mkv"):
+        suffix = name.split()[-1]
+        yield wild(f"head of {name}.{suffix}", "the first 700 bytes", UNDECODABLE, of(name, partial(cut, share=700)))
+
+
+def write_cut(shape, share, path):
+    path.write_bytes(cut(clip(**shape), share))
+
+
+def fields_and_layers():
+    def written(container, codec, make, **shape):
+        return lambda path: path.write_bytes(muxed(container, codec, make(), **shape))
+
+    tall = (SIZE[0], 2 * SIZE[1])
+    for suffix, container in {"mkv": "matroska", "avi": "avi", "ts": "mpegts", "mpg": "mpeg"}.items():
+        content = written(container, "mpeg2video", lambda: fields(range(20)), size=tall)
+        yield wild(f"fields.{suffix}", "packets that are fields", NO_AUDIO, content)
+    yield wild(
+        "fields raw.mpg", "fields without a container", NO_AUDIO, lambda path: path.write_bytes(raw(fields(range(20))))
+    )
+    for name, codec, unit in (("h264", "libx264", b"\x74\x80\0\0"), ("hevc", "libx265", b"\x02\x09")):
+        content = written("matroska", codec, partial(layered, codec, unit))
+        yield wild(f"layers {name}.mkv", "every second packet is of a second layer", NO_AUDIO, content)
+    yield wild(
+        "hidden frames.mkv", "AV1 whose hidden frames are packets", NO_AUDIO,
+        written("matroska", "libsvtav1", lambda: filtered(
+            "matroska", "libsvtav1", encoded("libsvtav1", range(50), size=(64, 64)), "av1_frame_split", size=(64, 64)
+        ), size=(64, 64)),
+    )  # fmt: skip
+
+
+def layered(codec, unit):
+    return with_layers(encoded(codec, range(20)), unit)
+
+
+# --- how pixels are shown, and changes in the middle
+
+
+def shown():
+    matrices = {
+        "mirrored": (-1, 0, 0, 1), "upside down": (1, 0, 0, -1), "transposed": (0, 1, 1, 0),
+        "slanted": (0.8, 0.6, -0.6, 0.8),
+    }  # fmt: skip
+    for name, matrix in matrices.items():
+        yield wild(f"{name}.mp4", f"a display matrix {matrix}", OK, of("mp4", partial(patched_matrix, matrix=matrix)))
+    sei = {"turned": {"rotate": "90"}, "mirrored": {"flip": "horizontal"}}
+    for name, orientation in sei.items():
+        content = partial(lambda path, options: path.write_bytes(turned_by_message(**options)), options=orientation)
+        yield wild(f"{name} by a message.ts", "a display orientation in the stream", NO_AUDIO, content)
+    yield wild("wide pixels.mp4", "pixels of 2 x 1", NO_AUDIO, lambda path: path.write_bytes(
+        muxed("mp4", "libx264", encoded("libx264", range(20), aspect=Fraction(2)), aspect=Fraction(2))))  # fmt: skip
+
+
+def turned_by_message(**orientation):
+    packets = encoded("libx264", range(20))
+    made = filtered("mpegts", "libx264", packets, "h264_metadata", display_orientation="insert", **orientation)
+    return muxed("mpegts", "libx264", made)
+
+
+def changing_pictures():
+    def sizes(container, codec, **shapes):
+        return lambda path: path.write_bytes(
+            muxed(container, codec, chained(encoded(codec, range(20)), encoded(codec, range(20), size=(96, 80))))
+        )
+
+    for name, container, codec in (
+        ("h264.mkv", "matroska", "libx264"),
+        ("h264.mp4", "mp4", "libx264"),
+        ("hevc.ts", "mpegts", "libx265"),
+        ("mpeg4.ts", "mpegts", "mpeg4"),
+        ("vp8.webm", "webm", "libvpx"),
+        ("vp9.webm", "webm", "libvpx-vp9"),
+        ("sorenson.flv", "flv", "flv"),
+    ):
+        yield wild(f"growing {name}", "frames that change their size in the middle", NO_AUDIO, sizes(container, codec))
+    yield wild("pixel formats.avi", "frames that change their pixel format and size", NO_AUDIO, lambda path:
+               path.write_bytes(pixel_formats()))  # fmt: skip
+    yield wild("wider pixels.ts", "pixels that change their shape in the middle", NO_AUDIO, lambda path:
+               path.write_bytes(muxed("mpegts", "libx264", wider_pixels())))  # fmt: skip
+    yield wild("noise for video.mkv", "packets of noise beside sound", NO_VIDEO, lambda path: path.write_bytes(
+        muxed("matroska", "libvpx", [copied(packet, b"\xff" * 50) for packet in encoded("libvpx", range(50))],
+              sound="libopus")))  # fmt: skip
+
+
+def pixel_formats():
+    first = encoded("mjpeg", range(20), pix_fmt="yuvj420p")
+    second = encoded("mjpeg", range(20), pix_fmt="yuvj444p", size=(96, 80))
+    return muxed("avi", "mjpeg", chained(first, second), pix_fmt="yuvj420p")
+
+
+def wider_pixels():
+    return chained(encoded("libx264", range(20)), encoded("libx264", range(20), aspect=Fraction(2)))
 
 
 # --- names
@@ -456,6 +643,12 @@ def wild_files(shared=None):
         damaged(),
         names(),
         linked(),
+        between_keyframes(),
+        wrong_headers(),
+        cut_in_other_containers(),
+        fields_and_layers(),
+        shown(),
+        changing_pictures(),
         real(shared) if shared else (),
     ]
     return [file for kind in kinds for file in kind]

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from emopipe.cache.status import codes
 from emopipe.core import tables
 from emopipe.core.errors import CorpusError
 from emopipe.corpora.ids import safe_id
@@ -78,7 +79,7 @@ def run(tmp_path_factory):
 
 
 def test_there_are_enough_of_them(run):
-    assert len(run.files) >= 165
+    assert len(run.files) >= 235
 
 
 def test_every_file_has_a_row(run):
@@ -132,11 +133,17 @@ def test_some_are_as_they_were_made(run):
     assert sizes("one row.mkv") == {(2, 1280)} and sizes("one column.mkv") == {(1280, 2)}
     assert sizes("turned 90.mp4") == sizes("turned -90.mp4") == {(64, 48)}
     assert sizes("turned 180.mp4") == {(48, 64)}
-    assert sizes("growing.ts") == {(48, 64), (80, 96)}
+    assert sizes("growing.ts") == sizes("growing vp9.webm") == sizes("pixel formats.avi") == {(48, 64), (80, 96)}
+    assert sizes("turned by a message.ts") == sizes("transposed.mp4") == {(64, 48)}
+    assert sizes("wide pixels.mp4") == {(48, 128)} and sizes("wider pixels.ts") == {(48, 64), (48, 128)}
+    assert {codes(found[name].reason)[-1] for name in found if name.startswith("between ")} == {"lost_start"}
+    assert codes(found["long.webm"].reason) == codes(found["short.webm"].reason) == ["wrong_length"]
+    assert codes(found["many frames.avi"].reason) == ["wrong_frame_count"]
     assert len(found["one frame.avi"].arrays["time"]) == 1
     assert len(found["10 minutes.avi"].arrays["audio"]) == 600 * 16_000
     assert found["10 minutes.avi"].arrays["time"].tolist() == pytest.approx([100, 300, 500], abs=1)
     assert found["late.ts"].arrays["time"].min() >= 0 and found["late.ts"].arrays["time"].max() < 2
+    assert found["trimmed.mp4"].reason == ""  # its first keyframe is hidden, but it is there
     assert len(found["trimmed.mp4"].arrays["audio"]) == pytest.approx(0.7 * 16_000, rel=0.05)
 
 

@@ -156,7 +156,7 @@ def test_the_frame_sampling(finished):
     )
     assert planned(finished, change) == everything
     for file, old, new in (
-        ("video.py", "TRUNCATED_BELOW = 0.75", "TRUNCATED_BELOW = 0.7"),
+        ("survey.py", "USABLE_FROM = 0.5", "USABLE_FROM = 0.6"),
         ("worker.py", "(0, 0)", "(1, 1)"),
     ):
         with edited(finished.code / "emopipe/media" / file, old, new):
