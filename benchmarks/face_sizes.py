@@ -2,8 +2,9 @@
 """Which sizes of faces each detector finds: real frames, scaled so that the face has 5 to 200 % of the frame's height.
 
 A frame is scaled and moved by its face's landmarks, on which the detectors agree. Beyond its edge the background goes
-on, as blurred edge pixels; what does not fit is cut off. The height of a face is that of ArcFace's template, from the
-forehead to the chin. A face counts as found if its landmarks are off by less than a fifth of the distance of the eyes.
+on, as blurred edge pixels; what does not fit is cut off. Frames that are cut to the face have no surroundings
+that could go on, so they count from 50 % on. The height of a face is that of ArcFace's template, from the forehead to
+the chin. A face counts as found if its landmarks are off by less than a fifth of the distance of the eyes.
 
     python benchmarks/face_sizes.py data/crema_d data/ravdess_av --weights weights
     python benchmarks/face_sizes.py data/crema_d --detector mtcnn --pad 0 --pad 0.5 --max-side 320 --max-side 640
@@ -43,7 +44,7 @@ def main(
     kinds = detector or list(detectors.KINDS)
     faces = _faces(folders, frames, [_build(kind, weights, {"pad": 0.25}) for kind in detectors.KINDS])
     rng = np.random.default_rng(0)
-    scenes = {size: [_scene(*face, size, rng) for face in faces] for size in SIZES}
+    scenes = {size: [_scene(*face, size, rng) for face in faces if size >= 50 or _share(*face) < 0.7] for size in SIZES}
     print(f"{len(faces)} faces, {FRAME[0]}x{FRAME[1]} pixels; % found, by the face's height in % of the frame's\n")
     print("| detector | max_side | pad | " + " | ".join(map(str, SIZES)) + " | false | ms a frame |")
     print("|---|---|---|" + "---|" * (len(SIZES) + 2))
@@ -71,6 +72,11 @@ def _faces(folders: list[Path], frames: int, every: list[Detector]) -> list[tupl
                 if all(len(answer) == 1 for answer in answers):
                     found.append((frame, np.median([answer.landmarks[0] for answer in answers], axis=0)))
     return found
+
+
+def _share(frame: np.ndarray, landmarks: np.ndarray) -> float:
+    """Return the face's height as a share of the frame's."""
+    return TEMPLATE_SIDE / np.hypot(*similarity(landmarks, TEMPLATE)[0, :2]) / len(frame)
 
 
 def _scene(
