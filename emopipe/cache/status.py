@@ -79,7 +79,10 @@ TEXTS: dict[str, str] = {
     "decoder_nonsense": "The decoder gave an invalid answer.",
     # faces
     "no_face": "No face was found in {frames} sampled frames.",
-    "several_faces": "{tracks} faces were tracked; the most prominent one is used.",
+    "several_faces": (
+        "{tracks} faces were tracked. The one that is used is in {share} % of the frames with faces and has a score of "
+        "{score:.2f}; the next one is in {next_share} % and has {next_score:.2f}."
+    ),
     # models
     "streams_omitted": "Streams that are not used, because no training clip has their vectors: {streams}.",
     "fusion_replaced": "The fusion is {used} instead of {asked}.",

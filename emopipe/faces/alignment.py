@@ -35,8 +35,26 @@ def canonical_crop(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: The landmarks are not finite, or are all the same.
     """
+    return aligned_crop(frame, landmarks, CANONICAL_UNITS, CANONICAL_SIDE)
+
+
+def aligned_crop(frame: np.ndarray, landmarks: np.ndarray, crop_units: float, size: int) -> np.ndarray:
+    """Return the aligned face with any margin, straight from the frame.
+
+    Args:
+        frame: (H, W, 3) uint8 BGR.
+        landmarks: (5, 2) pixels of the frame.
+        crop_units: The side of the crop in template units.
+        size: The side of the crop in pixels.
+
+    Returns:
+        (size, size, 3) uint8 BGR, black outside of the frame.
+
+    Raises:
+        ValueError: The landmarks are not finite, or are all the same.
+    """
     frame_to_units = similarity(landmarks, TEMPLATE)
-    return _warp(frame, _compose(_units_to_crop(CANONICAL_UNITS, CANONICAL_SIDE), frame_to_units), CANONICAL_SIDE)
+    return _warp(frame, _compose(_units_to_crop(crop_units, size), frame_to_units), size)
 
 
 def derive(crop: np.ndarray, crop_units: float, size: int, center_offset_y: float = 0.0) -> np.ndarray:

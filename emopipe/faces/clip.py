@@ -8,7 +8,9 @@ import numpy as np
 from emopipe.cache.status import reason
 from emopipe.faces.alignment import canonical_crop
 from emopipe.faces.detection import Detections
-from emopipe.faces.tracking import link, main_track
+from emopipe.faces.looks import combined, likeness, measure
+from emopipe.faces.main_face import Ranking, rank
+from emopipe.faces.tracking import Track, join, joined, link
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class ClipFaces:
     """A canonical crop (256, 256, 3) uint8 BGR for each frame with the main face, in order."""
     n_tracks: int
     """How many face tracks the clip has."""
+    ranking: Ranking | None
+    """The scores of the tracks; None unless there are several."""
     all_frame: np.ndarray
     """(M,) int32, sorted: the sampled frame of each detection."""
     all_box: np.ndarray
@@ -43,7 +47,18 @@ class ClipFaces:
     @property
     def note(self) -> str:
         """The reason for the ledger if one of several faces was chosen; else empty."""
-        return reason("several_faces", tracks=self.n_tracks) if self.n_tracks > 1 else ""
+        if self.ranking is None:
+            return ""
+        best, next_best = self.ranking.order[:2].tolist()
+        share, score = 100 * self.ranking.terms["length"], self.ranking.score
+        return reason(
+            "several_faces",
+            tracks=self.n_tracks,
+            share=round(share[best]),
+            score=round(float(score[best]), 2),
+            next_share=round(share[next_best]),
+            next_score=round(float(score[next_best]), 2),
+        )
 
 
 def find_faces(
@@ -79,8 +94,8 @@ def assemble(frames: Sequence[np.ndarray], times: np.ndarray, detections: Sequen
             "numbers."
         )
     # 1. Tracks, and the main one.
-    tracks = link(detections, times)
-    main = main_track(tracks, (frames[0].shape[1], frames[0].shape[0])) if tracks else -1
+    tracks, ranking = _ranked(frames, link(detections, times))
+    main = int(ranking.order[0]) if ranking else 0
     # 2. All M detections in one table, frame after frame; rows of frame t begin at start[t].
     counts = [len(found) for found in detections]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(int)
@@ -103,12 +118,26 @@ def assemble(frames: Sequence[np.ndarray], times: np.ndarray, detections: Sequen
         track=np.where(mask, main, -1).astype(np.int32),
         crops=[canonical_crop(frames[t], all_landmarks[i]) for t, i in zip(seen, picked, strict=True)],
         n_tracks=len(tracks),
+        ranking=ranking,
         all_frame=all_frame,
         all_box=all_box,
         all_landmarks=all_landmarks,
         all_score=all_score,
         all_track=all_track,
     )
+
+
+def _ranked(frames: Sequence[np.ndarray], tracks: list[Track]) -> tuple[list[Track], Ranking | None]:
+    """Return the tracks, those of one face joined, and their ranking if there are several."""
+    if len(tracks) < 2:
+        return tracks, None
+    looks = measure(frames, tracks)
+    faces = join(tracks, lambda i, k: likeness(looks[i], looks[k]))
+    if len(faces) < len(tracks):
+        tracks = [joined([tracks[i] for i in face]) for face in faces]
+        looks = [combined([looks[i] for i in face]) for face in faces]
+    height, width = frames[0].shape[:2]
+    return tracks, rank(tracks, looks, (width, height)) if len(tracks) > 1 else None
 
 
 def _at_frames(values: np.ndarray, frame: np.ndarray, n_frames: int) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""What each face detector returns, and the letterboxing of frames that all detectors share."""
+"""What each face detector returns, and the scaling and padding of frames that all detectors share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +9,9 @@ import numpy as np
 
 MIN_SPREAD = 2.0
 """Faces whose landmarks are all within fewer pixels than this cannot be aligned. They are omitted."""
+
+FILLS = 1.0
+"""A face whose box has this share of the frame's height or width fills the frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +70,43 @@ class Letterbox:
         return Detections(box[order].reshape(-1, 4), landmarks[order], score[order])
 
 
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Boxes (N, 4) and landmarks (N, 5, 2) in pixels of a network's image, and scores (N,)."""
+
+
+def search(
+    frame: np.ndarray, max_side: int, pad: float, find: Callable[[np.ndarray], Found], *, multiple: int = 1
+) -> Detections:
+    """Return the faces of a frame. If there is none, or the best one fills the frame, search again with a border.
+
+    Detectors miss faces that are larger than the frame, or misplace their landmarks, because they need something around
+    a face. A border for all frames would cost time in each, or make other faces smaller.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        max_side: The longer side of the network's image, in both searches.
+        pad: The border of the second search, see `letterbox`; 0 for no such search.
+        find: Finds faces in the network's image.
+        multiple: See `letterbox`.
+    """
+    image, padding = letterbox(frame, max_side, 0.0, multiple=multiple)
+    found = padding.to_frame(*find(image))
+    if not pad or (len(found) and not _fills(found.box[0], frame)):
+        return found
+    image, padding = letterbox(frame, round(max_side / (1 + 2 * pad)), pad, multiple=multiple)
+    again = padding.to_frame(*find(image))
+    return again if len(again) else found
+
+
+def _fills(box: np.ndarray, frame: np.ndarray) -> bool:
+    """Return whether a box (4,) is about as high or as wide as the frame."""
+    return bool((box[2:] - box[:2] >= FILLS * np.array(frame.shape[1::-1])).any())
+
+
 def letterbox(frame: np.ndarray, max_side: int, pad: float, *, multiple: int = 1) -> tuple[np.ndarray, Letterbox]:
     """Scale a frame down and add a black border, as the network of a detector needs it.
 
-    The border helps with faces that fill the frame: some detectors, above all MTCNN, need something around a face. It
-    is black because a mirrored or repeated edge could itself look like a face.
+    The border is black because a mirrored or repeated edge could itself look like a face.
 
     Args:
         frame: (H, W, 3) uint8.

@@ -1,6 +1,6 @@
-"""Linking the faces in a clip's sampled frames into tracks, and choosing the track of the main face."""
+"""Linking the faces in a clip's sampled frames into tracks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,10 @@ MAX_DISTANCE = 1.0
 """The largest distance of a face from its expected position, as a multiple of its own size."""
 MAX_SIZE_CHANGE = 2.0
 """The largest factor by which a face may grow or shrink."""
+SAME_FACE = 0.85
+"""The least likeness of two tracks that are one face; see `join`."""
+FOUND = ("box", "landmarks", "score")
+"""What a track has of each of its detections."""
 FORBIDDEN = 1e6
 """The cost of a forbidden pair of a track and a detection."""
 
@@ -28,6 +32,10 @@ class Track:
     """(n,) int32: the row of the face in each frame's detections."""
     box: np.ndarray
     """(n, 4) float32: its boxes, x1, y1, x2, y2 in pixels."""
+    landmarks: np.ndarray
+    """(n, 5, 2) float32, in the order of `Detections.landmarks`."""
+    score: np.ndarray
+    """(n,) float32: the detector's scores."""
 
 
 def link(detections: Sequence[Detections], times: np.ndarray) -> list[Track]:
@@ -62,31 +70,38 @@ def link(detections: Sequence[Detections], times: np.ndarray) -> list[Track]:
     tracks = []
     for track in growing:
         frame, row = np.array(track, np.int32).T
-        tracks.append(Track(frame, row, np.stack([detections[t].box[j] for t, j in track])))
+        columns = (np.stack([getattr(detections[t], name)[j] for t, j in track]) for name in FOUND)
+        tracks.append(Track(frame, row, *columns))
     return tracks
 
 
-def main_track(tracks: Sequence[Track], frame_size: tuple[int, int]) -> int:
-    """Return the track of the clip's main face.
+def join(tracks: Sequence[Track], alike: Callable[[int, int], float]) -> list[list[int]]:
+    """Say which tracks are one face that left for longer than MAX_MISSED frames and returned.
 
-    It is the track with the most sampled frames. Of equally long ones, it is the one with the largest mean of area
-    times centrality, where area is the box's share of the frame, and centrality falls from 1 at the centre of the
-    frame to 0 at its corners. Of equal ones, it is the first.
+    A track continues the earlier face that it is most alike, if that face is gone before it begins and the likeness is
+    at least SAME_FACE.
 
     Args:
-        tracks: At least one.
-        frame_size: Width and height in pixels.
+        tracks: In order of their first detection.
+        alike: Two tracks -> the likeness of their faces, up to 1.
 
     Returns:
-        An index into `tracks`.
+        The tracks of each face, in order of time; the faces in order of their first detection.
     """
-    size = np.array(frame_size, np.float64)
-    ranks = []
-    for track in tracks:
-        off_center = np.linalg.norm(_center(track.box) - size / 2, axis=1) / np.linalg.norm(size / 2)
-        prominence = float(np.mean(_area(track.box) / size.prod() * np.clip(1 - off_center, 0, None)))
-        ranks.append((len(track.frame), prominence))
-    return ranks.index(max(ranks))
+    faces: list[list[int]] = []
+    for i, track in enumerate(tracks):
+        gone = [face for face in faces if tracks[face[-1]].frame[-1] < track.frame[0]]
+        near = [max(alike(k, i) for k in face) for face in gone]
+        if near and max(near) >= SAME_FACE:
+            gone[near.index(max(near))].append(i)
+        else:
+            faces.append([i])
+    return faces
+
+
+def joined(parts: Sequence[Track]) -> Track:
+    """Return the parts of one face, in order of time, as one track."""
+    return Track(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("frame", "row", *FOUND)))
 
 
 def _costs(track: list[tuple[int, int]], detections: Sequence[Detections], times: np.ndarray, t: int) -> np.ndarray:

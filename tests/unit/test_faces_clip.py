@@ -1,9 +1,11 @@
 """What is kept of a clip: masks and NaN where no face was, crops only where one was."""
 
+import json
+
 import numpy as np
 import pytest
 
-from emopipe.cache.status import reason
+from emopipe.cache.status import text
 from emopipe.faces.alignment import TEMPLATE, canonical_crop
 from emopipe.faces.clip import assemble, find_faces
 from emopipe.faces.detection import Detections
@@ -40,7 +42,12 @@ def test_the_main_face_has_values_and_crops_only_where_it_was_found():
     np.testing.assert_array_equal(faces.all_track, [0, 1, 0, 0])
     np.testing.assert_array_equal(faces.all_box[1], detections[2].box[0])
     assert faces.n_tracks == 2
-    assert faces.note == reason("several_faces", tracks=2)
+    assert text(faces.note).startswith(
+        "2 faces were tracked. The one that is used is in 100 % of the frames with faces"
+    )
+    (((code, values),),) = (json.loads(faces.note),)
+    assert (code, values["tracks"], values["share"], values["next_share"]) == ("several_faces", 2, 100, 33)
+    assert 0 < values["next_score"] < values["score"] <= 1
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
@@ -67,6 +74,36 @@ def test_find_faces_detects_frame_by_frame():
     given = iter(detections)
     faces = find_faces(frames, times, lambda frame: next(given))
     np.testing.assert_array_equal(faces.box, assemble(frames, times, detections).box)
+
+
+def test_a_face_that_leaves_for_long_and_returns_elsewhere_is_one_track():
+    frames, times, detections = clip(*[found((10, 10))] * 3, *[found()] * 6, *[found((90, 60))] * 4)
+    paint = np.random.default_rng(3).integers(0, 256, (56, 56, 3), dtype=np.uint8)
+    other = np.random.default_rng(4).integers(0, 256, (56, 56, 3), dtype=np.uint8)
+    for t, frame in enumerate(frames):
+        frame[10:66, 10:66], frame[60:116, 90:146] = paint, paint if t > 3 else other
+    faces = assemble(frames, times, detections)
+    assert (faces.n_tracks, faces.note, faces.ranking) == (1, "", None)
+    np.testing.assert_array_equal(faces.track, [0] * 3 + [-1] * 6 + [0] * 4)
+    for frame in frames[9:]:
+        frame[60:116, 90:146] = other
+    apart = assemble(frames, times, detections)
+    assert apart.n_tracks == 2 and apart.mask.sum() == 4
+
+
+def test_one_track_is_not_looked_at():
+    """A clip with one track costs and gives what it did before main faces had scores."""
+    frames, times, detections = clip(found((10, 10)), found((12, 10)), found((14, 12)))
+
+    class Frames(list):
+        asked = 0
+
+        def __getitem__(self, number):
+            Frames.asked += 1
+            return super().__getitem__(number)
+
+    faces = assemble(Frames(frames), times, detections)
+    assert Frames.asked == len(faces.crops) == 3 and faces.ranking is None and faces.note == ""
 
 
 def test_unequal_lengths_are_refused():

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.faces import detectors
-from emopipe.faces.detection import Letterbox, letterbox
+from emopipe.faces.detection import Letterbox, letterbox, search
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(32, 64), st.floats(0, 1), st.sampled_from([1, 32]))
@@ -81,3 +81,50 @@ def test_no_detector_is_imported_before_it_is_asked_for():
     modules = run.stdout.split()
     assert not {row.module for row in detectors.KINDS.values()} & set(modules)
     assert "onnxruntime" not in modules and "insightface" not in modules
+
+
+def finder(*answers):
+    """A search that gives these boxes in turn, and the images that it was given."""
+    images, left = [], list(answers)
+
+    def find(image):
+        images.append(image)
+        box = np.array(left.pop(0), float).reshape(-1, 4)
+        landmarks = np.repeat(box[:, None, :2], 5, axis=1) + 3 * np.arange(10).reshape(5, 2)
+        return box, landmarks, np.full(len(box), 0.9)
+
+    return find, images
+
+
+FRAME = np.full((120, 160, 3), 200, np.uint8)
+
+
+def test_a_frame_with_a_face_is_searched_once_without_a_border():
+    find, images = finder([[10, 10, 40, 40]])
+    found = search(FRAME, 160, 0.5, find)
+    assert [image.shape for image in images] == [(120, 160, 3)] and images[0].min() == 200
+    np.testing.assert_allclose(found.box, [[10, 10, 40, 40]])
+
+
+@pytest.mark.parametrize("pad", [0.5, 1.0])
+def test_a_frame_without_a_face_is_searched_again_with_a_border_at_no_larger_size(pad):
+    side = round(160 / (1 + 2 * pad))
+    left = round(pad * side)
+    find, images = finder([], [[left, left, left + side, left + side / 2]])
+    found = search(FRAME, 160, pad, find)
+    assert len(images) == 2 and max(images[1].shape) <= 161 and images[1][0, 0].max() == 0
+    np.testing.assert_allclose(found.box, [[0, 0, 160, 80]], atol=1)
+
+
+def test_a_face_that_fills_the_frame_is_searched_again_and_kept_if_nothing_better_is_found():
+    full = [[-5, -5, 140, 121]]
+    find, images = finder(full, [])
+    np.testing.assert_allclose(search(FRAME, 160, 0.5, find).box, full)
+    assert len(images) == 2
+    find, images = finder(full, [[40, 40, 120, 100]])
+    np.testing.assert_allclose(search(FRAME, 160, 0.5, find).box, [[0, 0, 160, 120]])
+
+
+def test_without_a_border_there_is_one_search():
+    find, images = finder([])
+    assert len(search(FRAME, 160, 0.0, find)) == 0 and len(images) == 1

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emopipe.faces import detectors
-from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE
+from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, similarity
 from emopipe.faces.clip import find_faces
 
 pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
@@ -158,6 +158,36 @@ def test_mtcnn_agrees_with_the_package_that_its_nets_come_from(photo):
 @pytest.mark.parametrize("kind", detectors.KINDS)
 def test_the_one_face_is_found_in_every_real_frame(kind):
     assert np.mean([len(faces) == 1 for faces in found_in_shared(kind)]) >= 0.99
+
+
+def close_up(frame, landmarks, share):
+    """A frame, 480x360, whose face has this share of its height."""
+    scale = share * 360 * np.hypot(*similarity(landmarks, TEMPLATE)[0, :2]) / 112
+    move = np.array([240, 180]) - scale * landmarks.mean(axis=0)
+    matrix = np.hstack([scale * np.eye(2), move[:, None]])
+    image = cv2.warpAffine(frame, matrix, (480, 360), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return image, scale * landmarks + move
+
+
+@needs_shared
+@pytest.mark.parametrize(("kind", "share"), [(kind, share) for kind in detectors.KINDS for share in (0.6, 1.2, 1.5)])
+def test_close_ups_are_found_with_their_landmarks(kind, share):
+    detect = build(kind)
+    for name in ("crema_d/1001_DFA_NEU_XX.flv", "crema_d/1001_DFA_ANG_XX.flv"):
+        frame = clip_frames(Path(SHARED) / "data" / name, 1.0)[0]
+        image, landmarks = close_up(frame, build("scrfd")(frame).landmarks[0], share)
+        found = detect(image)
+        assert len(found) == 1
+        assert np.linalg.norm(found.landmarks[0] - landmarks, axis=1).mean() < 0.2 * eye_distance(landmarks)
+
+
+@needs_shared
+@pytest.mark.parametrize("kind", ["scrfd", "centerface"])
+def test_a_face_twice_as_high_as_the_frame_is_found_by_the_second_search(kind):
+    frame = clip_frames(Path(SHARED) / "data/crema_d/1001_DFA_NEU_XX.flv", 1.0)[0]
+    image, landmarks = close_up(frame, build("scrfd")(frame).landmarks[0], 2.0)
+    (found,) = build(kind)(image).landmarks
+    assert np.linalg.norm(found - landmarks, axis=1).mean() < 0.2 * eye_distance(landmarks)
 
 
 @needs_shared

@@ -1,4 +1,4 @@
-"""Tracks: motion between sparse frames, gaps, crossings, and which one is the main face."""
+"""Tracks: motion between sparse frames, gaps, crossings, and faces that return."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emopipe.faces.detection import Detections
-from emopipe.faces.tracking import MAX_MISSED, Track, link, main_track
-
-FRAME = (640, 480)
+from emopipe.faces.tracking import MAX_MISSED, SAME_FACE, Track, join, joined, link
 
 
 def faces(*places):
@@ -28,10 +26,11 @@ def centres(track):
     return (track.box[:, :2] + track.box[:, 2:]) / 2
 
 
-def track_of(*places, frames=None):
-    box = np.concatenate([faces(place).box for place in places])
-    frame = np.arange(len(places)) if frames is None else np.array(frames)
-    return Track(frame.astype(np.int32), np.zeros(len(places), np.int32), box)
+def track_at(begin, end):
+    """A face that stands still from one frame to before another."""
+    found, n = faces((100, 100, 50)), end - begin
+    columns = (np.repeat(getattr(found, name), n, axis=0) for name in ("box", "landmarks", "score"))
+    return Track(np.arange(begin, end, dtype=np.int32), np.zeros(n, np.int32), *columns)
 
 
 def test_one_face_that_moves_fast_is_one_track():
@@ -104,21 +103,35 @@ def test_every_detection_is_in_exactly_one_track_once_a_frame(clip):
             np.testing.assert_array_equal(clip[t].box[j], box)
 
 
-def test_the_longest_track_is_the_main_one_however_small():
-    long_small = track_of(*[(30, 30, 20)] * 5)
-    short_large = track_of(*[(320, 240, 300)] * 4)
-    assert main_track([short_large, long_small], FRAME) == 1
+def test_a_track_has_what_was_found_of_its_face():
+    clip = [faces((100, 200, 80), (400, 200, 90)), faces((405, 203, 90)), faces((406, 204, 90), (103, 200, 80))]
+    (left, right) = link(clip, seconds(3))
+    np.testing.assert_array_equal(right.frame, [0, 1, 2])
+    for name in ("box", "landmarks", "score"):
+        np.testing.assert_array_equal(
+            getattr(right, name), [getattr(found, name)[j] for found, j in zip(clip, (1, 0, 0), strict=True)]
+        )
+        np.testing.assert_array_equal(getattr(left, name), [getattr(clip[0], name)[0], getattr(clip[2], name)[1]])
 
 
-def test_a_long_span_with_few_faces_is_not_long():
-    gappy = track_of(*[(320, 240, 100)] * 3, frames=[0, 4, 8])
-    steady = track_of(*[(100, 100, 50)] * 4)
-    assert main_track([gappy, steady], FRAME) == 1
+def test_a_face_that_returns_is_joined_with_the_earlier_one_that_it_is_most_alike():
+    tracks = [track_at(0, 5), track_at(0, 20), track_at(6, 8), track_at(15, 20)]
+    alike = np.eye(4)
+    alike[3, 0] = alike[0, 3] = SAME_FACE + 0.05
+    alike[3, 2] = alike[2, 3] = SAME_FACE
+    alike[3, 1] = alike[1, 3] = 1.0  # but it is there at the same time
+    faces_ = join(tracks, lambda i, k: alike[i, k])
+    assert faces_ == [[0, 3], [1], [2]]
+    whole = joined([tracks[0], tracks[3]])
+    np.testing.assert_array_equal(whole.frame, [0, 1, 2, 3, 4, 15, 16, 17, 18, 19])
+    assert whole.box.shape == (10, 4) and whole.landmarks.shape == (10, 5, 2) and whole.score.shape == (10,)
 
 
-def test_of_equally_long_ones_the_larger_then_the_more_central():
-    small, large = track_of(*[(320, 240, 60)] * 3), track_of(*[(320, 240, 90)] * 3)
-    assert main_track([small, large], FRAME) == 1
-    aside, central = track_of(*[(80, 80, 90)] * 3), track_of(*[(330, 250, 90)] * 3)
-    assert main_track([aside, central], FRAME) == 1
-    assert main_track([central, central], FRAME) == 0
+def test_unlike_faces_are_not_joined():
+    tracks = [track_at(0, 5), track_at(15, 20)]
+    assert join(tracks, lambda i, k: SAME_FACE - 0.01) == [[0], [1]]
+
+
+def test_a_face_that_leaves_twice_is_one_face():
+    tracks = [track_at(0, 5), track_at(12, 15), track_at(30, 40)]
+    assert join(tracks, lambda i, k: 0.95) == [[0, 1, 2]]

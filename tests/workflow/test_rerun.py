@@ -122,7 +122,7 @@ def test_the_detector(finished):
         *ANSWER,
     )
     assert planned(finished, change) == expected
-    with edited(finished.code / "emopipe/faces/detectors/mtcnn.py", "= 0.85", "= 0.86"):
+    with edited(finished.code / "emopipe/faces/detectors/mtcnn.py", "] = 0.7\n", "] = 0.71\n"):
         assert planned(finished) == expected
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, letterbox
+from emopipe.faces.detection import Detections, Found, search
 from emopipe.faces.nets import packaged_file, with_dynamic_size
 from emopipe.runtime.onnx import device_of, open_session
 
@@ -22,8 +22,9 @@ class DetectorOptions(Options):
 
     max_side: Annotated[int, Field(ge=32)] = 448
     """Frames are scaled down until their longer side has this many pixels."""
-    pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
+    pad: Annotated[Number, Field(ge=0, le=1)] = 0.5
+    """If no face is found, or the best one fills the frame, the frame is searched again with this black border on each
+    side, as a fraction of its longer side. It finds faces that are larger than the frame. 0: never."""
     min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.35
     """Faces with a lower score are omitted."""
 
@@ -44,9 +45,12 @@ class CenterFace:
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of a frame, (H, W, 3) uint8 BGR."""
+        return search(frame, self.options.max_side, self.options.pad, self._find, multiple=32)
+
+    def _find(self, image: np.ndarray) -> Found:
+        """Run the network on an image (h, w, 3) uint8 BGR with sides divisible by 32."""
         o = self.options
         # 1. The network's maps.
-        image, padding = letterbox(frame, o.max_side, o.pad, multiple=32)
         blob = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); RGB in 0..255
         (heat,), size, offset, points = (out[0] for out in self.session.run(OUTPUTS, {"input.1": blob}))
         # 2. The N cells with a face, decoded into pixels of the image.
@@ -59,7 +63,7 @@ class CenterFace:
         # 3. Non-maximum suppression.
         keep = cv2.dnn.NMSBoxes(np.hstack([corner, span]).astype(float), score.astype(float), o.min_score, NMS_IOU)
         keep = np.asarray(keep, dtype=int).reshape(-1)
-        return padding.to_frame(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
+        return np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep]
 
 
 def net_files(options: DetectorOptions) -> list[Path]:

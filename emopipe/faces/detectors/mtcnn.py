@@ -13,7 +13,7 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, letterbox
+from emopipe.faces.detection import Detections, Found, search
 from emopipe.faces.nets import packaged_file
 from emopipe.runtime.onnx import device_of, open_session
 
@@ -27,15 +27,16 @@ class DetectorOptions(Options):
 
     max_side: Annotated[int, Field(ge=32)] = 320
     """Frames are scaled down until their longer side has this many pixels."""
-    pad: Annotated[Number, Field(ge=0, le=1)] = 0.1
-    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
+    pad: Annotated[Number, Field(ge=0, le=1)] = 1.0
+    """If no face is found, or the best one fills the frame, the frame is searched again with this black border on each
+    side, as a fraction of its longer side. It finds faces that are larger than the frame. 0: never."""
     min_face: Annotated[int, Field(ge=12)] = 20
     """The smallest face that is found, in pixels of the scaled frame. Half of it takes four times as long."""
     min_proposal: Annotated[Number, Field(gt=0, lt=1)] = 0.5
     """Proposals to which the first network gives a lower score are dropped."""
     min_refined: Annotated[Number, Field(gt=0, lt=1)] = 0.6
     """Proposals to which the second network gives a lower score are dropped."""
-    min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.85
+    min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.7
     """Faces to which the third network gives a lower score are omitted."""
 
 
@@ -56,12 +57,14 @@ class Mtcnn:
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of a frame, (H, W, 3) uint8 BGR."""
-        o = self.options
-        image, padding = letterbox(frame, o.max_side, o.pad)
+        return search(frame, self.options.max_side, self.options.pad, self._find)
+
+    def _find(self, image: np.ndarray) -> Found:
+        """Run the three networks on an image (h, w, 3) uint8 BGR."""
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         box = _square(self._propose(image))
         box = _square(self._refine(image, box))
-        return padding.to_frame(*self._finish(image, box))
+        return self._finish(image, box)
 
     def _propose(self, image: np.ndarray) -> np.ndarray:
         """Run the first network on an image pyramid, and return boxes (N, 4)."""
@@ -94,7 +97,7 @@ class Mtcnn:
         keep = _nms(box, score, 0.7)
         return _moved(box[keep], shift[keep])
 
-    def _finish(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _finish(self, image: np.ndarray, box: np.ndarray) -> Found:
         """Run the third network, and return boxes (N, 4), landmarks (N, 5, 2) and scores (N,)."""
         outputs = ["dense_5", "dense_6", "softmax_2"]
         shift, points, face = _run_on_patches(self.output, outputs, image, box, 48)

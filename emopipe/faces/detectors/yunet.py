@@ -13,7 +13,7 @@ from pydantic import Field
 
 from emopipe.core.errors import WeightsError
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, letterbox
+from emopipe.faces.detection import Detections, Found, search
 from emopipe.faces.nets import weights_files, with_dynamic_size
 from emopipe.runtime.onnx import device_of, open_session
 
@@ -33,8 +33,9 @@ class DetectorOptions(Options):
     """The path of the weights, an ONNX file of OpenCV's model zoo."""
     max_side: Annotated[int, Field(ge=32)] = 320
     """Frames are scaled down until their longer side has this many pixels."""
-    pad: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """The black border on each side, as a fraction of the longer side. It helps with faces that fill the frame."""
+    pad: Annotated[Number, Field(ge=0, le=1)] = 0.5
+    """If no face is found, or the best one fills the frame, the frame is searched again with this black border on each
+    side, as a fraction of its longer side. It finds faces that are larger than the frame. 0: never."""
     min_score: Annotated[Number, Field(gt=0, lt=1)] = 0.5
     """Faces with a lower score are omitted."""
 
@@ -57,7 +58,10 @@ class YuNet:
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of a frame, (H, W, 3) uint8 BGR."""
-        image, padding = letterbox(frame, self.options.max_side, self.options.pad, multiple=32)
+        return search(frame, self.options.max_side, self.options.pad, self._find, multiple=32)
+
+    def _find(self, image: np.ndarray) -> Found:
+        """Run the network on an image (h, w, 3) uint8 BGR with sides divisible by 32."""
         blob = image.transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, h, w); BGR in 0..255
         outputs = [out[0] for out in self.session.run(OUTPUTS, {"input": blob})]
         levels = [
@@ -68,7 +72,7 @@ class YuNet:
         boxes = np.hstack([corner, span]).astype(float)
         keep = cv2.dnn.NMSBoxes(boxes, score.astype(float), self.options.min_score, NMS_IOU)
         keep = np.asarray(keep, dtype=int).reshape(-1)
-        return padding.to_frame(np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep])
+        return np.hstack([corner, corner + span])[keep], landmarks[keep], score[keep]
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
