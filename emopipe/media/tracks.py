@@ -54,7 +54,8 @@ def choose_audio(container: InputContainer, file: int, options: DecodeOptions) -
     if not usable:
         return None, reason("no_audio_codec")
     track = usable[0] if len(usable) == 1 else _first_heard(file, usable, options.max_audio_seconds)
-    return track, _which("audio_tracks", tracks, track)
+    number = tracks.index(track) + 1
+    return track, reason("audio_tracks", found=len(tracks), taken=number) if len(tracks) > 1 else ""
 
 
 def choose_video(container: InputContainer, file: int, options: DecodeOptions) -> tuple[av.VideoStream | None, str]:
@@ -75,7 +76,8 @@ def choose_video(container: InputContainer, file: int, options: DecodeOptions) -
     if not usable:
         return None, reason("no_video_codec")
     track = usable[0] if len(usable) == 1 else _first_moving(file, usable)
-    return track, _which("video_tracks", tracks, track)
+    number = tracks.index(track) + 1
+    return track, reason("video_tracks", found=len(tracks), taken=number) if len(tracks) > 1 else ""
 
 
 def _wanted(tracks: Sequence[Track], track: int | str | None) -> list[Track]:
@@ -99,10 +101,6 @@ def _spelling(language: str) -> str:
     ('deu', 'deu', 'eng')
     """
     return _SPELLINGS.get(language.lower(), language.lower())
-
-
-def _which(code: str, tracks: Sequence[Track], track: Track) -> str:
-    return reason(code, found=len(tracks), taken=tracks.index(track) + 1) if len(tracks) > 1 else ""
 
 
 def _audio_rank(track: av.AudioStream) -> tuple[bool, int, int]:
