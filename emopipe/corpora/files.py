@@ -122,7 +122,7 @@ class Taken:
             "1 file was" if others.total() == 1 else f"{others.total()} files were",
             "stills" if tuple(kinds) == ("image",) else "clips",
             counts(others),
-            escape_text(os.path.relpath(example, folder) if os.path.isabs(example) else example),
+            escape_text(example.removeprefix(f"{folder}/")),
         )
 
 

@@ -109,7 +109,6 @@ def fitting_options(root: Path) -> dict[str, Any]:
 def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path]]:
     """Return all clips, and those that are sound alone, relative to root."""
     taken = look(root, options.omit_folders)
-    taken.report(root, ("video", "audio"))
     files = [file.relative_to(root) for file in taken.paths(("video", "audio"))]
     if not files:
         found = f"; found {counts(taken.others)}" if taken.others else ""
@@ -117,6 +116,7 @@ def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path]]:
             f"No video or audio files were found in {root}{found}. Expected <class>/<file> or <split>/<class>/<file>. "
             "Check corpus_root."
         )
+    taken.report(root, ("video", "audio"))
     return files, {file.relative_to(root) for file in taken.paths(("audio",))}
 
 
