@@ -4,6 +4,7 @@ Such a clip is in both training and test data, or one of its labels is wrong. It
 """
 
 import hashlib
+import itertools
 import logging
 import os
 from collections.abc import Sequence
@@ -139,7 +140,7 @@ def said(clips: pd.DataFrame) -> str:
     contents = clips["digest"].nunique()
     return (
         f"{len(clips)} clips share {'1 content' if contents == 1 else f'{contents} contents'} across splits or labels, "
-        f"such as {_pairs(clips)[0]}."
+        f"such as {_pairs(clips, 1)[0]}."
     )
 
 
@@ -203,24 +204,24 @@ def _fail(paths: Sequence[Path]) -> list[bool]:
 
 
 def _refusal(clips: pd.DataFrame, root: Path, record: Path | None) -> str:
-    pairs, contents = _pairs(clips), clips["digest"].nunique()
-    more = f"; and {len(pairs) - _SHOWN} more contents" if len(pairs) > _SHOWN else ""
+    contents = clips["digest"].nunique()
+    more = f"; and {contents - _SHOWN} more contents" if contents > _SHOWN else ""
     groups = clips.groupby(_key(clips), sort=False)["path"].apply(list)
     copy = second_copy(groups)
     listed = f" {record} lists all of them." if record is not None else ""
     return (
         f"{len(clips)} clips in {root} share {'1 content' if contents == 1 else f'{contents} contents'}, but have "
-        f"different splits or labels: {'; '.join(pairs[:_SHOWN])}{more}. Expected each content in one split, with one "
-        f"label, because a clip that is in both training and test data makes scores too good. "
+        f"different splits or labels: {'; '.join(_pairs(clips, _SHOWN))}{more}. Expected each content in one split, with "
+        f"one label, because a clip that is in both training and test data makes scores too good. "
         f"{f'{copy.sentence()} Or remove' if copy else 'Remove'} the copies, or set duplicates in the block corpus of "
         f"the config: first uses the first clip of each content, exclude uses none of them, keep uses all.{listed}"
     )
 
 
-def _pairs(clips: pd.DataFrame) -> list[str]:
-    """Return a text for each content: its first clip, and the first other one that has another split or label."""
+def _pairs(clips: pd.DataFrame, most: int) -> list[str]:
+    """Return a text for each of the first contents: a clip, and the first other one of another split or label."""
     texts = []
-    for _, group in clips.groupby(_key(clips), sort=False):
+    for _, group in itertools.islice(clips.groupby(_key(clips), sort=False), most):
         first = group.iloc[0]
         other = group[(group["split"] != first["split"]) | (group["label"] != first["label"])].iloc[0]
         more = f" and {len(group) - 2} more" if len(group) > 2 else ""

@@ -297,8 +297,9 @@ class Plan:
         if len(shared) and choice != "refuse":
             made.append(duplicates.remark(shared, choice))
         if self.config.protocol.kind != "kfold" and (people := shared_subjects(self.table)):
+            who = "1 person is" if len(people) == 1 else f"{len(people)} people are"
             made.append(
-                f"{len(people)} people are in several splits ({abbreviate(people)}): scores say how well models know "
+                f"{who} in several splits ({abbreviate(people)}): scores say how well models know "
                 "these people, which is usually better than how well they do with others."
             )
         return made

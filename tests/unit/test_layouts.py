@@ -327,7 +327,7 @@ def test_the_price_stands_in_the_tables(root):
     config = configs.parse(raw)
     plan = Plan(config, scan.scan(config), REPOSITORY / "workflow_scripts")
     assert plan.report()["remarks"] == [
-        "1 people are in several splits (Ann): scores say how well models know these people, which is usually better "
+        "1 person is in several splits (Ann): scores say how well models know these people, which is usually better "
         "than how well they do with others."
     ]
     config = configs.parse({**raw, "protocol": {"kind": "kfold"}})
