@@ -211,8 +211,8 @@ def _refusal(clips: pd.DataFrame, root: Path, record: Path | None) -> str:
     listed = f" {record} lists all of them." if record is not None else ""
     return (
         f"{len(clips)} clips in {root} share {'1 content' if contents == 1 else f'{contents} contents'}, but have "
-        f"different splits or labels: {'; '.join(_pairs(clips, _SHOWN))}{more}. Expected each content in one split, with "
-        f"one label, because a clip that is in both training and test data makes scores too good. "
+        f"different splits or labels: {'; '.join(_pairs(clips, _SHOWN))}{more}. Expected each content in one split, "
+        "with one label, because a clip that is in both training and test data makes scores too good. "
         f"{f'{copy.sentence()} Or remove' if copy else 'Remove'} the copies, or set duplicates in the block corpus of "
         f"the config: first uses the first clip of each content, exclude uses none of them, keep uses all.{listed}"
     )
