@@ -62,7 +62,7 @@ def refuse_absent_gpu():
 
 log_to(None)
 if not workflow.is_main_process:
-    LOGGER.setLevel("WARNING")  # each job plans again: what planning reports is reported once
+    LOGGER.setLevel("ERROR")  # each job plans again: what planning reports is reported once
 try:
     CONFIG = read_config()
     PLAN = read_plan()

@@ -20,12 +20,13 @@ def check(
 ) -> None:
     """Check a config file, and whether its corpus has the clips that it needs.
 
-    Of the corpus, the names of files are read, or the table; of the weights, the names.
+    Of the corpus, the names of files are read, or the table, and the content of files of one size; of the weights, the
+    names.
     """
     log_to(None)
     raw = configs.read(config)
     checked = configs.parse({**raw, **({"corpus_root": corpus_root} if corpus_root else {})})
-    table = scan.clips(checked)
+    table = scan.without_duplicates(checked, scan.clips(checked))
     preconditions.check_clips(checked, table)
     preconditions.report_absent_classes(checked, table)
     try:

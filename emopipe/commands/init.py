@@ -1,6 +1,7 @@
 """The command `emopipe init`: looks at a folder or table of clips, and writes a config for it."""
 
 import csv
+import dataclasses
 import functools
 import io
 import os
@@ -16,11 +17,21 @@ import typer
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora import listing, recognition, times
+from emopipe.corpora import duplicates, listing, recognition, times
 from emopipe.corpora.recognition import Found
 from emopipe.media import lengths
 from emopipe.media.spans import spans_of
 from emopipe.workflow import starter
+
+DUPLICATES = ("exclude", "first", "keep")
+"""What a config may choose for clips of the same content, the default first."""
+ATTEMPTS: tuple[dict[str, str], ...] = (
+    {},
+    {"others": "exclude"},
+    {"shared_subjects": "keep"},
+    {"others": "exclude", "shared_subjects": "keep"},
+)
+"""Options with which a table is tried, in this order."""
 
 
 def init(
@@ -39,6 +50,7 @@ def init(
     config = output or Path(f"{name}.yaml")
     answers.may_write(config, force)
     found, rows = _of_table(source, config, answers) if source.is_file() else (_of_folder(source, answers), "")
+    found = _without_duplicates(found, answers)
     paths = [found.root / path for path in found.table["path"]]
     clips = zip(paths, spans_of(found.table), strict=True)
     look = lengths.look_at([(path, span) if span else path for path, span in clips])
@@ -99,6 +111,18 @@ def _of_folder(source: Path, answers: _Answers) -> Found:
     return guess if answers.yes(question, other="nothing is known about people") else found
 
 
+def _without_duplicates(found: Found, answers: _Answers) -> Found:
+    """Return the corpus without the clips that the user omits because others have the same content."""
+    table = duplicates.with_possible_digests(found.table, found.root, None)
+    shared = duplicates.across(table, found.root)
+    if shared.empty:
+        return found
+    typer.echo(duplicates.said(shared))
+    choice = answers.choose("Which of them are used: none, the first of each content, or all?", DUPLICATES)
+    kept = duplicates.resolve(table, found.root, choice).drop(columns="digest")
+    return dataclasses.replace(found, table=kept, duplicates=choice)
+
+
 def _text(draft: Callable[..., str], found: Found, answers: _Answers) -> str:
     """Return the text of the config: with the splits as they are, or with every clip predicted out of fold.
 
@@ -142,15 +166,34 @@ def _of_table(source: Path, config: Path, answers: _Answers) -> tuple[Found, str
             chosen[column] = answers.choose(f"Which column of {source} is the {column}?", candidates)
     root = own.root(chosen["path"])
     if own.is_read_as_it_is(chosen) and root == source.parent:
-        return recognition.scanned("table", root, {"table": source.name}), ""
+        return _scanned(root, {"table": source.name}), ""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(own.rows(chosen, root))
     with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8") as file:
         file.write(text.getvalue())
         file.flush()
-        found = recognition.scanned("table", root, {"table": file.name})
-    options = {"table": str(_list_beside(config, source).absolute())}
-    return Found(found.kind, root, options, found.table, found.drawn), text.getvalue()
+        found = _scanned(root, {"table": file.name})
+    options = {**found.options, "table": str(_list_beside(config, source).absolute())}
+    return dataclasses.replace(found, options=options), text.getvalue()
+
+
+def _scanned(root: Path, options: dict[str, str]) -> Found:
+    """Return the corpus of a table, with the first of ATTEMPTS that it needs.
+
+    Raises:
+        CorpusError: None of them fits. The message is that of the table as it is.
+    """
+    first = None
+    for more in ATTEMPTS:
+        try:
+            found = recognition.scanned("table", root, {**options, **more})
+        except CorpusError as error:
+            first = first or error
+        else:
+            if more:
+                typer.echo(f"{first} Taken: {', '.join(f'{name}: {value}' for name, value in more.items())}.")
+            return found
+    raise first
 
 
 def _list_beside(config: Path, source: Path) -> Path:

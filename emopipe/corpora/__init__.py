@@ -69,6 +69,12 @@ REGISTRY = Registry(
     error=CorpusError,
 )
 """All kinds."""
+SHARING = (
+    "Or set shared_subjects: keep in the corpus options to use the splits as they are: scores then say how well models "
+    "know these people, which is usually better than how well they do with others. With protocol: {kind: kfold, by: "
+    "subject} as well, every clip is predicted by models that were trained without its person."
+)
+"""What may be done about people in several of the splits that a corpus comes with, and at what price."""
 
 
 def list_kinds() -> list[str]:
@@ -106,5 +112,5 @@ def scan(kind: str, root: Path, options: Options, *, lenient: bool = False) -> p
     if not root.is_dir():
         found = "is a file; unpack it to a folder, then" if root.is_file() else "does not exist:"
         raise CorpusError(f"The corpus folder {root} {found} correct its path (in a config, corpus_root).")
-    table, apart = module.scan(root, options), getattr(options, "subjects_apart", True)
-    return check(table, root, subjects_apart=apart, lenient=lenient)
+    apart, may_share = getattr(options, "subjects_apart", True), SHARING if hasattr(options, "shared_subjects") else ""
+    return check(module.scan(root, options), root, subjects_apart=apart, may_share=may_share, lenient=lenient)

@@ -1,5 +1,6 @@
 """AFEW as EmotiW distributes it: Train_AFEW/<Class>/, Val_AFEW/<Class>/, and Test_vid_Distribute/ without labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.options import Options
 from emopipe.core.text import abbreviate
 from emopipe.corpora.classes import with_labels
-from emopipe.corpora.files import VIDEO, media_files
+from emopipe.corpora.files import look
 from emopipe.corpora.table import from_rows
 
 FOLDERS: dict[str, tuple[str, bool]] = {
@@ -32,9 +33,10 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         CorpusError: The train or val folder is missing or has no clips, or a folder with clips is not a class.
     """
     rows: list[dict[str, str]] = []
+    folders = {split: _folder(root, name, required) for split, (name, required) in FOLDERS.items()}
+    clips = _clips(root, {split: folder for split, folder in folders.items() if folder is not None})
     for split, (name, required) in FOLDERS.items():
-        folder = _folder(root, name, required)
-        files = media_files(folder, VIDEO) if folder is not None else []
+        folder, files = folders[split], clips.get(split, [])
         if required and not files:
             raise CorpusError(
                 f"The folder {folder} has no video files. Expected {name}/<Class>/<id>.avi. Unpack the clips there."
@@ -49,6 +51,19 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             for file in files
         ]
     return with_labels(from_rows(rows))
+
+
+def _clips(root: Path, folders: Mapping[str, Path]) -> dict[str, list[Path]]:
+    """Return the videos in the folder of each split, sorted, and log what is not taken."""
+    taken, clips = look(root), {split: [] for split in folders}
+    for path in taken.paths(["video"]):
+        split = next((split for split, folder in folders.items() if path.is_relative_to(folder)), None)
+        if split is None:
+            taken.add_other(str(path), path.suffix.lower())
+        else:
+            clips[split].append(path)
+    taken.report(root, ["video"])
+    return clips
 
 
 def _folder(root: Path, name: str, required: bool) -> Path | None:

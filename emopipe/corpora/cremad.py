@@ -8,7 +8,7 @@ import pandas as pd
 
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora.files import FileOptions, clip_files
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -18,7 +18,7 @@ _NAME = re.compile(
 )
 
 
-class CorpusOptions(splits.SplitOptions):
+class CorpusOptions(FileOptions, splits.SplitOptions):
     """Which of CREMA-D's files are used, and how they are split."""
 
     modality: Literal["video", "audio"] = "video"
@@ -32,7 +32,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     Raises:
         CorpusError: There is no such file, or a file name does not follow CREMA-D's scheme.
     """
-    files = media_files(root, VIDEO if options.modality == "video" else AUDIO)
+    files = clip_files(root, [options.modality], options.omit_folders)
     # AudioMP3/ holds the same recordings as AudioWAV/, under the same names.
     files = [file for file in files if file.suffix.lower() == ".wav"] or files
     rows = parse_names(root, files, _NAME, "CREMA-D", "1001_DFA_ANG_XX")

@@ -31,9 +31,10 @@ _SAVE_SECONDS = 60.0  # an interrupted first run loses at most so many seconds o
 def content_digests(
     root: Path,
     table: pd.DataFrame,
-    index_path: Path,
+    index_path: Path | None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    remember: bool = True,
 ) -> pd.DataFrame:
     """Return the clip table with the column `digest`, the SHA-256 of each file's content.
 
@@ -47,12 +48,14 @@ def content_digests(
     Args:
         root: The corpus folder.
         table: The clip table.
-        index_path: The CSV file of the digests.
+        index_path: The CSV file of the digests; None: there is none.
         progress: Called as `progress(done, total)` after each file that was read.
+        remember: Whether to write the index. False where the table is only a part of the corpus.
     """
+    keeps = remember and index_path is not None
     # 1. Digests that the index has for unchanged files. A file may have several clips.
     paths = table["path"].drop_duplicates()
-    index = _read_index(index_path)
+    index = _read_index(index_path) if index_path is not None else pd.DataFrame(columns=list(INDEX_COLUMNS))
     stamps = np.array([_stamp(root, path) for path in paths], np.int64).reshape(-1, len(STAMP))  # (N, 3)
     found = _known(index, paths, stamps)
     # 2. Digests of the other files.
@@ -63,10 +66,10 @@ def content_digests(
         found[row] = digest
         if progress is not None:
             progress(done, len(missing))
-        if time.monotonic() - saved >= _SAVE_SECONDS and done < len(missing):
+        if keeps and time.monotonic() - saved >= _SAVE_SECONDS and done < len(missing):
             _write_index(paths, stamps, found, index_path)
             saved = time.monotonic()
-    if len(missing) or len(index) > len(paths):
+    if keeps and (len(missing) or len(index) > len(paths)):
         _write_index(paths, stamps, found, index_path)
     # 3. A report of unreadable files.
     unreadable = paths.to_numpy()[found == UNREADABLE]

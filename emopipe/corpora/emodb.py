@@ -8,7 +8,7 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
-from emopipe.corpora.files import AUDIO, media_files
+from emopipe.corpora.files import FileOptions, clip_files
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -26,7 +26,7 @@ _EMOTIONS: dict[str, str] = {
 }
 
 
-class CorpusOptions(splits.SplitOptions):
+class CorpusOptions(FileOptions, splits.SplitOptions):
     """How EMO-DB is split."""
 
 
@@ -37,7 +37,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         CorpusError: There is no recording, a file name does not follow EMO-DB's scheme, or all recordings are of
             boredom.
     """
-    rows = parse_names(root, media_files(root, AUDIO), _NAME, "EMO-DB", "03a01Fa")
+    rows = parse_names(root, clip_files(root, ["audio"], options.omit_folders), _NAME, "EMO-DB", "03a01Fa")
     recordings = from_rows(rows).replace({"label": _EMOTIONS})
     table = recordings[recordings["label"] != _BOREDOM]
     if table.empty:

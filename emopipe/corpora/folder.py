@@ -1,90 +1,274 @@
-"""Any corpus whose folders name its classes: <split>/<class>/<file> or <class>/<file>."""
+"""Any corpus whose paths name its classes: <split>/<class>/<file> or <class>/<file>, or as a pattern says."""
 
+import itertools
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora import splits
-from emopipe.corpora.classes import Others, is_class, with_labels
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora import copies, layouts, splits
+from emopipe.corpora.classes import LabelOptions, is_class
+from emopipe.corpora.files import FileOptions, counts, look
 from emopipe.corpora.table import from_rows, refuse_duplicates
+
+GROUPS = ("label", "subject", "split")
+"""What the named groups of a pattern give."""
+
+
+def _groups(pattern: str) -> tuple[str, ...]:
+    try:
+        return tuple(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
 
 
 def _has_subject_group(pattern: str) -> str:
-    try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
-    if pattern and "subject" not in groups:
+    if pattern and "subject" not in _groups(pattern):
         raise ValueError(f"{pattern!r} has no group named subject. Add one, such as (?P<subject>[^_]+)")
     return pattern
 
 
-class CorpusOptions(splits.SplitOptions):
-    """How clips are named, and how they are split if the folders do not name the splits."""
+def _has_groups(pattern: str) -> str:
+    groups = _groups(pattern)
+    if pattern and (not groups or set(groups) - set(GROUPS)):
+        found = f"the groups {', '.join(groups)}" if groups else "no named group"
+        raise ValueError(
+            f"{pattern!r} has {found}. Expected one or more of {', '.join(GROUPS)}, as in "
+            "^(?P<subject>[^/]+)/(?P<label>[^/]+)/"
+        )
+    return pattern
+
+
+class CorpusOptions(FileOptions, LabelOptions, splits.GivenSplitOptions):
+    """How clips are named, what their paths say, and how they are split if the folders do not name the splits."""
 
     clip_id: Literal["stem", "path"] = "stem"
     """What a clip's id is: its file's stem, or its path without extension, with two underscores for each slash."""
+    pattern: Annotated[str, AfterValidator(_has_groups)] = ""
+    """A regular expression that is searched in each path below the corpus folder, such as
+    ^(?P<subject>[^/]+)/(?P<label>[^/]+)/ for person/class/file. Its groups `label` (the class), `subject` and `split`
+    replace what the folders say. Empty: the folders name splits and classes."""
     subject_pattern: Annotated[str, AfterValidator(_has_subject_group)] = ""
     """A regular expression that is searched in the file's stem; its group `subject` is the subject. Empty: subjects
-    are unknown."""
-    others: Others = "refuse"
-    """What happens to clips of known classes that are not one of the seven, such as calm: exclude omits them, refuse
-    stops with an error."""
+    are unknown, or `pattern` gives them."""
+    beside: Literal["refuse", "video", "audio"] = "refuse"
+    """What happens to a sound file beside a video of the same name: video uses the video with its own sound, audio uses
+    the sound file alone, refuse stops with an error."""
+
+    @model_validator(mode="after")
+    def _has_one_source_of_subjects(self) -> Self:
+        if self.subject_pattern and "subject" in _groups(self.pattern):
+            raise ValueError("pattern and subject_pattern both give the subject. Remove one of them")
+        return self
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """Return the clip table; a clip's class is the first folder below root or below its split's folder.
 
-    Outer folders that all files share are ignored. Clips directly in the folder of the test split are unlabelled; so
-    are all clips if there is no folder of a class, and they are then test clips.
+    Outer folders that all files share are ignored. Clips directly in the folder of the test split are unlabelled. So
+    are all clips, which are then test clips, if there is no folder of a class and no other layout gives classes.
     Where the folders have no val split, it is drawn from train.
 
     Raises:
         CorpusError: There are no media files, splits and classes are mixed, a class is unknown, a clip is outside of
-            a class folder, a stem has no subject, or an id is repeated.
+            a class folder, a path does not match, a sound file is beside a video, or an id is repeated. Where options
+            would help, the message names them.
     """
-    # 1. The files, and how many outer folders they share.
-    files = [file.relative_to(root) for file in media_files(root, VIDEO | AUDIO)]
+    files, sounds = _files(root, options)
+    try:
+        table = _labelled(root, files, options)
+    except CorpusError as error:
+        if not options.pattern:
+            _refuse_with_advice(root, files, sounds, options, error)
+        if not isinstance(error, _NoClassesError):
+            raise
+        table = _labelled(root, files, options, without_class="test")
+    if table["clip"].duplicated().any() and (copy := copies.second_copy_by_content(root, files)):
+        raise CorpusError(copy.sentence())
+    return _split(_unique(table, sounds, options), options)
+
+
+class _NoClassesError(CorpusError):
+    """No path names a class or a split."""
+
+
+def _refuse_with_advice(
+    root: Path, files: list[Path], sounds: Collection[Path], options: CorpusOptions, error: CorpusError
+) -> None:
+    """Raise a CorpusError if folders repeat others, or if another layout fits; it says what to do."""
+    if copy := copies.second_copy_by_content(root, files):
+        raise CorpusError(f"{copy.sentence()} As it is: {error}") from error
+    if fitting := _fitting(root, files, sounds, options):
+        raise CorpusError(
+            f"The folders in {root} are neither <class>/<file> nor <split>/<class>/<file>, but another layout fits all "
+            f"{len(files)} paths: {_advice(fitting)} As it is: {error}"
+        ) from error
+
+
+def fitting_options(root: Path) -> dict[str, Any]:
+    """Return options under which the paths of a folder give classes; {} if there are none.
+
+    Raises:
+        CorpusError: There are no media files.
+    """
+    return _fitting(root, *_files(root, CorpusOptions()), CorpusOptions())
+
+
+def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path]]:
+    """Return all clips, and those that are sound alone, relative to root."""
+    taken = look(root, options.omit_folders)
+    files = [file.relative_to(root) for file in taken.paths(("video", "audio"))]
     if not files:
+        found = f"; found {counts(taken.others)}" if taken.others else ""
         raise CorpusError(
-            f"No video or audio files were found in {root}. Expected <class>/<file> or <split>/<class>/<file>. Check "
-            "corpus_root."
+            f"No video or audio files were found in {root}{found}. Expected <class>/<file> or <split>/<class>/<file>. "
+            "Check corpus_root."
         )
-    shared = _shared_folders([file.parts[:-1] for file in files])
-    has_splits = _has_splits(root, {file.parts[shared] for file in files if len(file.parts) > shared + 1})
-    # 2. Their rows.
-    table = from_rows(_row(file, has_splits, options.clip_id, shared) for file in files)
-    if not has_splits and (table["label"] == "").all():
-        table = table.assign(split="test")
-    stray = table.loc[(table["label"] == "") & (table["split"] != "test"), "path"].tolist()
-    if stray:
-        raise CorpusError(
-            f"The files {abbreviate(stray)} in {root} are not in a class folder. Expected "
-            f"{'<split>/' if has_splits else ''}<class>/<file>. Move the files there."
-        )
-    refuse_duplicates(table, remedy="Set clip_id: path in the corpus options")
+    taken.report(root, ("video", "audio"))
+    return files, {file.relative_to(root) for file in taken.paths(("audio",))}
+
+
+def _labelled(root: Path, files: list[Path], options: CorpusOptions, without_class: str = "train") -> pd.DataFrame:
+    """Return the rows of the files with their classes; splits that are not given are train, or `without_class`.
+
+    Raises:
+        CorpusError: See `scan`. A `_NoClassesError` only if `without_class` is train.
+    """
+    if "label" in _groups(options.pattern):
+        rows = _rows_by_pattern(files, options)
+    else:
+        rows = _rows_by_folders(root, files, options, without_class)
+    table = from_rows(rows)
     if options.subject_pattern:
         table = table.assign(subject=_subjects(files, options.subject_pattern))
-    # 3. Their classes and splits.
-    table = with_labels(table, options.others)
+    return options.with_labels(table)
+
+
+def _unique(table: pd.DataFrame, sounds: Collection[Path], options: CorpusOptions) -> pd.DataFrame:
+    """Return the table without what `beside` omits; each clip has its own id."""
+    table = _without_pairs(table, {file.as_posix() for file in sounds}, options.beside)
+    refuse_duplicates(table, remedy=_remedy_for_ids(options))
+    return table
+
+
+def _split(table: pd.DataFrame, options: CorpusOptions) -> pd.DataFrame:
+    """Return the table with a val split, which is drawn from train if it is not given."""
     in_train = table["split"] == "train"
     if (table["split"] == "val").any() or not in_train.any():
         return table
     return pd.concat([table[~in_train], splits.assign(table[in_train], options)])
 
 
-def _shared_folders(folders: list[tuple[str, ...]]) -> int:
+def _rows_by_folders(root: Path, files: list[Path], options: CorpusOptions, without_class: str) -> list[dict[str, str]]:
+    """Return the rows of files in folders of classes; a pattern may give the subject or the split."""
+    shared = _shared_folders([file.parts[:-1] for file in files], options)
+    tops = {file.parts[shared] for file in files if len(file.parts) > shared + 1}
+    by_pattern = "split" in _groups(options.pattern)
+    by_folder = not by_pattern and _has_splits(root, tops)
+    rows = []
+    for file, said in zip(files, _said(files, options.pattern), strict=True):
+        folders = file.parts[shared:-1]
+        classes = folders[1:] if by_folder else folders
+        split = splits.split_of(folders[0]) if by_folder and folders else without_class
+        rows.append({**_row(file, options), "split": split, "label": classes[0] if classes else "", **said})
+    stray = [row["path"] for row in rows if not row["label"] and row["split"] != "test"]
+    if stray:
+        has_names = by_pattern or by_folder or any(row["label"] for row in rows)
+        raise (CorpusError if has_names else _NoClassesError)(
+            f"The files {abbreviate(stray)} in {root} are not in a class folder. Expected "
+            f"{'<split>/' if by_folder else ''}<class>/<file>. Move the files there."
+        )
+    return rows
+
+
+def _rows_by_pattern(files: list[Path], options: CorpusOptions) -> list[dict[str, str]]:
+    """Return the rows of files whose class the pattern gives; the first folders are the splits if all of them are."""
+    tops = [splits.split_of(file.parts[0]) if len(file.parts) > 1 else "" for file in files]
+    given = tops if all(tops) else ["train"] * len(files)
+    said = _said(files, options.pattern)
+    return [
+        {**_row(file, options), "split": split, **more} for file, split, more in zip(files, given, said, strict=True)
+    ]
+
+
+def _row(file: Path, options: CorpusOptions) -> dict[str, str]:
+    clip = file.stem if options.clip_id == "stem" else "__".join(file.with_suffix("").parts)
+    return {"clip": clip, "path": file.as_posix()}
+
+
+def _said(files: list[Path], pattern: str) -> list[dict[str, str]]:
+    """Return what the groups of a pattern give for each path; a group without a match gives ""."""
+    if not pattern:
+        return [{}] * len(files)
+    matches = [re.search(pattern, file.as_posix()) for file in files]
+    wrong = [str(file) for file, match in zip(files, matches, strict=True) if match is None]
+    if wrong:
+        raise CorpusError(
+            f"{len(wrong)} of {len(files)} paths do not match pattern {pattern!r}: {abbreviate(wrong)}. Correct the "
+            "pattern, set omit_folders, or move the files."
+        )
+    said = [{name: text or "" for name, text in match.groupdict().items()} for match in matches]
+    return [row | {"split": splits.split_of(row["split"]) or row["split"]} if "split" in row else row for row in said]
+
+
+def _without_pairs(table: pd.DataFrame, sounds: Collection[str], beside: str) -> pd.DataFrame:
+    """Return the table with the video or the sound alone where both have one id, class and split."""
+    is_sound = table["path"].isin(sounds)
+    keys = ["clip", "split", "label"]
+    both = table.assign(sound=is_sound).groupby(keys)["sound"].transform("nunique") > 1
+    if not both.any():
+        return table
+    if beside == "refuse":
+        clip = table.loc[both, "clip"].iloc[0]
+        pair = table.loc[both & (table["clip"] == clip)].assign(sound=is_sound).sort_values("sound")["path"].tolist()
+        raise CorpusError(
+            f"{int((both & is_sound).sum())} sound files stand beside videos of the same name, such as {pair[-1]} "
+            f"beside {pair[0]}. Set beside in the corpus options: video uses the videos with their own sound, audio "
+            "uses the sound files alone."
+        )
+    return table[~both | (is_sound == (beside == "audio"))]
+
+
+def _remedy_for_ids(options: CorpusOptions) -> str:
+    if options.clip_id == "stem":
+        return "Set clip_id: path in the corpus options"
+    return "Rename one of them, or move it out of the corpus"
+
+
+def _fitting(root: Path, files: list[Path], sounds: Collection[Path], options: CorpusOptions) -> dict[str, Any]:
+    """Return the options, beside those that are set, under which the files give classes; {} if there are none."""
+    guesses = layouts.patterns(files, lambda name: is_class(name, options.labels))
+    for pattern in itertools.chain([options.subject_pattern] if options.subject_pattern else [], guesses):
+        twice = {"subject_pattern": ""} if options.subject_pattern and "subject" in _groups(pattern) else {}
+        for more in ({}, {"others": "exclude"}, {"clip_id": "path"}, {"clip_id": "path", "others": "exclude"}):
+            fitting = {"pattern": pattern, **twice, **more}
+            try:
+                tried = options.model_copy(update=fitting)
+                _unique(_labelled(root, files, tried), sounds, tried)
+            except CorpusError:
+                continue
+            return fitting
+    return {}
+
+
+def _advice(fitting: dict[str, Any]) -> str:
+    """Return a sentence that gives options."""
+    removed = [name for name, value in fitting.items() if value == ""]
+    given = ", ".join(f"{name}: '{value}'" for name, value in fitting.items() if value != "")
+    return f"set {given} in the corpus options{f', and remove {removed[0]}' if removed else ''}."
+
+
+def _shared_folders(folders: Sequence[tuple[str, ...]], options: CorpusOptions) -> int:
     """Return how many leading folders all files share that name neither a split nor a class."""
     shared = 0
     while all(len(parts) > shared + 1 for parts in folders):
         names = {parts[shared] for parts in folders}
-        if len(names) > 1 or splits.split_of(*names) or is_class(*names):
+        if len(names) > 1 or splits.split_of(*names) or is_class(*names, options.labels):
             break
         shared += 1
     return shared
@@ -98,20 +282,9 @@ def _has_splits(root: Path, tops: set[str]) -> bool:
         raise CorpusError(
             f"The corpus folder {root} has folders of splits ({abbreviate(of_splits)}) and other folders with media "
             f"files ({abbreviate(others)}). Expected either <split>/<class>/<file> or <class>/<file>, not both. Move "
-            "the files."
+            "the files, or set omit_folders in the corpus options."
         )
     return bool(of_splits)
-
-
-def _row(file: Path, has_splits: bool, clip_id: str, shared: int) -> dict[str, str]:
-    folders = file.parts[shared:-1]
-    classes = folders[1:] if has_splits else folders
-    return {
-        "clip": file.stem if clip_id == "stem" else "__".join(file.with_suffix("").parts),
-        "path": file.as_posix(),
-        "split": splits.split_of(folders[0]) if has_splits and folders else "train",
-        "label": classes[0] if classes else "",
-    }
 
 
 def _subjects(files: list[Path], pattern: str) -> list[str]:
@@ -121,6 +294,6 @@ def _subjects(files: list[Path], pattern: str) -> list[str]:
     if without:
         raise CorpusError(
             f"The names of the files {abbreviate(without)} have no subject that matches subject_pattern {pattern!r}. "
-            "Correct the pattern or rename the files."
+            "Correct the pattern or rename the files. The option pattern is searched in the whole path."
         )
     return found

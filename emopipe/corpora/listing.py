@@ -1,7 +1,5 @@
 """A user's own table of clips, whatever its columns are called: which column holds what."""
 
-import csv
-import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +8,10 @@ from pathlib import Path
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import times
+from emopipe.corpora.cells import SUFFIXES, read_cells
 from emopipe.corpora.classes import is_class
 from emopipe.corpora.files import AUDIO, VIDEO
+from emopipe.corpora.spelling import on_disk
 from emopipe.corpora.splits import split_of
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -24,7 +24,6 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """Column that emopipe reads -> common names of it, the likeliest first. Of times, other names than the first mean parts
 of a file only where several rows name one file: elsewhere, they may say what a clip was cut from."""
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Listing:
         A column of paths, labels or splits is known by its cells, one of subjects or times by its name.
         """
         is_one: dict[str, Callable[[str], bool]] = {
-            "path": lambda cell: Path(cell).suffix.lower() in VIDEO | AUDIO,
+            "path": lambda cell: Path(cell).suffix.lower() in VIDEO | AUDIO or (self.file.parent / cell).is_file(),
             "label": lambda cell: not cell or is_class(cell),
             "split": lambda cell: bool(split_of(cell)),
             "subject": bool,
@@ -60,9 +59,9 @@ class Listing:
 
     def is_read_as_it_is(self, chosen: dict[str, str]) -> bool:
         """Return whether the kind `table` reads the file itself: its separator, and the names of these columns."""
-        own = all(name == column for column, name in chosen.items())
+        own = all(name == column for column, name in chosen.items()) and "" not in self.columns
         absolute = any(Path(path).is_absolute() for path in self.columns[chosen["path"]])
-        return own and not absolute and self.separator == SEPARATORS.get(self.file.suffix.lower())
+        return own and not absolute and self.separator in SUFFIXES.get(self.file.suffix.lower(), "")
 
     def root(self, path: str) -> Path:
         """Return the folder that paths in the column `path` are relative to: the table's, the current, or a common one.
@@ -75,7 +74,7 @@ class Listing:
             return Path(os.path.commonpath([os.path.dirname(file) for file in files]))
         places = [self.file.absolute().parent, Path.cwd()]
         for place in places:
-            if (place / files[0]).exists():
+            if (place / on_disk(place, files[:1])[0]).exists():
                 return place
         raise CorpusError(
             f"The file {files[0]}, which the column {path} of {self.file} names, is neither in {places[0]} nor in "
@@ -88,7 +87,7 @@ class Listing:
         If several files have the same name, a column `clip` has their paths, so that each clip has its own id. Parts
         of files have ids of their own without it.
         """
-        paths = [os.path.relpath(root / path, root) for path in self.columns[chosen["path"]]]
+        paths = [os.path.relpath(root / path, root) for path in on_disk(root, self.columns[chosen["path"]])]
         columns = {column: self.columns[name] for column, name in chosen.items()} | {"path": paths}
         starts, ends = (columns.get(name, [""] * len(paths)) for name in times.COLUMNS)
         whole = [not (start or end) for start, end in zip(starts, ends, strict=True)]
@@ -105,26 +104,17 @@ def read(file: Path) -> Listing:
     Raises:
         CorpusError: The file is not a table in UTF-8, has no rows, or has rows of different lengths.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        separator = max(",\t;", key=text.partition("\n")[0].count)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        rows = [[cell.strip() for cell in row] for row in lines]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"The table {file} is not a CSV file in UTF-8 ({error}). Save it as one.") from error
-    rows = [row for row in rows if any(row)]
-    wrong = [number for number, row in enumerate(rows, start=1) if len(row) != len(rows[0])]
-    found = "it has no rows" if len(rows) < 2 else ""
-    if rows and len(set(rows[0])) < len(rows[0]):
+    cells = read_cells(file, ",\t;")
+    found = "" if cells.rows else "it has no rows"
+    if len(set(cells.header)) < len(cells.header):
         found = "two columns have the same name"
-    if wrong:
-        found = f"the rows {abbreviate(wrong)} have other numbers of cells than the header"
     if found:
         raise CorpusError(
             f"The table {file} cannot be used: {found}. Expected a header of different names, and a row for each clip. "
             "Correct it."
         )
-    return Listing(file, separator, dict(zip(rows[0], map(list, zip(*rows[1:], strict=True)), strict=True)))
+    columns = dict(zip(cells.header, map(list, zip(*cells.rows, strict=True)), strict=True))
+    return Listing(file, cells.separator, columns)
 
 
 def refuse_without(listing: Listing, column: str, candidates: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
+from emopipe.corpora.copies import refuse_second_copy
 
 
 def parse_names(
@@ -21,7 +22,7 @@ def parse_names(
         example: A stem that matches, for messages.
 
     Raises:
-        CorpusError: There is no file, or a stem does not match.
+        CorpusError: There is no file, a stem does not match, or a folder repeats another one.
     """
     matches = {file: pattern.fullmatch(file.stem) for file in files}
     if not matches:
@@ -33,8 +34,12 @@ def parse_names(
     if misnamed:
         raise CorpusError(
             f"The files {abbreviate(misnamed)} in {root} do not follow the file names of {corpus}. Expected names such "
-            f"as {example}. Rename the files or remove them."
+            f"as {example}. Rename the files, remove them, or set omit_folders in the corpus options."
         )
+    paths: dict[str, list[str]] = {}
+    for file in matches:
+        paths.setdefault(file.stem, []).append(file.relative_to(root).as_posix())
+    refuse_second_copy(paths, corpus)
     return [
         {"clip": file.stem, "path": file.relative_to(root).as_posix(), **match.groupdict()}
         for file, match in matches.items()

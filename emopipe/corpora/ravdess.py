@@ -10,7 +10,7 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
 from emopipe.corpora.classes import with_labels
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora.files import FileOptions, clip_files
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -36,7 +36,7 @@ _MEANING: dict[str, dict[str, str]] = {
 }
 
 
-class CorpusOptions(splits.SplitOptions):
+class CorpusOptions(FileOptions, splits.SplitOptions):
     """Which of RAVDESS's recordings are used, and how they are split."""
 
     split: Literal["auto", "subject", "repetition", "stratified"] = "auto"
@@ -57,7 +57,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         CorpusError: A file name does not follow RAVDESS's scheme, or the options select no recording.
     """
     # 1. All recordings, then those that the options select.
-    files = media_files(root, AUDIO if options.modality == "audio" else VIDEO)
+    files = clip_files(root, ["audio" if options.modality == "audio" else "video"], options.omit_folders)
     recordings = from_rows(parse_names(root, files, _NAME, "RAVDESS", _EXAMPLE)).replace(_MEANING)
     selected = recordings["modality"] == options.modality
     if options.channel != "both":

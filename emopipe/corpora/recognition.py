@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,15 +14,18 @@ import pandas as pd
 from emopipe import corpora
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora import splits
+from emopipe.corpora import files, splits
+from emopipe.corpora import folder as folders
 from emopipe.corpora.classes import is_class
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora.files import look
 
 ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("folder", {}),
     ("folder", {"others": "exclude"}),
     ("folder", {"clip_id": "path"}),
     ("folder", {"clip_id": "path", "others": "exclude"}),
+    ("folder", {"beside": "video"}),
+    ("folder", {"clip_id": "path", "beside": "video"}),
     ("afew", {}),
     ("ravdess", {}),
     ("ravdess", {"modality": "audio"}),
@@ -50,6 +54,8 @@ class Found:
     """A sentence on the val split, if it had to be drawn from the training clips; else ""."""
     odd: dict[str, int] = field(default_factory=dict)
     """Suffix -> number of the files below the root that are neither video nor sound."""
+    duplicates: str = ""
+    """What to do with clips of the same content (`corpus.duplicates`); "" if there are none across splits or labels."""
 
 
 def scanned(kind: str, root: Path, options: dict[str, Any]) -> Found:
@@ -69,19 +75,18 @@ def in_folder(root: Path) -> Found:
     Raises:
         CorpusError: No kind fits. The message is that of the kind `folder`.
     """
-    odd: dict[str, int] = {}
-    for path in media_files(root, _AllBut(VIDEO | AUDIO)) if root.is_dir() else ():
-        odd[path.suffix.lower()] = odd.get(path.suffix.lower(), 0) + 1
+    odd = _odd(root) if root.is_dir() else {}
     first = None
-    for kind, options in ATTEMPTS:
+    for kind, options in (*ATTEMPTS, ("folder", None)):
         try:
-            found = scanned(kind, root, options)
+            fitting = _fitting(root) if options is None else options
+            found = scanned(kind, root, fitting)
             if kind == "folder":
                 _refuse_without_classes(found)
         except CorpusError as error:
             first = first or error
         else:
-            return Found(kind, root, options, found.table, found.drawn, odd)
+            return Found(kind, root, fitting, found.table, found.drawn, odd)
     raise first
 
 
@@ -94,6 +99,17 @@ def _refuse_without_classes(found: Found) -> None:
         )
 
 
+def _fitting(root: Path) -> dict[str, Any]:
+    with _announcements():
+        return folders.fitting_options(root)
+
+
+def _odd(root: Path) -> dict[str, int]:
+    """Return suffix -> number of the files below a folder that are neither video nor sound."""
+    taken = look(root)
+    return dict(taken.others + Counter(path.suffix.lower() for path in taken.paths(["image"])))
+
+
 def with_people(found: Found) -> Found | None:
     """Return the corpus with the person that each file name seems to begin with; None if the names do not look so.
 
@@ -101,7 +117,7 @@ def with_people(found: Found) -> Found | None:
     several classes. Nobody may be in two splits.
     """
     stems = [Path(path).stem for path in found.table["path"]]
-    for pattern in PEOPLE if found.kind == "folder" else ():
+    for pattern in PEOPLE if found.kind == "folder" and "pattern" not in found.options else ():
         people = [match["subject"] if (match := re.match(pattern, stem)) else "" for stem in stems]
         classes = found.table.assign(subject=people).groupby("subject")["label"].nunique()
         named = any(is_class(person) or splits.split_of(person) for person in classes.index)
@@ -115,16 +131,9 @@ def with_people(found: Found) -> Found | None:
     return None
 
 
-class _AllBut(frozenset[str]):
-    """All suffixes except these."""
-
-    def __contains__(self, suffix: object) -> bool:
-        return not super().__contains__(suffix)
-
-
 @contextmanager
 def _announcements() -> Iterator[list[str]]:
-    """Collect the sentences on drawn splits that adapters log."""
+    """Collect the sentences on drawn splits that adapters log; what they say on files is reported once, by `Found`."""
     sentences: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: sentences.append(record.getMessage())  # type: ignore[method-assign]
@@ -132,8 +141,11 @@ def _announcements() -> Iterator[list[str]]:
     splits.LOGGER.addHandler(handler)
     splits.LOGGER.setLevel(logging.INFO)
     splits.LOGGER.propagate = False
+    said = files.LOGGER.disabled
+    files.LOGGER.disabled = True
     try:
         yield sentences
     finally:
         splits.LOGGER.removeHandler(handler)
+        files.LOGGER.disabled = said
         splits.LOGGER.level, splits.LOGGER.propagate = before

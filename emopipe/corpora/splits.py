@@ -80,6 +80,20 @@ class SplitOptions(Options):
         return self.split in ("auto", "subject")
 
 
+class GivenSplitOptions(SplitOptions):
+    """How a corpus that may have its own splits is split."""
+
+    shared_subjects: Literal["refuse", "keep"] = "refuse"
+    """What happens if the corpus' own splits share people: refuse stops with an error; keep uses the splits as they
+    are, and scores then say how well models know these people, which is usually better than how well they do with
+    others."""
+
+    @property
+    def subjects_apart(self) -> bool:
+        """Whether no subject may be in two splits."""
+        return super().subjects_apart and self.shared_subjects == "refuse"
+
+
 def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
     """Return the clip table with its column `split` filled as the options say, and log a sentence on the val split.
 

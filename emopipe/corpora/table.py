@@ -31,7 +31,9 @@ def from_rows(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
     return _in_order(table)
 
 
-def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenient: bool = False) -> pd.DataFrame:
+def check(
+    table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, may_share: str = "", lenient: bool = False
+) -> pd.DataFrame:
     """Verify all that the stages rely on, and return the table sorted by clip id.
 
     Ids that are not safe file names are replaced by safe ones (see `emopipe.corpora.ids`).
@@ -41,6 +43,7 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenie
         root: The corpus folder.
         subjects_apart: Whether no subject may be in two splits. False for a split by clip. A corpus of a single
             subject may always have it in two splits.
+        may_share: What else may be done about a subject in two splits: a sentence for the message.
         lenient: Accept files that do not exist, and train and val clips without a label.
 
     Raises:
@@ -62,7 +65,7 @@ def check(table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, lenie
         _refuse_missing_files(table, root)
         _refuse_unlabelled(table)
     if subjects_apart and table["subject"].nunique() > 1:
-        _refuse_shared_subjects(table)
+        _refuse_shared_subjects(table, may_share)
     _report_parts(table)
     return table
 
@@ -178,14 +181,20 @@ def _refuse_unlabelled(table: pd.DataFrame) -> None:
         )
 
 
-def _refuse_shared_subjects(table: pd.DataFrame) -> None:
-    splits = table[table["subject"] != ""].groupby("subject")["split"].unique()
-    shared = splits[splits.map(len) > 1]
-    if not shared.empty:
+def shared_subjects(table: pd.DataFrame) -> list[str]:
+    """Return the people who are in several splits, sorted."""
+    splits = table[table["subject"] != ""].groupby("subject")["split"].nunique()
+    return splits.index[splits > 1].tolist()
+
+
+def _refuse_shared_subjects(table: pd.DataFrame, may_share: str) -> None:
+    shared = shared_subjects(table)
+    if shared:
+        splits = sorted(set(table.loc[table["subject"] == shared[0], "split"]))
         raise CorpusError(
-            f"The subject {shared.index[0]!r} is in the splits {' and '.join(sorted(shared.iloc[0]))}"
+            f"The subject {shared[0]!r} is in the splits {' and '.join(splits)}"
             f"{_and_more(shared)}. No subject may be in both training and test data. Move all clips of a subject to "
-            "one split."
+            f"one split.{f' {may_share}' if may_share else ''}"
         )
 
 

@@ -18,7 +18,7 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.validation import checked
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora.files import look, media_files
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
@@ -218,7 +218,8 @@ def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
     wanted = {"others": "exclude", "clip_id": "path"}
     chosen = {key: value for key, value in wanted.items() if key in options.model_fields}
     if "modality" in options.model_fields:
-        sound, video = (bool(media_files(corpus.path, suffixes)) for suffixes in (AUDIO, VIDEO))
+        taken = look(corpus.path)
+        sound, video = bool(taken.found["audio"]), bool(taken.found["video"])
         if sound and (prefer_sound or not video):
             chosen["modality"] = "audio"
     options = checked(options, chosen | dict(corpus.options), "--option")

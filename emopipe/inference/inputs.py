@@ -10,13 +10,12 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import times
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora.cells import SUFFIXES, read_cells
+from emopipe.corpora.files import clip_files
+from emopipe.corpora.spelling import on_disk
 from emopipe.media.decoded import Span
-from emopipe.stills.archive import IMAGE
 
-TABLES = {".csv": ",", ".tsv": "\t"}
-"""Suffix of a table of inputs -> what is between its cells."""
-SUFFIXES = VIDEO | AUDIO | frozenset(IMAGE)
+KINDS = ("video", "audio", "image")
 """The files of a folder that are taken."""
 _FRAGMENT = re.compile(r"(.+)#t=([0-9.:]*)(?:,([0-9.:]+))?")
 
@@ -43,14 +42,14 @@ def expand(inputs: str | Path | Iterable[str | Path]) -> list[str]:
 def _files(name: str) -> list[str]:
     path = Path(name).expanduser()
     if path.is_dir():
-        found = [str(file) for file in media_files(path, SUFFIXES)]
+        found = [str(file) for file in clip_files(path, KINDS)]
         if not found:
             raise CorpusError(
-                f"The folder {name} holds no video, image or sound file that is known by its suffix. Give the files "
-                "themselves; then any suffix will do."
+                f"The folder {name} holds no video, image or sound file that is known by its suffix or by its first "
+                "bytes. Give the files themselves; then any content is tried."
             )
         return found
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in SUFFIXES:
         return _listed(path)
     if not path.exists() and glob.has_magic(name):
         found = sorted(glob.glob(str(path), recursive=True))
@@ -61,22 +60,21 @@ def _files(name: str) -> list[str]:
 
 
 def _listed(table: Path) -> list[str]:
-    try:
-        rows = pd.read_csv(table, sep=TABLES[table.suffix.lower()], dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"The table {table} cannot be read: {error}. Expected a CSV or TSV file in UTF-8.") from None
-    rows.columns = [str(name).strip().lstrip("\ufeff") for name in rows.columns]
-    if "path" not in rows:
+    cells = read_cells(table, SUFFIXES[table.suffix.lower()])
+    if "path" not in cells.header:
         raise CorpusError(
-            f"The table {table} has no column path. Its columns are: {', '.join(rows.columns)}. Name the column that "
+            f"The table {table} has no column path. Its columns are: {', '.join(cells.header)}. Name the column that "
             "holds the files path."
         )
-    numbers = enumerate(rows["path"], start=2)  # the header is the first
-    rows = times.normalised(rows, [f"row {number} ({path}) of {table}" for number, path in numbers])
+    first = {name: number for number, name in reversed([*enumerate(cells.header)])}  # of columns of one name
+    rows = pd.DataFrame({name: [row[number] for row in cells.rows] for name, number in first.items()}, dtype=str)
+    rows = times.normalised(rows, [f"row {number} ({path}) of {table}" for number, path in enumerate(rows["path"], 2)])
     parts = zip(
-        rows["path"], *(rows[name] if name in rows else [""] * len(rows) for name in times.COLUMNS), strict=True
+        on_disk(table.parent, rows["path"]),
+        *(rows[name] if name in rows else [""] * len(rows) for name in times.COLUMNS),
+        strict=True,
     )
-    return [times.fragment(str(table.parent / name.strip()), start, end) for name, start, end in parts if name.strip()]
+    return [times.fragment(str(table.parent / name), start, end) for name, start, end in parts if name]
 
 
 def part_of(name: str) -> tuple[Path, Span | None]:

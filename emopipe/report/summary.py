@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +18,8 @@ PIPE_COLUMNS = 120
 """Width of tables that no terminal shows."""
 
 
-def markdown(metrics: pd.DataFrame, run: str, note: str = "") -> str:
-    """Return the metrics as a Markdown table: correct clips of all clips, and percentages; `note` is its last line."""
+def markdown(metrics: pd.DataFrame, run: str, remarks: Sequence[str] = ()) -> str:
+    """Return the metrics as a Markdown table: correct clips of all clips, and percentages; then remarks."""
     lines = [
         f"# Run {run}",
         "",
@@ -28,7 +29,7 @@ def markdown(metrics: pd.DataFrame, run: str, note: str = "") -> str:
         "",
         "Accuracy, UAR (unweighted average recall) and macro F1 include all clips of the split. Coverage is the share",
         "of clips for which the model had features. tables/results.md has confidence intervals and significance tests.",
-        *(["", note] if note else []),
+        *(line for remark in remarks for line in ("", remark)),
     ]
     return "\n".join(lines) + "\n"
 

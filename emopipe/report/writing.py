@@ -125,6 +125,7 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         )
         if kind == "kfold":
             notes.append("In a cross-validation, these backbones were also trained on clips of the reported fold.")
+    notes += recipe.get("remarks", [])
     if recipe["paper"]:
         notes.append(
             "Paper: accuracies of Zhou et al. (arXiv 2012.13912) on the val split of AFEW 7.0, with IR50 as the face "

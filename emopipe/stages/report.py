@@ -70,7 +70,8 @@ def run(
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     tables.write(statuses, folder / "ledger.csv")
     _tables(recipe, run_results, pd.read_csv(weights), folder / "tables")
-    write_text(folder / "summary.md", summary.markdown(scores, folder.name, recipe["absent_classes"]))
+    remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
+    write_text(folder / "summary.md", summary.markdown(scores, folder.name, remarks))
     for name, model in models.items():
         for split in run_results.splits:
             counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])

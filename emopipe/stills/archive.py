@@ -12,11 +12,8 @@ import numpy as np
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.memory import is_out_of_memory
-from emopipe.corpora.files import media_files
-
-# fmt: off
-IMAGE: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-# fmt: on
+from emopipe.corpora.files import IMAGE, KINDS, Taken, clip_files, is_hidden, media_files
+from emopipe.corpora.signatures import HEAD, kind_of
 
 MAX_DEPTH = 4
 """`Archive.find` finds files that lie at most this many folders below the corpus' own folder."""
@@ -55,8 +52,22 @@ class Archive:
             raise CorpusError(f"{path} does not exist. Correct the path of the stills.")
 
     def images(self) -> list[str]:
-        """Return the keys of all images, sorted; hidden files are ignored."""
-        return self.files(IMAGE)
+        """Return the keys of all images, sorted, by suffix or else by the first bytes; what is not taken is logged.
+
+        Hidden files are ignored.
+        """
+        if self._zip is None:
+            return [file.relative_to(self.path).as_posix() for file in clip_files(self.path, ["image"])]
+        taken = Taken()
+        for key, name in self._members.items():
+            suffix = PurePosixPath(key).suffix.lower()
+            kind = "image" if suffix in IMAGE else KINDS.get(suffix) or self._kind_by_content(name)
+            if kind == "image":
+                taken.found["image"].append(key)
+            else:
+                taken.add_other(key, suffix)
+        taken.report(self.path, ["image"])
+        return sorted(taken.found["image"])
 
     def files(self, extensions: Collection[str]) -> list[str]:
         """Return the keys of all files with one of the extensions (".png", in any case), sorted; no hidden files."""
@@ -124,6 +135,14 @@ class Archive:
                 return empty_image()
             raise
 
+    def _kind_by_content(self, name: str) -> str:
+        """Return what a member of the zip file is by its first bytes; "" if it cannot be read."""
+        try:
+            with self._lock, self._zip.open(name) as file:
+                return kind_of(file.read(HEAD))
+        except _UNREADABLE:
+            return ""
+
     def _refuse_outside(self, key: str) -> None:
         path = PurePosixPath(key)
         if path.is_absolute() or ".." in path.parts:
@@ -136,7 +155,7 @@ class Archive:
         """Return the names of the folders in a folder, sorted; hidden ones are ignored."""
         try:
             with os.scandir(self.path / folder) as entries:
-                return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+                return sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
         except OSError as error:
             raise CorpusError(
                 f"The folder {self.path / folder} cannot be read ({error.strerror}). Make it readable, then run again."
@@ -149,7 +168,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, str]:
     return {
         path.as_posix(): name
         for path, name in names.items()
-        if not path.is_absolute() and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
+        if not path.is_absolute() and not any(map(is_hidden, path.parts))
     }
 
 

@@ -2,32 +2,24 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
-from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
+from emopipe.corpora.classes import OTHER_CLASSES, Labels, canonical_label, class_key
 
 ImageReader = Callable[[str], np.ndarray]
 """Key of a still -> its image (H, W, 3) uint8 BGR; empty if the file is not an image."""
 
 
-def _one_of_the_seven(name: str) -> str:
-    try:
-        return canonical_label(name) if name else ""
-    except CorpusError as error:
-        raise ValueError(f"{error} Give an empty text to omit a class") from error
-
-
 class BaseOptions(Options):
     """Options that all kinds of stills have."""
 
-    labels: dict[str, Annotated[str, AfterValidator(_one_of_the_seven)]] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
     """Class names of the corpus -> the class that each counts as: one of the seven, or an empty text to omit it."""
 
 
@@ -103,17 +95,16 @@ def class_map(
     Raises:
         CorpusError: A class is unknown, or `labels` has a class that the corpus does not have.
     """
-    folded = {name.strip().casefold(): target for name, target in labels.items()}
-    absent = set(folded) - {name.strip().casefold() for name in names}
+    folded = {class_key(name): target for name, target in labels.items()}
+    absent = set(folded) - {class_key(name) for name in names}
     if absent:
         raise CorpusError(
             f"The option labels has the class {min(absent)!r}, but {where} has the classes "
             f"{', '.join(sorted(names)) or '(none)'}. Correct the name or remove it."
         )
-    known = dict.fromkeys([*OTHER_CLASSES, *(name.casefold() for name in no_class)], "") | folded
+    known = dict.fromkeys([*OTHER_CLASSES, *map(class_key, no_class)], "") | folded
     return {
-        name: known[key] if (key := name.strip().casefold()) in known else canonical_label(name, owner=where)
-        for name in names
+        name: known[key] if (key := class_key(name)) in known else canonical_label(name, owner=where) for name in names
     }
 
 

@@ -13,15 +13,15 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import digest
 from emopipe.core.options import Options
 from emopipe.core.validation import Faults, checked, known
-from emopipe.corpora.files import AUDIO, VIDEO, media_files
+from emopipe.corpora.files import look, media_files
 from emopipe.faces import detectors
-from emopipe.stills.archive import IMAGE
 from emopipe.training.phase_options import phase_class
 
 LISTS: frozenset[str] = frozenset({".csv", ".lst", ".tsv", ".txt"})
 """Extensions of files that hold labels. They are compared by content, because one changed digit may change a label."""
-SAMPLES: frozenset[str] = IMAGE | AUDIO | VIDEO | {".npy"}
-"""Extensions of media files. These files are compared by name and size, because reading all would take minutes."""
+NUMBERS: frozenset[str] = frozenset({".npy"})
+"""Extensions of other files that corpora consist of. These and media are compared by name and size, because reading all
+would take minutes."""
 
 
 class SourceBlock(Options):
@@ -116,6 +116,8 @@ def content(path: Path) -> str:
         raise CorpusError(f"The corpus {path} to train on does not exist. Put it there, or correct the source's path.")
     if path.is_file():
         return sha256(path)
-    files = [file for file in media_files(path, SAMPLES | LISTS) if file.is_file()]
+    media = look(path).paths(["video", "audio", "image"])
+    files = sorted({*media, *media_files(path, NUMBERS | LISTS)}, key=lambda file: file.parts)
+    files = [file for file in files if file.is_file()]
     marks = [sha256(file) if file.suffix.lower() in LISTS else file.stat().st_size for file in files]
     return digest([[file.relative_to(path).as_posix(), mark] for file, mark in zip(files, marks, strict=True)])

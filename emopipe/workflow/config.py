@@ -69,6 +69,10 @@ class CorpusBlock(Options):
     """How the corpus is stored on disk; `emopipe kinds` lists the kinds."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of this kind of corpus, listed below. Default: none."""
+    duplicates: Literal["refuse", "keep", "first", "exclude"] = "refuse"
+    """What happens if files that decode have the same content, but are clips of different splits or labels. refuse: the
+    run stops before it starts, and lists them. first: the first clip of each content, by its id, is used. exclude: none
+    of them is used. keep: all are used, and scores may be too good."""
 
 
 class FacesBlock(Options):

@@ -19,6 +19,9 @@ from emopipe.cache.store import SCHEMA, clips_digest
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
 from emopipe.core.libraries import major_minor, versions
+from emopipe.core.text import abbreviate
+from emopipe.corpora import duplicates
+from emopipe.corpora.table import shared_subjects
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes
@@ -284,7 +287,23 @@ class Plan:
             protocol=self.config.protocol.model_dump(),
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
+            **({"remarks": self.remarks} if self.remarks else {}),
         )
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """Sentences on what makes scores on this corpus look better than they are, for the tables of results."""
+        made, choice = [], self.config.corpus.duplicates
+        shared = duplicates.recorded(scan.duplicates_table(self.config))
+        if len(shared) and choice != "refuse":
+            made.append(duplicates.remark(shared, choice))
+        if self.config.protocol.kind != "kfold" and (people := shared_subjects(self.table)):
+            who = "1 person is" if len(people) == 1 else f"{len(people)} people are"
+            made.append(
+                f"{who} in several splits ({abbreviate(people)}): scores say how well models know "
+                "these people, which is usually better than how well they do with others."
+            )
+        return made
 
     @property
     def members(self) -> list[str]:

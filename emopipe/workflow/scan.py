@@ -11,7 +11,7 @@ from emopipe.core import tables
 from emopipe.core.atomic import CACHES
 from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.log import LOGGER, Progress
-from emopipe.corpora import demo, times
+from emopipe.corpora import demo, duplicates, times
 from emopipe.corpora.digests import content_digests
 from emopipe.workflow.config import Config
 
@@ -29,6 +29,15 @@ def clip_table(config: Config) -> Path:
     return cache_folder(config) / "clips.csv"
 
 
+def duplicates_table(config: Config) -> Path:
+    """Return the path of the table of clips that share their content, which exists only if there are any."""
+    return cache_folder(config) / duplicates.FILE
+
+
+def _index(config: Config) -> Path:
+    return cache_folder(config) / "digests.csv"
+
+
 def clips_root(config: Config) -> Path:
     """Return the folder to which the paths in the clip table are relative."""
     if config.corpus.kind == "demo":
@@ -42,14 +51,28 @@ def scan(config: Config) -> pd.DataFrame:
     The cache stores each digest with the size and times of its file, so that only new and changed files are read.
 
     Raises:
-        CorpusError: The corpus does not have the form that its adapter expects, or the cache of its name belongs to
-            another corpus.
+        CorpusError: The corpus does not have the form that its adapter expects, the cache of its name belongs to
+            another corpus, or files of the same content are clips of different splits or labels.
     """
     table, root = clips(config), clips_root(config)
     if config.corpus.kind != "demo":
-        table = content_digests(root, table, cache_folder(config) / "digests.csv", progress=_ReadingProgress())
+        table = content_digests(root, table, _index(config), progress=_ReadingProgress())
     _refuse_another_corpus(config, table)
+    if config.corpus.kind != "demo":
+        table = duplicates.resolve(table, root, config.corpus.duplicates, duplicates_table(config))
     return table
+
+
+def without_duplicates(config: Config, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a clip table without digests, less the clips that `corpus.duplicates` omits; nothing is written.
+
+    Raises:
+        CorpusError: Files of the same content are clips of different splits or labels, which the config refuses.
+    """
+    if config.corpus.kind == "demo":
+        return table
+    found = duplicates.with_possible_digests(table, clips_root(config), _index(config))
+    return duplicates.resolve(found, clips_root(config), config.corpus.duplicates).drop(columns="digest")
 
 
 def clips(config: Config) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import yaml
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import escape_text
-from emopipe.corpora.files import AUDIO
+from emopipe.corpora.files import is_sound
 from emopipe.corpora.recognition import Found
 from emopipe.workflow import config as configs
 from emopipe.workflow import preconditions
@@ -19,6 +19,8 @@ PROTOCOLS: tuple[dict[str, Any], ...] = ({}, *({"folds": folds} for folds in (4,
 """Protocols that are tried: few clips need fewer folds than the default."""
 KFOLD: dict[str, Any] = {"kind": "kfold"}
 """Every labelled clip is predicted by models that were trained without it."""
+
+SAME = "what becomes of clips of the same content that are in several splits or classes"
 
 NETWORKS = {
     "face": "  face: {kind: expression, weights: expression}",
@@ -44,7 +46,7 @@ def streams_of(found: Found, with_sound: int | None) -> list[str]:
         found: The corpus.
         with_sound: How many of the clips that were opened have sound; None if none was opened.
     """
-    sounds = found.table["path"].map(lambda path: Path(path).suffix.lower() in AUDIO)
+    sounds = found.table["path"].map(lambda path: is_sound(found.root / path))
     if sounds.all():
         return ["voice"]
     return ["face"] if with_sound == 0 and not sounds.any() else ["face", "voice"]
@@ -100,6 +102,7 @@ def _text(found: Found, name: str, source: Path, streams: list[str], protocol: d
         f"  name: {name}  # cache/{name}/; another corpus needs another name",
         f"  kind: {found.kind}",
         *([f"  options: {_flow(found.options)}  # `emopipe config-keys` explains them"] if found.options else []),
+        *([f"  duplicates: {found.duplicates}  # {SAME}"] if found.duplicates else []),
         *([f"protocol: {_flow(protocol)}  # {_why(protocol)}"] if protocol else []),
         "",
         "decode:",

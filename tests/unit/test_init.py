@@ -333,7 +333,7 @@ def test_the_users_table_is_never_the_one_that_is_written(folder):
     ("text", "message"),
     [
         ("path,label\n", "it has no rows"),
-        ("path,label\na.mp4\n", "the rows 2 have other numbers of cells than the header"),
+        ("path,label\na.mp4\n", "The header of the table .* has 2 columns, but the lines 2 have other numbers"),
         ("path,path\na.mp4,b.mp4\n", "two columns have the same name"),
         ("name,label\nx,Happy\n", "No column of the table .* can be the path; its columns are name, label. Expected"),
         ("path,label\na.mp4,3\n", "No column of the table .* can be the label; .* with classes alone"),

@@ -168,7 +168,8 @@ MISTAKES = [
     ),
     Mistake(
         "a folder without clips",
-        r"No video or audio files were found in corpus\. Expected <class>/<file> or <split>/<class>/<file>\. Check "
+        r"No video or audio files were found in corpus; found 1 \.txt\. Expected <class>/<file> or "
+        r"<split>/<class>/<file>\. Check "
         r"corpus_root\.",
         clips=["readme.txt"],
     ),

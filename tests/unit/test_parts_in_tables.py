@@ -48,7 +48,10 @@ def sound(path, seconds=3.0):
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, 8000, 0, "NONE", ""))
         out.writeframes(
-            np.random.default_rng(len(path.name)).normal(0, 3000, round(8000 * seconds)).astype("<i2").tobytes()
+            np.random.default_rng(list(path.name.encode()))
+            .normal(0, 3000, round(8000 * seconds))
+            .astype("<i2")
+            .tobytes()
         )
 
 

@@ -29,8 +29,8 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugins")
-    for name in CLIPS:
-        write_clip(folder / f"corpus/{name}.avi")
+    for number, name in enumerate(CLIPS):
+        write_clip(folder / f"corpus/{name}.avi", seconds=1 - 0.1 * number)  # equal ones would be refused
     write_package(folder / "site")
     save_file({"scale": torch.tensor([1.0, 2.0, 3.0])}, folder / "mean.safetensors")
     config = {**CONFIG, "corpus_root": str(folder / "corpus")}

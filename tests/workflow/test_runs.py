@@ -153,7 +153,7 @@ def test_broken_clips_are_rows_and_one_modality_suffices(workflow):
         (corpus / f"val/Happy/{name}.avi").write_bytes(content)
     config = {
         "run": "broken",
-        "corpus": {"name": "broken", "kind": "folder"},
+        "corpus": {"name": "broken", "kind": "folder", "duplicates": "keep"},
         "corpus_root": str(corpus),
         "shards": 2,
         "decode": {"few": {"policy": "count", "count": 3}},
@@ -303,7 +303,7 @@ def test_a_configfile_replaces_the_demo(workflow):
     config = {
         "run": "two",
         "protocol": {"folds": 2},
-        "corpus": {"name": "two", "kind": "folder"},
+        "corpus": {"name": "two", "kind": "folder", "duplicates": "keep"},
         "corpus_root": str(corpus),
         "shards": 1,
         "decode": {"few": {"policy": "count", "count": 3}},

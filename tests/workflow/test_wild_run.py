@@ -19,7 +19,7 @@ OTHERS_CACHES = (".cache/snakemake", ".cache/matplotlib", ".config/matplotlib")
 
 CONFIG = {
     "run": "wild",
-    "corpus": {"name": "wild", "kind": "folder", "options": {"clip_id": "path"}},
+    "corpus": {"name": "wild", "kind": "folder", "options": {"clip_id": "path"}, "duplicates": "keep"},
     "shards": 1,
     "threads": 2,
     "decode": {"few": {"policy": "count", "count": 2, "clip_seconds": 60, "clip_memory_mb": 1024}},
