@@ -214,8 +214,8 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
 def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
     """Return the clips, labelled or not. If a corpus has both videos and sound alone, one of these is chosen."""
     options = corpora.options_class(corpus.kind)
-    # Other classes are omitted, and clips in several folders may have the same name.
-    wanted = {"others": "exclude", "clip_id": "path"}
+    # Other classes are omitted, clips in several folders may have the same name, and sounds may be beside videos.
+    wanted = {"others": "exclude", "clip_id": "path", "beside": "audio" if prefer_sound else "video"}
     chosen = {key: value for key, value in wanted.items() if key in options.model_fields}
     if "modality" in options.model_fields:
         taken = look(corpus.path)
