@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emopipe.faces import alignment
-from emopipe.faces.alignment import TEMPLATE, canonical_crop, derive, similarity
+from emopipe.faces.alignment import (
+    CANONICAL_SIDE,
+    CANONICAL_UNITS,
+    TEMPLATE,
+    TEMPLATE_SIDE,
+    canonical_crop,
+    derive,
+    similarity,
+)
 
 TOLERANCE = 2.5  # mean absolute difference in grey levels; each planted mistake costs 2.5 times as much
 SHIFTED = [(1, 0), (0, 1), (-1, 0), (0, -1)]
@@ -183,3 +191,25 @@ def test_any_frame_and_landmarks_give_a_crop(width, height, seed):
 
 def test_the_canonical_crop_holds_every_derived_one():
     assert 112 < 1.3 * 112 < alignment.CANONICAL_UNITS
+
+
+@pytest.mark.parametrize("offset", [-15.0, 0.0, 20.0])
+def test_the_centre_of_a_crop_is_so_many_units_below_that_of_the_template(offset):
+    """A dot at that place of the canonical crop is in the middle of the derived one."""
+    scale = CANONICAL_SIDE / CANONICAL_UNITS
+    crop = np.zeros((CANONICAL_SIDE, CANONICAL_SIDE, 3), np.uint8)
+    y, x = round(CANONICAL_SIDE / 2 + offset * scale), CANONICAL_SIDE // 2
+    crop[y - 3 : y + 3, x - 3 : x + 3] = 255
+    found = derive(crop, 80.0, 160, offset).max(-1)  # two pixels a unit
+    rows, columns = np.nonzero(found > 127)
+    assert rows.mean() == pytest.approx(79.5, abs=1.5) and columns.mean() == pytest.approx(79.5, abs=1.5)
+
+
+def test_the_template_is_in_the_middle_of_the_canonical_crop():
+    frame = np.zeros((200, 200, 3), np.uint8)
+    frame[98:102, 98:102] = 255
+    centre = np.full(2, TEMPLATE_SIDE / 2)
+    crop = canonical_crop(frame, TEMPLATE - centre + 100)  # the centre of the template lies on the dot
+    rows, columns = np.nonzero(crop.max(-1) > 127)
+    middle = (CANONICAL_SIDE - 1) / 2
+    assert rows.mean() == pytest.approx(middle, abs=1.5) and columns.mean() == pytest.approx(middle, abs=1.5)

@@ -272,3 +272,50 @@ def test_attention_weights_of_each_reported_clip_are_those_of_its_networks(tmp_p
         assert all(w.sum() == pytest.approx(1, abs=1e-5) and len(w) == 2 for w in found.values() if len(w))
         assert all(len(weights.field(clip, "net@time")) == len(w) for clip, w in found.items())
     assert len({w.tobytes() for w in found.values() if len(w)}) > 1  # FAN's weights differ from clip to clip
+
+
+def test_unlabelled_clips_of_train_are_not_trained_on_for_a_submission():
+    table = corpus()
+    table.loc[0, "label"] = ""
+    split = split_clips(table, Protocol(kind="final"))
+    assert 0 not in split.train_idx and len(split.train_idx) == 47 and {48, 49, 50} <= set(split.predict_idx)
+
+
+def test_two_clips_are_enough():
+    assert len(split_clips(corpus().iloc[:2], Protocol()).train_idx) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("given", "in the training split"), ("kfold", "labelled"), ("final", "labelled in train or val")],
+)
+def test_the_message_says_which_clips_are_too_few(kind, where):
+    with pytest.raises(CorpusError) as caught:
+        split_clips(corpus().iloc[:1], Protocol(kind=kind))
+    assert str(caught.value) == (
+        f"1 clips are {where}, but the protocol {kind} needs at least 2 to train a model. Check the corpus' splits and "
+        "labels."
+    )
+
+
+def test_the_seed_and_the_rule_choose_the_folds():
+    table = corpus()
+    by_class = split_clips(table, Protocol(folds=4, by="class"))
+    assert (by_class.fold != split_clips(table, Protocol(folds=4, by="class", seed=1)).fold).any()
+    by_subject = split_clips(table, Protocol(folds=4, by="subject"))
+    assert (by_subject.fold != split_clips(table, Protocol(folds=4, by="subject", seed=1)).fold).any()
+    subjects = table["subject"].iloc[by_subject.train_idx]
+    assert pd.Series(by_subject.fold).groupby(subjects.to_numpy()).nunique().max() == 1
+    assert pd.Series(by_class.fold).groupby(subjects.to_numpy()).nunique().max() > 1
+
+
+def test_folds_by_subject_need_all_subjects_and_one_a_fold():
+    table = corpus()
+    people = table.iloc[split_clips(table, Protocol()).train_idx]["subject"].nunique()
+    assert split_clips(table, Protocol(folds=people, by="subject")).folds == people
+    for folds, change in ((people + 1, {}), (2, {0: ""})):
+        changed = table.copy()
+        for row, subject in change.items():
+            changed.loc[row, "subject"] = subject
+        with pytest.raises(CorpusError, match=r"^protocol.by is subject, but .* or reduce protocol\.folds\.$"):
+            split_clips(changed, Protocol(folds=folds, by="subject"))
