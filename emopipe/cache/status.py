@@ -5,6 +5,7 @@ calls `text`. So a change of wording changes no cache file, and nothing is compu
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 OK = "ok"
@@ -130,6 +131,19 @@ def codes(reason: str) -> list[str]:
     (['no_face'], [])
     """
     return [code for code, _ in _parts(reason) or []]
+
+
+def without(reason: str, omitted: Collection[str]) -> str:
+    """Return a reason without the parts that have one of these codes; a sentence stays as it is.
+
+    >>> text(without(join(reason("no_audio_stream"), reason("empty_file")), {"no_audio_stream"}))
+    'The file is empty (0 bytes).'
+    """
+    parts = _parts(reason)
+    if parts is None:
+        return reason
+    kept = [[code, values] for code, values in parts if code not in omitted]
+    return json.dumps(kept) if kept else ""
 
 
 def text(reason: str) -> str:

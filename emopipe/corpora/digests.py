@@ -5,7 +5,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from emopipe.cache.status import UNREADABLE  # also stands for the digest of a f
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
 from emopipe.corpora import times
+from emopipe.media.pairs import SOUND_FILE, sound_files
 
 LOGGER = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def content_digests(
     """
     keeps = remember and index_path is not None
     # 1. Digests that the index has for unchanged files. A file may have several clips.
-    paths = table["path"].drop_duplicates()
+    paths = pd.Series(_files(table), dtype=str)
     index = _read_index(index_path) if index_path is not None else pd.DataFrame(columns=list(INDEX_COLUMNS))
     stamps = np.array([_stamp(root, path) for path in paths], np.int64).reshape(-1, len(STAMP))  # (N, 3)
     found = _known(index, paths, stamps)
@@ -81,9 +82,25 @@ def content_digests(
             len(paths),
             unreadable[0],
         )
-    if len(paths) < len(table):
-        found = table["path"].map(dict(zip(paths, found, strict=True))).to_numpy(object)
-    return _of_parts(table.assign(digest=pd.Series(found, index=table.index, dtype=str)))
+    by_path = dict(zip(paths, found, strict=True))
+    return _of_parts(_of_pairs(table.assign(digest=table["path"].map(by_path).astype(str)), by_path))
+
+
+def _files(table: pd.DataFrame) -> list[str]:
+    """Return the files of the clips, each once. A file may have several clips, and a clip a file for its sound."""
+    return list(dict.fromkeys([*table["path"], *filter(None, sound_files(table))]))
+
+
+def _of_pairs(table: pd.DataFrame, by_path: Mapping[str, str]) -> pd.DataFrame:
+    """Return the table with other digests for clips that have a file for their sound: of both files' digests."""
+    if SOUND_FILE not in table:
+        return table
+    digests = []
+    for digest, sound in zip(table["digest"], table[SOUND_FILE], strict=True):
+        both = (digest, by_path[sound]) if sound else (digest,)
+        joint = hashlib.sha256("+".join(both).encode()).hexdigest() if sound else digest
+        digests.append(UNREADABLE if UNREADABLE in both else joint)
+    return table.assign(digest=pd.Series(digests, index=table.index, dtype=str))
 
 
 def _of_parts(table: pd.DataFrame) -> pd.DataFrame:

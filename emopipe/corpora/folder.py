@@ -15,6 +15,7 @@ from emopipe.corpora import copies, layouts, splits
 from emopipe.corpora.classes import LabelOptions, is_class
 from emopipe.corpora.files import FileOptions, counts, look
 from emopipe.corpora.table import from_rows, refuse_duplicates
+from emopipe.media.pairs import SOUND_FILE
 
 GROUPS = ("label", "subject", "split")
 """What the named groups of a pattern give."""
@@ -56,9 +57,10 @@ class CorpusOptions(FileOptions, LabelOptions, splits.GivenSplitOptions):
     subject_pattern: Annotated[str, AfterValidator(_has_subject_group)] = ""
     """A regular expression that is searched in the file's stem; its group `subject` is the subject. Empty: subjects
     are unknown, or `pattern` gives them."""
-    beside: Literal["refuse", "video", "audio"] = "refuse"
+    beside: Literal["refuse", "video", "audio", "pair"] = "refuse"
     """What happens to a sound file beside a video of the same name: video uses the video with its own sound, audio uses
-    the sound file alone, refuse stops with an error."""
+    the sound file alone, pair uses the frames of the video and the sound of the sound file, refuse stops with an
+    error."""
 
     @model_validator(mode="after")
     def _has_one_source_of_subjects(self) -> Self:
@@ -229,9 +231,26 @@ def _without_pairs(table: pd.DataFrame, sounds: Collection[str], beside: str) ->
         raise CorpusError(
             f"{int((both & is_sound).sum())} sound files stand beside videos of the same name, such as {pair[-1]} "
             f"beside {pair[0]}. Set beside in the corpus options: video uses the videos with their own sound, audio "
-            "uses the sound files alone."
+            "uses the sound files alone, pair uses the frames of the videos and the sound of the sound files."
         )
+    if beside == "pair":
+        return _paired(table, both, is_sound, keys)
     return table[~both | (is_sound == (beside == "audio"))]
+
+
+def _paired(table: pd.DataFrame, both: pd.Series, is_sound: pd.Series, keys: list[str]) -> pd.DataFrame:
+    """Return the table with a row for each video, and the file of its sound beside it."""
+    heard = table[both & is_sound]
+    repeated = heard[heard.duplicated(keys, keep=False)]["path"].tolist()
+    if repeated:
+        raise CorpusError(
+            f"Several sound files stand beside one video: {abbreviate(repeated)}. Expected one. Move the others away."
+        )
+    of_clip = {tuple(row[:-1]): row[-1] for row in heard[[*keys, "path"]].itertuples(index=False, name=None)}
+    shown = table[~(both & is_sound)]
+    names = shown[keys].itertuples(index=False, name=None)
+    files = [of_clip.get(name, "") if pair else "" for name, pair in zip(names, both[shown.index], strict=True)]
+    return shown.assign(**{SOUND_FILE: pd.Series(files, index=shown.index, dtype=str)})
 
 
 def _remedy_for_ids(options: CorpusOptions) -> str:

@@ -15,6 +15,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.text import abbreviate
 from emopipe.corpora import times
 from emopipe.corpora.ids import safe_id
+from emopipe.media.pairs import SOUND_FILE, sound_files
 
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
 SPLITS: tuple[str, ...] = ("train", "val", "test")
@@ -59,7 +60,9 @@ def check(
     table = _with_safe_ids(_in_order(table.astype(str))).sort_values("clip", kind="stable", ignore_index=True)
     table = times.normalised(table, [f"the clip {clip!r}" for clip in table["clip"]])
     refuse_duplicates(table, remedy="Rename one of them")
-    _refuse_bad_paths(table, root)
+    for column in [name for name in ("path", SOUND_FILE) if name in table]:
+        _refuse_bad_paths(table, root, column)
+    _refuse_parts_with_sound_files(table)
     _refuse_bad_splits_and_labels(table)
     if not lenient:
         _refuse_missing_files(table, root)
@@ -129,18 +132,28 @@ def refuse_duplicates(table: pd.DataFrame, *, remedy: str) -> None:
             )
 
 
-def _refuse_bad_paths(table: pd.DataFrame, root: Path) -> None:
-    paths = table["path"].tolist()
+def _refuse_bad_paths(table: pd.DataFrame, root: Path, column: str) -> None:
+    paths = [path for path in table[column] if path or column == "path"]
     stray = [p for p in paths if not p or PurePosixPath(p).is_absolute() or ".." in PurePosixPath(p).parts]
     if stray:
         raise CorpusError(
-            f"The path {stray[0]!r} is not below the corpus folder {root}{_and_more(stray)}. Give paths relative to "
-            "that folder, or set corpus_root to a folder that contains all files."
+            f"The {column} {stray[0]!r} is not below the corpus folder {root}{_and_more(stray)}. Give paths relative "
+            "to that folder, or set corpus_root to a folder that contains all files."
+        )
+
+
+def _refuse_parts_with_sound_files(table: pd.DataFrame) -> None:
+    both = table[times.is_part(table) & pd.Series(sound_files(table), index=table.index, dtype=bool)]
+    if not both.empty:
+        raise CorpusError(
+            f"The clip {both['clip'].iloc[0]!r} is a part of a file (start, end) and has a {SOUND_FILE}"
+            f"{_and_more(both)}. A clip may be one of these. Cut these files first."
         )
 
 
 def _refuse_missing_files(table: pd.DataFrame, root: Path) -> None:
-    missing = [path for path in dict.fromkeys(table["path"]) if not _exists(root / path)]
+    paths = dict.fromkeys([*table["path"], *filter(None, sound_files(table))])
+    missing = [path for path in paths if not _exists(root / path)]
     if missing:
         raise CorpusError(
             f"The files {abbreviate(missing)} are not in the corpus folder {root}. Put them there, correct their "

@@ -11,6 +11,7 @@ from emopipe.corpora.cells import SUFFIXES, read_cells
 from emopipe.corpora.classes import LabelOptions
 from emopipe.corpora.spelling import on_disk
 from emopipe.corpora.table import from_rows
+from emopipe.media.pairs import SOUND_FILE
 
 
 class CorpusOptions(LabelOptions, splits.GivenSplitOptions):
@@ -36,6 +37,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     paths = on_disk(root, [row["path"] for row in listed])
     own = [_own_path(row["path"], found) for row, found in zip(listed, paths, strict=True)]
     table = from_rows(row | {"path": _tidy(found)} for row, found in zip(listed, paths, strict=True))
+    if SOUND_FILE in table:
+        table = table.assign(**{SOUND_FILE: [_tidy(path) for path in on_disk(root, table[SOUND_FILE].tolist())]})
     table = options.with_labels(_with_ids(table, own))
     if "split" in header:
         return table.assign(split=table["split"].map(lambda name: splits.split_of(name) or name).astype(str))
@@ -62,8 +65,8 @@ def _refuse_bad_header(header: list[str], file: Path) -> None:
         raise CorpusError(
             f"The table {file} lacks the column {' and the column '.join(absent)}. Its columns are: "
             f"{abbreviate(header, limit=8) or 'none'}. The first line must name path, label and, optionally, clip, "
-            "split, subject, start, end. The cells of label may be empty. `emopipe init` writes such a table from one "
-            "with other names."
+            "split, subject, start, end, sound_file. The cells of label may be empty. `emopipe init` writes such a "
+            "table from one with other names."
         )
     bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest", times.FILE_DIGEST)})
     if bad:

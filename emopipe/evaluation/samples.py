@@ -23,6 +23,7 @@ from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
 from emopipe.media.decoded import DecodeOptions, Media, decode_jpeg
+from emopipe.media.pairs import sound_files, with_sound_of
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spans import in_order, spans_of
 from emopipe.media.spectrogram import compute_spectrogram
@@ -235,7 +236,11 @@ def _rows(table: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
 def _readings(table: pd.DataFrame, root: Path, read_clip: ClipReader) -> Iterable[Callable[[], Media]]:
     """Return what decodes each clip; parts of one file, which follow each other, are decoded in one pass."""
     files = [root / path for path in table["path"]]
-    return read_clip.readings([*zip(files, spans_of(table), strict=True)])
+    readings = read_clip.readings([*zip(files, spans_of(table), strict=True)])
+    return [
+        with_sound_of(reading, read_clip, root / sound if sound else None)
+        for reading, sound in zip(readings, sound_files(table), strict=True)
+    ]
 
 
 def _row(name: str, status: str, why: str, parts: np.ndarray | None = None) -> Row:

@@ -18,6 +18,7 @@ from emopipe.core.errors import MediaError
 from emopipe.core.log import Progress
 from emopipe.media import rows
 from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.pairs import SOUND_FILE, with_sound_of
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spans import in_order, spans_of
 
@@ -76,7 +77,10 @@ def _readings(
         together = list(group)
         missing = [item for item in together if not is_part or media.earlier(item[0].clip, item[0].digest) is None]
         readings = read.readings([(root / path, span) for _, span in missing])
-        decodes = {clip.clip: reading for (clip, _), reading in zip(missing, readings, strict=True)}
+        decodes = {
+            clip.clip: with_sound_of(reading, read, root / sound if (sound := getattr(clip, SOUND_FILE, "")) else None)
+            for (clip, _), reading in zip(missing, readings, strict=True)
+        }
         yield from ((clip, decodes.get(clip.clip)) for clip, _ in together)
 
 

@@ -14,6 +14,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
 from emopipe.faces import detectors
 from emopipe.media.decoded import DecodeOptions
+from emopipe.media.pairs import sound_files
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spans import in_order, spans_of
 from emopipe.stills.base import one_hot
@@ -103,7 +104,8 @@ def _speech(
         table = corpora.scan(block.kind, root, corpora.options_class(block.kind).model_validate(block.options))
         table = table[table["label"] != ""]
         table = in_order(table)
-        files = [(root / path, span) for path, span in zip(table["path"], spans_of(table), strict=True)]
+        heard = [sound or path for path, sound in zip(table["path"], sound_files(table), strict=True)]
+        files = [(root / path, span) for path, span in zip(heard, spans_of(table), strict=True)]
         table = table.assign(role=_roles(table["split"], block), file=files)
         # Speakers of two corpora may have the same number.
         table["subject"] = table["subject"].map(lambda who, name=name: f"{name}/{who}" if who else "")
