@@ -36,12 +36,12 @@ def test_the_answers_are_those_of_the_batch_pipeline(finished, clips, answers):
     batch = run.predictions().set_index("clip").loc[list(clips)]
     ours = np.array([[one.probabilities[name] for name in CLASSES] for one in answers])
     assert len(ours) == 7
-    np.testing.assert_allclose(ours, batch[PROBABILITIES].to_numpy(float), atol=1e-6)
+    np.testing.assert_allclose(ours, batch[PROBABILITIES].to_numpy(float), atol=5e-6)
     assert [one.label for one in answers] == list(batch["pred"])
     for model in ("face_learned", "face_given", "audio_voice", "fused_two"):
         of_model = run.predictions(model).set_index("clip").loc[list(clips)][PROBABILITIES].to_numpy(float)
         ours = np.array([list(one.models[model].values()) for one in answers])
-        np.testing.assert_allclose(ours, of_model, atol=1e-6)
+        np.testing.assert_allclose(ours, of_model, atol=5e-6)
 
 
 def test_an_answer_does_not_depend_on_the_name_of_the_file_or_on_its_neighbours(finished, clips, answers, tmp_path):
@@ -53,7 +53,7 @@ def test_an_answer_does_not_depend_on_the_name_of_the_file_or_on_its_neighbours(
     named, renamed = predictor.predict([trained, tmp_path / f"other{trained.suffix}"])
     assert named.probabilities == renamed.probabilities
     alone = predictor.predict(next(iter(clips.values())))[0]
-    np.testing.assert_allclose(list(alone.probabilities.values()), list(answers[0].probabilities.values()), atol=1e-6)
+    np.testing.assert_allclose(list(alone.probabilities.values()), list(answers[0].probabilities.values()), atol=5e-6)
 
 
 def test_a_folder_with_the_weights_is_enough_by_itself(finished, clips, answers, tmp_path):
@@ -121,7 +121,7 @@ def test_a_model_predicts_from_features(finished):
     features = {name: emopipe.load_features(finished.work / f"cache/small/features/{name}.h5") for name in model.inputs}
     made = model.predict(features).set_index("clip")
     batch = run.predictions("fused_two").set_index("clip")
-    np.testing.assert_allclose(made.loc[batch.index, PROBABILITIES], batch[PROBABILITIES], atol=1e-6)
+    np.testing.assert_allclose(made.loc[batch.index, PROBABILITIES], batch[PROBABILITIES], atol=5e-6)
     face_alone = model.predict({"given": features["given"], "voice": {"other": next(iter(features["voice"].values()))}})
     assert set(face_alone["clip"]) == {*features["given"], "other"} and face_alone["covered"].all()
     with pytest.raises(KeyError, match="voice are missing"):
