@@ -70,6 +70,7 @@ def runs(data, count, seeds=(0, 1), **keys):
     return [Run(FusionOptions(**TINY | keys), seed, clips, clips[:0], 2) for seed in seeds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [IEMOCAP, EMODB])
 @pytest.mark.parametrize("keys", [{}, {"mixup": 0.4, "class_weights": "balanced", "label_smoothing": 0.2}])
 def test_networks_of_a_stack_give_no_probability_to_classes_without_a_clip(names, keys):
@@ -82,6 +83,7 @@ def test_networks_of_a_stack_give_no_probability_to_classes_without_a_clip(names
         assert (p.argmax(1) == data.targets.numpy())[:39].mean() > 0.8 > (p[39].argmax() == data.targets[39])
 
 
+@pytest.mark.slow
 def test_a_network_in_a_stack_is_the_one_that_is_trained_alone():
     data = dataset(IEMOCAP)
     together, alone = train(data, runs(data, 40)), [train(data, [run])[0] for run in runs(data, 40)]
@@ -127,6 +129,7 @@ def table_of(names, val=("Fear",)):
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "keys", "protocol"),
     [
@@ -155,6 +158,7 @@ def test_no_table_of_the_stage_has_a_probability_for_them(tmp_path, names, keys,
         assert loss == pytest.approx(-np.log(metrics.PROBABILITY_FLOOR))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [IEMOCAP, ("Fear", "Sad", "Surprise")])
 def test_a_finished_run_gives_them_no_probability(tmp_path, names):
     stage.run(tmp_path / "files", table_of(names, ("Disgust",)), FusionOptions(**stage.FAST), Protocol(folds=3))
@@ -198,6 +202,7 @@ def test_ensembles_give_them_no_probability_at_any_temperature(method, names):
     assert all(np.isfinite(row["oof_loss"]) for row in weights[:2])
 
 
+@pytest.mark.slow
 def test_a_submission_never_names_them(tmp_path):
     made = stage.run(tmp_path, table_of(IEMOCAP), FusionOptions(**stage.FAST), Protocol(folds=3))
     submission.write(made["predictions"], tmp_path / "s.zip")
@@ -219,6 +224,7 @@ class Few(Patterns):
         self.targets = np.eye(7, dtype=np.float32)[label]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [(0, 3, 4, 5), (1, 2)])
 @pytest.mark.parametrize(
     "keys", [{}, {"label_smoothing": 0.2, "mixup": 0.3}, {"distill_weight": 0.5, "teacher": "average"}]
@@ -282,6 +288,7 @@ def test_planning_warns_of_them(caplog):
     ]
 
 
+@pytest.mark.slow
 def test_tables_and_summary_repeat_it():
     note = absent_classes(table_of(IEMOCAP, ("Fear",)), Protocol())
     frame = results.table(test_report_tables.run())

@@ -240,6 +240,7 @@ def test_the_spec_is_the_folders(tmp_path, family, paper):
     assert paper in what.citation and "Apache-2.0" in what.licence
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize("normalise", [True, False])
 def test_the_preprocessors_normalisation_is_honoured(tmp_path, normalise):
@@ -577,6 +578,7 @@ def test_the_recipe_holds_what_the_network_consists_of_and_not_where_it_lies(tmp
     assert planned(kind=f"hf:{there}", options={"layer": 1})["weights"] != recipe["weights"]
 
 
+@pytest.mark.slow
 def test_opensmiles_version_is_in_the_recipe(monkeypatch):
     recipes = []
     for number in ("2.6.0", "2.7.0"):

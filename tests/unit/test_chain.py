@@ -182,6 +182,7 @@ def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
     assert vectors.shape == (3, 4) and vectors.isfinite().all() and vectors.std(0).min() > 0
 
 
+@pytest.mark.slow
 def test_a_next_phase_goes_on_with_the_classifier_too(faces):
     """The learning rate of the second phase is almost 0, so its weights are those of the first."""
     first, second = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
@@ -247,6 +248,7 @@ def test_audio_weights_extract(voices):
     assert load_file(voices / "net.safetensors")["features.0.weight"].dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_the_history_has_a_row_an_epoch(faces, voices):
     for folder, held in ((faces / "net.step0.csv", False), (voices / "net.csv", True)):
         table = pd.read_csv(folder)

@@ -31,6 +31,7 @@ def test_without_arguments_it_shows_its_help():
     assert "Usage:" in run().output and "snakemake --cores" in run().output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", EXAMPLES)
 def test_every_subcommand_is_explained_by_an_example(command):
     result = run(command, "--help")

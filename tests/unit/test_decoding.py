@@ -345,6 +345,7 @@ MEDIA = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(MEDIA)
 def test_answers_arrive_as_they_were_sent(media):

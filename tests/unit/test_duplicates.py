@@ -131,6 +131,7 @@ def test_what_is_empty_or_does_not_decode_is_no_duplicate(root, content):
     assert len(scan.scan(config())) == 11
 
 
+@pytest.mark.slow
 def test_another_process_opens_the_files(root):
     put(root, "x.mp4", b"none")
     files = [("train/Happy/a.wav", None), ("x.mp4", None), ("absent.mp4", None)]

@@ -355,6 +355,7 @@ def photos(tmp_path_factory):
     return root, np.array(label), pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True])
 def test_own_weights_on_stills_in_a_folder_and_in_a_zip(photos, tmp_path, half):
     root, label, pictures = photos

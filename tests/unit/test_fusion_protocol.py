@@ -174,6 +174,7 @@ def test_the_stage_writes_predictions_for_every_clip(tmp_path):
     pd.testing.assert_frame_equal(made["predictions"], again["predictions"])
 
 
+@pytest.mark.slow
 def test_cross_validated_predictions(tmp_path):
     made = run(tmp_path, corpus(), FusionOptions(**FAST), Protocol(kind="kfold", folds=3))
     answers = made["predictions"]
@@ -200,6 +201,7 @@ def test_out_of_fold_predictions_never_saw_their_own_labels(tmp_path):
     assert same[own].all() and not same[~own].any()
 
 
+@pytest.mark.slow
 def test_the_candidate_with_the_least_loss_out_of_fold_is_the_model(tmp_path):
     options = FusionOptions(**FAST, search={"lr": [1e-6, 2e-2]})
     found = run(tmp_path, corpus(), options, Protocol(folds=3))["candidates"]
@@ -208,6 +210,7 @@ def test_the_candidate_with_the_least_loss_out_of_fold_is_the_model(tmp_path):
     assert (found["chosen"] == (found["lr"] == 2e-2)).all()
 
 
+@pytest.mark.slow
 def test_a_clip_that_is_not_covered_gets_the_class_frequencies_of_the_other_folds(tmp_path):
     oof = run(tmp_path, corpus(), FusionOptions(**FAST), Protocol(folds=3))["oof"]
     for _, row in oof[oof["covered"] == 0].iterrows():
@@ -215,6 +218,7 @@ def test_a_clip_that_is_not_covered_gets_the_class_frequencies_of_the_other_fold
         assert row[f"p_{row['label']}"] == pytest.approx((others == row["label"]).mean(), abs=2e-6)
 
 
+@pytest.mark.slow
 def test_a_stream_without_any_vector_is_omitted_and_noted(tmp_path):
     table = corpus()
     tables.write(table, tmp_path / "clips.csv")

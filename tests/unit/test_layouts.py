@@ -419,6 +419,7 @@ def test_parts_of_files_in_tables_as_spreadsheets_write_them(root, separator, of
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_init_keeps_parts_of_a_table_of_other_columns(root):
     fill(root, *(f"talks/{name}.wav" for name in "abc"))
     rows = [f"talks\\{n}.wav;{('joy', 'anger')[t % 2]};0.0{t};0.0{t + 2}" for n in "abc" for t in range(6)]
@@ -473,6 +474,7 @@ def test_init_finds_other_layouts(root, layout):
     } == expected
 
 
+@pytest.mark.slow
 def test_init_writes_what_it_takes(root, monkeypatch):
     monkeypatch.setattr(lengths, "look_at", lambda paths: lengths.Look([1.0], 0, 1))
     fill(root, *(f"{c}/{c}{n}{x}" for c in ("Happy", "Sad") for n in range(9) for x in (".mp4", ".wav")))

@@ -153,6 +153,7 @@ def test_a_second_time_there_is_nothing_to_do(cache):
     assert found == {name: Path("cache/c", name).read_bytes() for name in cache}
 
 
+@pytest.mark.slow
 def test_files_of_changed_code_are_left(cache):
     path = Path("cache/c/faces/main/00.h5")
     changed = {**cache["faces/main/00.h5"][0], "code": "another"}
@@ -164,6 +165,7 @@ def test_files_of_changed_code_are_left(cache):
     assert made_by(path, changed)
 
 
+@pytest.mark.slow
 def test_what_this_version_computes_otherwise_needs_a_rebuild(cache, same_numbers):
     same_numbers["emopipe.backbones.expression"] = "another"
     found = migrate()
@@ -176,6 +178,7 @@ def test_what_this_version_computes_otherwise_needs_a_rebuild(cache, same_number
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_changed_training_clips_need_a_rebuild(cache):
     tables.write(TABLE.assign(label=["Sad", "Sad"]), Path("cache/c/clips.csv"))
     assert "training clips have changed" in migrate()["cache/c/weights/logmel.safetensors"]

@@ -59,6 +59,7 @@ def root(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_the_frames_are_the_videos_and_the_sound_is_the_sound_files(root, tmp_path):
     table = scan(root)
     assert dict(zip(table["clip"], table[SOUND_FILE], strict=True)) == {"a": "Happy/a.wav", "b": "Sad/b.wav", "c": ""}
@@ -69,6 +70,7 @@ def test_the_frames_are_the_videos_and_the_sound_is_the_sound_files(root, tmp_pa
         assert pitch(rows[name].arrays["audio"]) == pytest.approx(hertz, abs=5)
 
 
+@pytest.mark.slow
 def test_a_table_may_name_the_sound_files(root, tmp_path):
     (root / "clips.csv").write_text(
         "path,label,split,sound_file\nHappy\\a.mp4,happy,train,Happy\\a.wav\nSad/c.mkv,sad,train,\n"
@@ -87,6 +89,7 @@ def test_a_changed_sound_file_is_a_changed_clip_and_no_other(root):
     assert alone["c"] == after["c"] and alone["a"] != after["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "status", "code"),
     [("Happy/a.wav", NO_AUDIO, "nothing_decodes"), ("Happy/a.mp4", NO_VIDEO, "nothing_decodes")],
@@ -98,6 +101,7 @@ def test_the_other_file_counts_if_one_is_broken(root, tmp_path, broken, status, 
     assert (len(row.arrays["audio"]) > 0) == (status == NO_VIDEO)
 
 
+@pytest.mark.slow
 def test_two_broken_files_are_one_undecodable_clip(root, tmp_path):
     for name in ("a.mp4", "a.wav"):
         (root / "Happy" / name).write_bytes(b"no media" * 100)
@@ -127,6 +131,7 @@ def test_several_sound_files_beside_a_video_are_refused(root):
         scan(root)
 
 
+@pytest.mark.slow
 def test_evaluation_uses_the_sound_file_too(root):
     table = samples._table(samples.Corpus("folder", root, options={"beside": "pair"}), prefer_sound=True)
     with ClipReader(DecodeOptions(policy="count", count=1)) as read:

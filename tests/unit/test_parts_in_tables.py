@@ -301,6 +301,7 @@ def test_files_are_measured_for_real(root):
     assert len(planned(root)) == 3
 
 
+@pytest.mark.slow
 def test_other_times_are_not_another_corpus(root):
     def run():
         table = scan.scan(config(root))
@@ -440,6 +441,7 @@ def test_a_look_opens_the_first_part_of_each_file(monkeypatch):
 # --- what reads tables without the stages
 
 
+@pytest.mark.slow
 def test_other_readers_of_tables_read_parts_too(root, monkeypatch):
     """Sources of a training, and `emopipe evaluate`."""
     asked = []

@@ -81,6 +81,7 @@ EDGES = [(0.5, 1.2), (0.0, 2.0), (1.9, 2.3), (1.0, 4.0), (2.3, 6.0)]
 """Some overlap, some touch, and one is within another; by their ends."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "video"),
     [
@@ -114,6 +115,7 @@ def test_parts_have_the_right_pictures_and_samples(tmp_path):
     assert (first.status, first.reason, first.audio_start) == (status.OK, "", 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "late"), [("mp4", 0.0), ("ts", 0.0), ("mkv", 1.5)])
 def test_pictures_that_depend_on_others_are_those_of_the_whole_file(tmp_path, suffix, late):
     """With frames that refer to later ones, and where the first stamp is not zero."""
@@ -224,6 +226,7 @@ def test_one_pass_serves_all_parts_and_ends_after_the_last(tmp_path, monkeypatch
     np.testing.assert_allclose(shown, np.arange(17) / FPS, atol=1e-6)  # the last frame that a part needs is at 1.6 s
 
 
+@pytest.mark.slow
 def test_many_parts_of_a_long_file_are_not_held_together(tmp_path):
     path = write(tmp_path / "a.avi", end=40)
     parts = [Span(second, second + 1) for second in range(40)]

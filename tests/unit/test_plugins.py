@@ -349,6 +349,7 @@ class Palette:
 """
 
 
+@pytest.mark.slow
 def test_a_backbone_that_comes_trained_and_names_networks(install):
     install("colours", {"backbones": {"palette": "palette"}}, palette=PALETTE)
     raw = {**CONFIG, "corpus": {"name": "c", "kind": "folder"}, "faces": {"main": {"detector": "mtcnn"}}}

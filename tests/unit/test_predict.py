@@ -190,6 +190,7 @@ def test_the_command(files, tmp_path):
     assert shown.exit_code == 0 and "tone.wav" in shown.stdout and "1.0 s of" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -259,6 +259,7 @@ def pretrain_alone(tmp_path, names, **options):
     pretrain.run(recipe, tmp_path / "clips.csv", [tmp_path / "0.h5"], *files, start=None, device="cpu", threads=1)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_told(tmp_path):
     with pytest.raises(
         ConfigError,

@@ -488,6 +488,7 @@ def test_no_gradient_sees_what_is_held_out(tmp_path):
 # --- distilled from the average of its own weights
 
 
+@pytest.mark.slow
 def test_the_average_teaches_more_and_more(tmp_path):
     """Its share rises through the second half; it is the average itself, and it is not moved by gradients."""
     shares, told = [], []
@@ -502,6 +503,7 @@ def test_the_average_teaches_more_and_more(tmp_path):
     assert all(parameter.grad is None for parameter in made.teacher.parameters())
 
 
+@pytest.mark.slow
 def test_what_the_average_says_counts(tmp_path):
     runs = [trained(tmp_path / str(share), distill_weight=share, teacher="average", ema=0.9) for share in (0.0, 0.8)]
     assert not same(*runs) and runs[0].teacher is None
@@ -613,6 +615,7 @@ def test_a_killed_process_comes_to_the_same(tmp_path, undisturbed):
     assert state["epochs"] == len(again.history) == len(told)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_run_again(tmp_path, undisturbed, monkeypatch):
     """Its last state is saved, also where it stops early, soon after the state before."""
     monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 1000)
@@ -622,6 +625,7 @@ def test_a_finished_run_is_not_run_again(tmp_path, undisturbed, monkeypatch):
     assert not dataset.seen and same(again, undisturbed["stopped"])
 
 
+@pytest.mark.slow
 def test_another_recipes_checkpoint_is_not_taken_up(tmp_path, undisturbed):
     with pytest.raises(CutOff):
         trainer(tmp_path, recipe="another", on_epoch=cut_off_after(3), **RECIPES["sgd"]).run()
@@ -637,6 +641,7 @@ def flips(content):
         yield content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_a_flipped_bit_is_not_taken_up(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(LOGGER, "propagate", True)
     path = tmp_path / "checkpoint.pt"

@@ -107,6 +107,7 @@ def test_an_old_config_is_read_as_the_new_one_and_every_old_key_is_reported(warn
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["face", "voice"])
 def test_an_old_recipe_of_weights_makes_the_same_weights(warnings, tmp_path, name):
     for folder in ("stills", "voices"):

@@ -138,6 +138,7 @@ RECIPE = {
 }
 
 
+@pytest.mark.slow
 def test_results_have_a_row_for_every_model():
     missing = {
         "face_ir50": "backbones.ir50.weights names w.pth, which does not exist. Put the weights file at that path."

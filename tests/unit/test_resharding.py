@@ -100,6 +100,7 @@ def test_an_interrupted_move_and_what_killed_jobs_left_are_continued(monkeypatch
     assert run_stages(run_corpus_stage(40, 5)) == []
 
 
+@pytest.mark.slow
 def test_statuses_of_shards_that_are_no_more_go():
     run_stages(run_corpus_stage(40, 3))
     for name in ("00", "02"):

@@ -80,6 +80,7 @@ def test_cut_is_by_the_clips_own_hash():
     pd.testing.assert_frame_equal(pd.concat(parts.values()).sort_index(), whole)
 
 
+@pytest.mark.slow
 def test_a_new_corpus_gets_as_many_as_it_needs():
     assert plan(13).shards == ["00"]
     assert plan(64, cores=2).shards == ["00", "01"]

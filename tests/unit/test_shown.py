@@ -181,6 +181,7 @@ def segment(size, aspect):
     return encoded("libx264", range(4), size=size, aspect=Fraction(aspect))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SEGMENTS, st.sampled_from(["mpegts", "matroska"]))
 def test_whatever_changes_each_frame_keeps_its_shape(tmp_path, segments, container):

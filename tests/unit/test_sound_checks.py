@@ -134,6 +134,7 @@ def test_sound_in_the_bass_channel_alone_is_not_lost(tmp_path):
 # --- samples that are not finite
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["wav", "matroska", "mov", "aiff", "caf"])
 @pytest.mark.parametrize("kind", ["f4", "f8"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

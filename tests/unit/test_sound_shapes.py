@@ -119,6 +119,7 @@ def test_what_was_read_before_a_fault_is_kept(tmp_path, monkeypatch):
 # --- channels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "kind"), [*((n, "f4") for n in (1, 2, 3, 6, 8, 9, 24, 64, 65, 100)), (3, "i2"), (9, "i4"), (7, "f8")]
 )
@@ -134,6 +135,7 @@ def test_any_number_of_channels_is_mixed_evenly(tmp_path, channels, kind):
     assert loudness(read(tmp_path, wav(one, kind=kind)).audio) == pytest.approx(0.3 / channels, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "codec"), [("7.1", "flac"), ("7.1", "aac"), ("5.1", "ac3"), ("7.1", "libopus")])
 def test_known_layouts_keep_the_weights_of_ffmpeg(tmp_path, layout, codec):
     found = read(tmp_path, clip("matroska", video=None, audio=codec, rate=48_000, layout=layout))
@@ -225,6 +227,7 @@ def frames_of(rate, format_, layout, hertz, seconds=0.5):
         yield frame
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(SHAPES, min_size=1, max_size=4))
 def test_each_piece_of_a_stream_has_its_seconds_and_its_pitch(tmp_path, pieces):

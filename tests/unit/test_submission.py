@@ -48,6 +48,7 @@ def on_node():
     return submission.plan_on_node(configs.parse(CONFIG), SCRIPTS)
 
 
+@pytest.mark.slow
 def test_a_node_has_the_plan_of_the_run_and_reads_nothing(submitted, monkeypatch):
     def refuse(*_):
         raise AssertionError("a node reads what the run has read already")
@@ -62,6 +63,7 @@ def test_a_node_has_the_plan_of_the_run_and_reads_nothing(submitted, monkeypatch
         assert recipe(node) == recipe(submitted)
 
 
+@pytest.mark.slow
 def test_a_node_has_the_number_of_shards_of_the_run(submitted):
     other = Plan(configs.parse(CONFIG), table(), SCRIPTS, cores=64)
     assert len(other.shards) != len(submitted.shards)

@@ -190,6 +190,7 @@ def test_a_picture_alone_is_a_video(tmp_path):
 SOUNDS = [{"pitch": 300, "language": "eng"}, {"pitch": 700, "language": "ger"}, {"pitch": 1100, "language": "fra"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("track", "taken"),
     [(1, 1), (2, 2), (3, 3), ("eng", 1), ("ENG", 1), ("ger", 2), ("deu", 2), ("Deu", 2), ("fra", 3), ("fre", 3)],
