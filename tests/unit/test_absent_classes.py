@@ -92,6 +92,7 @@ def test_a_network_in_a_stack_is_the_one_that_is_trained_alone():
             torch.testing.assert_close(tensor, other.state[key], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [IEMOCAP, EMODB, CLASSES])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_the_cross_entropy_of_the_classes_that_are_left(names, smoothing):
@@ -178,6 +179,7 @@ def test_a_finished_run_gives_them_no_probability(tmp_path, names):
 # -- ensembles ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mean", "weighted", "greedy", "stacking"])
 @pytest.mark.parametrize("names", [IEMOCAP, ("Angry", "Surprise")])
 def test_ensembles_give_them_no_probability_at_any_temperature(method, names):

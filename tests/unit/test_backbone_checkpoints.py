@@ -164,6 +164,7 @@ def test_keys_are_the_published_ones(kind, length, shapes):
     assert {key: tuple(state[key].shape) for key in shapes} == shapes
 
 
+@pytest.mark.slow
 def test_the_plain_variant_lacks_squeeze_and_excitation_alone():
     whole, plain = outline("ir_se50").state_dict(), outline("ir_se50", variant="ir_50").state_dict()
     assert {key for key in whole if ".res_layer.5." not in key} == plain.keys()
@@ -458,6 +459,7 @@ def test_the_networks_own_keys_pass_unchanged(module):
     assert adapted.keys() == own.keys() and all(adapted[key] is own[key] for key in own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "unfit", "ours"),
     [

@@ -252,6 +252,7 @@ def test_the_preprocessors_normalisation_is_honoured(tmp_path, normalise):
     assert np.abs(expected - other).max() > 1e-3
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize(
     ("kernels", "strides"),

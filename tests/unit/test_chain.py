@@ -207,6 +207,7 @@ def test_a_phase_from_scratch_is_distilled_from_the_one_before(faces, data, tmp_
     assert (made["all", 0] - start).abs().max() > 0.1 > (made["none", 0] - start).abs().max()  # one began elsewhere
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "start", "said"),
     [
@@ -273,6 +274,7 @@ def events(folder):
     return found
 
 
+@pytest.mark.slow
 def test_tensorboard_can_read_how_it_went(voices):
     told = {(step, tag): value for step, tag, value in events(voices / "net.events")}
     table = pd.read_csv(voices / "net.csv")

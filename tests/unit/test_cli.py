@@ -136,6 +136,7 @@ def test_shipped_configs_need_a_corpus_alone(config):
     configs.parse({"corpus_root": "/data", **configs.read(config)})
 
 
+@pytest.mark.slow
 def test_check_looks_at_the_corpus(tmp_path):
     config = REPOSITORY / "configs/folder.yaml"
     result = run("check", config, "--corpus-root", tmp_path / "none")

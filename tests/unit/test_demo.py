@@ -118,6 +118,7 @@ class TestSpeech:
         there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=os.environ)
         assert here.tobytes() == there.stdout
 
+    @pytest.mark.slow
     def test_noise_is_5_to_25_db_below(self):
         voice, heard = speak(MP4)
         noise = heard.astype(float) - voice

@@ -104,6 +104,7 @@ def test_of_videos_too(root):
         scan.scan(config())
 
 
+@pytest.mark.slow
 def test_the_choices(root, caplog):
     copy(root, "train/Happy/a.wav", "val/Happy/z.wav", "train/Sad/y.wav")
     everything = {path.relative_to(root).as_posix() for path in root.rglob("*.wav")}
@@ -168,6 +169,7 @@ def test_parts_of_one_file_are_no_duplicates(root):
     assert len(scan.scan(listed(root, rows))) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["copy.wav", "deep/copy.wav"])
 def test_the_same_part_of_a_copy_is_a_duplicate(root, path):
     put(root, "long.wav", wav(2))

@@ -375,6 +375,7 @@ def test_own_weights_on_stills_in_a_folder_and_in_a_zip(photos, tmp_path, half):
             assert found["uar"] == pytest.approx(right.mean())  # as many of each
 
 
+@pytest.mark.slow
 def test_own_weights_may_name_their_classes_in_another_order(photos, tmp_path):
     root, _, _ = photos
     own_weights(tmp_path / "net.safetensors")

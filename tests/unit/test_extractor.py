@@ -151,6 +151,7 @@ def test_a_clip_that_needs_more_memory_than_there_is_costs_no_other(tmp_path):
         policy.check(0)
 
 
+@pytest.mark.slow
 def test_reused_rows_are_not_held_in_memory_together(tmp_path, monkeypatch):
     names = [f"c{number}" for number in range(12)]
     write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))

@@ -73,6 +73,7 @@ def difference(crop, expected):
     return np.abs(crop.astype(float) - expected).mean()
 
 
+@pytest.mark.slow
 @given(transforms, st.integers(0, 2**31))
 def test_similarity_recovers_a_known_transform(transform, seed):
     scale, angle, dx, dy = transform

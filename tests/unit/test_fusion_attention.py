@@ -144,6 +144,7 @@ def test_agrees_with_the_equations(kind, training):
         np.testing.assert_allclose(weights[row][mask[row]].detach(), alphas, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5), extra=st.integers(0, 4))
 @settings(max_examples=15, deadline=None)

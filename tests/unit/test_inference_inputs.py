@@ -66,6 +66,7 @@ def test_what_is_refused(folder, inputs, message):
         expand([name.format(folder=folder) for name in inputs])
 
 
+@pytest.mark.slow
 @given(
     length=st.floats(0.1, 10),
     step=st.floats(0.05, 10),

@@ -233,6 +233,7 @@ def test_a_corpus_without_questions_is_not_asked_about(folder, monkeypatch):
     assert result.exit_code == 0 and "?" not in result.output
 
 
+@pytest.mark.slow
 def test_a_file_is_not_overwritten(folder, monkeypatch):
     touch(folder / "mine", *CLASSY)
     (folder / "mine.yaml").write_text("precious")

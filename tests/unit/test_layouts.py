@@ -211,6 +211,7 @@ def as_table(root, codes):
 both = pytest.mark.parametrize("made", [as_folder, as_table])
 
 
+@pytest.mark.slow
 @both
 def test_codes_of_iemocap(root, made):
     kind = made(root, IEMOCAP)
@@ -463,6 +464,7 @@ def test_others_and_a_line_of_a_wrong_length(root):
 # --- emopipe init
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_init_finds_other_layouts(root, layout):
     paths, expected = LAYOUTS[layout]

@@ -24,6 +24,7 @@ def one_hot(labels, confidence=0.7):
     return np.array([[confidence if name == label else rest for name in CLASSES] for label in labels])
 
 
+@pytest.mark.slow
 def test_scores():
     labels = ["Angry"] * 6 + ["Happy"] * 3 + ["Sad"]
     said = ["Angry"] * 5 + ["Happy"] + ["Happy"] * 2 + ["Angry"] + ["Sad"]

@@ -192,6 +192,7 @@ def test_the_command(cache):
     assert again.exit_code == 0 and "There is nothing to do" in again.output
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_a_cache():
     Path("cache/d").mkdir(parents=True)
     told = CliRunner().invoke(app, ["migrate", "cache/d"])

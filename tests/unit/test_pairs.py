@@ -80,6 +80,7 @@ def test_a_table_may_name_the_sound_files(root, tmp_path):
     assert pitch(rows["c"].arrays["audio"]) == pytest.approx(440, abs=5)
 
 
+@pytest.mark.slow
 def test_a_changed_sound_file_is_a_changed_clip_and_no_other(root):
     before = scan(root).set_index("clip")["digest"]
     (root / "Happy/a.wav").write_bytes(sound(600))

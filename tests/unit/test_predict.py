@@ -105,6 +105,7 @@ def test_the_product_of_heads(face, voice, a, b):
     np.testing.assert_allclose(silent, face, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_heads_are_those_of_the_networks():
     """Classes from the vectors of the extraction equal those of the whole network, as `evaluate` computes them."""
     shipped, rng = Shipped(), np.random.default_rng(0)

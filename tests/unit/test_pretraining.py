@@ -269,11 +269,13 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path):
     assert not (tmp_path / "w.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_too_few_samples_for_a_fold_are_told(tmp_path):
     with pytest.raises(CorpusError, match=r"The network fold0 of w has 1 training samples, but needs at least 2"):
         pretrain_alone(tmp_path, ["a", "b"])
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_the_classifier_of_the_weights_that_it_starts_from(tmp_path, monkeypatch):
     names = [f"c{i}" for i in range(6)]
     rows = table(6, 0).assign(clip=names, path=names, split="train", digest="")

@@ -163,6 +163,7 @@ def test_the_rate_rises_and_falls_to_nothing(warm, total):
     assert optimizer.cosine_warmup(total + 5, warm, total) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
     made = trained(tmp_path, lr=0.05, warmup=0.3, epochs=6)
     steps = 56 // 8
@@ -310,6 +311,7 @@ def test_soft_targets_are_what_it_comes_to_tell(tmp_path):
     assert entropy <= made.history[-1]["loss"] < entropy + 0.02
 
 
+@pytest.mark.slow
 def test_val_chooses_nothing(tmp_path):
     with_val, without = Patterns(), Patterns()
     without.split[without.split == "val"] = ""
@@ -400,6 +402,7 @@ def test_a_weight_that_is_no_number_ends_training(tmp_path):
 # --- scores
 
 
+@pytest.mark.slow
 def test_samples_of_a_clip_are_scored_together(tmp_path):
     """Of three faces of a clip, one that is surely right outweighs two that are slightly wrong."""
     values = np.array([[0.9, 0.1], [0.3, 0.7], [0.45, 0.55], [0.45, 0.55]])

@@ -28,6 +28,7 @@ class TestStatistics:
         low, high = statistics.interval(right, np.arange(400))
         assert high - low < 0.12
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("sizes", [[1] * 300, [7] * 40, [1, 2, 3, 50] * 12], ids=["clips", "equal", "unequal"])
     @pytest.mark.parametrize("values", ["correct", "difference", "any"])
     def test_an_interval_is_the_one_of_groups_drawn_one_by_one(self, sizes, values):

@@ -43,6 +43,7 @@ def loudness(samples):
 # --- changes in the middle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "codec", "first", "second"),
     [

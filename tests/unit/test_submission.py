@@ -71,6 +71,7 @@ def test_a_node_has_the_number_of_shards_of_the_run(submitted):
     assert on_node().shards == other.shards
 
 
+@pytest.mark.slow
 def test_runs_do_not_share_a_record(submitted):
     other = configs.parse(CONFIG | {"run": "y"})
     submission.record(Plan(other, table(10), SCRIPTS))
@@ -79,6 +80,7 @@ def test_runs_do_not_share_a_record(submitted):
     assert len(on_node().table) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["", "[]", '{"shards": 3}', "{"])
 def test_without_a_record_a_node_reads_the_files_and_the_clip_table(submitted, monkeypatch, damage):
     found = table(7)

@@ -172,6 +172,7 @@ def test_a_file_filled_up_with_zeros_is_not_whole(read):
 # --- starts between keyframes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "codec"),
     [

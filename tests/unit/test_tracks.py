@@ -47,6 +47,7 @@ def shown(media):
 # --- sound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "codec"),
     [("matroska", "aac"), ("mp4", "aac"), ("mov", "pcm_s16le"), ("mpegts", "mp2"), ("avi", "mp3"), ("matroska", "flac"),
@@ -61,6 +62,7 @@ def test_the_silent_tracks_are_passed_over(tmp_path, container, codec, silent):
     assert pitch(found.audio, 0.2, 0.8) == pytest.approx(700, abs=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "flags", "layouts", "taken"),
     [
