@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from emopipe.cache import status
 from emopipe.media.decoded import Media
-from emopipe.media.sandbox import ClipReader
 
-if TYPE_CHECKING:  # the process that decodes starts sooner without it
+if TYPE_CHECKING:  # what only names clips, such as the readers of corpora, needs no decoder
     import pandas as pd
+
+    from emopipe.media.sandbox import ClipReader
 
 SOUND_FILE = "sound_file"
 """The column of a clip table with the file of a clip's sound, relative to the corpus; "": the clip's own file."""
@@ -30,7 +31,7 @@ def sound_files(table: "pd.DataFrame") -> list[str]:
     return table[SOUND_FILE].tolist() if SOUND_FILE in table else [""] * len(table)
 
 
-def with_sound_of(reading: Callable[[], Media], read: ClipReader, sound: Path | None) -> Callable[[], Media]:
+def with_sound_of(reading: Callable[[], Media], read: "ClipReader", sound: Path | None) -> Callable[[], Media]:
     """Return what decodes a clip.
 
     Args:
