@@ -109,7 +109,7 @@ def across(table: pd.DataFrame, root: Path) -> pd.DataFrame:
 
 def candidates(table: pd.DataFrame, root: Path) -> pd.Series:
     """Return which clips may have the content of another one: (N,) bool, by the sizes of the files."""
-    sizes = {path: _size(root / path) for path in table["path"].unique()}  # parts of one file are no copies
+    sizes = {path: _size(root / path) for path in table["path"].unique()}  # parts of one file are not copies
     files = Counter(sizes.values())
     return table["path"].map(lambda path: sizes[path] > 0 and files[sizes[path]] > 1).astype(bool)
 

@@ -173,7 +173,7 @@ def _weights(layout: str, channels: int) -> tuple[float, ...]:
     even = (1 / channels,) * channels
     if channels < 3 or layout.endswith(" channels"):  # the name of a layout that nobody knows
         return even
-    # libswresample tells its weights by its answer to a frame whose sample number k is 1 in channel k alone.
+    # The weights of libswresample are its answer to a frame whose sample number k is 1 in channel k alone.
     impulses = av.AudioFrame.from_ndarray(np.eye(channels).reshape(1, -1), "dbl", layout)
     impulses.sample_rate = AUDIO_RATE
     mixer = av.AudioResampler("dbl", "mono", AUDIO_RATE, options={"rematrix_maxval": 1.0})

@@ -141,7 +141,7 @@ class _Frames:
 
     @property
     def which(self) -> str:
-        """A reason that tells which of several tracks the frames are of, or ""."""
+        """A reason that gives which of several tracks the frames are of, or ""."""
         return self._survey.which
 
     def until(self, end: float) -> None:

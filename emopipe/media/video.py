@@ -146,7 +146,7 @@ class _Frames:
     """Iterates over (seconds, (frame, display)) of a video stream; keeps all times and the first fault.
 
     Before the first keyframe, some decoders give nothing, others grey pictures with the changes since a frame that is
-    not there. Such pictures are not frames, and errors are no damage there.
+    not there. Such pictures are not frames, and errors there are not damage.
     """
 
     def __init__(self, file: int, container: InputContainer, stream: av.VideoStream, survey: Survey) -> None:
@@ -210,7 +210,7 @@ class _Frames:
 def _decoded(frames: _Frames, packets: np.ndarray) -> tuple[float, bool]:
     """Measure how much of a stream was decoded, by the times of frames and packets: their numbers may differ.
 
-    What is missing before the first keyframe is no part of it: a stream that begins between two was not cut off there.
+    What is missing before the first keyframe is not a part of it: a stream that begins between two was not cut off there.
 
     Args:
         frames: Those that were decoded, at least one.

@@ -83,7 +83,7 @@ def test_both_sides_of_a_change_are_heard(tmp_path, container, codec, first, sec
 def test_a_chain_of_many_links_is_read_to_its_end(tmp_path):
     pieces = [(48_000, "mono", 300), (48_000, "stereo", 500), (48_000, "stereo", 700), (48_000, "mono", 900)]
     data = joined("ogg", "libopus", *pieces, seconds=1)
-    data += joined("ogg", "flac", (44_100, "stereo", 1100), seconds=1) + b"what follows is no page"
+    data += joined("ogg", "flac", (44_100, "stereo", 1100), seconds=1) + b"what follows is not a page"
     found = read(tmp_path, data)
     assert len(found.audio) / AUDIO_RATE == pytest.approx(5.0, abs=0.1)
     for number, hertz in enumerate((300, 500, 700, 900, 1100)):

@@ -301,7 +301,7 @@ def lost_or_invented():
         ("opposite.wav", "stereo channels that cancel each other", NO_VIDEO, written(wav, pairs[0])),
         ("nearly opposite.mov", "one of them is a little louder", NO_VIDEO, written(stored, "mov", pairs[1])),
         ("opposite at last.wav", "they do so in the second half", NO_VIDEO, written(wav, pairs[2])),
-        ("holes.wav", "ten samples are no numbers", NO_VIDEO, written(wav, holes)),
+        ("holes.wav", "ten samples are not numbers", NO_VIDEO, written(wav, holes)),
         ("holes.mkv", "ten of 64 bits in Matroska", NO_VIDEO, written(stored, "matroska", holes, kind="f8")),
         ("infinite.aiff", "ten samples are infinite", NO_VIDEO, written(stored, "aiff", infinite)),
         ("holes caf.wav", "ten in CAF", NO_VIDEO, written(stored, "caf", holes)),
