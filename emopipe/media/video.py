@@ -210,7 +210,7 @@ class _Frames:
 def _decoded(frames: _Frames, packets: np.ndarray) -> tuple[float, bool]:
     """Measure how much of a stream was decoded, by the times of frames and packets: their numbers may differ.
 
-    What is missing before the first keyframe is not a part of it: a stream that begins between two was not cut off there.
+    What is missing before the first keyframe does not count: a stream that begins between two was not cut off there.
 
     Args:
         frames: Those that were decoded, at least one.
