@@ -22,7 +22,7 @@ from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.stack import Run
 from emopipe.fusion.training import predict, train
-from emopipe.scoring.statistics import interval
+from emopipe.scoring.intervals import intervals
 
 
 def main(
@@ -51,10 +51,11 @@ def main(
             fit_and_predict(full, part, split, predict_idx, options) == targets[predict_idx] for part in (full, reduced)
         ]
         lost = correct[0].astype(float) - correct[1]
-        low, high = interval(lost, predict_idx)
+        counts = np.stack([lost, np.ones(len(lost))], axis=1)
+        found = intervals(counts, predict_idx, lambda summed: summed[..., :1] / summed[..., 1:], lowest=-1.0)
         print(
             f"{name:12}{correct[0].mean():11.3f}{correct[1].mean():17.3f}{100 * lost.mean():12.1f} "
-            f"[{100 * low:.1f}, {100 * high:.1f}]",
+            f"[{100 * found.low[0]:.1f}, {100 * found.high[0]:.1f}]",
             flush=True,
         )
 

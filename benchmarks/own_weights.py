@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import torch
 import typer
 
@@ -18,7 +17,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.evaluation import networks, samples, scoring
 from emopipe.faces import detectors
 from emopipe.runtime import device as devices
-from emopipe.scoring.statistics import interval
+from emopipe.scoring.scores import score_intervals
 
 ACTORS = ("13", "14", "15", "16")
 """Speakers of RAVDESS that none of the speech networks was trained on."""
@@ -55,23 +54,22 @@ def main(
 
 
 def _row(name: str, tested_on: str, scores: scoring.Scores) -> str:
-    correct = scores.correct.astype(float)
-    low, high = interval(correct, np.arange(len(correct)))
-    worst, best = uar_interval(scores.table)
+    names = np.array(CLASSES)
+    label, answer = names[scores.table["label"]], names[scores.table["predicted"]]
+    found = score_intervals(label, answer, np.arange(scores.n))
     recall = [f"{100 * scores.per_class[label]:.0f}" if label in scores.per_class else "" for label in CLASSES]
-    cells = [name, tested_on, f"{scores.n}", f"{100 * scores.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"]
-    cells += [f"{100 * scores.uar:.1f} [{100 * worst:.1f}, {100 * best:.1f}]", *recall, f"{scores.per_second:.0f}"]
+    cells = [
+        name,
+        tested_on,
+        f"{scores.n}",
+        f"{100 * scores.accuracy:.1f} [{100 * found.low[0]:.1f}, {100 * found.high[0]:.1f}]",
+    ]
+    cells += [
+        f"{100 * scores.uar:.1f} [{100 * found.low[1]:.1f}, {100 * found.high[1]:.1f}]",
+        *recall,
+        f"{scores.per_second:.0f}",
+    ]
     return f"| {' | '.join(cells)} |"
-
-
-def uar_interval(table: pd.DataFrame, draws: int = 2000) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the UAR; samples are drawn within their classes."""
-    rng, recalls = np.random.default_rng(0), []
-    for label in sorted(table["label"].unique()):
-        correct = (table.loc[table["label"] == label, "predicted"] == label).to_numpy()
-        recalls.append(rng.choice(correct, (draws, len(correct))).mean(1))
-    low, high = np.percentile(np.mean(recalls, axis=0), [2.5, 97.5])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

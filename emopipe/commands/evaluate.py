@@ -125,6 +125,19 @@ def _detector(given: str) -> tuple[str, Options]:
     return kind, checked(detectors.options_class(kind), options, "--detector")
 
 
+def _print_accuracy(scores: "scoring.Scores") -> None:
+    from emopipe.scoring.intervals import FEWEST_GROUPS  # slow to import, and --help does not need it
+
+    found, drawn = scores.interval
+    if found.method == "none":
+        typer.echo(f"accuracy {scores.accuracy:.1%}, UAR {scores.uar:.1%}")
+        typer.echo(f"{found.groups} {drawn}s are too few for an interval; {FEWEST_GROUPS} are needed.")
+    else:
+        bounds = [f"[{low:.1%}, {high:.1%}]" for low, high in zip(found.low, found.high, strict=True)]
+        typer.echo(f"accuracy {scores.accuracy:.1%} {bounds[0]}, UAR {scores.uar:.1%} {bounds[1]}")
+        typer.echo(f"95 % intervals over {found.groups} {drawn}s ({found.method})")
+
+
 def _print_scores(scores: "scoring.Scores", name: str, predictions: Path | None) -> None:
     unit, without = scores.unit, scores.unlabelled
     omitted = "".join(f", {count} omitted ({status})" for status, count in scores.failed.items())
@@ -136,9 +149,8 @@ def _print_scores(scores: "scoring.Scores", name: str, predictions: Path | None)
     if not scores.n:
         typer.echo("Nothing is scored, because no label is known of what was classified.")
         return
-    low, high, drawn = scores.interval
-    typer.echo(f"accuracy {scores.accuracy:.1%} [{low:.1%}, {high:.1%}] (95 % bootstrap interval, drawn by {drawn})")
-    typer.echo(f"UAR {scores.uar:.1%}, {scores.per_second:.0f} {unit} per second")
+    _print_accuracy(scores)
+    typer.echo(f"{scores.per_second:.0f} {unit} per second")
     table = Table("label", *scores.confusion.columns, "n", "recall", title="predicted", title_justify="center")
     for label, counts in scores.confusion.iterrows():
         if counts.sum():

@@ -16,8 +16,9 @@ from emopipe.core.log import Progress
 from emopipe.evaluation.networks import Network
 from emopipe.evaluation.samples import UNLABELLED, Sample, Samples
 from emopipe.scoring import metrics
+from emopipe.scoring.intervals import Intervals, groups_of
 from emopipe.scoring.predictions import PROBABILITIES
-from emopipe.scoring.statistics import groups_of, interval
+from emopipe.scoring.scores import score_intervals
 
 BATCH_SIZE = 128
 """About how many parts of samples go through a network at once."""
@@ -81,11 +82,12 @@ class Scores:
         return float(self.correct.mean())
 
     @property
-    def interval(self) -> tuple[float, float, str]:
-        """The 95 % bootstrap interval of the accuracy, and what is drawn: "subject" if all are known, else "sample"."""
+    def interval(self) -> tuple[Intervals, str]:
+        """The intervals of accuracy, UAR and macro F1, and what their groups are: subject, or sample if unknown."""
         samples, subjects = np.arange(self.n).astype(str), self.table["subject"].to_numpy(str)
         groups, drawn = groups_of(samples, subjects)
-        return *interval(self.correct.astype(float), groups), "subject" if drawn == "subject" else "sample"
+        label, predicted = (np.array(CLASSES)[self.table[column].to_numpy(int)] for column in ("label", "predicted"))
+        return score_intervals(label, predicted, groups), "subject" if drawn == "subject" else "sample"
 
     @property
     def per_class(self) -> dict[str, float]:

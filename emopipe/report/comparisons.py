@@ -1,79 +1,129 @@
-"""Differences in accuracy between two models on the same clips, with confidence intervals."""
+"""Differences in accuracy between two models on the same clips, with confidence intervals and paired tests."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from emopipe.report.options import BEST_MODALITY, BEST_SINGLE, Comparison
+from emopipe.report.options import BEST_IN_HINDSIGHT, BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.results import Results
-from emopipe.scoring import statistics
+from emopipe.scoring.paired_tests import detectable, holm, paired_test
+from emopipe.scoring.scores import difference_intervals
 
+SIGNIFICANT = 0.05
+"""Differences with a smaller corrected p are called higher or lower."""
 COLUMNS = [
-    "model", "against", "split", "difference", "low", "high", "drawn", "mcnemar_p", "seeds_mean", "seeds_sd", "aim",
-    "verdict",
+    "kind", "model", "against", "split", "difference", "low", "high", "uar_difference", "uar_low", "uar_high", "drawn",
+    "groups", "interval", "p", "test", "p_holm", "detectable", "seeds_mean", "seeds_sd", "aim", "verdict",
 ]  # fmt: skip
+PRIMARY, SECONDARY, HINDSIGHT = "primary", "", "in hindsight"
+"""Kinds of comparisons: the declared one, the others, and those with a model that the reported split selected."""
 
 
 def table(results: Results, requested: Sequence[Comparison]) -> pd.DataFrame:
     """Return one row for each comparison and split; differences are in points of accuracy.
 
-    The rows are the requested comparisons, then the default ones that were not requested: each fused model against the
-    best model of one modality, and each ensemble against the best single model.
+    The rows are the requested comparisons, the primary one first, then the default ones that were not requested: each
+    fused model against the best model of one modality, each ensemble against the best single model, both selected out
+    of fold; and each ensemble against the single model that is best in hindsight. The p of the primary comparison is
+    not corrected; those of all others are, for each split by Holm's method.
     """
     rows = []
     for split in results.splits:
-        best = {BEST_MODALITY: results.best(split, "face_", "audio_"), BEST_SINGLE: results.best(split, "")}
-        pairs = [
-            comparison.model_copy(update={"against": best.get(comparison.against) or comparison.against})
-            for comparison in requested
-        ]
-        for comparison in [*pairs, *_default_comparisons(results, best, pairs)]:
-            missing = [name for name in (comparison.model, comparison.against) if name not in results.models]
-            if missing:
-                verdict = f"not run: {', '.join(missing)} (see the table of results)"
-                rows.append({**comparison.model_dump(), "split": split, "verdict": verdict})
-            else:
-                rows.append(_row(results, comparison, split))
+        best = {
+            BEST_MODALITY: results.best_out_of_fold("face_", "audio_"),
+            BEST_SINGLE: results.best_out_of_fold(""),
+            BEST_IN_HINDSIGHT: results.best_in_hindsight(split),
+        }
+        asked = sorted(requested, key=lambda comparison: not comparison.primary)
+        of_split = []
+        for comparison in [*asked, *_default_comparisons(results, best, asked)]:
+            named = comparison.model_copy(update={"against": best.get(comparison.against) or comparison.against})
+            if named.model != named.against:
+                of_split.append({"kind": _kind(comparison), **_row_or_reason(results, named, split)})
+        rows += _judged(of_split)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _default_comparisons(
     results: Results, best: dict[str, str | None], requested: Sequence[Comparison]
 ) -> list[Comparison]:
-    modality, single = best[BEST_MODALITY], best[BEST_SINGLE]
-    pairs = [(name, modality) for name in results.models if name.startswith("fused_") and modality]
-    pairs += [(name, single) for name, model in results.models.items() if model.combines and single]
-    known = {(comparison.model, comparison.against) for comparison in requested}
-    return [Comparison(model=name, against=other) for name, other in pairs if (name, other) not in known]
+    pairs = [(name, BEST_MODALITY) for name in results.models if name.startswith("fused_") and best[BEST_MODALITY]]
+    ensembles = [name for name, model in results.models.items() if model.combines and best[BEST_SINGLE]]
+    pairs += [(name, against) for against in (BEST_SINGLE, BEST_IN_HINDSIGHT) for name in ensembles]
+    known = {(comparison.model, best.get(comparison.against) or comparison.against) for comparison in requested}
+    made = []
+    for name, against in pairs:
+        if (name, best[against]) not in known:
+            known.add((name, best[against]))
+            made.append(Comparison(model=name, against=against))
+    return made
+
+
+def _kind(comparison: Comparison) -> str:
+    in_hindsight = HINDSIGHT if comparison.against == BEST_IN_HINDSIGHT else SECONDARY
+    return PRIMARY if comparison.primary else in_hindsight
+
+
+def _row_or_reason(results: Results, comparison: Comparison, split: str) -> dict[str, object]:
+    missing = [name for name in (comparison.model, comparison.against) if name not in results.models]
+    if not missing:
+        return _row(results, comparison, split)
+    names = {"model": comparison.model, "against": comparison.against, "split": split, "aim": comparison.aim}
+    return {**names, "p": np.nan, "verdict": f"not run: {', '.join(missing)} (see the table of results)"}
 
 
 def _row(results: Results, comparison: Comparison, split: str) -> dict[str, object]:
-    # 1. The difference on all clips, with a bootstrap interval.
+    # 1. The differences on all clips, with intervals over groups, and the test.
     first, second = results.models[comparison.model], results.models[comparison.against]
-    correct, other = first.correct(split), second.correct(split)
     groups, drawn = results.groups(split)
-    low, high = statistics.interval(correct.astype(float) - other, groups)
-    difference = correct.mean() - other.mean()
+    part, other = first.on(split), second.on(split)
+    found = difference_intervals(part["label"], part["pred"], other["pred"], groups)
+    p, test = paired_test(first.correct(split), second.correct(split), groups, drawn)
     # 2. The differences between equal seeds.
     by_seed, other_by_seed = first.accuracy_by_seed(split), second.accuracy_by_seed(split)
     differences = [by_seed[seed] - other_by_seed[seed] for seed in by_seed if seed in other_by_seed]
-    # 3. The verdict in words.
-    verdict = "higher" if low > 0 else "lower" if high < 0 else "not significant: the interval contains zero"
-    if comparison.aim is not None:
-        is_met = 100 * difference >= comparison.aim
-        verdict += f"; the aim of {comparison.aim:+.1f} points is {'met' if is_met else 'missed'}"
     return {
         "model": comparison.model,
         "against": comparison.against,
         "split": split,
-        "difference": 100 * difference,
-        "low": 100 * low,
-        "high": 100 * high,
+        "difference": 100 * found.value[0],
+        "low": 100 * found.low[0],
+        "high": 100 * found.high[0],
+        "uar_difference": 100 * found.value[1],
+        "uar_low": 100 * found.low[1],
+        "uar_high": 100 * found.high[1],
         "drawn": drawn,
-        "mcnemar_p": statistics.mcnemar(correct, other),
+        "groups": found.groups,
+        "interval": found.method,
+        "p": p,
+        "test": test,
+        "detectable": 100 * detectable(found.error[0], found.groups),
         "seeds_mean": 100 * np.mean(differences) if differences else np.nan,
         "seeds_sd": 100 * np.std(differences, ddof=1) if len(differences) > 1 else np.nan,
         "aim": comparison.aim,
-        "verdict": verdict,
     }
+
+
+def _judged(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return the rows of a split with corrected p values and verdicts."""
+    corrected = holm([np.nan if row["kind"] == PRIMARY else row["p"] for row in rows])
+    judged = []
+    for row, p_holm in zip(rows, corrected, strict=True):
+        p_holm = row["p"] if row["kind"] == PRIMARY else p_holm
+        judged.append({"verdict": _verdict(row, p_holm), **row, "p_holm": p_holm})
+    return judged
+
+
+def _verdict(row: dict[str, object], p: float) -> str:
+    """Return in words whether the models differ, and whether the aim is met."""
+    if "difference" not in row:
+        return ""
+    verdict = "not shown to differ" if not p < SIGNIFICANT else "higher" if row["difference"] > 0 else "lower"
+    aim = row["aim"]
+    if aim is None:
+        return verdict
+    if row["low"] >= aim:
+        return f"{verdict}; the aim of {aim:+.1f} points is met"
+    reached = ", though the difference itself reaches it" if row["difference"] >= aim else ""
+    return f"{verdict}; the aim of {aim:+.1f} points is not shown to be met{reached}"

@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 
 from emopipe.report import paper
-from emopipe.scoring import statistics
+from emopipe.scoring.calibration import calibration_error
+from emopipe.scoring.intervals import groups_of
 from emopipe.scoring.metrics import score
+from emopipe.scoring.paired_tests import holm, paired_test
 from emopipe.scoring.predictions import PROBABILITIES
+from emopipe.scoring.scores import score_intervals
 
 COLUMNS = [
-    "model", "split", "right", "n", "accuracy", "low", "high", "drawn", "uar", "macro_f1", "seeds", "seeds_mean",
-    "seeds_sd", "coverage", "accuracy_covered", "ece", "oof_accuracy", "best_single", "mcnemar_p", "selected_on",
+    "model", "split", "right", "n", "accuracy", "low", "high", "uar", "uar_low", "uar_high", "macro_f1",
+    "macro_f1_low", "macro_f1_high", "waf", "drawn", "groups", "interval", "seeds", "seeds_mean", "seeds_sd",
+    "coverage", "accuracy_covered", "ece", "oof_accuracy", "best_single", "p", "test", "p_holm", "selected_on",
     "paper", "note",
 ]  # fmt: skip
 
@@ -74,14 +78,20 @@ class Results:
         return sorted({s for t in tables for s in t.loc[t["label"] != "", "split"]})
 
     def groups(self, split: str) -> tuple[np.ndarray, str]:
-        """Return what a bootstrap of this split resamples, (N,), and its name: `subject` or `clip`."""
+        """Return the groups of a split's clips, (N,), and what they are: `subject`, or `clip` if not all are known."""
         clips = next(iter(self.models.values())).on(split)["clip"]
-        return statistics.groups_of(clips.to_numpy(), np.array([self.subjects.get(clip, "") for clip in clips]))
+        return groups_of(clips.to_numpy(), np.array([self.subjects.get(clip, "") for clip in clips], str))
 
-    def best(self, split: str, *prefixes: str) -> str | None:
-        """Return the most accurate model on a split whose name has one of the prefixes; ensembles are omitted."""
-        names = [name for name, model in self.models.items() if not model.combines and name.startswith(prefixes)]
-        return max(names, key=lambda name: self.models[name].correct(split).mean(), default=None)
+    def best_out_of_fold(self, *prefixes: str) -> str | None:
+        """Return the model whose name has one of the prefixes with the best out-of-fold accuracy; no ensemble."""
+        return max(self._single(prefixes), key=lambda name: self.models[name].oof_accuracy, default=None)
+
+    def best_in_hindsight(self, split: str) -> str | None:
+        """Return the model that is most accurate on a reported split; no ensemble."""
+        return max(self._single(("",)), key=lambda name: self.models[name].correct(split).mean(), default=None)
+
+    def _single(self, prefixes: tuple[str, ...]) -> list[str]:
+        return [name for name, model in self.models.items() if not model.combines and name.startswith(prefixes)]
 
 
 def table(results: Results) -> pd.DataFrame:
@@ -90,31 +100,42 @@ def table(results: Results) -> pd.DataFrame:
     if not rows:  # only clips that models were trained on have labels
         rows = [{"model": m.name, "oof_accuracy": m.oof_accuracy, "note": m.note} for m in results.models.values()]
     rows += [{"model": name, "note": reason} for name, reason in results.missing.items()]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    made = pd.DataFrame(rows, columns=COLUMNS)
+    return made.assign(p_holm=holm(made["p"].astype(float)))
 
 
 def _row(results: Results, model: Model, split: str) -> dict[str, object]:
+    # 1. The scores, and their intervals over groups.
     part, correct, seeds = model.on(split), model.correct(split), list(model.accuracy_by_seed(split).values())
     scores = score(part, model.name).iloc[0]
     groups, drawn = results.groups(split)
-    low, high = statistics.interval(correct.astype(float), groups)
-    best = results.best(split, "")
-    is_best = best == model.name
+    found = score_intervals(part["label"], part["pred"], groups)
+    bounds = {
+        f"{name}{bound}": getattr(found, bound)[number]
+        for number, name in enumerate(("accuracy_", "uar_", "macro_f1_"))
+        for bound in ("low", "high")
+    }
+    # 2. The test against the single model that is best out of fold.
+    best = results.best_out_of_fold("")
+    other = results.models[best].correct(split) if best else correct
+    p, test = (np.nan, "") if best in (None, model.name) else paired_test(correct, other, groups, drawn)
     return {
         "model": model.name,
         "split": split,
         "right": int(correct.sum()),
-        **{name: scores[name] for name in ("n", "accuracy", "uar", "macro_f1", "coverage", "accuracy_covered")},
-        "low": low,
-        "high": high,
+        **{name: scores[name] for name in ("n", "accuracy", "uar", "macro_f1", "waf", "coverage", "accuracy_covered")},
+        **{name.removeprefix("accuracy_"): bound for name, bound in bounds.items()},
         "drawn": drawn,
+        "groups": found.groups,
+        "interval": found.method,
         "seeds": len(seeds),
         "seeds_mean": np.mean(seeds) if seeds else np.nan,
         "seeds_sd": np.std(seeds, ddof=1) if len(seeds) > 1 else np.nan,
-        "ece": statistics.calibration_error(part[PROBABILITIES].to_numpy().max(1), correct),
+        "ece": calibration_error(part[PROBABILITIES].to_numpy().max(1), correct),
         "oof_accuracy": model.oof_accuracy,
         "best_single": best,
-        "mcnemar_p": np.nan if is_best else statistics.mcnemar(correct, results.models[best].correct(split)),
+        "p": p,
+        "test": test,
         "selected_on": model.selected_on if split == model.selected_on else "",
         "paper": model.paper if split == "val" and len(part) == paper.CLIPS else "",
         "note": model.note,

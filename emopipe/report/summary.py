@@ -18,11 +18,12 @@ PIPE_COLUMNS = 120
 """Width of tables that no terminal shows."""
 
 
-def markdown(metrics: pd.DataFrame, run: str, remarks: Sequence[str] = ()) -> str:
-    """Return the metrics as a Markdown table: correct clips of all clips, and percentages; then remarks."""
+def markdown(metrics: pd.DataFrame, run: str, first: str, remarks: Sequence[str] = ()) -> str:
+    """Return what to read first (Markdown), the metrics as a table (correct clips and percentages), and remarks."""
     lines = [
         f"# Run {run}",
         "",
+        first,
         "| model | split | correct | " + " | ".join(SHOWN.values()) + " |",
         "|---|---|---|" + "---|" * 4,
         *("| " + " | ".join(cells) + " |" for cells in _cells(metrics)),

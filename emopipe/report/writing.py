@@ -6,19 +6,22 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe.scoring.statistics import BINS, RESAMPLES
+from emopipe.scoring.calibration import BINS
+from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
+from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, MCNEMAR, POWER, SIGN_FLIP
 
 _MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # characters that have a meaning in Markdown
 TITLES = {"results": "Results", "comparisons": "Differences between models", "ensembles": "Members of ensembles"}
 
 
-def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
+def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: str = "") -> str:
     """Return a table as Markdown.
 
     Args:
         name: One of the tables in TITLES.
         table: The table as its CSV file holds it.
         recipe: `Plan.report`.
+        first: What to read first (Markdown).
     """
     columns, notes = {
         "results": (_results, _results_notes),
@@ -26,7 +29,7 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> str:
         "ensembles": (_ensembles, _ensembles_notes),
     }[name]
     rows = columns(table)
-    lines = [f"# {TITLES[name]}: run {recipe['run']}", ""]
+    lines = [f"# {TITLES[name]}: run {recipe['run']}", "", *([first] if first else [])]
     lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows.to_numpy()]
     paragraphs = "\n\n".join(notes(table, recipe))
@@ -46,13 +49,14 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
             "split": _text(table["split"]),
             "correct": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
             "accuracy [95 %]": _with_interval(table, "accuracy", 100),
-            "UAR": _percent(table["uar"]),
-            "macro F1": _percent(table["macro_f1"]),
+            "UAR [95 %]": _with_interval(table, "uar", 100),
+            "macro F1 [95 %]": _with_interval(table, "macro_f1", 100),
+            "WAF": _percent(table["waf"]),
             "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 100),
             "coverage": _percent(table["coverage"]),
             "ECE": _percent(table["ece"]),
             "out of fold": _percent(table["oof_accuracy"]),
-            "p against the best single model": _number(table["mcnemar_p"], "{:.3g}"),
+            "p against the best single model (Holm)": _number(table["p_holm"], "{:.3g}"),
             "selected on": _text(table["selected_on"]),
             "paper": _text(table["paper"]),
             "note": _text(table["note"]),
@@ -67,13 +71,16 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
 def _comparisons(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
+            "": _text(table["kind"]),
             "model": table["model"],
             "against": table["against"],
             "split": table["split"],
-            "points [95 %]": _with_interval(table, "difference", 1, "{:+.1f}"),
+            "points of accuracy [95 %]": _with_interval(table, "difference", 1, "{:+.1f}"),
+            "points of UAR [95 %]": _with_interval(table, "uar_difference", 1, "{:+.1f}", "uar_"),
             "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 1, "{:+.1f}"),
-            "McNemar p": _number(table["mcnemar_p"], "{:.3g}"),
-            "verdict": table["verdict"],
+            "p": _number(table["p"], "{:.3g}"),
+            "p (Holm)": _number(table["p_holm"], "{:.3g}"),
+            "verdict": _text(table["verdict"]),
         },
         dtype=str,
     )
@@ -97,15 +104,16 @@ def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
 def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     kind, folds = recipe["protocol"]["kind"], recipe["protocol"]["folds"]
     notes = [
-        "Accuracy, UAR (unweighted average recall) and macro F1 include all clips of the split, even those without any "
-        "features. Coverage is the share of clips for which the model had features. Intervals are from a percentile "
-        f"bootstrap with {RESAMPLES} samples, drawn by {_drawn(table)}. A model's probabilities are the mean over its "
-        "seeds. The column over seeds has the mean and standard deviation of single seeds. Seeds differ in initial "
-        "weights, dropout, modality dropout and mixup, but not in the order of clips. A seed of an ensemble combines "
-        "the networks of its members with that seed.",
-        f"ECE is the expected calibration error with {BINS} bins. p is from McNemar's exact test against the single "
-        "model that is best on the same split. Out of fold is the accuracy on the clips that models were trained on: "
-        f"networks that were trained without a clip's fold predict it (protocol {kind}, {folds} folds).",
+        "Accuracy, UAR (unweighted average recall), macro F1 and WAF (F1 weighted by the classes' clips) include all "
+        "clips of the split, even those without any features. Coverage is the share of clips for which the model had "
+        f"features. {_intervals_note(table)} A model's probabilities are the mean over its seeds. The column over "
+        "seeds has the mean and standard deviation of single seeds. Seeds differ in initial weights, dropout, modality "
+        "dropout and mixup, but not in the order of clips. A seed of an ensemble combines the networks of its members "
+        "with that seed.",
+        f"ECE is the expected calibration error with {BINS} bins. {_tests_note(table)} They compare a model with the "
+        "single model that has the best out-of-fold accuracy, and are corrected for all tests of the table by Holm's "
+        "method. Out of fold is the accuracy on the clips that models were trained on: networks that were trained "
+        f"without a clip's fold predict it (protocol {kind}, {folds} folds).",
     ]
     if recipe["absent_classes"]:
         notes.append(recipe["absent_classes"])
@@ -135,13 +143,53 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    return [
-        "Differences are in points of accuracy on the same clips, with the 95 % interval of a paired bootstrap "
-        f"({RESAMPLES} samples, drawn by {_drawn(table)}). The column over seeds has the mean and standard deviation "
-        "of the differences between equal seeds. Fused models are compared with the best model of one modality, and "
-        "ensembles with the best single model. The best model is selected on the reported split itself, so it is the "
-        "hardest one to beat."
+    notes = [
+        "Differences are in points on the same clips. " + _intervals_note(table) + " The column over seeds has the "
+        "mean and standard deviation of the differences in accuracy between equal seeds.",
+        _tests_note(table) + " The p of the primary comparison, which the config declares, needs no correction. All "
+        "others are corrected for the tests of the same split by Holm's method. A model is called higher or lower "
+        "only if its corrected p is below 0.05, and an aim is met only if the whole interval meets it.",
+        "Fused models are compared with the best model of one modality, and ensembles with the best single model, both "
+        "selected by out-of-fold accuracy. In hindsight: the other model is the best one on the reported split itself. "
+        "It was selected by what is reported here, so it is the hardest one to beat.",
     ]
+    found = table["detectable"].dropna() if len(table) else pd.Series(dtype=float)
+    if len(found):
+        notes.append(
+            f"With these clips, a difference of {found.median():.1f} points of accuracy is detected with a probability "
+            f"of {POWER:.0%} (median of the rows; {found.min():.1f} to {found.max():.1f}). Smaller ones are mostly "
+            'missed, so "not shown to differ" does not mean that models are equal.'
+        )
+    return notes
+
+
+def _intervals_note(table: pd.DataFrame) -> str:
+    """Return how the intervals of a table were made, by its numbers of groups G."""
+    known = table[table["groups"].notna()] if "groups" in table else table[:0]
+    parts = []
+    for (drawn, n, method), _ in known.groupby(["drawn", "groups", "interval"], sort=True):
+        made = {
+            "none": f"there are no intervals: fewer than {FEWEST_GROUPS} {drawn}s do not show how much {drawn}s differ",
+            "t": f"intervals are from the t distribution over {drawn}s",
+            "bootstrap": f"intervals are from a bootstrap of {drawn}s ({RESAMPLES} samples, expanded percentiles)",
+        }[method]
+        parts.append(f"G = {n:.0f} {drawn}s: {made}.")
+    if known["drawn"].eq("clip").any():
+        parts.append(
+            "Subjects are not all known, so clips count as independent; if they are not, intervals are too narrow."
+        )
+    return " ".join(parts) or f"Intervals need at least {FEWEST_GROUPS} groups, and a bootstrap {FEWEST_FOR_BOOTSTRAP}."
+
+
+def _tests_note(table: pd.DataFrame) -> str:
+    """Return which tests the p values of a table are from."""
+    tests = set(table["test"].dropna()) if "test" in table else set()
+    notes = {
+        SIGN_FLIP: "p values are from exact sign flips of the subjects' differences.",
+        MCNEMAR: "p values are from McNemar's mid-p test of clips, which ignores that clips of one subject depend on "
+        f"each other (sign flips by subject need {FEWEST_TO_FLIP} known subjects).",
+    }
+    return " ".join(text for test, text in notes.items() if test in tests) or "There are no tests."
 
 
 def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
@@ -153,21 +201,22 @@ def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
     ]
 
 
-def _drawn(table: pd.DataFrame) -> str:
-    """Return what the bootstrap of a table resamples: `clip` or `subject`."""
-    return ", ".join(sorted(set(table["drawn"].dropna()))) or "clip"
-
-
 def _text(column: pd.Series) -> pd.Series:
     """Return a column of names as text; pandas reads an empty column as numbers."""
     return column.astype(object).fillna("")
 
 
-def _with_interval(table: pd.DataFrame, column: str, scale: float, shape: str = "{:.1f}") -> list[str]:
+def _with_interval(
+    table: pd.DataFrame, column: str, scale: float, shape: str = "{:.1f}", bounds: str | None = None
+) -> list[str]:
+    """Return values with their intervals; the bounds are in the columns `<bounds>low` and `<bounds>high`."""
+    prefix = bounds if bounds is not None else {"uar": "uar_", "macro_f1": "macro_f1_"}.get(column, "")
     return [
-        "" if pd.isna(value) else f"{shape} [{shape}, {shape}]".format(scale * value, scale * low, scale * high)
-        for value, low, high in zip(table[column], table["low"], table["high"], strict=True)
-    ]
+        "" if pd.isna(value)
+        else shape.format(scale * value) if pd.isna(low)
+        else f"{shape} [{shape}, {shape}]".format(scale * value, scale * low, scale * high)
+        for value, low, high in zip(table[column], table[f"{prefix}low"], table[f"{prefix}high"], strict=True)
+    ]  # fmt: skip
 
 
 def _percent(values: pd.Series) -> list[str]:

@@ -11,13 +11,14 @@ from emopipe.core.labels import CLASSES
 PROBABILITY_FLOOR = 1e-9
 """Probabilities are raised to this value before their logarithm is taken."""
 
-COLUMNS = ["model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1"]
+COLUMNS = ["model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1", "waf"]
 
 
 def score(predictions: pd.DataFrame, model: str) -> pd.DataFrame:
     """Return the scores of a table of predictions, one row for each split that has labels.
 
-    The scores are over all clips of the split, covered or not. UAR and macro F1 are means over the classes that occur.
+    The scores are over all clips of the split, covered or not. UAR and macro F1 are means over the classes that occur;
+    WAF is the mean F1 weighted by the classes' clips.
 
     Args:
         predictions: A table as `predictions.table` makes it.
@@ -32,7 +33,7 @@ def score(predictions: pd.DataFrame, model: str) -> pd.DataFrame:
     for split, part in predictions[predictions["label"] != ""].groupby("split"):
         correct = (part["label"] == part["pred"]).to_numpy()
         covered = part["covered"].to_numpy(bool)
-        macro = {"labels": sorted(set(part["label"])), "average": "macro", "zero_division": 0}
+        occurring = {"labels": sorted(set(part["label"])), "zero_division": 0}
         rows.append(
             {
                 "model": model,
@@ -43,7 +44,8 @@ def score(predictions: pd.DataFrame, model: str) -> pd.DataFrame:
                 "accuracy": correct.mean(),
                 "accuracy_covered": correct[covered].mean() if covered.any() else np.nan,
                 "uar": uar(part["label"], part["pred"]),
-                "macro_f1": f1_score(part["label"], part["pred"], **macro),
+                "macro_f1": f1_score(part["label"], part["pred"], average="macro", **occurring),
+                "waf": f1_score(part["label"], part["pred"], average="weighted", **occurring),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)

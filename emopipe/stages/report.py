@@ -11,7 +11,7 @@ from emopipe.cache.status import text
 from emopipe.core import tables
 from emopipe.core.atomic import write_text
 from emopipe.core.log import LOGGER
-from emopipe.report import comparisons, figures, ledger, results, submission, summary, writing
+from emopipe.report import by_class, comparisons, figures, ledger, read_first, results, submission, summary, writing
 from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 from emopipe.scoring import metrics, predictions
@@ -69,9 +69,11 @@ def run(
     write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     tables.write(statuses, folder / "ledger.csv")
-    _tables(recipe, run_results, pd.read_csv(weights), folder / "tables")
+    compared = comparisons.table(run_results, [Comparison.model_validate(block) for block in recipe["comparisons"]])
+    first = read_first.markdown(read_first.sentences(table, run_results, compared, recipe))
+    _tables(recipe, run_results, compared, pd.read_csv(weights), first, folder / "tables")
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
-    write_text(folder / "summary.md", summary.markdown(scores, folder.name, remarks))
+    write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks))
     for name, model in models.items():
         for split in run_results.splits:
             counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
@@ -88,13 +90,27 @@ def run(
     LOGGER.info(summary.statuses(ledger.counts(statuses)))
 
 
-def _tables(recipe: Mapping[str, Any], run_results: Results, weights: pd.DataFrame, folder: Path) -> None:
-    requested = [Comparison.model_validate(block) for block in recipe["comparisons"]]
+def _tables(
+    recipe: Mapping[str, Any],
+    run_results: Results,
+    compared: pd.DataFrame,
+    weights: pd.DataFrame,
+    first: str,
+    folder: Path,
+) -> None:
     made = {
         "results": results.table(run_results),
-        "comparisons": comparisons.table(run_results, requested),
+        "comparisons": compared,
         "ensembles": weights,
+        "recalls": by_class.recalls(run_results),
+        "subjects": by_class.by_subject(run_results),
     }
     for name, frame in made.items():
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-        write_text(folder / f"{name}.md", writing.markdown(name, frame, recipe))
+        if name in writing.TITLES:
+            write_text(folder / f"{name}.md", writing.markdown(name, frame, recipe, first))
+    for name, model in run_results.models.items():
+        for split in run_results.splits:
+            counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
+            text = counts.rename_axis("label").to_csv(lineterminator="\n")
+            write_text(folder / f"confusion_{name}_{split}.csv", text)

@@ -190,12 +190,16 @@ def test_scores_by_hand():
     assert list(found.to_dict()) == KEYS
 
 
-def test_the_interval_draws_people_where_they_are_known():
-    label, predicted = [0] * 40, [0] * 20 + [1] * 20
-    low, high, drawn = scores(label, predicted).interval
-    assert drawn == "sample" and 0.3 < low < 0.5 < high < 0.7
-    wide_low, wide_high, drawn = scores(label, predicted, subject=["a"] * 20 + ["b"] * 20).interval
-    assert drawn == "subject" and (wide_low, wide_high) == (0, 1)
+def test_the_interval_is_over_people_where_they_are_known():
+    label, predicted = [0] * 40, ([0] * 4 + [1] * 4) * 5
+    found, drawn = scores(label, predicted).interval
+    assert (drawn, found.groups, found.method) == ("sample", 40, "bootstrap")
+    assert 0.3 < found.low[0] < 0.5 < found.high[0] < 0.7
+    found, drawn = scores(label, predicted, subject=[f"s{n // 4}" for n in range(40)]).interval
+    assert (drawn, found.groups, found.method) == ("subject", 10, "t")
+    assert found.low[0] < 0.2 and found.high[0] > 0.8  # each person is right always or never
+    found, drawn = scores(label, predicted, subject=["a"] * 20 + ["b"] * 20).interval
+    assert (drawn, found.groups, found.method) == ("subject", 2, "none") and np.isnan(found.low).all()
 
 
 def counted(sizes):
@@ -293,9 +297,9 @@ def test_an_onnx_network_runs_on_the_cpu_if_onnxruntime_cannot_use_the_gpu_of_to
 def test_what_is_said_without_json(rigged, shades, tmp_path):
     result = run("shade", "--corpus", f"folder:{shades}", "--confusion", tmp_path / "confusion.png")
     assert result.exit_code == 0
-    interval = r"\[\d+.\d%, \d+.\d%\] \(95 % bootstrap interval, drawn by sample\)"
-    assert re.search(rf"shade: 8 stills\naccuracy 50.0% {interval}", result.stdout)
-    assert re.search(r"UAR 31.2%, \d+ stills per second", result.stdout)
+    interval = r"\[\d+.\d%, \d+.\d%\]"
+    assert re.search(rf"shade: 8 stills\naccuracy 50.0% {interval}, UAR 31.2% {interval}", result.stdout)
+    assert re.search(r"95 % intervals over 8 samples \(t\)\n\d+ stills per second", result.stdout)
     rows = {row[0]: row[1:] for line in result.stdout.splitlines() if len(row := re.findall(r"[\w.%]+", line)) == 10}
     assert rows.pop("label") == [*CLASSES, "n", "recall"]
     assert rows == {
@@ -532,7 +536,7 @@ def test_speech(voices, tmp_path):
     said = refused(tmp_path / "net.safetensors", "--corpus", f"ravdess:{voices}", "--subject", "04")
     assert said.endswith("has no subject '04'. Found: 01, 02, 03. Correct --subject.")
     result = run(tmp_path / "net.safetensors", "--corpus", f"ravdess:{voices}")
-    assert "net: 21 utterances" in result.stdout and "drawn by subject" in result.stdout
+    assert "net: 21 utterances" in result.stdout and "3 subjects are too few for an interval" in result.stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,53 @@
+"""Accuracy, UAR and macro F1 as functions of counts that add up over clips, which makes their intervals fast."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from emopipe.core.labels import CLASSES
+from emopipe.scoring.intervals import Intervals, intervals
+
+SCORES = ("accuracy", "uar", "macro_f1")
+"""The scores, in the order of their last axis."""
+
+_K = len(CLASSES)
+
+
+def counts(labels: ArrayLike, predicted: ArrayLike) -> np.ndarray:
+    """Return what each clip adds: (N, 3 K) correct, labelled and predicted clips of each class.
+
+    Args:
+        labels: (N,) names of classes.
+        predicted: (N,) names of classes.
+    """
+    names = np.array(CLASSES)
+    label, answer = (np.asarray(each)[:, None] == names for each in (labels, predicted))  # (N, K) each
+    return np.concatenate([label & answer, label, answer], axis=1).astype(float)
+
+
+def scores(summed: np.ndarray) -> np.ndarray:
+    """Return accuracy, UAR and macro F1 (..., 3) of sums of counts (..., 3 K).
+
+    UAR and macro F1 are means over the classes that occur among the labels.
+    """
+    correct, labelled, predicted = (summed[..., start : start + _K] for start in (0, _K, 2 * _K))
+    occurs = labelled > 0
+    n_classes = np.maximum(occurs.sum(-1), 1)
+    recall = np.divide(correct, labelled, out=np.zeros_like(correct), where=occurs)
+    f1 = np.divide(2 * correct, labelled + predicted, out=np.zeros_like(correct), where=occurs)
+    accuracy = correct.sum(-1) / np.maximum(labelled.sum(-1), 1)
+    return np.stack([accuracy, recall.sum(-1) / n_classes, f1.sum(-1) / n_classes], axis=-1)
+
+
+def score_intervals(labels: ArrayLike, predicted: ArrayLike, groups: np.ndarray) -> Intervals:
+    """Return accuracy, UAR and macro F1 of predictions (N,) with intervals over groups (N,)."""
+    return intervals(counts(labels, predicted), groups, scores)
+
+
+def difference_intervals(labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: np.ndarray) -> Intervals:
+    """Return by how much the first predictions (N,) are better than the second in each score, with paired intervals."""
+    both = np.concatenate([counts(labels, first), counts(labels, second)], axis=1)
+
+    def difference(summed: np.ndarray) -> np.ndarray:
+        return scores(summed[..., : 3 * _K]) - scores(summed[..., 3 * _K :])
+
+    return intervals(both, groups, difference, lowest=-1.0)
