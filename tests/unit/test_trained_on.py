@@ -1,6 +1,8 @@
 """Weights know what they were trained on: their metadata, copies across splits, and both figures of `evaluate`."""
 
+import hashlib
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,13 +18,18 @@ from emopipe.backbones.classifier import Classifier, save_classifier
 from emopipe.cache.metadata import read_metadata
 from emopipe.cache.tensors import save_state
 from emopipe.commands.main import app
-from emopipe.core.errors import CorpusError, WeightsError
+from emopipe.core.errors import ConfigError, CorpusError, WeightsError
 from emopipe.core.labels import CLASSES
 from emopipe.stills.base import Stills
 from emopipe.stills.contents import Contents, across_splits, content_of, copies
 from emopipe.stills.listed import omitted_keys
+from emopipe.training.sources import SourceBlock, check_source
 from emopipe.weights import trained_on
+from emopipe.weights.entries import package_registry
+from emopipe.weights.paths import path_of
 from emopipe.weights.trained_on import TrainedOn
+from emopipe.workflow import config as configs
+from emopipe.workflow.plan import Plan
 
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
 VOICE = {"width": 0.03, "spectrum": {"kind": "logmel", "n_mels": 16, "n_fft": 400}}
@@ -230,9 +237,6 @@ def test_a_list_beside_the_corpus_takes_more_stills_out(data, clean, tmp_path):
 
 
 def test_speech_cannot_have_a_list_of_stills(tmp_path, data):
-    from emopipe.core.errors import ConfigError
-    from emopipe.training.sources import SourceBlock, check_source
-
     with pytest.raises(ConfigError, match=r"sources\.a\.omit is set, but it lists stills"):
         check_source("a", SourceBlock(kind="ravdess", path="x", omit="list.csv"), "audio")
 
@@ -279,8 +283,6 @@ def test_evaluate_finds_utterances_and_their_speakers(tmp_path):
         wave = 0.3 * np.sin(2 * np.pi * (200 + 50 * number) * np.arange(4800) / 16_000)
         (tmp_path / "voices").mkdir(exist_ok=True)
         soundfile.write(tmp_path / f"voices/03-01-{code}-01-01-01-{actor}.wav", wave, 16_000)
-    import hashlib
-
     content = hashlib.sha256((tmp_path / "voices/03-01-04-01-01-01-02.wav").read_bytes()).hexdigest()
     seen = TrainedOn(speakers=frozenset({"ravdess/01"}), contents=frozenset({content[:16]}))
     options = registry.options_class("audio_alexnet").model_validate(VOICE)
@@ -296,3 +298,50 @@ def test_evaluate_finds_utterances_and_their_speakers(tmp_path):
     assert others == {"n": 0, "accuracy": None, "uar": None, "per_class": {}}
     assert "No other remains" in evaluated(*arguments, "--subject", "01").stdout
     assert "None of these is a copy" in evaluated(*arguments, "--subject", "03").stdout
+
+
+# --- runs
+
+
+def planned(tmp_path, seen, kind="ravdess"):
+    """The remarks of a run whose voice network was trained on some samples."""
+    save_state({"x": torch.zeros(1)}, tmp_path / "voice.safetensors", trained_on.to_metadata(seen))
+    config = {
+        "run": "r",
+        "corpus_root": "nowhere",
+        "corpus": {"name": "c", "kind": kind},
+        "decode": {"sparse": {"policy": "count", "count": 4}},
+        "backbones": {"voice": {"kind": "speech", "weights": str(tmp_path / "voice.safetensors")}},
+        "models": {"audio_only": {"streams": ["voice"]}},
+    }
+    table = pd.DataFrame({
+        "clip": [*"abcd"], "path": [*"abcd"], "split": ["train", "train", "val", "val"], "label": ["Happy", "Sad"] * 2,
+        "subject": ["01", "01", "02", "03"], "digest": [f"{number:064x}"[::-1] for number in range(4)],
+    })  # fmt: skip
+    plan = Plan(configs.parse(config), table, Path(__file__).parents[2] / "workflow_scripts")
+    return plan.report().get("remarks", [])
+
+
+def test_a_run_reports_clips_that_its_weights_were_trained_on(tmp_path):
+    third = f"{2:064x}"[::-1][:16]
+    (remark,) = planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"}), contents=frozenset({third})))
+    assert remark.startswith(
+        "The weights of voice were trained on 2 of 2 train clips, 1 of 2 val clips before this run (1 by content, 2 by "
+        "another clip of the person): scores of models with this stream are too good on them"
+    )
+
+
+def test_a_run_on_other_clips_and_people_reports_none(tmp_path):
+    seen = TrainedOn(speakers=frozenset({"ravdess/09"}), contents=frozenset({"f" * 16}))
+    assert planned(tmp_path, seen) == planned(tmp_path, TrainedOn({"Sad": 1})) == []
+    assert planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"})), kind="folder") == []
+
+
+@pytest.mark.parametrize("name", ["expression", "speech_logmel", "speech_spectrogram"])
+def test_the_shipped_weights_say_what_they_were_trained_on(name):
+    registry_ = package_registry()
+    found = trained_on.read(path_of(registry_.entries[name], registry_))
+    counts = {"expression": (24_333, 23_394, 0)}.get(name, (720, 719, 12))
+    assert (sum(found.classes.values()), len(found.contents), len(found.speakers)) == counts
+    assert set(found.classes) == set(CLASSES)
+    assert name == "expression" or found.speakers == {f"ravdess/{actor:02d}" for actor in range(1, 13)}
