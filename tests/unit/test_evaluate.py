@@ -317,6 +317,7 @@ def test_a_split_alone(rigged, shades):
     assert told("shade", "--corpus", corpus, "--split", "train") == {
         "n": 3, "accuracy": pytest.approx(1 / 3), "uar": 0.25, "per_class": {"Happy": 0.5, "Sad": 0.0},
         "per_second": pytest.approx(0, abs=1e6), "n_unlabelled": 0, "unlabelled": {}, "n_failed": 0, "failed": {},
+            "trained_on": None, "unseen": None,
     }  # fmt: skip
     assert told("shade", "--corpus", corpus, "--split", "test", "--split", "train")["n"] == 8
     said = refused("shade", "--corpus", corpus, "--split", "val")
