@@ -53,7 +53,8 @@ def evaluate(
 
     Prints n, accuracy, UAR (unweighted average recall), the recall of each class, the confusion matrix, and samples per
     second. What has no label is predicted and counted, but not scored. What cannot be read, decoded or classified is
-    reported, counted by its status, and does not end the evaluation.
+    reported, counted by its status, and does not end the evaluation. If the network was trained on copies of samples,
+    or on other samples of their people, it reports how many, and the scores on the others as well.
     """
     log_to(None)
     kind, path = _corpus(corpus)
@@ -74,6 +75,7 @@ def evaluate(
         detector=lambda: detectors.build(finder, finder_options, threads=threads, device=device),
         detect=detect,
         flip=flip,
+        trained_on=network.trained_on,
     )
     scores = scoring.score(network, given)
     if predictions:
@@ -138,6 +140,26 @@ def _print_accuracy(scores: "scoring.Scores") -> None:
         typer.echo(f"95 % intervals over {found.groups} {drawn}s ({found.method})")
 
 
+def _print_unseen(scores: "scoring.Scores") -> None:
+    """Print how many samples the weights were trained on, and the scores on the others."""
+    if not scores.knows_training:
+        typer.echo("The weights do not say what they were trained on: these samples may be among it.")
+        return
+    counts, others = scores.seen, scores.unseen
+    met = {
+        "content": "of these are samples that the weights were trained on, or copies of them",
+        "speaker": "others are of people that the weights were trained on",
+    }
+    told = [f"{counts[how]} {text}" for how, text in met.items() if counts[how]]
+    if not told:
+        typer.echo("None of these is a copy of a sample that the weights were trained on.")
+    elif not others.n:
+        typer.echo(f"{'; '.join(told)}. No other remains, so these scores say nothing about new samples.")
+    else:
+        typer.echo(f"{'; '.join(told)}. Over the other {others.n} {scores.unit}:")
+        _print_accuracy(others)
+
+
 def _print_scores(scores: "scoring.Scores", name: str, predictions: Path | None) -> None:
     unit, without = scores.unit, scores.unlabelled
     omitted = "".join(f", {count} omitted ({status})" for status, count in scores.failed.items())
@@ -150,6 +172,7 @@ def _print_scores(scores: "scoring.Scores", name: str, predictions: Path | None)
         typer.echo("Nothing is scored, because no label is known of what was classified.")
         return
     _print_accuracy(scores)
+    _print_unseen(scores)
     typer.echo(f"{scores.per_second:.0f} {unit} per second")
     table = Table("label", *scores.confusion.columns, "n", "recall", title="predicted", title_justify="center")
     for label, counts in scores.confusion.iterrows():

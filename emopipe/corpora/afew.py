@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.options import Options
 from emopipe.core.text import abbreviate
 from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import look
+from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
 
 FOLDERS: dict[str, tuple[str, bool]] = {
@@ -20,17 +21,27 @@ FOLDERS: dict[str, tuple[str, bool]] = {
 """Split -> its folder, and whether this folder is required."""
 
 
-class CorpusOptions(Options):
-    """AFEW has no options: its folders define the splits and the classes."""
+class CorpusOptions(GroupOptions):
+    """The folders define the splits and the classes; who is in the clips is known only from a table."""
+
+    shared_subjects: Literal["refuse", "keep"] = "refuse"
+    """What happens if people of `groups` are in several splits: refuse stops with an error; keep uses the splits as
+    they are, and scores then say how well models know these people."""
+
+    @property
+    def subjects_apart(self) -> bool:
+        """Whether no subject may be in two splits."""
+        return self.shared_subjects == "refuse"
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """Return the clip table; the clip id is the file's stem with its zeros, the class is the file's folder.
 
-    Empty files are kept. The decode stage reports them as unreadable clips.
+    The option `groups` gives the subjects. Empty files are kept. The decode stage reports them as unreadable clips.
 
     Raises:
-        CorpusError: The train or val folder is missing or has no clips, or a folder with clips is not a class.
+        CorpusError: The train or val folder is missing or has no clips, a folder with clips is not a class, or the
+            table of groups is not as it should be.
     """
     rows: list[dict[str, str]] = []
     folders = {split: _folder(root, name, required) for split, (name, required) in FOLDERS.items()}
@@ -50,7 +61,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             }
             for file in files
         ]
-    return with_labels(from_rows(rows))
+    return options.with_subjects(with_labels(from_rows(rows)), root)
 
 
 def _clips(root: Path, folders: Mapping[str, Path]) -> dict[str, list[Path]]:

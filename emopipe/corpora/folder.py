@@ -14,6 +14,7 @@ from emopipe.core.text import abbreviate
 from emopipe.corpora import copies, layouts, splits
 from emopipe.corpora.classes import LabelOptions, is_class
 from emopipe.corpora.files import FileOptions, counts, look
+from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows, refuse_duplicates
 from emopipe.media.pairs import SOUND_FILE
 
@@ -45,7 +46,7 @@ def _has_groups(pattern: str) -> str:
     return pattern
 
 
-class CorpusOptions(FileOptions, LabelOptions, splits.GivenSplitOptions):
+class CorpusOptions(FileOptions, LabelOptions, GroupOptions, splits.GivenSplitOptions):
     """How clips are named, what their paths say, and how they are split if the folders do not name the splits."""
 
     clip_id: Literal["stem", "path"] = "stem"
@@ -56,7 +57,7 @@ class CorpusOptions(FileOptions, LabelOptions, splits.GivenSplitOptions):
     replace what the folders say. Empty: the folders name splits and classes."""
     subject_pattern: Annotated[str, AfterValidator(_has_subject_group)] = ""
     """A regular expression that is searched in the file's stem; its group `subject` is the subject. Empty: subjects
-    are unknown, or `pattern` gives them."""
+    are unknown, or `pattern` or `groups` gives them."""
     beside: Literal["refuse", "video", "audio", "pair"] = "refuse"
     """What happens to a sound file beside a video of the same name: video uses the video with its own sound, audio uses
     the sound file alone, pair uses the frames of the video and the sound of the sound file, refuse stops with an
@@ -66,6 +67,9 @@ class CorpusOptions(FileOptions, LabelOptions, splits.GivenSplitOptions):
     def _has_one_source_of_subjects(self) -> Self:
         if self.subject_pattern and "subject" in _groups(self.pattern):
             raise ValueError("pattern and subject_pattern both give the subject. Remove one of them")
+        if self.groups and (self.subject_pattern or "subject" in _groups(self.pattern)):
+            given = "subject_pattern" if self.subject_pattern else "pattern"
+            raise ValueError(f"{given} and groups both give the subject. Remove one of them")
         return self
 
 
@@ -92,7 +96,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         table = _labelled(root, files, options, without_class="test")
     if table["clip"].duplicated().any() and (copy := copies.second_copy_by_content(root, files)):
         raise CorpusError(copy.sentence())
-    return _split(_unique(table, sounds, options), options)
+    return _split(options.with_subjects(_unique(table, sounds, options), root), options)
 
 
 class _NoClassesError(CorpusError):

@@ -20,10 +20,12 @@ from emopipe.core.validation import checked
 from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
 from emopipe.runtime.device import name_of
 from emopipe.runtime.memory import AdaptiveBatches
+from emopipe.weights import trained_on
 from emopipe.weights.checksums import verify
 from emopipe.weights.entries import Entry, package_registry
 from emopipe.weights.naming import is_path, named, refuse_missing
 from emopipe.weights.paths import path_of
+from emopipe.weights.trained_on import TrainedOn
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Network:
     """Its input and output."""
     probabilities: Callable[[np.ndarray], np.ndarray]
     """A batch of its inputs -> (N, 7) float64 in the order of `CLASSES`; each row sums to 1."""
+    trained_on: TrainedOn | None = None
+    """What its weights were trained on; None if their file does not say so."""
 
 
 def open_network(name: str, *, device: torch.device, onnx_device: str = "", threads: int) -> Network:
@@ -95,7 +99,9 @@ def _own_network(path: Path, device: torch.device) -> Network:
         x = x.contiguous(memory_format=layout) if x.ndim == 4 else x
         return model(x).double().softmax(1).cpu().numpy()[:, order]
 
-    return Network(path.stem, spec, _divided(probabilities, name_of(device)))
+    trained = trained_on.read(path)
+    known = trained if trained.contents or trained.speakers else None
+    return Network(path.stem, spec, _divided(probabilities, name_of(device)), known)
 
 
 def _recipe_and_classes(path: Path) -> tuple[dict[str, Any], list[str]]:

@@ -1,5 +1,6 @@
 """Stills, utterances or clips as the inputs of a network, one by one. What cannot be used has a status and a reason."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.validation import checked
+from emopipe.corpora.digests import content_digests
 from emopipe.corpora.files import look, media_files
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
@@ -29,8 +31,10 @@ from emopipe.media.spans import in_order, spans_of
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.stills.archive import IMAGE
+from emopipe.stills.contents import content_of
 from emopipe.training import sharded_images
 from emopipe.training.augment_image import held_side
+from emopipe.weights.trained_on import TrainedOn, person
 
 Read = TypeVar("Read")
 """What reads a sample: a function."""
@@ -57,6 +61,8 @@ class Sample:
     """ok, or why it has no parts: unreadable, undecodable, no_face, no_audio, failed."""
     reason: str = ""
     """The reason for the status, as cache files hold it."""
+    seen: str = ""
+    """How the network met it in training (`emopipe.weights.trained_on`): content, speaker, or "" if it did not."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,15 @@ class Corpus:
         return chosen
 
 
-def open_corpus(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector], detect: bool, flip: bool) -> Samples:
+def open_corpus(
+    corpus: Corpus,
+    spec: Spec,
+    *,
+    detector: Callable[[], Detector],
+    detect: bool,
+    flip: bool,
+    trained_on: TrainedOn | None = None,
+) -> Samples:
     """Return the samples of a corpus for a network.
 
     Args:
@@ -110,6 +124,7 @@ def open_corpus(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector],
         detector: Opens the face detector.
         detect: Whether the faces of stills are detected; those of clips always are.
         flip: Whether mirrored faces are used too.
+        trained_on: What the network was trained on, to find the samples that it has seen. Default: unknown.
 
     Raises:
         ConfigError: Faces are to be detected for an audio network.
@@ -126,10 +141,10 @@ def open_corpus(corpus: Corpus, spec: Spec, *, detector: Callable[[], Detector],
     if spec.modality == "audio":
         if detect:
             raise ConfigError("--detect finds faces, but this is an audio network. Omit --detect.")
-        return _speech(corpus, spec)
+        return _speech(corpus, spec, trained_on)
     if _has_stills(corpus):
-        return _stills(corpus, spec, detector() if detect else None, flip)
-    return _clips(corpus, spec, detector(), flip)
+        return _stills(corpus, spec, detector() if detect else None, flip, trained_on)
+    return _clips(corpus, spec, detector(), flip, trained_on)
 
 
 def _has_stills(corpus: Corpus) -> bool:
@@ -140,7 +155,7 @@ def _has_stills(corpus: Corpus) -> bool:
     return is_kind_of_stills
 
 
-def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> Samples:
+def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool, trained_on: TrainedOn | None) -> Samples:
     options = checked(stills.options_class(corpus.kind), dict(corpus.options), "--option")
     whole = stills.read(corpus.kind, corpus.path, options)
     chosen = whole.rows(corpus.select(whole.table))
@@ -148,6 +163,7 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
     margin = (held_side(size) - size) // 2
 
     finder = sharded_images.FaceFinder(detect) if detect else None
+    contents: dict[str, str] = {}
 
     def parts_of(key: str, reading: Callable[[str], np.ndarray]) -> Row:
         try:
@@ -159,21 +175,23 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool) -> 
         if not image.size:
             LOGGER.warning(f"{key} is not an image and is omitted.")
             return _row(key, UNDECODABLE, reason("not_an_image"))
+        contents[key] = content_of(image)
         crop = sharded_images.cut(image, spec.input, finder)  # (side, side, 3), with a margin
         return _row(key, OK, "", _inputs(crop[None, margin : margin + size, margin : margin + size], spec, flip))
 
     def read() -> Iterator[Sample]:
         labels, subjects = chosen.targets.argmax(1).tolist(), chosen.table["subject"]
         rows = zip(labels, chosen.table["key"], subjects, strict=True)
-        yield from _samples(rows, parts_of, [chosen.read_image] * len(chosen))
+        for sample in _samples(rows, parts_of, [chosen.read_image] * len(chosen)):
+            yield _marked(sample, contents.pop(sample.name, ""), corpus.kind, trained_on)
         if finder:
             finder.log_misses()
 
     return Samples("stills", len(chosen), read)
 
 
-def _speech(corpus: Corpus, spec: Spec) -> Samples:
-    table = in_order(_table(corpus, prefer_sound=True))
+def _speech(corpus: Corpus, spec: Spec, trained_on: TrainedOn | None) -> Samples:
+    table = _with_contents(in_order(_table(corpus, prefer_sound=True)), corpus.path, trained_on)
 
     def parts_of(path: str, reading: Callable[[], Media]) -> Row:
         media = reading()
@@ -184,13 +202,15 @@ def _speech(corpus: Corpus, spec: Spec) -> Samples:
 
     def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
-            yield from _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
+            samples = _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
+            for sample, content in zip(samples, table["digest"], strict=True):
+                yield _marked(sample, content, corpus.kind, trained_on)
 
     return Samples("utterances", len(table), read)
 
 
-def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
-    table = in_order(_table(corpus, prefer_sound=False))
+def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool, trained_on: TrainedOn | None) -> Samples:
+    table = _with_contents(in_order(_table(corpus, prefer_sound=False)), corpus.path, trained_on)
     geometry = spec.input
 
     def parts_of(path: str, reading: Callable[[], Media]) -> Row:
@@ -207,7 +227,9 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool) -> Samples:
 
     def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=FRAMES_PER_CLIP)) as read_clip:
-            yield from _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
+            samples = _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
+            for sample, content in zip(samples, table["digest"], strict=True):
+                yield _marked(sample, content, corpus.kind, trained_on)
 
     return Samples("clips", len(table), read)
 
@@ -226,6 +248,21 @@ def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
     options = checked(options, chosen | dict(corpus.options), "--option")
     table = corpora.scan(corpus.kind, corpus.path, options, lenient=True)
     return table[corpus.select(table)]
+
+
+def _with_contents(table: pd.DataFrame, root: Path, trained_on: TrainedOn | None) -> pd.DataFrame:
+    """Return the table with the column `digest` of each clip's file; "" if nothing is known to compare it with."""
+    if trained_on is None or not trained_on.contents:
+        return table.assign(digest="")
+    return content_digests(root, table, None)
+
+
+def _marked(sample: Sample, content: str, kind: str, trained_on: TrainedOn | None) -> Sample:
+    """Return the sample with how it was met in training; `content`: the digest of its content."""
+    if trained_on is None:
+        return sample
+    (seen,) = trained_on.meets([content], [person(kind, sample.subject)])
+    return dataclasses.replace(sample, seen=seen)
 
 
 def _rows(table: pd.DataFrame) -> Iterator[tuple[int, str, str]]:

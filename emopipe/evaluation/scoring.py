@@ -1,5 +1,6 @@
 """The scores of a network on all samples of a corpus."""
 
+import dataclasses
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from emopipe.scoring import metrics
 from emopipe.scoring.intervals import Intervals, groups_of
 from emopipe.scoring.predictions import PROBABILITIES
 from emopipe.scoring.scores import score_intervals
+from emopipe.weights.trained_on import CONTENT, SPEAKER
 
 BATCH_SIZE = 128
 """About how many parts of samples go through a network at once."""
-COLUMNS = ["sample", "label", "predicted", "subject", *PROBABILITIES, "status", "reason"]
+COLUMNS = ["sample", "label", "predicted", "subject", *PROBABILITIES, "status", "reason", "seen"]
 """The columns of `Scores.answers`."""
 
 
@@ -32,11 +34,14 @@ class Scores:
 
     answers: pd.DataFrame
     """A row for each sample: its path (column sample), label and predicted (indices into `CLASSES`; -1: none), subject,
-    p_<class>, status and reason. Of a sample that could not be classified, predicted is -1 and p_<class> are NaN."""
+    p_<class>, status, reason and seen (`Sample.seen`). Of a sample that could not be classified, predicted is -1 and
+    p_<class> are NaN."""
     unit: str
     """stills, utterances or clips."""
     seconds: float
     """The time to read, prepare and classify all samples."""
+    knows_training: bool = False
+    """Whether it is known what the network was trained on."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -64,6 +69,17 @@ class Scores:
         rows = self.answers[(self.answers["predicted"] >= 0) & (self.answers["label"] == UNLABELLED)]
         counts = rows["predicted"].value_counts().sort_index()
         return {CLASSES[number]: int(count) for number, count in counts.items()}
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """How the network met scored samples in training (content, speaker) -> how many of them."""
+        counts = self.table["seen"].value_counts()
+        return {how: int(counts.get(how, 0)) for how in (CONTENT, SPEAKER)}
+
+    @property
+    def unseen(self) -> "Scores":
+        """The scores on samples of which the network was trained on no copy, and on no other sample of their person."""
+        return dataclasses.replace(self, answers=self.answers[self.answers["seen"] == ""])
 
     @property
     def correct(self) -> np.ndarray:
@@ -106,28 +122,43 @@ class Scores:
         return len(self.answers) / self.seconds
 
     def to_dict(self) -> dict[str, object]:
-        """Return what `--json` prints; accuracy and UAR are None if no sample is scored."""
+        """Return what `--json` prints; accuracy and UAR are None if no sample is scored.
+
+        `trained_on` counts scored samples that the network met in training, `unseen` has the figures over the others;
+        both are None if it is not known what the network was trained on.
+        """
         return {
-            "n": self.n,
-            "accuracy": self.accuracy if self.n else None,
-            "uar": self.uar if self.n else None,
-            "per_class": self.per_class,
+            **self._figures(),
             "per_second": self.per_second,
             "n_unlabelled": sum(self.unlabelled.values()),
             "unlabelled": self.unlabelled,
             "n_failed": self.omitted,
             "failed": self.failed,
+            "trained_on": self.seen if self.knows_training else None,
+            "unseen": self.unseen._figures() if self.knows_training else None,
+        }
+
+    def _figures(self) -> dict[str, object]:
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy if self.n else None,
+            "uar": self.uar if self.n else None,
+            "per_class": self.per_class,
         }
 
     def write(self, path: Path) -> None:
-        """Write a row for each sample as CSV: sample, subject, label, pred, p_<class>, status, reason (in English)."""
+        """Write a row for each sample as CSV.
+
+        The columns are sample, subject, label, pred, p_<class>, status, reason (in English), and seen: content or
+        speaker if the network met the sample in training.
+        """
         names = dict(enumerate(CLASSES))
         rows = self.answers.assign(
             label=self.answers["label"].map(names).fillna(""),
             pred=self.answers["predicted"].map(names).fillna(""),
             reason=self.answers["reason"].map(text),
         )
-        columns = ["sample", "subject", "label", "pred", *PROBABILITIES, "status", "reason"]
+        columns = ["sample", "subject", "label", "pred", *PROBABILITIES, "status", "reason", "seen"]
         write_text(path, rows[columns].to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
     def refuse_without_answers(self) -> None:
@@ -154,13 +185,14 @@ def score(network: Network, samples: Samples) -> Scores:
             answers |= zip(numbers, (part.mean(0) for part in np.split(probabilities, ends)), strict=True)
         rows += [_row(sample, answers[number]) for number, sample in enumerate(batch)]
         progress.advance(len(batch))
-    return Scores(pd.DataFrame(rows, columns=COLUMNS), samples.unit, time.perf_counter() - begin)
+    answers = pd.DataFrame(rows, columns=COLUMNS)
+    return Scores(answers, samples.unit, time.perf_counter() - begin, network.trained_on is not None)
 
 
 def _row(sample: Sample, p: np.ndarray) -> tuple[object, ...]:
     """Return the row of a sample with its probabilities (K,), which are NaN if it was not classified."""
     predicted = -1 if np.isnan(p).any() else int(p.argmax())
-    return sample.name, sample.label, predicted, sample.subject, *p, sample.status, sample.reason
+    return sample.name, sample.label, predicted, sample.subject, *p, sample.status, sample.reason, sample.seen
 
 
 def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:

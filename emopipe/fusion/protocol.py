@@ -100,6 +100,27 @@ def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> Mapping[str, int]:
     return assign(clips, folds, protocol.seed)
 
 
+def pretraining_protocol(table: pd.DataFrame, protocol: Protocol, folds: int) -> Protocol:
+    """Return the protocol whose folds pretraining uses (`split_clips`), so that they and those of fusion are one rule.
+
+    The clips, their order and the seed are those of fusion; with as many folds, the folds are the same. People whom
+    fusion keeps in one fold are in one fold of pretraining too: if there are fewer people than its folds, it has fewer
+    folds. Where only pretraining has enough people for its folds, it keeps them together all the same.
+
+    Args:
+        table: The clip table.
+        protocol: The protocol of fusion.
+        folds: The number of folds that pretraining asks for.
+    """
+    clips = table[_is_trained_on(table, protocol)]
+    subjects, folds = set(clips["subject"]), max(2, min(folds, len(clips)))
+    if protocol.by not in ("auto", "subject"):
+        return protocol.model_copy(update={"folds": folds})
+    if "" in subjects or len(subjects) < min(folds, protocol.folds):
+        return protocol.model_copy(update={"folds": folds, "by": "class"})
+    return protocol.model_copy(update={"folds": min(folds, len(subjects)), "by": "subject"})
+
+
 def split_for_early_stopping(
     table: pd.DataFrame, train_idx: np.ndarray, options: EarlyStopping, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Stage chain: trains a backbone on labelled stills or speech of other corpora; one phase of its schedule."""
 
 import contextlib
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,11 @@ from emopipe.runtime import device as devices
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.curves import TensorBoardLog, plot_history
 from emopipe.training.history import write_history
-from emopipe.training.loading import load_dataset
+from emopipe.training.loading import Loaded, load_dataset
 from emopipe.training.phase_options import SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock
 from emopipe.training.trainer import Trainer
+from emopipe.weights import trained_on
 
 
 def run(
@@ -71,12 +73,13 @@ def run(
         if preserved and preserved.restore():
             return
         with contextlib.closing(TensorBoardLog(events)) as log:
-            trainer = _trainer(recipe, paths, work / made[:16], start, where, device, threads)
+            trainer, loaded = _trainer(recipe, paths, work / made[:16], start, where, device, threads)
             trainer.on_epoch = log.write
             trainer.run()
         write_history(trainer.history, history)
         plot_history(trainer.history, output.stem, curve)
         metadata = {"recipe_digest": made, "recipe": recipe_text(recipe), "device": devices.name_of(where)}
+        metadata |= _training_samples(loaded, start)
         save_classifier(trainer.model.cpu(), output, metadata, half=recipe["half"])
         LOGGER.info(f"{output} is written")
         if preserved:
@@ -92,8 +95,8 @@ def _trainer(
     where: torch.device,
     device: str,
     threads: int,
-) -> Trainer:
-    """Return the phase's training, not started yet; the folder `work` is for this recipe only."""
+) -> tuple[Trainer, Loaded]:
+    """Return the phase's training, not started yet, and its samples; the folder `work` is for this recipe only."""
     # 1. The network, and where it starts.
     kind = recipe["kind"]
     options = registry.options_class(kind).model_validate(recipe["options"])
@@ -109,12 +112,18 @@ def _trainer(
 
     # 2. The corpora.
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
-    dataset = load_dataset(sources, phase, spec, work, threads=threads, device=device)
+    loaded = load_dataset(sources, phase, spec, work, threads=threads, device=device)
 
     checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
-    return Trainer(
-        model, dataset, phase, where, checkpoint, stop=phase.stop, distill_weight=phase.distill_weight, teacher=teacher
-    )
+    how = {"stop": phase.stop, "distill_weight": phase.distill_weight, "teacher": teacher}
+    return Trainer(model, loaded.dataset, phase, where, checkpoint, **how), loaded
+
+
+def _training_samples(loaded: Loaded, start: str | None) -> dict[str, str]:
+    """Return the metadata on what the weights were trained on, with what they started from, and on what was omitted."""
+    seen = loaded.trained_on.after(trained_on.read(start) if start else trained_on.TrainedOn())
+    omitted = {"omitted_copies": json.dumps(loaded.omitted, sort_keys=True)} if loaded.omitted else {}
+    return {**trained_on.to_metadata(seen), **omitted}
 
 
 def _teacher(recipe: Mapping[str, Any], start: str | None) -> Classifier:

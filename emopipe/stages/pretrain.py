@@ -20,8 +20,10 @@ from emopipe.core import tables
 from emopipe.core.atomic import sha256, write_text
 from emopipe.core.errors import CorpusError
 from emopipe.core.fingerprint import digest, recipe_text
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
-from emopipe.corpora import folds
+from emopipe.fusion.options import Protocol
+from emopipe.fusion.protocol import split_clips
 from emopipe.runtime import device as devices
 from emopipe.runtime.memory import AdaptiveBatches
 from emopipe.training.checkpoint import Checkpoint
@@ -29,6 +31,7 @@ from emopipe.training.dataset import Dataset
 from emopipe.training.history import EpochMetrics, history_table
 from emopipe.training.options import PretrainOptions
 from emopipe.training.trainer import Trainer
+from emopipe.weights import trained_on
 
 ALIGNMENT_VECTORS = 20_000
 """Number of vectors that the alignment of two networks is fitted on; more would not change it."""
@@ -73,9 +76,11 @@ def run(
         if preserved and preserved.restore():
             return
         dataset, train = _read_dataset(recipe, clips, shards, output.stem)
+        train = train.assign(fold=train["clip"].map(_folds(recipe, clips)))
         networks = _Networks(recipe, dataset, train, where, start, unfinished)
         weights, histories = networks.train_out_of_fold(output.stem)
         metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
+        metadata |= _trained_on(dataset, train, start)
         crossfit.save(weights, output, metadata)
         tables_of = [history_table(of_network).assign(network=name) for name, of_network in histories.items()]
         whole = pd.concat(tables_of).set_index("network")
@@ -102,6 +107,23 @@ def _read_dataset(
     return dataset, found
 
 
+def _folds(recipe: Mapping[str, Any], clips: Path) -> dict[str, int]:
+    """Return the fold of each clip that fusion trains on; they are cut as the folds of fusion are."""
+    table = tables.read(clips)
+    split = split_clips(table, Protocol.model_validate(recipe["folds"]))
+    return dict(zip(table["clip"].iloc[split.train_idx], split.fold.tolist(), strict=True))
+
+
+def _trained_on(dataset: Dataset, train: pd.DataFrame, start: str | None) -> dict[str, str]:
+    """Return the metadata on what the networks were trained on, with what they started from."""
+    sums = dataset.targets.sum(0).round().astype(int).tolist()
+    contents = (
+        frozenset(digest[: trained_on.DIGITS] for digest in train["digest"]) if "digest" in train else frozenset()
+    )
+    seen = trained_on.TrainedOn(dict(zip(CLASSES, sums, strict=True)), frozenset(), contents - {""})
+    return trained_on.to_metadata(seen.after(trained_on.read(start) if start else trained_on.TrainedOn()))
+
+
 class _Networks:
     """Several networks of one backbone, trained on parts of the same samples."""
 
@@ -114,7 +136,7 @@ class _Networks:
         start: str | None,
         unfinished: Path,
     ) -> None:
-        """`clips`: the clips of the samples, in the order of their numbers; `unfinished`: a folder for checkpoints."""
+        """`clips`: those of the samples, in the order of their numbers, with folds; `unfinished`: for checkpoints."""
         self._recipe, self._dataset, self._clips = recipe, dataset, clips
         self._where, self._start, self._unfinished = where, start, unfinished
         self._options = PretrainOptions.model_validate(recipe["pretrain"])
@@ -123,8 +145,8 @@ class _Networks:
 
     def train_out_of_fold(self, name: str) -> tuple[crossfit.CrossfitWeights, dict[str, list[EpochMetrics]]]:
         """Train all networks; return their weights, and the history of each network by its name."""
-        fold_of = folds.assign(self._clips, self._options.folds, self._options.seed)
-        fold = self._clips["clip"].map(fold_of).to_numpy()  # (clips,)
+        fold = self._clips["fold"].to_numpy()  # (clips,)
+        fold_of = dict(zip(self._clips["clip"], fold.tolist(), strict=True))
         whole, history = self._train(name, "all", np.zeros(len(fold), bool))
         states, alignments, histories = [], [], {"all": history}
         for number in range(max(fold_of.values()) + 1):

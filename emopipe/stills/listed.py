@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -125,3 +126,35 @@ def crop_box(image: np.ndarray, box: Box) -> np.ndarray:
     if right <= left or bottom <= top:
         return empty_image()
     return image[top:bottom, left:right].copy()  # a view would keep the whole image in memory
+
+
+def omitted_keys(file: Path, keys: Collection[str]) -> set[str]:
+    """Return the keys of stills that a table lists to be omitted from training.
+
+    Args:
+        file: A CSV with the column `picture`; if it has a column `elsewhere`, its rows with 1 are meant.
+        keys: The keys of all stills of the corpus; other pictures in the table are ignored.
+
+    Raises:
+        CorpusError: The table cannot be read, has no column `picture`, or lists no still of the corpus.
+    """
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"The list {file} of stills to omit cannot be read ({error}). Put a CSV with the column picture there, or "
+            "remove `omit` of the source."
+        ) from error
+    if "picture" not in table:
+        raise CorpusError(
+            f"The list {file} of stills to omit has the columns {abbreviate(list(table), limit=12)}. Expected the "
+            "column picture, which holds the stills' keys. Rename it."
+        )
+    listed = set(table["picture"])
+    if not listed & set(keys):
+        raise CorpusError(
+            f"None of the {len(listed)} pictures in {file} is a still of the corpus, such as {min(keys)}. Correct the "
+            "column picture, or remove `omit` of the source."
+        )
+    meant = table[table["elsewhere"] == "1"] if "elsewhere" in table else table
+    return set(meant["picture"]) & set(keys)

@@ -52,7 +52,8 @@ class PretrainOptions(TrainingOptions):
     """
 
     folds: int = Field(default=3, ge=2)
-    """Number of folds of the training clips: by subject if subjects are known, else stratified by class."""
+    """Number of folds of the training clips. They are cut as those of fusion are (`protocol`, its seed included): with
+    as many folds they are the same, and people whom fusion keeps together are in one fold here too."""
     epochs: int = Field(default=15, ge=1)
     """Passes over the faces or sounds of the training clips."""
     batch: int = Field(default=64, ge=2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,19 @@ class SourceBlock(Options):
     """The detector's own options. Its weights are a file, or a name that `emopipe weights list` shows."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The kind's own options."""
+    copies: Literal["drop", "keep"] = "drop"
+    """What happens to training stills whose pixels are also those of a still of a split that is not trained on: drop
+    omits them from training, so that scores on the other splits are of pictures that were not seen; keep trains on
+    them."""
+    omit: str = ""
+    """A CSV beside the corpus (in the folder, or beside the zip or CSV) with stills that are not trained on: their keys
+    in the column `picture`, and 1 in the column `elsewhere` if there is one. For copies in a split that is not here."""
+
+    @property
+    def omit_file(self) -> Path | None:
+        """The file of `omit`; None without one."""
+        path = Path(self.path).expanduser()
+        return (path.parent if path.is_file() else path) / self.omit if self.omit else None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -71,6 +84,10 @@ def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
     where = f"sources.{name}"
     known(f"{where}.kind", block.kind, (stills if modality == "face" else corpora).list_kinds())
     checked(options_class(block.kind, modality), block.options, f"{where}.options")
+    if modality == "audio" and block.omit:
+        raise ConfigError(
+            f"{where}.omit is set, but it lists stills, and an audio network is trained on this corpus. Remove omit."
+        )
     if block.detect is not None:
         if modality == "audio":
             raise ConfigError(

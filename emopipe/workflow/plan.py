@@ -24,10 +24,10 @@ from emopipe.corpora import duplicates
 from emopipe.corpora.table import shared_subjects
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
-from emopipe.fusion.protocol import KFOLD, absent_classes
+from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
 from emopipe.report.paper import figure
 from emopipe.weights.naming import refuse_missing
-from emopipe.workflow import scan, sharding
+from emopipe.workflow import met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.digests import Digests
 from emopipe.workflow.library_changes import changes, recorded, sentence
@@ -226,6 +226,7 @@ class Plan:
             f"emopipe.training.{modality(block)}_clips",
             made=f"weights/{name}.safetensors",
             pretrain=block.pretrain.model_dump(),
+            folds=pretraining_protocol(self.table, self.config.protocol, block.pretrain.folds).model_dump(),
             train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
             **self._network(name, block),
         )
@@ -303,7 +304,7 @@ class Plan:
                 f"{who} in several splits ({abbreviate(people)}): scores say how well models know "
                 "these people, which is usually better than how well they do with others."
             )
-        return made
+        return [*made, *met_in_training.remarks(self.table, self.config.corpus.kind, self.backbones)]
 
     @property
     def members(self) -> list[str]:

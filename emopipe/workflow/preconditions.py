@@ -8,8 +8,8 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.text import abbreviate
 from emopipe.core.validation import Faults
-from emopipe.corpora import folds
-from emopipe.fusion.protocol import absent_classes, split_clips
+from emopipe.fusion.options import Protocol
+from emopipe.fusion.protocol import absent_classes, pretraining_protocol, split_clips
 from emopipe.workflow.config import Config
 
 REMEDY = "or remove what is trained from the config (models, pretrain): the run then stops after the features"
@@ -69,17 +69,19 @@ def check_networks(config: Config, table: pd.DataFrame) -> None:
     for name, block in config.backbones.items():
         if block.pretrain:
             with faults.collected():
-                _check_pretraining(table[table["split"] == "train"], block.pretrain.folds, block.pretrain.seed, name)
+                _check_pretraining(table, config.protocol, block.pretrain.folds, name)
     faults.raise_all()
 
 
-def _check_pretraining(train: pd.DataFrame, count: int, seed: int, name: str) -> None:
+def _check_pretraining(table: pd.DataFrame, protocol: Protocol, count: int, name: str) -> None:
+    train = table[table["split"] == "train"]
     if len(train) < 2:
         raise CorpusError(
             f"The training split has {len(train)} clips, but backbones.{name}.pretrain needs clips of at least two "
             f"classes to train on. Put clips there, {REMEDY}."
         )
-    fold_of = folds.assign(train, count, seed)
+    split = split_clips(table, pretraining_protocol(table, protocol, count))
+    fold_of = dict(zip(table["clip"].iloc[split.train_idx], split.fold, strict=True))
     _check_folds(train, train["clip"].map(fold_of).to_numpy(), count, f"backbones.{name}.pretrain.folds")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Modality
-from emopipe.core.errors import ConfigError
+from emopipe.core.atomic import sha256
+from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import closure
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.options import Options
@@ -98,7 +99,21 @@ def _source_recipe(name: str, block: SourceBlock, modality: Modality, root: Path
         detector = _detector_options(name, block, digests)
         plain["detector"] = detector.model_dump()
         nets = [digests.file(path) for path in detectors.net_files(block.detect, detector)]
-    return {"options": plain, "content": digests.corpus(root / Path(block.path).expanduser()), "nets": nets}
+    found = {"options": plain, "content": digests.corpus(root / Path(block.path).expanduser()), "nets": nets}
+    return {**found, **_omit_recipe(name, block, root)}
+
+
+def _omit_recipe(name: str, block: SourceBlock, root: Path) -> Recipe:
+    """Return the checksum of a source's list of stills to omit; {} if it has none."""
+    path = block.model_copy(update={"path": str(root / Path(block.path).expanduser())}).omit_file
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise CorpusError(
+            f"sources.{name}.omit is {block.omit}, but {path} does not exist. Put the list beside the corpus, or "
+            "remove omit."
+        )
+    return {"omit": sha256(path)}
 
 
 def _detector_options(name: str, block: SourceBlock, digests: Digests) -> Options:

@@ -14,7 +14,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.faces import rows as face_rows
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
-from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.fusion.stack import Run
 from emopipe.media.decoded import encode_jpeg
 from emopipe.training.augment_image import held_side
@@ -34,6 +34,7 @@ PRETRAIN = {
     "options": {"size": 32, "width": 8, "dim": 16},
     "pretrain": {"folds": 2, "epochs": 3, "batch": 8},
     "source": digest({}),
+    "folds": Protocol(folds=2).model_dump(),
 }
 
 

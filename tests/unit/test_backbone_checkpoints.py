@@ -20,6 +20,7 @@ from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.extraction.extractor import Extractor
+from emopipe.fusion.options import Protocol
 from emopipe.media import rows as media_rows
 from emopipe.stages import pretrain
 
@@ -522,7 +523,7 @@ def test_pretraining_starts_from_published_weights(tmp_path):
     table.to_csv(tmp_path / "clips.csv", index=False)
     training = {"folds": 2, "epochs": 1, "batch": 4, "seconds": 0.7, "lr": 1e-12}
     recipe = {"stage": "pretrain", "kind": "audio_alexnet", "options": NARROW, "pretrain": training}
-    recipe["source"] = digest({})
+    recipe |= {"source": digest({}), "folds": Protocol(folds=2).model_dump()}
     files = [tmp_path / "clips.csv", [tmp_path / "0.h5"], tmp_path / "w.safetensors", tmp_path / "h.csv"]
     pretrain.run(recipe, *files, start=str(tmp_path / "alexnet.pth"), device="cpu", threads=1)
     found = crossfit.load(tmp_path / "w.safetensors")

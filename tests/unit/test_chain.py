@@ -73,7 +73,7 @@ def data(tmp_path_factory):
     write(root / "first/train/Happy/broken.png", b"no picture")
     for actor in ("01", "02", "03"):
         for number, (label, code) in enumerate(sorted(RAVDESS.items())):
-            wave = 0.3 * np.sin(2 * np.pi * 200 * (number + 1) * np.arange(4800) / 16_000)
+            wave = 0.3 * np.sin(2 * np.pi * (200 * (number + 1) + int(actor)) * np.arange(4800) / 16_000)
             path = root / f"voices/{actor}/03-01-{code}-01-01-01-{actor}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, wave, 16_000)
@@ -359,7 +359,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         name: SourceBlock(kind="folder", path=str(data / path)) for name, path in (("a", "first"), ("b", "second"))
     }
     spec = registry.spec("expression", registry.options_class("expression").model_validate(FACE))
-    found = load_dataset(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1, device="cpu")
+    found = load_dataset(sources, StillsPhase(sources=["a", "b"]), spec, tmp_path, threads=1, device="cpu").dataset
     assert (found.split == "train").sum() == 2 * 7 + 2 * 7 and (found.split == "val").sum() == 7
     assert (found.split == "").sum() == 1  # the file that is no picture
     rows = np.flatnonzero(found.split == "val")
@@ -383,7 +383,7 @@ def test_the_detector_of_stills_runs_on_the_device_of_the_network(data, tmp_path
 def test_speakers_of_two_corpora_are_different_people(data):
     sources = {name: SourceBlock(**(VOICES | {"path": str(data / "voices")})) for name in ("a", "b")}
     spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(VOICE))
-    found = load_dataset(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1, device="cpu")
+    found = load_dataset(sources, SpeechPhase(sources=["a", "b"]), spec, data, threads=1, device="cpu").dataset
     assert set(found.subject[found.split == "train"]) == {"a/01", "a/02", "b/01", "b/02"}
     assert set(found.subject[found.split == "val"]) == {"a/03", "b/03"}
     assert len(found.split) == 2 * 3 * 7 and (found.targets.sum(0) == 6).all()

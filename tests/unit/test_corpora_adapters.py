@@ -86,6 +86,64 @@ def test_afew_as_distributed(root, test_folder):
     assert set(table["subject"]) == {""}
 
 
+@pytest.mark.parametrize("header", ["clip,subject", "id,split,speaker", "ID;actor"])
+def test_afew_with_a_table_of_people(root, header):
+    """The table that stands beside the corpus of `make_paired_corpus.py` has the columns id, split, label, speaker."""
+    touch(root, *AFEW, "Test_vid_Distribute/000900.avi")
+    between = ";" if ";" in header else ","
+    middle = [""] * (header.count(between) - 1)
+    rows = [("000046280", "Actor_09"), ("000000001", "Actor_10"), ("012345678", "Actor_13")]
+    text = "\n".join([header, *(between.join([clip, *middle, who]) for clip, who in rows)])
+    (root.parent / "corpus.truth.csv").write_text(text)
+    table = scan("afew", root, groups="../corpus.truth.csv")
+    assert column(table, "subject") == dict(rows) | {"000900": ""}
+    assert column(table, "split") == column(scan("afew", root), "split")
+    assert set(scan("afew", root)["subject"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "g.csv",
+            "clip,subject\n000046280,a\n9,b\n",
+            r"lists 1 clips that the corpus .* does not have: 9\. Expected ids",
+        ),
+        ("g.csv", "clip,person\n000046280,a\n", r"has the columns clip, person\. Expected one of clip, id and one of"),
+        ("g.csv", "name,subject\n000046280,a\n", r"Expected one of clip, id and one of subject, speaker, actor"),
+        ("g.csv", "clip,subject\n000046280,a\n000046280,b\n", r"several people for the clips 000046280"),
+        ("g.csv", "clip,subject\n000046280,a\n012345678,a\n", r"subject 'a' is in the splits train and val"),
+        ("g.txt", "clip,subject\n000046280,a\n", r"g\.txt \(corpus option groups\) is neither \.csv nor \.tsv"),
+        ("g.csv", None, r"g\.csv \(corpus option groups\) does not exist"),
+    ],
+)
+def test_a_table_of_people_that_is_wrong_is_refused(root, name, text, message):
+    touch(root, *AFEW)
+    if text:
+        (root / name).write_text(text)
+    with pytest.raises(CorpusError, match=message):
+        scan("afew", root, groups=name)
+
+
+def test_people_of_a_table_may_be_in_two_splits_if_the_options_say_so(root):
+    touch(root, *AFEW)
+    (root / "g.csv").write_text("clip,subject\n000046280,a\n012345678,a\n")
+    found = column(scan("afew", root, groups="g.csv", shared_subjects="keep"), "subject")
+    assert found == {"000046280": "a", "000000001": "", "012345678": "a"}
+
+
+def test_a_folder_with_a_table_of_people_is_split_by_them(root):
+    clips = [f"{label}/{who}{number}.mp4" for label in ("Happy", "Sad") for who in "abcd" for number in range(2)]
+    touch(root, *(path.replace("/", f"/{path[0]}") for path in clips))
+    rows = [f"{path[0]}{path.split('/')[1][:-4]},{path.split('/')[1][0]}" for path in clips]
+    (root / "g.csv").write_text("\n".join(["clip,subject", *rows]))
+    table = scan("folder", root, groups="g.csv")
+    assert set(table["subject"]) == {*"abcd"} and set(table["split"]) == {"train", "val"}
+    assert (table.groupby("subject")["split"].nunique() == 1).all()
+    with pytest.raises(ValidationError, match="subject_pattern and groups both give the subject"):
+        corpora.options_class("folder")(groups="g.csv", subject_pattern="(?P<subject>.)")
+
+
 def test_afew_every_class_in_any_case(root):
     touch(root, *(f"train_afew/{c.upper()}/{i}.MP4" for i, c in enumerate(CLASSES)), "Val_AFEW/sadness/x.mkv")
     assert column(scan("afew", root), "label") == dict(zip("0123456", CLASSES, strict=True)) | {"x": "Sad"}

@@ -35,7 +35,8 @@ from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
 CPU = torch.device("cpu")
-KEYS = ["n", "accuracy", "uar", "per_class", "per_second", "n_unlabelled", "unlabelled", "n_failed", "failed"]
+KEYS = ["n", "accuracy", "uar", "per_class", "per_second", "n_unlabelled", "unlabelled", "n_failed", "failed",
+        "trained_on", "unseen"]  # fmt: skip
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
 VOICE = {"width": 0.03, "spectrum": {"kind": "logmel", "n_mels": 16, "n_fft": 400}}
 
@@ -174,8 +175,8 @@ def voices(tmp_path_factory):
 
 
 def scores(label, predicted, subject=None, omitted=0):
-    table = pd.DataFrame({"label": label, "predicted": predicted, "subject": subject or [""] * len(label)})
-    gone = pd.DataFrame({"label": [0] * omitted, "predicted": -1, "subject": "", "status": "no_face"})
+    table = pd.DataFrame({"label": label, "predicted": predicted, "subject": subject or [""] * len(label), "seen": ""})
+    gone = pd.DataFrame({"label": [0] * omitted, "predicted": -1, "subject": "", "status": "no_face", "seen": ""})
     return scoring.Scores(pd.concat([table, gone], ignore_index=True), "clips", seconds=2.0)
 
 
@@ -316,6 +317,7 @@ def test_a_split_alone(rigged, shades):
     assert told("shade", "--corpus", corpus, "--split", "train") == {
         "n": 3, "accuracy": pytest.approx(1 / 3), "uar": 0.25, "per_class": {"Happy": 0.5, "Sad": 0.0},
         "per_second": pytest.approx(0, abs=1e6), "n_unlabelled": 0, "unlabelled": {}, "n_failed": 0, "failed": {},
+            "trained_on": None, "unseen": None,
     }  # fmt: skip
     assert told("shade", "--corpus", corpus, "--split", "test", "--split", "train")["n"] == 8
     said = refused("shade", "--corpus", corpus, "--split", "val")

@@ -15,7 +15,7 @@ from emopipe.fusion import cross_validation, trained_cache
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import EarlyStopping, FusionOptions, Protocol
-from emopipe.fusion.protocol import KFOLD, split_clips, split_for_early_stopping
+from emopipe.fusion.protocol import KFOLD, pretraining_protocol, split_clips, split_for_early_stopping
 from emopipe.scoring import predictions
 from emopipe.stages import fusion
 
@@ -55,6 +55,39 @@ def test_a_final_submission_is_trained_on_val_too():
     found = split_clips(corpus(), Protocol(kind="final"))
     assert len(found.train_idx) == 48 and not found.cross_validated
     assert corpus()["split"].iloc[found.predict_idx].tolist() == ["test"] * 3
+
+
+def folds_by_clip(table, protocol):
+    split = split_clips(table, protocol)
+    return dict(zip(table["clip"].iloc[split.train_idx], split.fold, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["given", "kfold", "final"])
+@pytest.mark.parametrize("subjects", [True, False])
+@pytest.mark.parametrize("by", ["auto", "class"])
+def test_as_many_folds_of_pretraining_are_those_of_fusion(kind, subjects, by):
+    table, protocol = corpus(subjects), Protocol(kind=kind, folds=4, by=by, seed=3)
+    assert folds_by_clip(table, pretraining_protocol(table, protocol, 4)) == folds_by_clip(table, protocol)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 9])
+@pytest.mark.parametrize("by", ["auto", "subject"])
+def test_pretraining_keeps_together_whom_fusion_keeps_together(folds, by):
+    """Four people: more folds than people are not made, because a person would be in several of them."""
+    table, protocol = corpus(), Protocol(folds=3, by=by, seed=1)
+    found = pretraining_protocol(table, protocol, folds)
+    fold_of = folds_by_clip(table, found)
+    of_person = pd.Series(fold_of).groupby(table.set_index("clip")["subject"].loc[list(fold_of)].to_numpy()).nunique()
+    assert (of_person == 1).all() and len(set(fold_of.values())) == min(folds, 4) and found.seed == 1
+
+
+def test_pretraining_keeps_people_together_where_its_own_folds_allow_it():
+    table = corpus()
+    assert pretraining_protocol(table, Protocol(folds=7), 3).by == "subject"  # fusion has four people for seven folds
+    assert pretraining_protocol(table, Protocol(folds=7), 8).by == "class"
+    assert pretraining_protocol(table, Protocol(folds=7, by="class"), 3).by == "class"
+    unknown = pretraining_protocol(corpus(subjects=False), Protocol(folds=4), 100)
+    assert (unknown.by, unknown.folds) == ("class", 32)
 
 
 def test_folds_are_stratified_where_subjects_are_unknown_or_not_wanted():

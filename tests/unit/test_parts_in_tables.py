@@ -471,7 +471,7 @@ def test_other_readers_of_tables_read_parts_too(root, monkeypatch):
 
     monkeypatch.setattr(loading, "ClipReader", Reader)
     source = SourceBlock(kind="table", path=str(root), train=["train"])
-    found = loading.load_dataset({"a": source}, SpeechPhase(sources=["a"]), spec, root, threads=1, device="cpu")
+    found = loading.load_dataset({"a": source}, SpeechPhase(sources=["a"]), spec, root, threads=1, device="cpu").dataset
     assert [CLASSES[number] for number in found.targets.argmax(1)] == ["Sad", "Neutral", "Happy"]
     assert asked == [expected, expected]
 

@@ -114,13 +114,13 @@ def test_as_many_clips_as_folds_are_enough():
 def test_folds_of_pretraining_are_those_that_it_will_use(seed):
     """Four people in two folds: whether a fold holds both people who are sad depends on the seed."""
     clips = ["train Happy a", "train Happy b", "train Sad c", "train Sad d"]
-    nets = {"face": {"kind": "expression", "pretrain": {"folds": 2, "seed": seed}}}
+    nets = {"face": {"kind": "expression", "pretrain": {"folds": 2}}}
     fold = folds.assign(table(*clips), 2, seed)
     if fold["c2"] == fold["c3"]:
         with pytest.raises(CorpusError, match=r"Without the fold of .*; backbones\.face\.pretrain\.folds is 2"):
-            check(clips, backbones=nets, models={})
+            check(clips, backbones=nets, models={}, protocol={"seed": seed, "folds": 2})
     else:
-        check(clips, backbones=nets, models={})
+        check(clips, backbones=nets, models={}, protocol={"seed": seed, "folds": 2})
 
 
 def test_the_seeds_of_that_test_give_both_ends():

@@ -20,6 +20,7 @@ from emopipe.core.log import LOGGER
 from emopipe.corpora import folds
 from emopipe.faces import rows as face_rows
 from emopipe.faces.crops import read_crops
+from emopipe.fusion.options import Protocol
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import encode_jpeg
 from emopipe.media.spectrogram import LogMelOptions
@@ -198,6 +199,7 @@ FACE = {
     "kind": "expression",
     "options": {"size": 32, "width": 4, "dim": 6},
     "pretrain": {"folds": 2, "epochs": 2, "batch": 8},
+    "folds": Protocol(folds=2).model_dump(),
     "source": digest({}),
 }
 VOICE = FACE | {
