@@ -80,6 +80,8 @@ if workflow.is_main_process:
         refuse_absent_gpu()
     for sentence in PLAN.library_changes():
         LOGGER.warning(sentence)
+    if PLAN.first_available:
+        LOGGER.info(f"The first available backbones: {PLAN.first_available}")
 
 # What scripts need beside their params. These are not params, so that another corpus folder or device reruns nothing.
 config["job"] = {

@@ -1,7 +1,7 @@
 """Any embedding network in ONNX format, run by onnxruntime.
 
 Input: (N, C, size, size) faces, as the options describe them.
-Output: (N, dim), the network's first output, flattened.
+Output: (N, dim), the network's first output or the tensor that the option `output` names, flattened.
 Weights: the .onnx file is the network. Licence and source are those of its author.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from pydantic import Field, model_validator
 
+from emopipe.backbones import onnx_outputs
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.core.errors import WeightsError
 from emopipe.core.options import Number, Options
@@ -37,6 +38,10 @@ class BackboneOptions(Options):
     """Standard deviation of each channel, on the scale of 0 to 255; the channel is divided by it."""
     center_offset_y: Number = 0.0
     """Distance of the crop's centre below the template's centre, in template units."""
+    output: str | None = None
+    """Name of the tensor that gives the vectors: an output of the network, or any tensor inside it. penultimate: the
+    input of its last fully connected layer, which is the vector that a classifier classifies. Default: the network's
+    first output."""
     dim: int | None = Field(None, ge=1)
     """Length of the vectors, which is checked. Default: read from the network."""
 
@@ -74,10 +79,13 @@ def build(options: BackboneOptions, device: str = "cpu", threads: int = 1) -> "O
     Raises:
         WeightsError: The file is missing, is not an ONNX network, stores data outside its folder, or does not match the
             options.
+        ConfigError: The network has no tensor of the name `output`.
         DeviceError: CUDA is requested, and onnxruntime would run on the CPU.
     """
     path = net_files(options)[0]
-    return OnnxNet(path, open_session(path, device=device, threads=threads), options)
+    output = onnx_outputs.tensor_of(path, options.output)
+    net = onnx_outputs.with_output(path, output) if output else path
+    return OnnxNet(path, open_session(net, device=device, threads=threads), options, output)
 
 
 def net_files(options: BackboneOptions) -> list[Path]:
@@ -85,6 +93,7 @@ def net_files(options: BackboneOptions) -> list[Path]:
 
     Raises:
         WeightsError: A file is missing, is not an ONNX network, or lies outside the network's folder.
+        ConfigError: The network has no tensor of the name `output`.
     """
     path = Path(options.weights)
     if not path.is_file():
@@ -92,7 +101,9 @@ def net_files(options: BackboneOptions) -> list[Path]:
             f"The ONNX network {path} is missing. Put the file there (download it from its author, or write it with "
             "torch.onnx.export), or correct this backbone's `weights`."
         )
-    return files_of(path)
+    files = files_of(path)
+    onnx_outputs.tensor_of(path, options.output)  # refuses an unknown name before anything runs
+    return files
 
 
 def _face(options: BackboneOptions) -> FaceInput:
@@ -103,11 +114,13 @@ def _face(options: BackboneOptions) -> FaceInput:
 class OnnxNet:
     """An opened network. Call it with a batch."""
 
-    def __init__(self, path: Path, session: onnxruntime.InferenceSession, options: BackboneOptions) -> None:
-        """Check the session against the options. Use `build` to get one."""
+    def __init__(
+        self, path: Path, session: onnxruntime.InferenceSession, options: BackboneOptions, output: str | None = None
+    ) -> None:
+        """Check the session against the options; `output` is its tensor of vectors. Use `build` to get one."""
         self.device = device_of(session)
-        self._session = session
-        self._output = session.get_outputs()[0].name
+        self._session, self._path = session, path
+        self._output = output or session.get_outputs()[0].name
         face = _face(options)
         # 1. the network has one input, which has the shape of the options' face
         inputs, wanted = session.get_inputs(), (face.channels, face.size, face.size)
@@ -123,7 +136,8 @@ class OnnxNet:
             )
         self._batch = shape[0] if isinstance(shape[0], int) else None  # a fixed batch size; None: any
         # 2. its vectors have the length that the options expect
-        self.dim = self._run(np.zeros((1, *wanted), np.float32)).shape[1]
+        faces = 2 if output and not self._batch else 1  # a tensor inside may have no axis that counts the faces
+        self.dim = self._run(np.zeros((faces, *wanted), np.float32)).shape[1]
         if options.dim not in (None, self.dim):
             raise WeightsError(
                 f"{path} has vectors of {self.dim} values, but its backbone's `dim` is {options.dim}. Remove `dim` or "
@@ -148,4 +162,9 @@ class OnnxNet:
         missing = max(0, (self._batch or 0) - len(part))
         filled = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.float32)]) if missing else part
         vectors = self._session.run([self._output], {self._input: filled})[0]
+        if np.shape(vectors)[:1] != filled.shape[:1]:
+            raise WeightsError(
+                f"The tensor {self._output} of {self._path} has the shape {np.shape(vectors)} for {len(filled)} faces, "
+                "but its first axis should count the faces. Name another tensor as this backbone's `output`."
+            )
         return np.asarray(vectors, np.float32).reshape(len(filled), -1)[: len(part)]

@@ -20,7 +20,7 @@ from emopipe.corpora import demo
 from emopipe.doctor.check import Check
 from emopipe.faces.alignment import CANONICAL_SIDE
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
-from emopipe.workflow import resources, scan
+from emopipe.workflow import first_available, resources, scan
 from emopipe.workflow.config import BackboneBlock, Config, modality
 
 FRAME = (720, 576)
@@ -140,7 +140,10 @@ def needs(config: Config, clips: int, training_clips: int) -> dict[str, float]:
             samples = resources.samples_megabytes(training_clips, spec, config.decode[preset])
             found[f"pretrain {name}"] = BASE_BYTES + 2e6 * samples
     for name, block in config.models.items():
-        vectors = sum(vector_bytes(config, config.backbones[stream]) for stream in block.streams)
+        vectors = max(
+            sum(vector_bytes(config, config.backbones[backbone]) for backbone in chosen)
+            for chosen in first_available.choices(block.streams, config.first_available)
+        )
         found[f"fusion {name}"] = BASE_BYTES + 4 * clips * vectors
     return found
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from emopipe.fusion.batched_ops import inner_product, weighted_sum
+from emopipe.fusion.rng import Dropout
 from emopipe.fusion.transformer import Block, PositionalEncoding
 
 
@@ -47,11 +48,12 @@ class SelfAttention(Attention):
     alpha_i = sigma(f_i^T q0),  f' = sum_i alpha_i f_i / sum_i alpha_i
     """
 
-    def __init__(self, dim: int) -> None:
-        """Vectors of dimension `dim`, pooled to `out_dim = dim`."""
+    def __init__(self, dim: int, *, dropout: float = 0.0) -> None:
+        """Vectors of dimension `dim`, pooled to `out_dim = dim`; `dropout` acts on f_i where alpha_i is computed."""
         super().__init__()
         self.out_dim = dim
         self.q0 = nn.Linear(dim, 1, bias=False)
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, D), weights (B, T)."""
@@ -61,7 +63,7 @@ class SelfAttention(Attention):
 
     def log_alpha(self, x: torch.Tensor) -> torch.Tensor:
         """Return log alpha (B, T)."""
-        return F.logsigmoid(inner_product(x, self.q0.weight))
+        return F.logsigmoid(inner_product(self.dropout(x), self.q0.weight))
 
 
 class RelationAttention(Attention):
@@ -72,24 +74,37 @@ class RelationAttention(Attention):
     with alpha and f' of the self-attention. Numerator and denominator contain beta in evaluation as in training.
     """
 
-    def __init__(self, dim: int) -> None:
-        """Vectors of dimension `dim`, pooled to `out_dim = 2 * dim`."""
+    def __init__(self, dim: int, *, dropout: float = 0.0) -> None:
+        """Vectors of dimension `dim`, pooled to `out_dim = 2 * dim`.
+
+        `dropout` acts on f_i where alpha_i is computed, and on [f_i : f'] where beta_i is, as in the authors' code
+        (github.com/Open-Debin/Emotion-FAN).
+        """
         super().__init__()
         self.out_dim = 2 * dim
-        self.first = SelfAttention(dim)
+        self.first = SelfAttention(dim, dropout=dropout)
         self.q1 = nn.Linear(2 * dim, 1, bias=False)
+        self.dropout = Dropout(dropout) if dropout else None
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, 2 D), weights (B, T)."""
         # 1. alpha and f'
         log_alpha = self.first.log_alpha(x)  # (B, T)
         summary = weighted_sum(masked_softmax(log_alpha, mask), x)  # (B, D)
-        # 2. beta_i of [f_i : f']: one half of q1 acts on f_i, the other on f'
-        q1_own, q1_summary = self.q1.weight.split(x.shape[-1], 1)  # (1, D) each
-        log_beta = F.logsigmoid(inner_product(x, q1_own) + F.linear(summary, q1_summary))  # (B, T)
+        # 2. beta_i of [f_i : f']
+        log_beta = F.logsigmoid(self._relation(x, summary))  # (B, T)
         # 3. pool by alpha_i beta_i; the weights sum to one, so f' stays as it is (zeros for a clip without vectors)
         weights = masked_softmax(log_alpha + log_beta, mask)
         return torch.cat([weighted_sum(weights, x), summary], 1), weights
+
+    def _relation(self, x: torch.Tensor, summary: torch.Tensor) -> torch.Tensor:
+        """Return [f_i : f']^T q1 (B, T) for f_i (B, T, D) and f' (B, D)."""
+        if self.dropout and self.training:
+            pairs = torch.cat([x, summary[:, None].expand(x.shape)], 2)  # (B, T, 2 D)
+            return inner_product(self.dropout(pairs), self.q1.weight)
+        # Without dropout, one half of q1 acts on f_i and the other on f', so that no pair has to be stored.
+        q1_own, q1_summary = self.q1.weight.split(x.shape[-1], 1)  # (1, D) each
+        return inner_product(x, q1_own) + F.linear(summary, q1_summary)
 
 
 class PatchAttention(Attention):

@@ -171,8 +171,8 @@ class StreamEncoder(nn.Module):
 
 ATTENTIONS = {
     "mean": lambda dim, options: attention.MeanPooling(dim),
-    "self": lambda dim, options: attention.SelfAttention(dim),
-    "relation": lambda dim, options: attention.RelationAttention(dim),
+    "self": lambda dim, options: attention.SelfAttention(dim, dropout=options.attention_dropout),
+    "relation": lambda dim, options: attention.RelationAttention(dim, dropout=options.attention_dropout),
     "patch": lambda dim, options: attention.PatchAttention(dim, hidden=options.hidden),
     "transformer": lambda dim, options: attention.TransformerAttention(dim, hidden=options.hidden),
     "multihead": lambda dim, options: attention.MultiHeadAttention(

@@ -24,6 +24,15 @@ class EarlyStopping(Options):
     """Number of epochs without a lower loss after which training stops."""
 
 
+class LearningRateSteps(Options):
+    """Lower the learning rate in steps: lr * factor ** (epoch // every), with epochs counted from 0."""
+
+    every: int = Field(ge=1)
+    """Number of epochs between two steps (FAN's code: 60)."""
+    factor: Number = Field(gt=0, lt=1)
+    """Factor by which a step multiplies the learning rate (FAN's code: 0.2)."""
+
+
 class FusionOptions(Options):
     """Options of a model: attention over each stream's vectors, then fusion of the streams."""
 
@@ -49,6 +58,9 @@ class FusionOptions(Options):
     """Whether bilinear pooling takes the signed square root, as MFB does."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
     """Rate of dropout on pooled vectors, on the bilinear product and inside transformer blocks."""
+    attention_dropout: Number = Field(default=0.0, ge=0, lt=1)
+    """Rate of dropout on the vectors from which self and relation attention compute their weights; what they pool is
+    not affected (FAN's code: 0.5, beside a dropout of 0.6)."""
     modality_dropout: Number = Field(default=0.1, ge=0, lt=1)
     """Probability that a training step removes one modality of a clip that has both. The model then learns to predict
     clips that lack a modality."""
@@ -72,9 +84,15 @@ class FusionOptions(Options):
     batch: int = Field(default=64, ge=2)
     """Number of clips in a training step. A network that is trained without a fold takes as many steps as one that is
     trained on all clips, with fewer clips in each."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """adamw; or sgd with momentum, as in FAN's code, whose weight decay is added to the gradient."""
+    momentum: Number | None = Field(default=None, ge=0, lt=1)
+    """Momentum of sgd. Default: 0.9."""
     lr: Number = Field(default=1e-3, gt=0)
-    """Peak learning rate of AdamW. The rate rises linearly in the first tenth of the steps, then follows a cosine to
-    zero."""
+    """Peak learning rate. The rate rises linearly in the first tenth of the steps, then follows a cosine to zero,
+    unless lr_steps is set."""
+    lr_steps: LearningRateSteps | None = None
+    """Lower the learning rate in steps instead, without a warm-up. Default: warm-up and cosine."""
     weight_decay: Number = Field(default=0.05, ge=0)
     """Weight decay of AdamW for matrices. Biases, normalization layers and other vectors have no weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
@@ -100,6 +118,18 @@ class FusionOptions(Options):
             raise ValueError(
                 f"heads is {self.heads}, which does not divide hidden, {self.hidden}. Choose hidden as a multiple of "
                 "heads"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_have_an_effect(self) -> "FusionOptions":
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(f"momentum is set, but the optimizer is {self.optimizer}. Remove it, or use sgd")
+        used = {self.face_attention, self.audio_attention}
+        if self.attention_dropout and not used & {"self", "relation"}:
+            raise ValueError(
+                f"attention_dropout is {self.attention_dropout:g}, but neither face_attention ({self.face_attention}) "
+                f"nor audio_attention ({self.audio_attention}) is self or relation. Remove it, or use one of these"
             )
         return self
 

@@ -209,6 +209,8 @@ def own_bytes(dataset: FusionDataset, clips: int, options: FusionOptions, *, ful
             total += clips * vectors * (20 * options.hidden + 4 * options.heads * all_vectors)
         elif kind == "patch":
             total += clips * vectors * 3 * options.hidden
+        elif kind in ("self", "relation") and options.attention_dropout and not full:
+            total += clips * vectors * 6 * features.x.shape[1]  # vectors, and pairs of twice their size, after dropout
     return max(1, total * 4)
 
 

@@ -21,6 +21,7 @@ from emopipe.fusion.model import Mixup
 from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import fold_in, uniform
+from emopipe.fusion.sgd import MOMENTUM, StackedSGD
 from emopipe.fusion.stack import (
     OWN_BYTES,
     Run,
@@ -93,12 +94,11 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     options, steps, first_of_group = runs[0].options, runs[0].steps, runs[:: len(runs) // groups]
     stack = Stack.init(dataset, runs, groups)
     loss = Loss(dataset, runs)
-    optimizer = StackedAdamW(stack.parameters, loss.per_run("lr"), loss.per_run("weight_decay"))
+    optimizer = _optimizer(stack, loss, options)
     clips_key = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=dataset.device)
     sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_key, 1))
     best = _BestStates(stack, runs) if options.early_stopping else None
     total = steps * options.epochs
-    warmup = max(1, round(WARM_UP * total))
     # 2. train
     for epoch in range(options.epochs):
         stack.train(True)
@@ -113,7 +113,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             losses = loss(logits, rows, valid, mixup)  # (M,)
             losses.sum().backward()
             sums += losses.detach()
-            optimizer.step(cosine_warmup(step, warmup, total))
+            optimizer.step(_share_of_lr(options, epoch, step, total))
             PROGRESS.within(step + 1, total, len(runs))
         _check_finite(sums / steps, runs, epoch)
         if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
@@ -122,6 +122,21 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     states = best.states if best else stack.states()
     epochs = best.epochs if best else [options.epochs] * len(runs)
     return [TrainedRun(*parts) for parts in zip(runs, states, epochs, strict=True)]
+
+
+def _optimizer(stack: Stack, loss: "Loss", options: FusionOptions) -> StackedAdamW | StackedSGD:
+    lr, weight_decay = loss.per_run("lr"), loss.per_run("weight_decay")
+    if options.optimizer == "sgd":
+        momentum = MOMENTUM if options.momentum is None else options.momentum
+        return StackedSGD(stack.parameters, lr, weight_decay, momentum)
+    return StackedAdamW(stack.parameters, lr, weight_decay)
+
+
+def _share_of_lr(options: FusionOptions, epoch: int, step: int, total: int) -> float:
+    """Return the learning rate as a share of `lr`, in a step of `total` steps that belongs to an epoch."""
+    if options.lr_steps:
+        return options.lr_steps.factor ** (epoch // options.lr_steps.every)
+    return cosine_warmup(step, max(1, round(WARM_UP * total)), total)
 
 
 def _check_finite(losses: torch.Tensor, runs: Sequence[Run], epoch: int) -> None:

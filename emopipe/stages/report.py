@@ -56,7 +56,7 @@ def run(
             predictions.read(out_of_fold[name]),
             predictions.read(seeds[name]),
             combines=name not in candidates,
-            note=notes.get(name, ""),
+            note=" ".join(filter(None, [recipe.get("taken", {}).get(name, ""), notes.get(name, "")])),
             selected_on="val" if name in recipe["selected_on_val"] else "",
             paper=recipe["paper"].get(name, ""),
         )

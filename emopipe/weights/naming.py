@@ -60,7 +60,10 @@ def with_path(options: Mapping[str, Any], kind: str, where: str) -> dict[str, An
     if not isinstance(given, str) or not given:
         return dict(options)
     chosen = resolve(given, kind, where)
-    return {**chosen.defaults, **options, "weights": chosen.path}
+    defaults = dict(chosen.defaults)
+    if options.get("output"):
+        defaults.pop("dim", None)  # the entry's is that of the first output
+    return {**defaults, **options, "weights": chosen.path}
 
 
 def is_path(given: str, registry: Registry) -> bool:

@@ -6,7 +6,7 @@ the class of that kind, and names that refer to other blocks.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -30,6 +30,7 @@ from emopipe.training.sources import SourceBlock, check_schedule
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import resolve as resolve_weights
 from emopipe.weights.naming import with_path
+from emopipe.workflow import first_available
 
 LONGEST_NAME = 100
 """File systems allow 255 bytes, and emopipe adds to names."""
@@ -125,7 +126,7 @@ class ModelBlock(FusionOptions):
     """A model over cached features: with one stream it reads a single modality, with several it fuses them."""
 
     streams: list[Name] = Field(min_length=1)
-    """The backbones whose features the model reads, at least one."""
+    """The backbones whose features the model reads, at least one; or names of `first_available`."""
     paper: PaperRow | None = None
     """The setting of the paper that this model reproduces. Tables show the paper's accuracy next to ours on AFEW (see
     `paper_figures`). Default: none."""
@@ -177,6 +178,9 @@ class Config(Options):
     """Corpora of labelled stills or speech that the schedules of backbones train on."""
     backbones: dict[Name, BackboneBlock] = Field(min_length=1)
     """Presets of feature extractors, by name; at least one."""
+    first_available: dict[Name, Annotated[list[Name], Field(min_length=1)]] = Field(default_factory=dict)
+    """Names that models may use as streams: each stands for the first backbone of its list whose weights exist. All
+    but the last one have to be optional. Tables say which one it is. Default: none."""
     models: dict[Name, ModelBlock] = Field(default_factory=dict)
     """Models, by name. The name begins with `face_` or `audio_` for one modality, with `fused_` for both. Default:
     none; the run then stops after the features."""
@@ -231,6 +235,11 @@ def parse(raw: Mapping[str, Any]) -> Config:
     for name, source in config.sources.items():
         with faults.collected():
             known(f"sources.{name}.kind", source.kind, [*stills.list_kinds(), *corpora.list_kinds()])
+    optional = {name: block.optional for name, block in config.backbones.items()}
+    for name, preferred in config.first_available.items():
+        with faults.collected():
+            modalities = {backbone: modality(block) for backbone, block in nets.items()}
+            first_available.check_name(name, preferred, optional, modalities)
     for name, block in config.models.items():
         with faults.collected():
             _check_model(config, name, block, nets)
@@ -272,12 +281,14 @@ def _check_corpus(config: Config, faults: Faults) -> None:
 
 
 def _check_model(config: Config, name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
-    """Check a model against its backbones; if one of them has faults itself, only their names."""
-    _check_streams(f"models.{name}", block, config.backbones)
-    if set(block.streams) <= set(nets):
-        streams = {stream: modality(nets[stream]) for stream in block.streams}
-        check_model(name, block, streams, [view for stream in block.streams for view in nets[stream].views])
-        check_protocol(f"models.{name}", block, config.protocol)
+    """Check a model against the backbones that it may read; if one of them has faults itself, only their names."""
+    all_known(f"models.{name}.streams", block.streams, [*config.backbones, *config.first_available])
+    for chosen in first_available.choices(block.streams, config.first_available):
+        _check_streams(f"models.{name}", block, chosen)
+        if set(chosen) <= set(nets):
+            streams = {stream: modality(nets[stream]) for stream in chosen}
+            check_model(name, block, streams, [view for stream in chosen for view in nets[stream].views])
+    check_protocol(f"models.{name}", block, config.protocol)
 
 
 def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:
@@ -352,10 +363,15 @@ def _input_preset(where: str, block: BackboneBlock, modality: str, config: Confi
     return {"decode": _preset(f"{where}.decode", block.decode, config.decode, "decode")}
 
 
-def _check_streams(where: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:
-    all_known(f"{where}.streams", block.streams, nets)
+def _check_streams(where: str, block: ModelBlock, chosen: Sequence[str]) -> None:
+    """Refuse a model that reads, or may read, one backbone as two streams."""
     if len(set(block.streams)) < len(block.streams):
         raise ConfigError(f"{where}.streams names a backbone twice: {', '.join(block.streams)}. Name each one once.")
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError(
+            f"{where}.streams ({', '.join(block.streams)}) may stand for {', '.join(chosen)}, which has a backbone "
+            "twice. Remove the backbone from the model's streams or from first_available."
+        )
 
 
 def _preset(where: str, given: str | None, presets: Mapping[str, Any], block: str) -> str:

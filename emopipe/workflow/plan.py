@@ -5,7 +5,7 @@ libraries that this code uses, and the digests of the recipes upstream. Device, 
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
 from emopipe.report.paper import figure
 from emopipe.weights.naming import refuse_missing
-from emopipe.workflow import met_in_training, scan, sharding
+from emopipe.workflow import first_available, met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.digests import Digests
 from emopipe.workflow.library_changes import changes, recorded, sentence
@@ -125,8 +125,27 @@ class Plan:
 
     @cached_property
     def models(self) -> dict[str, ModelBlock]:
-        """The models whose backbones can run."""
-        return {n: block for n, block in self.config.models.items() if set(block.streams) <= set(self.backbones)}
+        """The models whose backbones can run, with these backbones as their streams."""
+        found = {}
+        for name, block in self.config.models.items():
+            chosen = first_available.taken(block.streams, self.config.first_available, self.backbones)
+            streams = [chosen.get(stream, stream) for stream in block.streams]
+            if set(streams) <= set(self.backbones):
+                found[name] = block.model_copy(update={"streams": streams})
+        return found
+
+    @property
+    def first_available(self) -> str:
+        """What each name of the config's `first_available` stands for, in sentences; "" without such names."""
+        names = self.config.first_available
+        return first_available.sentence(first_available.taken(list(names), names, self.backbones))
+
+    def taken(self, name: str) -> dict[str, str]:
+        """Return which backbones the names of `first_available` stand for in a model, or in an ensemble's members."""
+        members = self.ensembles[name].members if name in self.ensembles else [name]
+        blocks = [self.config.models[member] for member in members if member in self.config.models]
+        streams = [stream for block in blocks for stream in block.streams]
+        return first_available.taken(streams, self.config.first_available, self.backbones)
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleBlock]:
@@ -141,7 +160,7 @@ class Plan:
     def missing(self) -> dict[str, str]:
         """Models and ensembles that cannot run -> why, and what to do about it."""
         why = {
-            name: " ".join(self.missing_backbones[s] for s in block.streams if s in self.missing_backbones)
+            name: " ".join(self._why_missing(block.streams))
             for name, block in self.config.models.items()
             if name not in self.models
         }
@@ -155,13 +174,20 @@ class Plan:
                 why[name] = f"Not run, because none of its members ({', '.join(gone)}) can run."
         return why
 
+    def _why_missing(self, streams: Sequence[str]) -> list[str]:
+        """Return why streams cannot run; for a name of `first_available`, why none of its backbones can."""
+        names = self.config.first_available
+        every = [names.get(stream, [stream]) for stream in streams]
+        gone = [backbones for backbones in every if set(backbones) <= set(self.missing_backbones)]
+        return list(dict.fromkeys(self.missing_backbones[one] for backbones in gone for one in backbones))
+
     def views(self, stream: str) -> list[str]:
         """Return the names of a backbone's features: the plain ones, then its views."""
         return [stream, *(f"{stream}@{view}" for view in self.config.backbones[stream].views)]
 
     def inputs(self, model: str) -> list[str]:
         """Return the names of the features that a model reads, with views if it is trained on them."""
-        block = self.config.models[model]
+        block = self.models[model]
         return [name for stream in block.streams for name in (self.views(stream) if block.augment else [stream])]
 
     # -- recipes, stage by stage -------------------------------------------------------------------------------
@@ -250,7 +276,7 @@ class Plan:
     @functools.cache  # noqa: B019 - there is one plan a process
     def fusion(self, model: str) -> Recipe:
         """Return the recipe of a model and its predictions."""
-        block = self.config.models[model]
+        block = self.models[model]
         streams = {stream: modality(self.config.backbones[stream]) for stream in block.streams}
         options = block.model_dump(include=set(FusionOptions.model_fields))
         features = {name: digest(self.merge(name)) for name in self.inputs(model)}
@@ -273,6 +299,7 @@ class Plan:
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
         on_afew = self.config.corpus.kind == "afew" and self.config.paper_figures
         whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
+        taken = {n: first_available.sentence(self.taken(n)) for n in (*self.models, *self.ensembles) if self.taken(n)}
         on_val = [n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"]
         return self._recipe(
             "report",
@@ -289,6 +316,7 @@ class Plan:
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
             **({"remarks": self.remarks} if self.remarks else {}),
+            **({"taken": taken} if taken else {}),
         )
 
     @cached_property

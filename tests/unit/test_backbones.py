@@ -644,6 +644,89 @@ def test_onnx_data_deep_in_a_graph_is_found(tmp_path):
     assert set(external_tensors(model)) == {("deep", "/etc/hostname")}
 
 
+def classifier_onnx(folder: Path, ending=("Gemm",), external=None) -> Path:
+    """Means of the channels, the double of them as an inner tensor, and a fully connected layer of two classes."""
+    weight = numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(3, 2), "weight")
+    others = {"w": np.full((1, 3), 2, np.float32), "bias": np.ones(2, np.float32), "ones": np.ones(5, np.float32)}
+    tensors = [weight, *(numpy_helper.from_array(array, name) for name, array in others.items())]
+    if external:
+        onnx.external_data_helper.set_external_data(weight, external)
+        (folder / external).write_bytes(weight.raw_data)
+        weight.ClearField("raw_data")
+    inputs = {"Gemm": ["weight", "bias"], "MatMul": ["weight"], "Add": ["bias"]}
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("Identity", ["ones"], ["fixed"]),
+        helper.make_node("Mul", ["means", "w"], ["/pool/Flatten_0"]),
+    ]
+    for number, kind in enumerate(ending):
+        name = "y" if number == len(ending) - 1 else f"step{number}"
+        nodes.append(helper.make_node(kind, [nodes[-1].output[0], *inputs.get(kind, [])], [name]))
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2])],
+        tensors,
+    )
+    path = folder / "classifier.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("ending", [("Gemm",), ("MatMul", "Add"), ("Gemm", "Softmax"), ("MatMul",)])
+@pytest.mark.parametrize(
+    ("output", "factor"),
+    [("penultimate", 2), ("/pool/Flatten_0", 2), ("means", 1)],
+    ids=["penultimate", "name", "deep"],
+)
+def test_onnx_vectors_are_of_any_tensor(tmp_path, ending, output, factor):
+    path = classifier_onnx(tmp_path, ending)
+    before = path.read_bytes()
+    net = registry.build("onnx", onnx_options(path, output=output))
+    faces = np.random.default_rng(0).random((5, 3, 4, 4), np.float32)
+    np.testing.assert_allclose(net(faces), factor * faces.mean((2, 3)), rtol=1e-6)
+    assert net.dim == 3 and registry.spec("onnx", onnx_options(path, output=output)).dim == 3
+    assert path.read_bytes() == before
+
+
+def test_onnx_vectors_are_of_an_output_by_its_name(tmp_path):
+    path = classifier_onnx(tmp_path)
+    faces = np.random.default_rng(0).random((5, 3, 4, 4), np.float32)
+    plain, named = (registry.build("onnx", onnx_options(path, **keys)) for keys in ({}, {"output": "y"}))
+    assert plain.dim == 2 and np.array_equal(plain(faces), named(faces))
+
+
+def test_onnx_inner_tensor_of_a_network_with_external_data(tmp_path, monkeypatch):
+    path = classifier_onnx(tmp_path, ("Gemm", "Softmax"), external="w.bin")
+    monkeypatch.chdir("/")
+    net = registry.build("onnx", onnx_options(path, output="step0"))
+    np.testing.assert_allclose(net(np.ones((1, 3, 4, 4), np.float32)), [[13, 19]])
+
+
+@pytest.mark.parametrize("use", [registry.build, registry.net_files], ids=["build", "plan"])
+def test_onnx_unknown_output_is_refused_with_the_names(tmp_path, use):
+    path = classifier_onnx(tmp_path, ("Gemm", "Softmax"))
+    with pytest.raises(
+        ConfigError,
+        match=r"options\.output is 'mean', but .*classifier\.onnx has no tensor of this name\. Its outputs: y\. "
+        r"Tensors inside, from the last one on: step0, /pool/Flatten_0, fixed, means\. penultimate is .* Did you mean "
+        r"'means'\?",
+    ):
+        use("onnx", onnx_options(path, output="mean"))
+
+
+def test_onnx_without_a_last_layer_has_no_penultimate_vectors(tmp_path):
+    with pytest.raises(ConfigError, match=r"not come from a fully connected layer \(Mul gives y\)\. Name a tensor"):
+        registry.build("onnx", onnx_options(tiny_onnx(tmp_path), output="penultimate"))
+
+
+def test_onnx_tensor_that_does_not_count_faces_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match=r"The tensor fixed of .* has the shape \(5,\) for 2 faces, but its first "):
+        registry.build("onnx", onnx_options(classifier_onnx(tmp_path), output="fixed"))
+
+
 def test_onnx_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
     chosen = onnx_options(tiny_onnx(tmp_path))
     with pytest.raises(DeviceError, match=r"cannot run on the device 'tpu'\. Use one of auto, cpu, cuda"):

@@ -19,6 +19,7 @@ from emopipe.fusion.attention import (
     masked_softmax,
 )
 from emopipe.fusion.batched_ops import weighted_sum
+from emopipe.fusion.rng import Dropout
 
 KINDS = [MeanPooling, SelfAttention, RelationAttention, PatchAttention, TransformerAttention, MultiHeadAttention]
 WITHOUT_ORDER = KINDS[:-1]
@@ -142,6 +143,20 @@ def test_agrees_with_the_equations(kind, training):
         expected, alphas = REFERENCES[kind](module, x[row][mask[row]].numpy())
         np.testing.assert_allclose(pooled[row].detach(), expected, atol=1e-6)
         np.testing.assert_allclose(weights[row][mask[row]].detach(), alphas, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [SelfAttention, RelationAttention])
+def test_dropout_acts_on_the_weights_alone(kind, monkeypatch):
+    """FAN's first dropout: the weights are of vectors with dropout, but what they pool is whole."""
+    monkeypatch.setattr(Dropout, "forward", lambda self, x: torch.zeros_like(x) if self.training else x)
+    x, mask = example()
+    plain, dropped = build(kind), kind(5, dropout=0.5).double()
+    dropped.load_state_dict(plain.state_dict())
+    pooled, weights = dropped.train()(x, mask)  # with dropout of everything, all vectors weigh the same
+    torch.testing.assert_close(weights, mask / mask.sum(1, keepdim=True).double())
+    torch.testing.assert_close(pooled[:, :5], MeanPooling(5)(x, mask)[0])
+    for found, expected in zip(dropped.eval()(x, mask), plain(x, mask), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ from emopipe.fusion.data import BatchSampler, FusionDataset
 from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.model import FusionModel, Standardization
 from emopipe.fusion.optimizer import StackedAdamW
-from emopipe.fusion.options import EarlyStopping, FusionOptions, candidates
+from emopipe.fusion.options import EarlyStopping, FusionOptions, LearningRateSteps, candidates
 from emopipe.fusion.rng import Dropout, distinct_bits, fold_in, random_bits, uniform
+from emopipe.fusion.sgd import StackedSGD
 from emopipe.fusion.stack import Run, Stack
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.fusion.training import Loss, predict, train
@@ -153,6 +154,61 @@ def test_optimizer_is_torchs_adamw():
             optimizer.step()
             schedule.step()
     torch.testing.assert_close(stacked["p"], torch.stack(alone))
+
+
+def test_sgd_is_torchs():
+    torch.manual_seed(0)
+    start, lr, decay = torch.randn(3, 4, 2), [1e-2, 3e-2, 1e-3], [0.1, 0.0, 0.5]
+    stacked = {"p": start.clone().requires_grad_()}
+    ours = StackedSGD(stacked, torch.tensor(lr), torch.tensor(decay), 0.9)
+    alone = [row.clone().requires_grad_() for row in start]
+    each = zip(alone, lr, decay, strict=True)
+    theirs = [torch.optim.SGD([p], lr=a, momentum=0.9, weight_decay=d) for p, a, d in each]
+    schedules = [torch.optim.lr_scheduler.StepLR(o, step_size=6, gamma=0.2) for o in theirs]
+    for step in range(20):
+        stacked["p"].square().sin().sum().backward()
+        ours.step(0.2 ** (step // 6))
+        for p, optimizer, schedule in zip(alone, theirs, schedules, strict=True):
+            optimizer.zero_grad()
+            p.square().sin().sum().backward()
+            optimizer.step()
+            schedule.step()
+    torch.testing.assert_close(stacked["p"], torch.stack(alone))
+
+
+def test_sgd_decays_matrices_alone():
+    stacked = {"matrix": torch.ones(1, 2, 2, requires_grad=True), "bias": torch.ones(1, 2, requires_grad=True)}
+    for p in stacked.values():
+        p.grad = torch.zeros_like(p)
+    StackedSGD(stacked, torch.tensor([0.1]), torch.tensor([0.5]), 0.9).step(1.0)
+    torch.testing.assert_close(stacked["matrix"].detach(), torch.full((1, 2, 2), 0.95))
+    assert torch.equal(stacked["bias"].detach(), torch.ones(1, 2))
+
+
+def test_learning_rate_falls_in_steps(monkeypatch):
+    """FAN's schedule: no warm-up, and a fifth of the rate after each third of the epochs."""
+    data, _ = data_of()
+    shares = []
+    monkeypatch.setattr(StackedSGD, "step", lambda self, share: shares.append(share))
+    steps = LearningRateSteps(every=2, factor=0.2)
+    run = run_of(data, FusionOptions(**{**SMALL, "epochs": 6, "batch": 20}, optimizer="sgd", lr_steps=steps))
+    train(data, [run])
+    assert run.steps == 2
+    np.testing.assert_allclose(shares, np.repeat([1, 0.2, 0.04], 4))
+
+
+def test_momentum_is_an_option_of_sgd(monkeypatch):
+    data, _ = data_of()
+    seen = []
+    monkeypatch.setattr(StackedSGD, "__init__", lambda self, p, lr, decay, momentum: seen.append(momentum))
+    monkeypatch.setattr(StackedSGD, "step", lambda self, share: None)
+    for options in ({}, {"momentum": 0.5}, {"momentum": 0}):
+        train(data, [run_of(data, FusionOptions(**{**SMALL, "epochs": 1}, optimizer="sgd", **options))])
+    assert seen == [0.9, 0.5, 0]
+    with pytest.raises(ValueError, match=r"momentum is set, but the optimizer is adamw\. Remove it, or use sgd"):
+        FusionOptions(momentum=0.5)
+    with pytest.raises(ValueError, match=r"attention_dropout is 0\.5, but neither face_attention \(mean\) nor "):
+        FusionOptions(attention_dropout=0.5, face_attention="mean")
 
 
 @pytest.mark.slow
@@ -410,6 +466,8 @@ EVERYTHING = [
     {"fusion": "crossmodal", "face_attention": "multihead", "audio_attention": "multihead", "augment": True,
      "frames": 8},
     {"fusion": "concat", "early_stopping": EarlyStopping(patience=2)},
+    {"optimizer": "sgd", "face_attention": "relation", "audio_attention": "self", "attention_dropout": 0.5, "frames": 3,
+     "lr_steps": LearningRateSteps(every=2, factor=0.2)},
 ]  # fmt: skip
 
 
@@ -439,6 +497,22 @@ def test_a_batch_of_networks_equals_single_networks(kind):
         assert alone[0].epochs == together[number].epochs
         np.testing.assert_allclose(predict(data, alone, [rows[number]])[0], found[number], atol=1e-7)
     assert len({p.tobytes() for p in found}) == len(runs)
+
+
+@pytest.mark.slow
+def test_fan_as_released_learns():
+    """SGD, three frames, and dropout before attention's weights and before the classifier."""
+    data, target = data_of(150)
+    options = FusionOptions(
+        **{**SMALL, "lr": 0.02, "epochs": 60, "dropout": 0.6, "modality_dropout": 0}, attention_dropout=0.5, frames=3,
+        face_attention="relation", audio_attention="relation", optimizer="sgd",
+        lr_steps=LearningRateSteps(every=20, factor=0.2),
+    )  # fmt: skip
+    networks = train(data, [run_of(data, options)])
+    fresh, expected = data_of(150, seed=1)
+    for clips, truth in ((data, target), (fresh, expected)):
+        right = probabilities(clips, networks)[0].argmax(1) == truth
+        assert right[clips.present.numpy()].mean() > 0.7  # a guess: a third
 
 
 @pytest.mark.slow

@@ -547,6 +547,15 @@ def test_a_config_names_weights(place):
     assert nets["mine"].weights == "nowhere/ir50.pth"
 
 
+def test_another_output_of_registered_weights_has_another_length(place):
+    """The registry knows the length of the first output alone."""
+    options = {"weights": "enet_b2", "output": "penultimate"}
+    net = parsed(backbones={"face": {"kind": "onnx", "options": options}}).backbones["face"]
+    assert "dim" not in net.options and net.options["size"] == 260
+    options["dim"] = 1408
+    assert parsed(backbones={"face": {"kind": "onnx", "options": options}}).backbones["face"].options["dim"] == 1408
+
+
 def test_old_names_of_options_go_before_the_registrys_too(place, monkeypatch):
     """A config of the last release: its own value counts, not that of the weights' entry, and one warning comes."""
     said = []

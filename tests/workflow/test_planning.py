@@ -18,14 +18,14 @@ def workflow(tmp_path_factory):
     return Workflow(copy_of_the_code(folder / "code"), folder / "work")
 
 
-def planned(workflow, name, labels, *arguments, text="", clips=10, target="all"):
+def planned(workflow, name, labels, *arguments, text="", clips=10, target="all", extra=None):
     """The output of a dry run of configs/folder.yaml on so many clips of each class."""
     for number, label in enumerate(list(labels) * clips):
         path = workflow.work / name / label / f"{label}{number:03d}.avi"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.name)
     config = yaml.safe_load((REPOSITORY / "configs/folder.yaml").read_text())
-    config |= {"corpus_root": str(workflow.work / name), "corpus": {"name": name, "kind": "folder"}}
+    config |= {"corpus_root": str(workflow.work / name), "corpus": {"name": name, "kind": "folder"}, **(extra or {})}
     (workflow.work / f"{name}.yaml").write_text(yaml.safe_dump(config) + text)
     given = ["--dry-run", target, "--configfile", str(workflow.work / f"{name}.yaml"), *arguments]
     return workflow.snakemake(*given, check=False)
@@ -80,3 +80,15 @@ def test_a_key_that_is_there_twice_is_refused(workflow):
     output = planned(workflow, "twice", CLASSES, text="run: other\n")
     assert re.search(r"twice\.yaml is not valid YAML in line \d+, column 1: the key 'run' is there twice", output)
     assert "Traceback" not in output
+
+
+def test_a_submission_by_the_first_available_network(workflow):
+    """The paper's config shrunk: which network face is is reported, and `--config protocol=` trains on val as well."""
+    config = yaml.safe_load((REPOSITORY / "configs/folder.yaml").read_text())
+    config["backbones"]["best"] = {"kind": "ir50", "weights": "weights/ir50.pth", "optional": True}
+    extra = {"backbones": config["backbones"], "first_available": {"who": ["best", "face"]},
+             "models": {"fused_both": {"streams": ["who", "voice"], "optimizer": "sgd", "lr": 0.004}}}  # fmt: skip
+    output = planned(workflow, "final", CLASSES, "--config", "protocol={kind: final}", extra=extra)
+    assert output.count("The first available backbones: who is face.") == 1
+    assert re.search(r"rule fusion:.*?model=fused_both", output, re.DOTALL) and "features/face.h5" in output
+    assert "features/best.h5" not in output and "Traceback" not in output
