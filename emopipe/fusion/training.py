@@ -20,7 +20,7 @@ from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
 from emopipe.fusion.model import Mixup
 from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import FusionOptions
-from emopipe.fusion.rng import fold_in, uniform
+from emopipe.fusion.rng import fold_in, keys_from_seeds, uniform
 from emopipe.fusion.stack import (
     OWN_BYTES,
     Run,
@@ -46,8 +46,9 @@ PREDICT_BYTES = 256 << 20
 QUANTILES = 1024
 """Number of quantiles of the Beta distribution from which the shares of mixup are drawn."""
 
-_CLIPS_KEY = 0x0C11B5
-"""The key of all networks for the order of clips, their views and their vectors."""
+_CLIPS, _STEPS = 0, 2
+"""Numbers by which a network's key becomes its key for clips (their order, views and vectors), and that of its first
+step."""
 
 
 def train(
@@ -58,9 +59,9 @@ def train(
 ) -> list[TrainedRun]:
     """Train all networks; networks of one shape are trained together.
 
-    Networks that are trained on the same clips see them in the same order, which saves most of the work. All networks
-    see the same sampled views and vectors of a clip in an epoch. A seed changes initial weights, dropout, modality
-    dropout and mixup.
+    A seed decides all that is random: initial weights, the order of the clips, the views and vectors that are sampled
+    of a clip, dropout, modality dropout and mixup. So networks of one seed that are trained on the same clips, which
+    are the candidates of a search, see the same vectors in each step. They share a group, which saves most of the work.
 
     Args:
         dataset: Clips, on the device to train on.
@@ -76,7 +77,7 @@ def train(
         DeviceError: The memory of the device is too small.
     """
     trained: dict[int, TrainedRun] = {}
-    seen = [run.clips_digest for run in runs]
+    seen = [(run.clips_digest, run.seed) for run in runs]
     for groups in plan_stacks(dataset, runs, seen):
         numbers = [number for group in groups for number in group]
         stacked = [runs[number] for number in numbers]
@@ -94,8 +95,8 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     stack = Stack.init(dataset, runs, groups)
     loss = Loss(dataset, runs)
     optimizer = StackedAdamW(stack.parameters, loss.per_run("lr"), loss.per_run("weight_decay"))
-    clips_key = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=dataset.device)
-    sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_key, 1))
+    clips_keys = fold_in(keys_from_seeds([run.seed for run in first_of_group], dataset.device), _CLIPS)  # (G,)
+    sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_keys, 1))
     best = _BestStates(stack, runs) if options.early_stopping else None
     total = steps * options.epochs
     warmup = max(1, round(WARM_UP * total))
@@ -105,10 +106,10 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
         sums = torch.zeros(len(runs), dtype=dataset.dtype, device=dataset.device)
         for number, (rows, valid) in enumerate(sampler.epoch(epoch)):  # (G, B)
             step = epoch * steps + number
-            keys = fold_in(stack.keys, 2 + step)
+            keys = fold_in(stack.keys, _STEPS + step)
             stack.set_keys(keys)
             mixup = loss.draw_mixup(keys, valid)
-            batch = dataset.training_batch(rows, fold_in(clips_key, 2 + epoch), options)
+            batch = dataset.training_batch(rows, fold_in(clips_keys, 2 + epoch), options)
             logits = stack(batch, mixup)  # (M, B, K)
             losses = loss(logits, rows, valid, mixup)  # (M,)
             losses.sum().backward()
