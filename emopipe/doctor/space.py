@@ -14,6 +14,7 @@ import psutil
 
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
+from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.usage import files_in, size
 from emopipe.core.errors import EmopipeError
 from emopipe.corpora import demo
@@ -140,7 +141,8 @@ def needs(config: Config, clips: int, training_clips: int) -> dict[str, float]:
             samples = resources.samples_megabytes(training_clips, spec, config.decode[preset])
             found[f"pretrain {name}"] = BASE_BYTES + 2e6 * samples
     for name, block in config.models.items():
-        vectors = sum(vector_bytes(config, config.backbones[stream]) for stream in block.streams)
+        read = [net for network, net in config.backbones.items() if backbone_of(network) in block.streams]
+        vectors = sum(vector_bytes(config, net) for net in read)
         found[f"fusion {name}"] = BASE_BYTES + 4 * clips * vectors
     return found
 

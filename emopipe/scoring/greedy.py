@@ -42,9 +42,10 @@ def greedy_weights(
     selection, count = selection or Selection(), len(members.probs)
     if selection.bags is None:
         return _select(members, targets, mean, selection.sorted_start)
+    size = min(count, max(2, round(BAG_SHARE * count)))  # in a bag of one, nothing is selected
     rng, total = np.random.default_rng(selection.seed), np.zeros(count)
     for _ in range(selection.bags):
-        bag = np.sort(rng.choice(count, max(1, round(BAG_SHARE * count)), replace=False))
+        bag = np.sort(rng.choice(count, size, replace=False))
         total[bag] += _select(members.of(bag), targets, mean, selection.sorted_start)
     return total / selection.bags
 
@@ -82,14 +83,14 @@ class _Sums:
 
     def __init__(self, members: MemberPredictions, targets: np.ndarray, mean: Mean) -> None:
         self._targets, self._clips, self._is_geometric = targets, np.arange(len(targets)), mean == "geometric"
-        if self._is_geometric:
-            values = np.log(members.probs.clip(PROBABILITY_FLOOR)).transpose(0, 2, 1)  # (M, K, N)
+        if self._is_geometric:  # in float32, because the exponentials of all members take most of the time
+            values = np.log(members.probs.clip(PROBABILITY_FLOOR)).transpose(0, 2, 1).astype(np.float32)  # (M, K, N)
         else:
             values = members.probs[:, self._clips, targets][:, None]  # (M, 1, N)
         self._of_all = values.mean(0)  # (K, N) for clips that no selected member covers
-        self._covered = members.covered.astype(float)  # (M, N)
+        self._covered = members.covered.astype(values.dtype)  # (M, N)
         self._values = np.ascontiguousarray(values) * self._covered[:, None]
-        self._total, self._count = np.zeros_like(self._of_all), np.zeros(len(targets))
+        self._total, self._count = np.zeros_like(self._of_all), np.zeros(len(targets), values.dtype)
 
     def add(self, number: int) -> None:
         """Select a member."""
@@ -104,12 +105,12 @@ class _Sums:
         return self._losses(self._values[order].cumsum(0), self._covered[order].cumsum(0))
 
     def _losses(self, totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return mean losses (M,) from sums (M, K, N) and numbers of members (M, N)."""
-        means = totals / np.maximum(counts, 1)[:, None]
+        """Return mean losses (M,) from sums (M, K, N), which it overwrites, and numbers of members (M, N)."""
+        means = np.divide(totals, np.maximum(counts, 1)[:, None], out=totals)
         if not counts.all():
             means = np.where(counts[:, None] > 0, means, self._of_all)
         if not self._is_geometric:
-            return -np.log(means[:, 0].clip(PROBABILITY_FLOOR)).mean(1)
+            return -np.log(means.clip(PROBABILITY_FLOOR, out=means), out=means)[:, 0].mean(1, dtype=float)
         # A geometric mean is at least the floor and at most 1, so nothing overflows.
         of_target = means[:, self._targets, self._clips]  # (M, N)
-        return (np.log(np.exp(means, out=means).sum(1)) - of_target).mean(1)
+        return (np.log(np.exp(means, out=means).sum(1)) - of_target).mean(1, dtype=float)
