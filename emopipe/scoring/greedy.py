@@ -83,13 +83,14 @@ class _Sums:
 
     def __init__(self, members: MemberPredictions, targets: np.ndarray, mean: Mean) -> None:
         self._targets, self._clips, self._is_geometric = targets, np.arange(len(targets)), mean == "geometric"
-        if self._is_geometric:  # in float32, because the exponentials of all members take most of the time
-            values = np.log(members.probs.clip(PROBABILITY_FLOOR)).transpose(0, 2, 1).astype(np.float32)  # (M, K, N)
+        if self._is_geometric:
+            values = np.log(members.probs.clip(PROBABILITY_FLOOR)).transpose(0, 2, 1)  # (M, K, N)
         else:
             values = members.probs[:, self._clips, targets][:, None]  # (M, 1, N)
+        values = np.ascontiguousarray(values, np.float32)  # logarithms and exponentials take most of the time
         self._of_all = values.mean(0)  # (K, N) for clips that no selected member covers
         self._covered = members.covered.astype(values.dtype)  # (M, N)
-        self._values = np.ascontiguousarray(values) * self._covered[:, None]
+        self._values = values * self._covered[:, None]
         self._total, self._count = np.zeros_like(self._of_all), np.zeros(len(targets), values.dtype)
 
     def add(self, number: int) -> None:

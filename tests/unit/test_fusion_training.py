@@ -445,8 +445,8 @@ def test_a_seed_varies_order_views_and_vectors_which_candidates_share(monkeypatc
     data, seen, real = long_clips(), [], FusionDataset.training_batch
     options = FusionOptions(**{**SMALL, "epochs": 2, "batch": 60}, augment=True, frames=3, search={"lr": [1e-2, 3e-3]})
 
-    def spy(dataset, rows, keys, options):
-        seen.append((rows, real(dataset, rows, keys, options)))
+    def spy(dataset, rows, *arguments):
+        seen.append((rows, real(dataset, rows, *arguments)))
         return seen[-1][1]
 
     monkeypatch.setattr(FusionDataset, "training_batch", spy)
@@ -635,7 +635,7 @@ def test_keys_of_many_clips_are_short(tmp_path, monkeypatch):
     with contextlib.suppress(KeyError):  # no network is trained
         train(data, runs)
     assert all(len(json.dumps(found)) < 10_000 for found in (keys, known)) and keys and known
-    (first, _), (second, _) = known[0]
+    first, second = (clips for clips, *_ in known[0])
     assert first == second != Run(FusionOptions(), 0, many[:-1], many[-2:-1], 5).clips_digest
 
 
