@@ -18,14 +18,14 @@ def workflow(tmp_path_factory):
     return Workflow(copy_of_the_code(folder / "code"), folder / "work")
 
 
-def planned(workflow, name, labels, *arguments, text="", clips=10, target="all"):
+def planned(workflow, name, labels, *arguments, text="", clips=10, target="all", keys=None):
     """The output of a dry run of configs/folder.yaml on so many clips of each class."""
     for number, label in enumerate(list(labels) * clips):
         path = workflow.work / name / label / f"{label}{number:03d}.avi"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.name)
     config = yaml.safe_load((REPOSITORY / "configs/folder.yaml").read_text())
-    config |= {"corpus_root": str(workflow.work / name), "corpus": {"name": name, "kind": "folder"}}
+    config |= {"corpus_root": str(workflow.work / name), "corpus": {"name": name, "kind": "folder"}} | (keys or {})
     (workflow.work / f"{name}.yaml").write_text(yaml.safe_dump(config) + text)
     given = ["--dry-run", target, "--configfile", str(workflow.work / f"{name}.yaml"), *arguments]
     return workflow.snakemake(*given, check=False)
@@ -77,12 +77,15 @@ def test_classes_that_train_lacks_are_reported_once(workflow):
 
 
 def test_networks_of_all_seeds_of_a_backbone_are_planned(workflow):
-    seeds = "backbones={voice: {pretrain: {seeds: [0, 5]}}}"
-    output = planned(workflow, "seeds", CLASSES, "--config", seeds)
+    face = {"kind": "expression", "weights": "expression"}
+    voice = {"kind": "speech", "weights": "speech_logmel", "pretrain": {"seeds": [0, 5]}}
+    keys = {"backbones": {"face": face, "voice": voice}}
+    output = planned(workflow, "seeds", CLASSES, keys=keys)
     assert set(re.findall(r"weights/([\w.]+)\.safetensors", output)) == {"voice", "voice.seed5"}
     fusion = next(part for part in output.split("rule ") if part.startswith("fusion:") and "audio_only" in part)
     assert set(re.findall(r"features/([\w.]+)\.h5", fusion)) == {"voice", "voice.seed5"}
-    output = planned(workflow, "seeds", CLASSES, "--config", seeds, "models={audio_only: {seeds: [0]}}")
+    keys["models"] = {"audio_only": {"streams": ["voice"], "seeds": [0]}}
+    output = planned(workflow, "seeds", CLASSES, keys=keys)
     assert "models.audio_only.seeds has 1 of the at least 2 seeds" in output and "rule " not in output
 
 
