@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
+from emopipe.backbones.seeds import backbone_of
 from emopipe.cache import metadata
 from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
@@ -165,9 +166,12 @@ def source_pattern(wildcards):
 
 
 def chain_weights(backbone, steps=None):
-    """Return the weights after the first phases of a backbone's schedule (default: all); [] if there are none."""
+    """Return the weights after the first phases of a backbone's schedule (default: all); [] if there are none.
+
+    The networks of several seeds start from the same ones.
+    """
     steps = len(CONFIG.backbones[backbone].schedule) if steps is None else steps
-    return f"{CACHE}/weights/{backbone}.step{steps - 1}.safetensors" if steps else []
+    return f"{CACHE}/weights/{backbone_of(backbone)}.step{steps - 1}.safetensors" if steps else []
 
 
 def get_chain_start(wildcards):

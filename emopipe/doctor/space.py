@@ -14,6 +14,7 @@ import psutil
 
 from emopipe import corpora
 from emopipe.backbones import registry as backbones
+from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.usage import files_in, size
 from emopipe.core.errors import EmopipeError
 from emopipe.corpora import demo
@@ -141,7 +142,7 @@ def needs(config: Config, clips: int, training_clips: int) -> dict[str, float]:
             found[f"pretrain {name}"] = BASE_BYTES + 2e6 * samples
     for name, block in config.models.items():
         vectors = max(
-            sum(vector_bytes(config, config.backbones[backbone]) for backbone in chosen)
+            sum(vector_bytes(config, net) for name, net in config.backbones.items() if backbone_of(name) in chosen)
             for chosen in first_available.choices(block.streams, config.first_available)
         )
         found[f"fusion {name}"] = BASE_BYTES + 4 * clips * vectors

@@ -60,15 +60,19 @@ def write(
 def _by_clip(
     result: CrossValidationResult, dataset: FusionDataset, split: ProtocolSplit
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Yield the number of each clip that is reported, and its weights by stream: the mean over the networks."""
-    whole = [network for name, network in result.networks.items() if ".fold" not in name]
+    """Yield the number of each clip that is reported, and its weights by stream: the mean over the networks.
+
+    If backbones were trained with several seeds, these are the networks that read the vectors of the first.
+    """
+    networks = {name: network for name, network in result.networks.items() if network.run.network == 0}
+    whole = [network for name, network in networks.items() if ".fold" not in name]
     parts = [(whole, split.predict_idx)]
     if split.cross_validated:
         for fold in range(split.folds):
-            of_fold = [network for name, network in result.networks.items() if name.endswith(f".fold{fold}")]
+            of_fold = [network for name, network in networks.items() if name.endswith(f".fold{fold}")]
             parts.append((of_fold, split.train_idx[split.fold == fold]))
-    for networks, idx in parts:
-        models = [_model(dataset, network) for network in networks]
+    for those, idx in parts:
+        models = [_model(dataset, network) for network in those]
         for start in range(0, len(idx) if models else 0, CLIPS_AT_ONCE):
             rows = idx[start : start + CLIPS_AT_ONCE]
             yield from zip(rows.tolist(), _mean_weights(models, dataset, rows), strict=True)

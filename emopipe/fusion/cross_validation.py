@@ -65,10 +65,10 @@ def fit_candidates(
     clips = {fold: _clips_of(dataset, table, split, options, fold) for fold in (NO_FOLD, *range(split.folds))}
     steps = max(1, len(split.train_idx) // options.batch)
     runs = {
-        (number, fold, seed): Run(candidate, seed, *clips[fold], steps)
+        (number, fold, seed): Run(candidate, seed, *clips[fold], steps, place % dataset.combinations)
         for number, candidate in enumerate(tried)
         for fold in range(split.folds)
-        for seed in seeds
+        for place, seed in enumerate(seeds)
     }
     networks = dict(zip(runs, train(dataset, list(runs.values()), progress, cache), strict=True))
     # 2. predict the clips of each fold by the networks that were trained without it
@@ -84,7 +84,10 @@ def fit_candidates(
     # 4. train the chosen candidate on all training clips, and predict the other clips
     kept, predict_probs = {}, np.empty((len(seeds), 0, len(CLASSES)))
     if len(split.predict_idx):
-        final_runs = [Run(tried[chosen[NO_FOLD]], seed, *clips[NO_FOLD], steps) for seed in seeds]
+        final_runs = [
+            Run(tried[chosen[NO_FOLD]], seed, *clips[NO_FOLD], steps, place % dataset.combinations)
+            for place, seed in enumerate(seeds)
+        ]
         kept = {f"seed{network.run.seed}": network for network in train(dataset, final_runs, progress, cache)}
         predict_probs = np.stack(predict(dataset, list(kept.values()), [split.predict_idx] * len(kept)))  # (S, A, K)
     # 5. collect the networks that made the reported predictions

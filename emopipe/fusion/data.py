@@ -1,6 +1,7 @@
 """The data set of a fusion model, and batches of it for many networks at once."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,9 +34,12 @@ class FusionDataset:
     """The features of N clips, by stream and view, and the clips' classes."""
 
     streams: Mapping[str, Features]
-    """Stream -> all its views, one after the other: clip n of view v is row v * N + n."""
+    """Stream -> all its views, one after the other, of one network after the other: clip n of view v of network k is
+    row (k * V + v) * N + n."""
     views: Mapping[str, int]
-    """Stream -> number of views."""
+    """Stream -> number of views V."""
+    networks: Mapping[str, int]
+    """Stream -> number of networks that computed its vectors, which differ in their seeds."""
     modalities: Mapping[str, str]
     """Stream -> face or audio."""
     targets: torch.Tensor
@@ -51,20 +55,25 @@ class FusionDataset:
         targets: np.ndarray,
         device: torch.device,
         classes: np.ndarray | None = None,
+        networks: Mapping[str, int] | None = None,
     ) -> "FusionDataset":
         """Build a data set on a device.
 
         Args:
-            views: Stream -> features of the same N clips, one entry for each view; the first is not augmented.
+            views: Stream -> features of the same N clips, one entry for each view of each network; the first view of a
+                network is not augmented.
             modalities: Stream -> face or audio.
             targets: (N,) class numbers; -1 where unlabelled.
             device: Where to keep it.
             classes: (K,) bool: the classes that networks may predict. Default: all.
+            networks: Stream -> number of networks that computed its vectors. Default: one each.
         """
         classes = np.ones(len(CLASSES), bool) if classes is None else classes
+        count = {stream: (networks or {}).get(stream, 1) for stream in views}
         return cls(
             {stream: concatenate(of_stream).to(device) for stream, of_stream in views.items()},
-            {stream: len(of_stream) for stream, of_stream in views.items()},
+            {stream: len(of_stream) // count[stream] for stream, of_stream in views.items()},
+            count,
             dict(modalities),
             torch.as_tensor(targets, dtype=torch.int64, device=device),
             torch.as_tensor(classes, dtype=torch.bool, device=device),
@@ -93,41 +102,55 @@ class FusionDataset:
         """
         return logits.masked_fill(~self.classes, torch.finfo(logits.dtype).min)
 
-    def full_batch(self, rows: torch.Tensor, view: int = 0) -> Streams:
-        """Return all vectors of the clips `rows` (...), of one view.
+    @property
+    def combinations(self) -> int:
+        """The number of combinations of the streams' networks, in which streams with fewer networks take turns."""
+        return math.lcm(*self.networks.values())
 
-        For a stream with fewer views, the numbers of views wrap around.
+    def full_batch(self, rows: torch.Tensor, view: int = 0, network: int | torch.Tensor = 0) -> Streams:
+        """Return all vectors of the clips `rows` (...), of one view and network.
+
+        For a stream with fewer views or networks, their numbers wrap around. `network` may be a tensor (..., 1).
         """
-        shift = {stream: view % count * len(self.targets) for stream, count in self.views.items()}
-        return {stream: features.batch(rows + shift[stream]) for stream, features in self.streams.items()}
+        return {
+            stream: features.batch(rows + self._first_row(stream, view % self.views[stream], network))
+            for stream, features in self.streams.items()
+        }
 
-    def training_batch(self, rows: torch.Tensor, keys: torch.Tensor, options: FusionOptions) -> Streams:
+    def _first_row(self, stream: str, view: int | torch.Tensor, network: int | torch.Tensor) -> int | torch.Tensor:
+        """Return the row of a stream's features where the clips of a view and network begin."""
+        return (network % self.networks[stream] * self.views[stream] + view) * len(self.targets)
+
+    def training_batch(
+        self, rows: torch.Tensor, keys: torch.Tensor, options: FusionOptions, network: int | torch.Tensor = 0
+    ) -> Streams:
         """Return the input of a training step for the clips `rows` (M, B), by the keys (M,) of the epoch.
 
-        Which view and which vectors are drawn of a clip depends on the key and the clip alone.
+        Which view and which vectors are drawn of a clip depends on the key and the clip alone. `network`, of which
+        vectors are taken, may be a tensor (M, 1).
         """
         batch, count = {}, options.frames or MAX_VECTORS
         for number, (stream, features) in enumerate(self.streams.items()):
             key = fold_in(fold_in(keys, 10 + number)[:, None], rows)  # (M, B)
+            view = 0
             if options.augment and self.views[stream] > 1:
                 view = (uniform(fold_in(key, 1)) * self.views[stream]).long()  # (M, B)
-                rows_of_view = rows + view * len(self.targets)
-            else:
-                rows_of_view = rows
+            rows_of_view = rows + self._first_row(stream, view, network)
             if options.sampling == "random":
                 batch[stream] = features.sample_random(rows_of_view, fold_in(key, 2), count)
             else:
                 batch[stream] = features.sample_segments(rows_of_view, uniform(fold_in(key, 2), count))
         return batch
 
-    def statistics(self, train_idx: np.ndarray) -> Statistics:
+    def statistics(self, train_idx: np.ndarray, network: int = 0) -> Statistics:
         """Return mean and standard deviation of each stream's vectors in the first view of the clips `train_idx`.
 
         The standard deviation of a feature that is constant, but for rounding, is infinite: it is standardized to 0.
         """
-        rows = torch.as_tensor(train_idx, device=self.device)
+        clips = torch.as_tensor(train_idx, device=self.device)
         found = {}
         for stream, features in self.streams.items():
+            rows = clips + self._first_row(stream, 0, network)
             # 1. the vectors of these clips; `shift` leads from a position among them to a position in features.x
             length = features.length[rows]
             shift = features.start[rows] - (length.cumsum(0) - length)

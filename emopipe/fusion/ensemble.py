@@ -7,8 +7,10 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.scoring import ensembling, predictions
-from emopipe.scoring.ensembling import Combine, MemberPredictions
+from emopipe.scoring.ensembling import Combine
+from emopipe.scoring.greedy import Selection
 from emopipe.scoring.metrics import log_losses
+from emopipe.scoring.pooling import MemberPredictions
 
 
 class FittedEnsemble:
@@ -89,7 +91,9 @@ class FittedEnsemble:
             p = [ensembling.apply_temperature(predicted.probs[number], t) for number, t in temperatures.items()]
             return MemberPredictions(np.stack(p), predicted.covered[selected])
 
-        combine, weights = ensembling.fit(self._options.method, calibrated(members), targets)
+        options = self._options
+        selection = Selection(options.bags, options.sorted_start, options.seed)
+        combine, weights = ensembling.fit(options.method, calibrated(members), targets, options.mean, selection)
         return lambda predicted: combine(calibrated(predicted)), dict(zip(selected, weights, strict=True)), temperatures
 
     def _fit_temperature(self, p: np.ndarray, targets: np.ndarray) -> float:

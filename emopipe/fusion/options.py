@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from emopipe.core.options import Number, Options
+from emopipe.scoring.pooling import Mean
 
 Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
 Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
@@ -98,8 +99,9 @@ class FusionOptions(Options):
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target probability that is spread over all classes."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)
-    """Seeds of initial weights, dropout, modality dropout and mixup. One network is trained for each seed, and the
-    model's probabilities are the mean over these networks."""
+    """Seeds of all that is random in training: initial weights, the order of the clips, the views and vectors that are
+    sampled of a clip, dropout, modality dropout and mixup. One network is trained for each seed, and the model's
+    probabilities are the mean over these networks."""
     search: dict[str, list[Any]] = Field(default_factory=dict)
     """Values to try for lr, weight_decay, dropout, modality_dropout, label_smoothing and mixup. All combinations are
     trained, and the one with the lowest out-of-fold loss becomes the model."""
@@ -184,9 +186,22 @@ class EnsembleOptions(Options):
     """How the probabilities of several models are combined."""
 
     method: Literal["mean", "weighted", "greedy", "stacking"] = "mean"
-    """mean: unweighted mean. weighted: mean with the weights of highest likelihood. greedy: members are added one by
-    one, with replacement, while the loss falls (Caruana et al., ICML 2004). stacking: logistic regression on the
-    members' log probabilities. All except mean are fitted on out-of-fold predictions of the training clips."""
+    """How members are weighted. mean: equally. weighted: by the weights of highest likelihood. greedy: members are
+    added one by one, with replacement, while the loss falls (Caruana et al., ICML 2004). stacking: logistic regression
+    on the members' log probabilities. All except mean are fitted on out-of-fold predictions of the training clips."""
+    mean: Mean = "arithmetic"
+    """Which weighted mean of the members' probabilities is taken. arithmetic: the sum of w p. geometric: the product of
+    p ^ w, divided by its sum over the classes (a log-linear pool); a member that is sure counts for more. Stacking
+    takes neither."""
+    bags: int | None = Field(default=None, ge=2)
+    """For greedy: number of random halves of the members on each of which the selection is repeated; the weights are
+    the mean over them (bagged selection, section 2.4 of the paper, which takes 20). It makes a selection from ten or
+    more members less likely to fit noise. Default: one selection from all members."""
+    sorted_start: bool = False
+    """For greedy: whether selection begins with the members of lowest loss, as many of them as together have the lowest
+    loss (section 2.3 of the paper). false: it begins with none."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the random halves."""
     members: list[str] | None = Field(default=None, min_length=1)
     """Models to combine; default: all models."""
     top: int | None = Field(default=None, ge=1)
@@ -194,3 +209,27 @@ class EnsembleOptions(Options):
     calibrate: bool = False
     """Whether to divide the logits of each member and of the ensemble by a temperature that is fitted out of fold (Guo
     et al., ICML 2017)."""
+
+    @model_validator(mode="after")
+    def _keys_fit_the_method(self) -> "EnsembleOptions":
+        if self.method != "greedy" and (self.bags is not None or self.sorted_start):
+            key = "bags" if self.bags is not None else "sorted_start"
+            raise ValueError(
+                f"{key} is set, but method is {self.method}. Only greedy selects members. Set method to greedy, or "
+                f"remove {key}"
+            )
+        if self.method == "stacking" and self.mean == "geometric":
+            raise ValueError(
+                "mean is geometric, but method is stacking, which takes no mean. Use the method mean, weighted or "
+                "greedy, or remove mean"
+            )
+        return self
+
+    @property
+    def description(self) -> str:
+        """The method in words, for tables."""
+        parts = [self.method]
+        parts += [f"{self.bags} bags"] if self.bags is not None else []
+        parts += ["sorted start"] if self.sorted_start else []
+        parts += ["geometric"] if self.mean == "geometric" else []
+        return ", ".join(parts)

@@ -42,6 +42,8 @@ class Run:
     """Numbers of the clips whose loss decides when to stop; used with the option `early_stopping` only."""
     steps: int
     """Number of steps in an epoch."""
+    network: int = 0
+    """Whose vectors it reads, if backbones were trained with several seeds (see `FusionDataset.networks`)."""
 
     @functools.cached_property
     def train_digest(self) -> str:
@@ -94,9 +96,9 @@ class Stack:
         models, statistics = [], {}
         for run in runs:
             torch.manual_seed(run.seed)
-            if run.train_digest not in statistics:
-                statistics[run.train_digest] = dataset.statistics(run.train_idx)
-            models.append(_build_model(dataset, statistics[run.train_digest], run))
+            if (seen := (run.train_digest, run.network)) not in statistics:
+                statistics[seen] = dataset.statistics(run.train_idx, run.network)
+            models.append(_build_model(dataset, statistics[seen], run))
         return cls(models, [run.seed for run in runs], groups, dataset.device)
 
     @classmethod

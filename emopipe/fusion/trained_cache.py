@@ -25,7 +25,7 @@ class TrainedCache:
         """Return the networks `runs` of one stack from the cache, or train and cache them."""
         if self.folder is None:
             return train()
-        keys = [[run.options.model_dump(), run.seed, run.clips_digest, run.steps] for run in runs]
+        keys = [[run.options.model_dump(), run.seed, run.clips_digest, run.steps, run.network] for run in runs]
         path = self.folder / f"{digest([self.recipe, *keys])[:32]}.safetensors"
         if (cached := _read(path, runs)) is not None:
             LOGGER.info(f"{len(cached)} networks were trained before, by a job that was interrupted. They are reused.")

@@ -20,7 +20,7 @@ from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
 from emopipe.fusion.model import Mixup
 from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import FusionOptions
-from emopipe.fusion.rng import fold_in, uniform
+from emopipe.fusion.rng import fold_in, keys_from_seeds, uniform
 from emopipe.fusion.sgd import MOMENTUM, StackedSGD
 from emopipe.fusion.stack import (
     OWN_BYTES,
@@ -47,8 +47,9 @@ PREDICT_BYTES = 256 << 20
 QUANTILES = 1024
 """Number of quantiles of the Beta distribution from which the shares of mixup are drawn."""
 
-_CLIPS_KEY = 0x0C11B5
-"""The key of all networks for the order of clips, their views and their vectors."""
+_CLIPS, _STEPS = 0, 2
+"""Numbers by which a network's key becomes its key for clips (their order, views and vectors), and that of its first
+step."""
 
 
 def train(
@@ -59,9 +60,9 @@ def train(
 ) -> list[TrainedRun]:
     """Train all networks; networks of one shape are trained together.
 
-    Networks that are trained on the same clips see them in the same order, which saves most of the work. All networks
-    see the same sampled views and vectors of a clip in an epoch. A seed changes initial weights, dropout, modality
-    dropout and mixup.
+    A seed decides all that is random: initial weights, the order of the clips, the views and vectors that are sampled
+    of a clip, dropout, modality dropout and mixup. So networks of one seed that are trained on the same clips, which
+    are the candidates of a search, see the same vectors in each step. They share a group, which saves most of the work.
 
     Args:
         dataset: Clips, on the device to train on.
@@ -77,7 +78,7 @@ def train(
         DeviceError: The memory of the device is too small.
     """
     trained: dict[int, TrainedRun] = {}
-    seen = [run.clips_digest for run in runs]
+    seen = [(run.clips_digest, run.seed, run.network) for run in runs]
     for groups in plan_stacks(dataset, runs, seen):
         numbers = [number for group in groups for number in group]
         stacked = [runs[number] for number in numbers]
@@ -95,8 +96,9 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     stack = Stack.init(dataset, runs, groups)
     loss = Loss(dataset, runs)
     optimizer = _optimizer(stack, loss, options)
-    clips_key = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=dataset.device)
-    sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_key, 1))
+    clips_keys = fold_in(keys_from_seeds([run.seed for run in first_of_group], dataset.device), _CLIPS)  # (G,)
+    sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_keys, 1))
+    network = _networks_read(dataset, first_of_group)
     best = _BestStates(stack, runs) if options.early_stopping else None
     total = steps * options.epochs
     # 2. train
@@ -105,10 +107,10 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
         sums = torch.zeros(len(runs), dtype=dataset.dtype, device=dataset.device)
         for number, (rows, valid) in enumerate(sampler.epoch(epoch)):  # (G, B)
             step = epoch * steps + number
-            keys = fold_in(stack.keys, 2 + step)
+            keys = fold_in(stack.keys, _STEPS + step)
             stack.set_keys(keys)
             mixup = loss.draw_mixup(keys, valid)
-            batch = dataset.training_batch(rows, fold_in(clips_key, 2 + epoch), options)
+            batch = dataset.training_batch(rows, fold_in(clips_keys, 2 + epoch), options, network)
             logits = stack(batch, mixup)  # (M, B, K)
             losses = loss(logits, rows, valid, mixup)  # (M,)
             losses.sum().backward()
@@ -137,6 +139,11 @@ def _share_of_lr(options: FusionOptions, epoch: int, step: int, total: int) -> f
     if options.lr_steps:
         return options.lr_steps.factor ** (epoch // options.lr_steps.every)
     return cosine_warmup(step, max(1, round(WARM_UP * total)), total)
+
+
+def _networks_read(dataset: FusionDataset, first_of_group: Sequence[Run]) -> torch.Tensor:
+    """Return the number (G, 1) of the networks whose vectors each group reads."""
+    return torch.tensor([[run.network] for run in first_of_group], device=dataset.device)
 
 
 def _check_finite(losses: torch.Tensor, runs: Sequence[Run], epoch: int) -> None:
@@ -246,7 +253,7 @@ def _stopping_loss(dataset: FusionDataset, stack: Stack, first_of_group: Sequenc
     A network without such clips gets a loss that falls with each epoch, so that it is not stopped.
     """
     rows = [run.stop_idx for run in first_of_group]
-    probs = _predict_stack(dataset, stack, rows, 0, first_of_group[0].options)  # (M, R, K)
+    probs = _predict_stack(dataset, stack, first_of_group, rows, 0)  # (M, R, K)
     group_size = len(probs) // len(rows)
     losses = []
     for number, p in enumerate(probs):
@@ -270,19 +277,19 @@ def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequen
     """
     runs, found = [network.run for network in networks], {}
     length = sum(features.length[: len(dataset.targets)] for features in dataset.streams.values()).cpu().numpy()
-    seen = [(run.train_digest, digest_of_indices(part)) for run, part in zip(runs, rows, strict=True)]
+    seen = [(run.train_digest, run.network, digest_of_indices(part)) for run, part in zip(runs, rows, strict=True)]
     for groups in plan_stacks(dataset, runs, seen):
         # 1. the networks of one stack
         numbers = [number for group in groups for number in group]
         stack = Stack.from_states(
             [networks[n].state for n in numbers], dataset, [runs[n] for n in numbers], len(groups)
         )
-        options = runs[numbers[0]].options
+        first_of_group = [runs[group[0]] for group in groups]
         # 2. long clips first, so that clips in one step are of similar length and need little padding
         by_length = [rows[group[0]][np.argsort(-length[rows[group[0]]], kind="stable")] for group in groups]
         # 3. mean over the views (M, R, K)
-        views = max(dataset.views.values()) if options.augment else 1
-        mean = sum(_predict_stack(dataset, stack, by_length, view, options) for view in range(views)) / views
+        views = max(dataset.views.values()) if first_of_group[0].options.augment else 1
+        mean = sum(_predict_stack(dataset, stack, first_of_group, by_length, view) for view in range(views)) / views
         # 4. back to the order of `rows`
         for place, number in enumerate(numbers):
             order = by_length[place // len(groups[0])].argsort()[rows[number].argsort().argsort()]
@@ -291,7 +298,7 @@ def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequen
 
 
 def _predict_stack(
-    dataset: FusionDataset, stack: Stack, rows: Sequence[np.ndarray], view: int, options: FusionOptions
+    dataset: FusionDataset, stack: Stack, first_of_group: Sequence[Run], rows: Sequence[np.ndarray], view: int
 ) -> np.ndarray:
     """Return probabilities (M, R, K) float64 for the clips of each group; R is the largest number of clips in a group.
 
@@ -300,12 +307,14 @@ def _predict_stack(
     stack.train(False)
     table, _ = pad_indices(rows, dataset.device)  # (G, R)
     shared = shared_bytes(dataset, 1) * len(table)
-    own = own_bytes(dataset, 1, options, full=True) * len(stack.keys)
+    own = own_bytes(dataset, 1, first_of_group[0].options, full=True) * len(stack.keys)
     size = max(1, min(PREDICT_BYTES // max(1, shared), OWN_BYTES // own))  # clips in one step
+
+    network = _networks_read(dataset, first_of_group)
 
     def run(columns: range) -> torch.Tensor:
         part = table[:, columns.start : columns.stop]
-        return dataset.restrict(stack(dataset.full_batch(part, view)).double()).softmax(-1).cpu()
+        return dataset.restrict(stack(dataset.full_batch(part, view, network)).double()).softmax(-1).cpu()
 
     batches = AdaptiveBatches(name_of(dataset.device), largest=size)
     return torch.cat(batches.map(run, range(table.shape[1])), 1).numpy()

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from emopipe.backbones.seeds import backbone_of, count_networks
 from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError
@@ -120,22 +121,26 @@ class FusionPredictor:
         if usable:
             modalities = {stream: kind for stream, kind in self._modalities.items() if stream in usable}
             views = {
-                stream: [features[file] for file in self.files if file.partition("@")[0] == stream]
-                for stream in modalities
+                stream: [features[file] for file in self.files if backbone_of(file) == stream] for stream in modalities
             }
+            count = {stream: count_networks(stream, self.files) for stream in modalities}
             unlabelled = np.full(len(table), -1)
-            dataset = FusionDataset.from_views(views, modalities, unlabelled, self._device, self._prior > 0)
+            dataset = FusionDataset.from_views(views, modalities, unlabelled, self._device, self._prior > 0, count)
             covered = dataset.present.cpu().numpy()
             rows = np.arange(len(table))
             options = effective_options(self._options, modalities)
-            runs = [TrainedRun(Run(options, 0, rows, rows[:0], 1), state, 0) for state in self._networks]
+            place = {f"seed{seed}": number % dataset.combinations for number, seed in enumerate(self._options.seeds)}
+            runs = [
+                TrainedRun(Run(options, 0, rows, rows[:0], 1, place[name.partition(".")[0]]), state, 0)
+                for name, state in self._networks.items()
+            ]
             probs = np.mean(predict(dataset, runs, [rows] * len(runs)), 0)
             p = np.where(covered[:, None], probs, p)
         return predictions.table(table, p, covered)
 
 
-def _networks(tensors: State) -> list[State]:
-    """Return the state of each network that predicts new clips: those trained on all training clips, if there are any.
+def _networks(tensors: State) -> dict[str, State]:
+    """Return name -> state of each network that predicts new clips: those trained on all training clips, if any are.
 
     A cross-validation without other clips has only networks that were trained without a fold; then all of these.
     """
@@ -143,14 +148,14 @@ def _networks(tensors: State) -> list[State]:
     for key, tensor in tensors.items():
         name = key.partition(".standardise.")[0].partition(".network.")[0]
         by_name.setdefault(name, {})[key.removeprefix(f"{name}.")] = tensor
-    whole = [state for name, state in by_name.items() if ".fold" not in name]
-    return whole or list(by_name.values())
+    return {name: state for name, state in by_name.items() if ".fold" not in name} or by_name
 
 
-def _usable_streams(networks: list[State]) -> set[str]:
+def _usable_streams(networks: Mapping[str, State]) -> set[str]:
     """Return the streams that the networks read: those of which training clips had vectors."""
     prefix = "standardise.scale_"
-    return {key.removeprefix(prefix) for state in networks[:1] for key in state if key.startswith(prefix)}
+    first = next(iter(networks.values()), {})
+    return {key.removeprefix(prefix) for key in first if key.startswith(prefix)}
 
 
 def _features(rows: ClipRows, clips: list[str]) -> Features:

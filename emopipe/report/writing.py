@@ -107,8 +107,9 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         "Accuracy, UAR (unweighted average recall), macro F1 and WAF (F1 weighted by the classes' clips) include all "
         "clips of the split, even those without any features. Coverage is the share of clips for which the model had "
         f"features. {_intervals_note(table)} A model's probabilities are the mean over its seeds. The column over "
-        "seeds has the mean and standard deviation of single seeds. Seeds differ in initial weights, dropout, modality "
-        "dropout and mixup, but not in the order of clips. A seed of an ensemble combines the networks of its members "
+        "seeds has the mean and standard deviation of single seeds. Seeds differ in initial weights, the order of "
+        "clips, the sampled views and vectors, dropout, modality dropout and mixup; backbones are the same for all "
+        "seeds, unless they have several seeds themselves. A seed of an ensemble combines the networks of its members "
         "with that seed.",
         f"ECE is the expected calibration error with {BINS} bins. {_tests_note(table)} They compare a model with the "
         "single model that has the best out-of-fold accuracy, and are corrected for all tests of the table by Holm's "
@@ -195,9 +196,10 @@ def _tests_note(table: pd.DataFrame) -> str:
 def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     return [
         "Weights and temperatures are fitted on out-of-fold predictions of the clips that models were trained on. A "
-        "member with weight zero was not chosen. For stacking, a weight is the member's share of the absolute "
-        "coefficients. In a cross-validation, the weights for a fold are fitted without its clips; only the "
-        "temperature of the ensemble's prediction depends on them, through the combinations of the other folds."
+        "member with weight zero was not chosen. For geometric means, a weight is an exponent. For stacking, a weight "
+        "is the member's share of the absolute coefficients. In a cross-validation, the weights for a fold are fitted "
+        "without its clips; only the temperature of the ensemble's prediction depends on them, through the "
+        "combinations of the other folds."
     ]
 
 

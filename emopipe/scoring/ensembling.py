@@ -1,64 +1,55 @@
 """Combine models. Weights are fitted on out-of-fold predictions, never on the clips that are reported."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from emopipe.scoring.greedy import Selection, greedy_weights
 from emopipe.scoring.metrics import PROBABILITY_FLOOR, log_losses
+from emopipe.scoring.pooling import Mean, MemberPredictions, softmax, weighted_mean
 
-Combine = Callable[["MemberPredictions"], np.ndarray]
+Combine = Callable[[MemberPredictions], np.ndarray]
 """Members' predictions -> the ensemble's probabilities (N, K)."""
 
 
-@dataclass(frozen=True)
-class MemberPredictions:
-    """The predictions of M members for N clips."""
-
-    probs: np.ndarray
-    """(M, N, K) probabilities."""
-    covered: np.ndarray
-    """(M, N) bool: whether the clip has any features that the member uses."""
-
-    def select(self, rows: np.ndarray) -> "MemberPredictions":
-        """Return the predictions for some clips."""
-        return MemberPredictions(self.probs[:, rows], self.covered[:, rows])
-
-
-def fit(method: str, members: MemberPredictions, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
+def fit(
+    method: str,
+    members: MemberPredictions,
+    targets: np.ndarray,
+    mean: Mean = "arithmetic",
+    selection: Selection | None = None,
+) -> tuple[Combine, np.ndarray]:
     """Fit a combination on out-of-fold predictions.
 
     Args:
         method: mean, weighted, greedy or stacking (`EnsembleOptions.method`).
         members: The members' out-of-fold predictions of N clips.
         targets: (N,) class numbers.
+        mean: How members are combined; stacking does not use it.
+        selection: Options of the method greedy.
 
     Returns:
-        The combination, and the members' weights (M,). For stacking, a weight is the member's share of the absolute
-        coefficients.
+        The combination, and the members' weights (M,), which sum to one. For stacking, a weight is the member's share
+        of the absolute coefficients.
     """
     if method == "stacking":
         return _fit_stacking(members, targets)
-    weights = {"mean": _equal_weights, "weighted": _mixture_weights, "greedy": _greedy_weights}[method](
-        members, targets
-    )
-    return (lambda predicted: weighted_mean(predicted, weights)), weights
+    if method == "greedy":
+        weights = greedy_weights(members, targets, mean, selection)
+    elif method == "weighted":
+        weights = (_mixture_weights if mean == "arithmetic" else _pool_weights)(members, targets)
+    else:
+        weights = _equal_weights(members)
+    return (lambda predicted: weighted_mean(predicted, weights, mean)), weights
 
 
-def weighted_mean(members: MemberPredictions, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted mean (N, K) over the members that cover the clip; over all members if none covers it."""
-    weight = weights[:, None] * members.covered  # (M, N)
-    weight = np.where(weight.sum(0) > 0, weight, np.maximum(weights, PROBABILITY_FLOOR)[:, None])
-    return np.einsum("mn,mnk->nk", weight, members.probs) / weight.sum(0)[:, None]
-
-
-def _equal_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray:
+def _equal_weights(members: MemberPredictions) -> np.ndarray:
     return np.full(len(members.probs), 1 / len(members.probs))
 
 
 def _mixture_weights(members: MemberPredictions, targets: np.ndarray, rounds: int = 500) -> np.ndarray:
     """Return the most likely weights of a mixture, by expectation-maximization."""
-    weights = _equal_weights(members, targets)
+    weights = _equal_weights(members)
     of_target = members.probs[:, np.arange(len(targets)), targets].clip(PROBABILITY_FLOOR) * members.covered  # (M, N)
     of_target = of_target[:, of_target.any(0)]
     for _ in range(rounds if of_target.shape[1] else 0):
@@ -67,31 +58,42 @@ def _mixture_weights(members: MemberPredictions, targets: np.ndarray, rounds: in
     return weights / weights.sum()
 
 
-def _greedy_weights(members: MemberPredictions, targets: np.ndarray, rounds: int = 50) -> np.ndarray:
-    """Return the weights by Caruana's greedy selection with replacement, from the round with the lowest loss."""
-    of_target = members.probs[:, np.arange(len(targets)), targets]  # (M, N)
-    counts, total, n_covering = np.zeros(len(of_target)), 0.0, 0.0
-    best, lowest = _equal_weights(members, targets), np.inf
-    for _ in range(rounds):
-        # 1. the mean probability of each clip's class if one more member, any of the M, is selected
-        totals, n_coverings = total + of_target * members.covered, n_covering + members.covered  # (M, N)
-        p = np.divide(totals, n_coverings, out=np.tile(of_target.mean(0), (len(of_target), 1)), where=n_coverings > 0)
-        # 2. select the member that gives the lowest loss
-        losses = -np.log(p.clip(PROBABILITY_FLOOR)).mean(1)
-        new = int(losses.argmin())
-        counts[new] += 1
-        total, n_covering = totals[new], n_coverings[new]
-        # 3. keep the best selection
-        if losses[new] < lowest - 1e-9:
-            best, lowest = counts.copy(), losses[new]
-    return best / best.sum()
+def _pool_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray:
+    """Return the most likely weights of a geometric mean, by L-BFGS-B; if all cover all clips, the loss is convex."""
+    from scipy.optimize import minimize  # slow to import, and few need it
+
+    covered_by_any = members.covered.any(0)
+    if not covered_by_any.any():
+        return _equal_weights(members)
+    members, targets = members.select(covered_by_any), targets[covered_by_any]
+    log_p = np.log(members.probs.clip(PROBABILITY_FLOOR))  # (M, N, K)
+    of_target = log_p[:, np.arange(len(targets)), targets]  # (M, N)
+
+    def loss(unscaled: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the loss of weights (M,), which need not sum to one, and its gradient (M,)."""
+        weight = unscaled[:, None] * members.covered
+        total = weight.sum(0)  # (N,)
+        share = weight / total  # (M, N)
+        logits = np.einsum("mn,mnk->nk", share, log_p)
+        p = softmax(logits)
+        by_share = np.einsum("nk,mnk->mn", p, log_p) - of_target  # derivatives by the shares
+        by_weight = members.covered * (by_share - (share * by_share).sum(0)) / total
+        chosen = logits[np.arange(len(targets)), targets] - np.log(np.exp(logits).sum(1))
+        return float(-chosen.mean()), by_weight.mean(1)
+
+    # A bound above zero keeps a weight for clips that one member alone covers.
+    found = minimize(
+        loss, np.ones(len(log_p)), jac=True, bounds=[(PROBABILITY_FLOOR, None)] * len(log_p), method="L-BFGS-B"
+    ).x
+    found = np.where(found > PROBABILITY_FLOOR, found, 0.0)
+    return found / found.sum()
 
 
 def _fit_stacking(members: MemberPredictions, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
     """Fit multinomial logistic regression; a class without any clip gets probability zero."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and few need it
 
-    equal = _equal_weights(members, targets)
+    equal = _equal_weights(members)
     if len(set(targets.tolist())) < 2:
         return (lambda predicted: weighted_mean(predicted, equal)), equal
     regression = LogisticRegression(C=0.05, max_iter=2000).fit(_stacking_inputs(members), targets)
@@ -127,17 +129,10 @@ def fit_temperature(p: np.ndarray, targets: np.ndarray) -> float:
     if not len(p):
         return 1.0
     logits = np.log(p.clip(PROBABILITY_FLOOR))
-    found = minimize_scalar(
-        lambda t: log_losses(_softmax(logits / np.exp(t)), targets).mean(), bounds=np.log([0.1, 10])
-    )
+    found = minimize_scalar(lambda t: log_losses(softmax(logits / np.exp(t)), targets).mean(), bounds=np.log([0.1, 10]))
     return float(np.exp(found.x))
 
 
 def apply_temperature(p: np.ndarray, t: float) -> np.ndarray:
     """Return softmax(log p / t) of probabilities p (..., K)."""
-    return _softmax(np.log(p.clip(PROBABILITY_FLOOR)) / t)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    scaled = np.exp(logits - logits.max(-1, keepdims=True))
-    return scaled / scaled.sum(-1, keepdims=True)
+    return softmax(np.log(p.clip(PROBABILITY_FLOOR)) / t)

@@ -54,7 +54,7 @@ def run(
         predictions.write(ensemble.predict([by_model[m] for m in members]), outputs[name])
         predictions.write(ensemble.predict([oof_by_model[m] for m in members]), oof_outputs[name])
         predictions.write(ensemble.predict_by_seed([seeds_by_model[m] for m in members]), seeds_outputs[name])
-        rows += [{"ensemble": name, "method": block.method, **row} for row in ensemble.weights(members)]
+        rows += [{"ensemble": name, "method": block.description, **row} for row in ensemble.weights(members)]
     write_text(weights, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, float_format="%.6f"))
 
 

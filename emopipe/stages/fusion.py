@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from emopipe import __version__
+from emopipe.backbones.seeds import backbone_of, count_networks
 from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.cache.status import join, reason
@@ -48,7 +49,8 @@ def run(
     Args:
         recipe: `Plan.fusion`.
         clips: The clip table.
-        features: Stream or `<stream>@<view>` -> its merged features.
+        features: Stream or `<stream>@<view>` -> its merged features; `<stream>.seed1` and so on for the other networks
+            of a backbone that was trained with several seeds.
         outputs: Paths of the files to write. `model`: the networks in one safetensors file with keys `seed0.<key>` and
             so on. `predictions`: the mean of the seeds' probabilities for the clips that the protocol reports. `oof`:
             the same for the training clips, out of fold. `seeds`: the predictions of each seed. `candidates`: loss and
@@ -62,7 +64,7 @@ def run(
         CorpusError: There are no clips to train on.
         CacheError: Features are damaged, or another recipe made them.
     """
-    # 1. clips and features, for each stream first the plain features, then its views
+    # 1. clips and features, for each network of a stream first the plain features, then its views
     where = devices.prepare(device, threads)
     options = FusionOptions.model_validate(recipe["options"])
     table = tables.read(clips)
@@ -71,10 +73,11 @@ def run(
         stream: [
             load(path, list(table["clip"]), recipe["features"][name])
             for name, path in features.items()
-            if name.partition("@")[0] == stream
+            if backbone_of(name) == stream
         ]
         for stream in recipe["streams"]
     }
+    networks_of = {stream: count_networks(stream, features) for stream in recipe["streams"]}
     # 2. streams without a training clip are omitted
     usable = {stream: v for stream, v in views.items() if v[0].present.numpy()[split.train_idx].any()}
     omitted = [stream for stream in views if stream not in usable]
@@ -92,7 +95,7 @@ def run(
             modalities = {stream: recipe["streams"][stream] for stream in usable}
             targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
             classes = np.bincount(targets[split.train_idx], minlength=len(CLASSES)) > 0
-            dataset = FusionDataset.from_views(usable, modalities, targets, where, classes)
+            dataset = FusionDataset.from_views(usable, modalities, targets, where, classes, networks_of)
             effective = effective_options(options, modalities)
             networks = cross_validation.count_networks(split, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")

@@ -1,8 +1,8 @@
 """Options that all training of backbones shares, and those of training on the corpus' own training clips."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emopipe.core.options import Number, Options
 
@@ -78,3 +78,17 @@ class PretrainOptions(TrainingOptions):
     """Epochs between two evaluations of a fold's network on the fold. They are reported only."""
     seconds: Number = Field(default=2.5, gt=0)
     """Length in seconds of the segments of sound that an audio network is trained on."""
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=2)
+    """Several seeds in place of `seed`: all networks are trained once for each, which takes as many times as long. A
+    model's first seed reads the features of the first, its second seed those of the second, and so on in turn, so that
+    the spread over a model's seeds includes that of the backbone. Default: `seed` alone."""
+
+    @model_validator(mode="after")
+    def _seeds_are_clear(self) -> "PretrainOptions":
+        if self.seeds is None:
+            return self
+        if "seed" in self.model_fields_set:
+            raise ValueError("both seed and seeds are set. Remove seed, and list all seeds in seeds")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds is {self.seeds}, which contains a seed twice. Each seed gives networks of its own")
+        return self

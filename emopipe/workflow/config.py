@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
+from emopipe.backbones.seeds import network_name
 from emopipe.core import yaml_file
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
@@ -34,7 +35,7 @@ from emopipe.workflow import first_available
 
 LONGEST_NAME = 100
 """File systems allow 255 bytes, and emopipe adds to names."""
-OWN_ENDINGS = re.compile(r"\.(?:step\d+|h5|damaged)$")
+OWN_ENDINGS = re.compile(r"\.(?:step\d+|seed\d+|h5|damaged)$")
 """Endings of files beside those that carry a name: `face.step1` may be a backbone, or a phase of `face`."""
 
 
@@ -249,7 +250,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     with faults.collected():
         check_comparisons(config.comparisons, [*config.models, *config.every_ensemble])
     faults.raise_all()
-    return config.model_copy(update={"faces": faces, "backbones": nets})
+    return config.model_copy(update={"faces": faces, "backbones": _by_seed(nets)})
 
 
 def modality(block: BackboneBlock) -> str:
@@ -288,7 +289,33 @@ def _check_model(config: Config, name: str, block: ModelBlock, nets: Mapping[str
         if set(chosen) <= set(nets):
             streams = {stream: modality(nets[stream]) for stream in chosen}
             check_model(name, block, streams, [view for stream in chosen for view in nets[stream].views])
+            for stream in chosen:
+                _check_seeds(f"models.{name}", block, stream, nets[stream])
     check_protocol(f"models.{name}", block, config.protocol)
+
+
+def _check_seeds(where: str, model: ModelBlock, stream: str, block: BackboneBlock) -> None:
+    """Refuse a model with fewer seeds than one of its backbones has: it would not read all features of the backbone."""
+    needed = len(block.pretrain.seeds or ()) if block.pretrain else 0
+    if len(model.seeds) < needed:
+        raise ConfigError(
+            f"{where}.seeds has {len(model.seeds)} of the at least {needed} seeds that it needs, because "
+            f"backbones.{stream}.pretrain.seeds has {needed}, and each of them is read by a seed of the model. Add "
+            "seeds to the model, or remove seeds of the backbone."
+        )
+
+
+def _by_seed(blocks: Mapping[str, BackboneBlock]) -> dict[str, BackboneBlock]:
+    """Return a block for each network: a backbone with several seeds becomes as many (`emopipe.backbones.seeds`)."""
+    found = {}
+    for name, block in blocks.items():
+        seeds = block.pretrain.seeds if block.pretrain else None
+        found[name] = block
+        for number, seed in enumerate(seeds or ()):
+            pretrain = block.pretrain.model_copy(update={"seed": seed, "seeds": None})
+            network = network_name(name, seed) if number else name
+            found[network] = block.model_copy(update={"pretrain": pretrain})
+    return found
 
 
 def _resolve_faces(config: Config, name: str, block: FacesBlock) -> FacesBlock:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from emopipe.backbones import registry as backbones
+from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
 from emopipe.core.errors import WeightsError
@@ -186,9 +187,13 @@ class Plan:
         return [stream, *(f"{stream}@{view}" for view in self.config.backbones[stream].views)]
 
     def inputs(self, model: str) -> list[str]:
-        """Return the names of the features that a model reads, with views if it is trained on them."""
+        """Return the names of the features that a model reads, with views if it is trained on them.
+
+        Those of a backbone that was trained with several seeds follow each other, network by network.
+        """
         block = self.models[model]
-        return [name for stream in block.streams for name in (self.views(stream) if block.augment else [stream])]
+        networks = [name for stream in block.streams for name in self.backbones if backbone_of(name) == stream]
+        return [file for name in networks for file in (self.views(name) if block.augment else [name])]
 
     # -- recipes, stage by stage -------------------------------------------------------------------------------
 
@@ -251,7 +256,7 @@ class Plan:
             backbones.module_name(block.kind),
             f"emopipe.training.{modality(block)}_clips",
             made=f"weights/{name}.safetensors",
-            pretrain=block.pretrain.model_dump(),
+            pretrain=block.pretrain.model_dump(exclude={"seeds"}),
             folds=pretraining_protocol(self.table, self.config.protocol, block.pretrain.folds).model_dump(),
             train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
             **self._network(name, block),
@@ -363,7 +368,7 @@ class Plan:
 
     def _network(self, name: str, block: BackboneBlock) -> Recipe:
         options = backbones.options_class(block.kind).model_validate(block.options)
-        chained = digest(self.chain(name, len(block.schedule) - 1)) if block.schedule else ""
+        chained = digest(self.chain(backbone_of(name), len(block.schedule) - 1)) if block.schedule else ""
         given = block.weights if not chained else None  # what a chain starts from is part of its own recipe
         files = [_present(given, f"backbones.{name}.weights")] if given else []
         refuse_missing(block.options.get("weights", ""), f"backbones.{name}.options.weights")

@@ -111,7 +111,7 @@ def test_prediction_by_fusion_goes_on_with_smaller_batches(monkeypatch):
     expected = fusion_training.predict(dataset, trained, rows)
     asked, real = [], type(dataset).full_batch
 
-    def full_batch(data, part, view=0):
+    def full_batch(data, part, view=0, network=0):
         return limited(lambda columns: real(data, columns.T, view), 6, asked)(part.T)
 
     monkeypatch.setattr(type(dataset), "full_batch", full_batch)

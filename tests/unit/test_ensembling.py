@@ -5,19 +5,16 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from emopipe.core.errors import CacheError
+from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.labels import CLASSES
+from emopipe.core.validation import checked
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.scoring import ensembling, predictions
-from emopipe.scoring.ensembling import (
-    MemberPredictions,
-    apply_temperature,
-    fit,
-    fit_temperature,
-    weighted_mean,
-)
-from emopipe.scoring.metrics import log_losses
+from emopipe.scoring.ensembling import apply_temperature, fit, fit_temperature
+from emopipe.scoring.greedy import Selection, greedy_weights
+from emopipe.scoring.metrics import PROBABILITY_FLOOR, log_losses
+from emopipe.scoring.pooling import MemberPredictions, weighted_mean
 from emopipe.stages import ensemble
 
 K = len(CLASSES)
@@ -84,6 +81,162 @@ def test_greedy_selection_is_caruanas(members):
     np.testing.assert_allclose(weights, np.bincount(best, minlength=3) / len(best))
     combined = log_losses(weighted_mean(found, weights), targets).mean()
     assert combined <= log_losses(found.probs, targets).mean(1).min()
+
+
+def test_a_geometric_mean_by_hand():
+    """Two members and three clips: the second covers the first clip alone, and none covers the last."""
+    p = np.array([[[0.5, 0.5], [0.2, 0.8], [1.0, 0.0]], [[0.9, 0.1], [0.5, 0.5], [0.5, 0.5]]])
+    members = MemberPredictions(p, np.array([[True, True, False], [True, False, False]]))
+    found = weighted_mean(members, np.array([0.5, 0.5]), "geometric")
+    ratio = np.sqrt(0.5 * 0.9) / np.sqrt(0.5 * 0.1)  # 3 to 1
+    sure = 1 / np.sqrt(PROBABILITY_FLOOR)
+    np.testing.assert_allclose(found[:, 0], [ratio / (ratio + 1), 0.2, sure / (sure + 1)])
+    np.testing.assert_allclose(found.sum(1), 1)
+    weighted = weighted_mean(members, np.array([0.25, 0.75]), "geometric")[0]
+    np.testing.assert_allclose(weighted[0] / weighted[1], 9**0.75)
+
+
+def pool(found, weights):
+    """A log-linear pool of members that cover all clips, by its definition."""
+    product = np.prod(found.probs ** np.asarray(weights)[:, None, None], 0)
+    return product / product.sum(1, keepdims=True)
+
+
+def test_the_weights_of_a_geometric_mean_are_the_most_likely_ones(members):
+    found, targets = members
+    combine, weights = fit("weighted", found, targets, "geometric")
+    assert weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(combine(found), pool(found, weights), rtol=1e-9)
+
+    def objective(z):
+        w = np.exp(z) / np.exp(z).sum()
+        return log_losses(pool(found, w), targets).mean()
+
+    best = minimize(objective, np.zeros(3))
+    np.testing.assert_allclose(weights, np.exp(best.x) / np.exp(best.x).sum(), atol=0.01)
+
+
+def test_the_weights_of_a_geometric_mean_with_missing_members_are_the_most_likely_ones(members):
+    found, targets = members
+    covered = np.ones((3, 400), bool)
+    covered[0, ::3], covered[1, 1::4], covered[:, 7] = False, False, False
+    partial = MemberPredictions(found.probs, covered)
+    _, weights = fit("weighted", partial, targets, "geometric")
+
+    def objective(z):
+        w = np.exp(z) / np.exp(z).sum()
+        p = weighted_mean(partial.select(np.arange(400) != 7), w, "geometric")
+        return log_losses(p, np.delete(targets, 7)).mean()
+
+    best = minimize(objective, np.zeros(3))
+    np.testing.assert_allclose(weights, np.exp(best.x) / np.exp(best.x).sum(), atol=0.01)
+    nobody = MemberPredictions(found.probs, np.zeros((3, 400), bool))
+    np.testing.assert_allclose(fit("weighted", nobody, targets, "geometric")[1], 1 / 3)
+
+
+def by_hand(found, targets, mean, start=()):
+    """Greedy selection that computes each mean of a list of members again; of all, where none of the list covers."""
+    bag, best, least = list(start), None, np.inf
+
+    def combined(members):
+        return weighted_mean(members, np.full(len(members.probs), 1 / len(members.probs)), mean)
+
+    def loss(numbers):
+        some, everyone = found.of(np.array(numbers)), MemberPredictions(found.probs, np.ones_like(found.covered))
+        p = np.where(some.covered.any(0)[:, None], combined(some), combined(everyone))
+        return log_losses(p, targets).mean()
+
+    if bag:
+        best, least = list(bag), loss(bag)
+    for _ in range(50):
+        losses = [loss([*bag, m]) for m in range(len(found.probs))]
+        bag.append(int(np.argmin(losses)))
+        if min(losses) < least - 1e-9:
+            best, least = list(bag), min(losses)
+    return np.bincount(best, minlength=len(found.probs)) / len(best)
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+def test_greedy_selection_with_missing_members_is_that_by_hand(mean, members):
+    found, targets = members
+    covered = np.ones((3, 100), bool)
+    covered[0, ::3], covered[1, 1::4] = False, False
+    partial = MemberPredictions(found.probs[:, :100], covered)
+    np.testing.assert_allclose(greedy_weights(partial, targets[:100], mean), by_hand(partial, targets[:100], mean))
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+def test_a_sorted_start_takes_the_best_members_first(mean):
+    rng = np.random.default_rng(3)
+    targets = rng.integers(K, size=150)
+    p = np.stack([member_probs(targets, skill, rng) for skill in (0.5, 3.0, 2.9, 2.8, 0.0)])
+    found = MemberPredictions(p, np.ones((5, 150), bool))
+    order = np.argsort(log_losses(p, targets).mean(1))
+    prefixes = [order[: n + 1] for n in range(5)]
+    losses = [
+        log_losses(weighted_mean(found.of(some), np.full(len(some), 1 / len(some)), mean), targets).mean()
+        for some in prefixes
+    ]
+    start = prefixes[int(np.argmin(losses))]
+    assert 1 < len(start) < 5
+    weights = greedy_weights(found, targets, mean, Selection(sorted_start=True))
+    np.testing.assert_allclose(weights, by_hand(found, targets, mean, sorted(start)))
+    assert (weights[start] > 0).all()
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+@pytest.mark.parametrize(("method", "selection"), [
+    ("mean", None), ("weighted", None), ("greedy", None), ("greedy", Selection(bags=7)),
+    ("greedy", Selection(bags=7, sorted_start=True)),
+])  # fmt: skip
+def test_weights_sum_to_one_and_combinations_are_probabilities(method, selection, mean, members):
+    found, targets = members
+    covered = np.random.default_rng(1).random((3, 400)) < 0.7
+    combine, weights = fit(method, MemberPredictions(found.probs, covered), targets, mean, selection)
+    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    p = combine(MemberPredictions(found.probs, covered))
+    assert (p >= 0).all()
+    np.testing.assert_allclose(p.sum(1), 1)
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+@pytest.mark.parametrize("method", ["weighted", "greedy"])
+def test_a_dominated_member_gets_no_weight(method, mean, members):
+    """A member that gives each clip's class less than chance, where another member gives it more."""
+    found, targets = members
+    dominated = np.full((400, K), 0.99 / (K - 1))
+    dominated[np.arange(400), targets] = 0.01
+    useful = 0.5 * found.probs[0] + 0.5 * np.eye(K)[targets]
+    p = np.stack([dominated, useful, found.probs[1]])
+    _, weights = fit(method, MemberPredictions(p, np.ones((3, 400), bool)), targets, mean)
+    assert weights[0] < 1e-6 and weights.sum() == pytest.approx(1)
+
+
+def test_bagged_selection_averages_selections_from_random_halves():
+    rng = np.random.default_rng(4)
+    targets = rng.integers(K, size=80)
+    p = np.stack([member_probs(targets, skill, rng) for skill in np.linspace(0, 3, 8)])
+    found = MemberPredictions(p, np.ones((8, 80), bool))
+    weights = greedy_weights(found, targets, "arithmetic", Selection(bags=3, seed=5))
+    draws, expected = np.random.default_rng(5), np.zeros(8)
+    for _ in range(3):
+        half = np.sort(draws.choice(8, 4, replace=False))
+        expected[half] += greedy_weights(found.of(half), targets, "arithmetic") / 3
+    np.testing.assert_array_equal(weights, expected)
+    assert not np.array_equal(weights, greedy_weights(found, targets, "arithmetic", Selection(bags=3, seed=6)))
+    many = greedy_weights(found, targets, "arithmetic", Selection(bags=30))
+    assert (many > 0).sum() > (greedy_weights(found, targets, "arithmetic") > 0).sum()
+
+
+@pytest.mark.parametrize(("options", "fault"), [
+    ({"method": "mean", "bags": 20}, "bags is set, but method is mean"),
+    ({"method": "weighted", "sorted_start": True}, "sorted_start is set, but method is weighted"),
+    ({"method": "stacking", "mean": "geometric"}, "stacking, which takes no mean"),
+    ({"method": "greedy", "bags": 1}, "bags"),
+])  # fmt: skip
+def test_options_that_a_method_does_not_have_are_refused(options, fault):
+    with pytest.raises(ConfigError, match=fault):
+        checked(EnsembleOptions, options)
 
 
 def test_stacking_learns_which_member_is_correct_about_what():
@@ -186,12 +339,40 @@ def test_an_ensemble_of_means(tmp_path):
     assert weights["oof_accuracy"][0] == pytest.approx(accuracy, abs=1e-6)
 
 
+COMBINATIONS = [
+    {"method": "weighted"}, {"method": "greedy"}, {"method": "stacking"}, {"method": "weighted", "mean": "geometric"},
+    {"method": "greedy", "mean": "geometric"}, {"method": "greedy", "bags": 20, "sorted_start": True},
+]  # fmt: skip
+
+
+def test_a_class_without_a_training_clip_stays_zero(tmp_path):
+    oof, reported = models()
+    everything = {"oof": oof, "reported": reported}
+    for tables in everything.values():
+        for name, frame in tables.items():
+            p = frame[predictions.PROBABILITIES].to_numpy().copy()
+            p[:, 6] = 0
+            label = frame["label"].replace(CLASSES[6], CLASSES[0])
+            tables[name] = table(label.map(CLASSES.index), p, frame["split"], "").assign(
+                clip=frame["clip"], **({"fold": frame["fold"]} if "fold" in frame else {})
+            )
+    blocks = {f"ensemble_{n}": EnsembleOptions(**c) for n, c in enumerate(COMBINATIONS)}
+    read, weights = run(tmp_path, blocks | {"ensemble": EnsembleOptions(mean="geometric")}, oof, reported)
+    for frame in read.values():
+        p = frame[predictions.PROBABILITIES].to_numpy()
+        assert (p[:, 6] == 0).all() and (p[:, :6] > 0).any(0).all()
+    assert list(weights["method"].unique()) == [
+        "weighted", "greedy", "stacking", "weighted, geometric", "greedy, geometric", "greedy, 20 bags, sorted start",
+        "mean, geometric",
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
-def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
+@pytest.mark.parametrize("options", COMBINATIONS, ids=lambda options: "-".join(map(str, options.values())))
+def test_labels_of_reported_clips_fit_nothing(options, tmp_path):
     """Other labels of the reported clips give the same predictions."""
     oof, reported = models()
-    blocks = {"ensemble": EnsembleOptions(method=method, top=2, calibrate=True)}
+    blocks = {"ensemble": EnsembleOptions(**options, top=2, calibrate=True)}
     first, weights = run(tmp_path / "a", blocks, oof, reported)
     relabelled = {name: frame.assign(label=frame["label"].to_numpy()[::-1]) for name, frame in reported.items()}
     second, _ = run(tmp_path / "b", blocks, oof, relabelled)
@@ -203,12 +384,12 @@ def test_labels_of_reported_clips_fit_nothing(method, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["weighted", "greedy", "stacking"])
-def test_cross_validated_clips_are_predicted_by_ensembles_of_the_other_folds(method, tmp_path):
+@pytest.mark.parametrize("options", COMBINATIONS, ids=lambda options: "-".join(map(str, options.values())))
+def test_cross_validated_clips_are_predicted_by_ensembles_of_the_other_folds(options, tmp_path):
     """The labels of a fold do not change the predictions of its own clips, but change those of other folds."""
     oof, _ = models()
     reported = {name: frame.drop(columns="fold").assign(split=KFOLD) for name, frame in oof.items()}
-    blocks = {"ensemble": EnsembleOptions(method=method, calibrate=True)}
+    blocks = {"ensemble": EnsembleOptions(**options, calibrate=True)}
     first, _ = run(tmp_path / "a", blocks, oof, reported)
     labels = oof["face_a"]["label"].to_numpy().copy()
     in_fold = (oof["face_a"]["fold"] == 1).to_numpy()

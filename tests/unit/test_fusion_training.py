@@ -18,7 +18,7 @@ from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.model import FusionModel, Standardization
 from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import EarlyStopping, FusionOptions, LearningRateSteps, candidates
-from emopipe.fusion.rng import Dropout, distinct_bits, fold_in, random_bits, uniform
+from emopipe.fusion.rng import Dropout, distinct_bits, fold_in, keys_from_seeds, random_bits, uniform
 from emopipe.fusion.sgd import StackedSGD
 from emopipe.fusion.stack import Run, Stack
 from emopipe.fusion.trained_cache import TrainedCache
@@ -499,6 +499,26 @@ def test_a_batch_of_networks_equals_single_networks(kind):
     assert len({p.tobytes() for p in found}) == len(runs)
 
 
+def test_a_seed_varies_order_views_and_vectors_which_candidates_share(monkeypatch):
+    data, seen, real = long_clips(), [], FusionDataset.training_batch
+    options = FusionOptions(**{**SMALL, "epochs": 2, "batch": 60}, augment=True, frames=3, search={"lr": [1e-2, 3e-3]})
+
+    def spy(dataset, rows, *arguments):
+        seen.append((rows, real(dataset, rows, *arguments)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(FusionDataset, "training_batch", spy)
+    train(data, [run_of(data, each, seed) for each in candidates(options) for seed in (0, 1)])
+    assert len(seen) == 2  # one stack, one step in each epoch
+    for rows, batch in seen:
+        assert rows.shape == (2, 60)  # a group for each seed, with both candidates
+        assert not torch.equal(rows[0], rows[1])  # the order
+        place = rows.argsort(1)
+        first, second = (batch["f"][0][group][place[group]] for group in (0, 1))  # (60, 3, D)
+        assert (first != second).any((1, 2)).float().mean() > 0.9  # the views and vectors
+    assert not torch.equal(seen[0][0], seen[1][0])
+
+
 @pytest.mark.slow
 def test_fan_as_released_learns():
     """SGD, three frames, and dropout before attention's weights and before the classifier."""
@@ -527,7 +547,7 @@ def test_a_batched_step_is_the_plain_loops():
     optimizer = torch.optim.AdamW(decay_groups(model.parameters(), options.weight_decay), lr=options.lr)
     steps = one.steps * options.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, 1, steps))
-    key = fold_in(torch.tensor([0x0C11B5], dtype=torch.int32), 1)
+    key = fold_in(fold_in(keys_from_seeds([0], CPU), 0), 1)
     batches = [
         rows[0][valid[0]] for e in range(3) for rows, valid in BatchSampler([one.train_idx], one.steps, key).epoch(e)
     ]
@@ -689,7 +709,8 @@ def test_keys_of_many_clips_are_short(tmp_path, monkeypatch):
     with contextlib.suppress(KeyError):  # no network is trained
         train(data, runs)
     assert all(len(json.dumps(found)) < 10_000 for found in (keys, known)) and keys and known
-    assert known[0][0] == known[0][1] != Run(FusionOptions(), 0, many[:-1], many[-2:-1], 5).clips_digest
+    first, second = (clips for clips, *_ in known[0])
+    assert first == second != Run(FusionOptions(), 0, many[:-1], many[-2:-1], 5).clips_digest
 
 
 @pytest.mark.parametrize("change", ["recipe", "damage", "flip", "clips"])

@@ -114,7 +114,7 @@ EDITS = {
     "extraction of faces": ("extraction/face.py", r"GROUP_FACES = 1024", "GROUP_FACES = 512", FACES_READ),
     "attention": ("fusion/attention.py", r"class RelationAttention\(", "class RelationAttention(object, ", FUSED),
     "the classes": ("core/labels.py", r'"Angry", ', '"Anger", ', RESNET | LOGMEL | FUSED | {"report"}),
-    "combining": ("scoring/ensembling.py", r"rounds: int = 50\b", "rounds: int = 60", {"ensemble"}),
+    "combining": ("scoring/greedy.py", r"ROUNDS = 50\b", "ROUNDS = 60", {"ensemble"}),
     "a metric": ("scoring/metrics.py", r"COLUMNS = \[", 'COLUMNS = ["x", ', {"report"}),
 }  # fmt: skip
 """What is edited -> file, what stands there, what comes in its place, and whose recipes change."""

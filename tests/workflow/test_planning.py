@@ -76,6 +76,19 @@ def test_classes_that_train_lacks_are_reported_once(workflow):
     assert "count as wrong: 10 of 20 labelled val clips (Fear 10)." in output and "rule fusion" in output
 
 
+def test_networks_of_all_seeds_of_a_backbone_are_planned(workflow):
+    face = {"kind": "expression", "weights": "expression"}
+    voice = {"kind": "speech", "weights": "speech_logmel", "pretrain": {"seeds": [0, 5]}}
+    keys = {"backbones": {"face": face, "voice": voice}}
+    output = planned(workflow, "seeds", CLASSES, extra=keys)
+    assert set(re.findall(r"weights/([\w.]+)\.safetensors", output)) == {"voice", "voice.seed5"}
+    fusion = next(part for part in output.split("rule ") if part.startswith("fusion:") and "audio_only" in part)
+    assert set(re.findall(r"features/([\w.]+)\.h5", fusion)) == {"voice", "voice.seed5"}
+    keys["models"] = {"audio_only": {"streams": ["voice"], "seeds": [0]}}
+    output = planned(workflow, "seeds", CLASSES, extra=keys)
+    assert "models.audio_only.seeds has 1 of the at least 2 seeds" in output and "rule " not in output
+
+
 def test_a_key_that_is_there_twice_is_refused(workflow):
     output = planned(workflow, "twice", CLASSES, text="run: other\n")
     assert re.search(r"twice\.yaml is not valid YAML in line \d+, column 1: the key 'run' is there twice", output)
