@@ -75,8 +75,10 @@ class FusionOptions(Options):
     lr: Number = Field(default=1e-3, gt=0)
     """Peak learning rate of AdamW. The rate rises linearly in the first tenth of the steps, then follows a cosine to
     zero."""
-    weight_decay: Number = Field(default=0.05, ge=0)
-    """Weight decay of AdamW for matrices. Biases, normalization layers and other vectors have no weight decay."""
+    weight_decay: Number = Field(default=0.5, ge=0, lt=1)
+    """Share by which a matrix would shrink over a whole training of `epochs` epochs if it had no gradients, whatever lr
+    and the number of steps: 0.5 is 50 %. AdamW decays by the same share of it in each step as the schedule gives lr.
+    Biases, normalization layers and other vectors have no weight decay. Values to search: 0, 0.5, 0.9, 0.99."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target probability that is spread over all classes."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)

@@ -93,12 +93,13 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     options, steps, first_of_group = runs[0].options, runs[0].steps, runs[:: len(runs) // groups]
     stack = Stack.init(dataset, runs, groups)
     loss = Loss(dataset, runs)
-    optimizer = StackedAdamW(stack.parameters, loss.per_run("lr"), loss.per_run("weight_decay"))
     clips_key = torch.full((groups,), _CLIPS_KEY, dtype=torch.int32, device=dataset.device)
     sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_key, 1))
     best = _BestStates(stack, runs) if options.early_stopping else None
     total = steps * options.epochs
     warmup = max(1, round(WARM_UP * total))
+    shares = [cosine_warmup(step, warmup, total) for step in range(total)]
+    optimizer = StackedAdamW(stack.parameters, loss.per_run("lr"), loss.per_run("weight_decay"), sum(shares))
     # 2. train
     for epoch in range(options.epochs):
         stack.train(True)
@@ -113,7 +114,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             losses = loss(logits, rows, valid, mixup)  # (M,)
             losses.sum().backward()
             sums += losses.detach()
-            optimizer.step(cosine_warmup(step, warmup, total))
+            optimizer.step(shares[step])
             PROGRESS.within(step + 1, total, len(runs))
         _check_finite(sums / steps, runs, epoch)
         if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
