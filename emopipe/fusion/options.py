@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from emopipe.core.options import Number, Options
 
 Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
-Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
+Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "gmu", "late", "crossmodal"]
+FrameInput = Literal["vectors", "logp"]
+Statistic = Literal["mean", "spread", "maximum", "confidence", "entropy"]
 
 
 class EarlyStopping(Options):
@@ -29,20 +31,36 @@ class FusionOptions(Options):
 
     face_attention: Attention = "transformer"
     """How the vectors of a face stream are pooled to one. mean: their mean. self, relation: FAN's attentions. patch:
-    attention over patches (Zhang et al.). transformer: the paper's attention. multihead: a transformer encoder."""
+    attention over patches (Zhang et al.). transformer: this project's reading of the paper's attention, whose details
+    the paper does not give: the inner product of each reduced vector with one trained vector, and a softmax.
+    multihead: a transformer encoder with the vectors' times in seconds as positions."""
     audio_attention: Attention = "transformer"
     """How the vectors of an audio stream are pooled to one; same values as for face_attention."""
     fusion: Fusion = "concat"
     """How streams are fused. concat: concatenation. fbp: factorized bilinear pooling of face and audio. adaptive_fbp:
-    fbp with weights for each clip. gated: gated units. late: mean of the streams' probabilities. crossmodal: a
-    cross-modal transformer. A model with one stream needs no fusion."""
+    fbp with weights for each clip. gated: one scalar gate a stream. gmu: gated multimodal unit (Arevalo et al.), with a
+    gate for each unit and stream. late: mean of the streams' probabilities. crossmodal: a cross-modal transformer with
+    the vectors' times in seconds as positions. A model with one stream needs no fusion."""
+    inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
+    """What a model reads of each frame or patch. vectors: the backbone's vector. logp: the log-probabilities that the
+    backbone's own emotion head gives for it. With both, they stand side by side. logp needs backbones with a head:
+    those that emopipe trained, by weights, schedule or pretrain."""
+    statistics: list[Statistic] = Field(default=[])
+    """Statistics over all frames or patches of a clip, joined to the stream's pooled vector. mean, spread (standard
+    deviation) and maximum of the inputs; confidence: mean of the largest probability; entropy: mean entropy of the
+    probabilities. The last two need backbones with a head, as logp does. Default: none."""
+    normalise: Literal["none", "subject"] = "none"
+    """How vectors of audio streams are normalised before all else. subject: to mean 0 and spread 1 over all clips of a
+    person. This is transductive: it uses unlabelled clips of the people who are tested, and tables of results say so.
+    Clips of unknown people, and of people with fewer than 5 clips, are normalised over all clips of the corpus. Such a
+    model cannot predict single new files."""
     hidden: int = Field(default=64, ge=1)
     """Dimension that the attention reduces vectors to (transformer, multihead, crossmodal), or of its hidden layer
     (patch)."""
     heads: int = Field(default=4, ge=1)
     """Number of heads of multihead and crossmodal attention."""
     out: int = Field(default=64, ge=1)
-    """Number of outputs o of bilinear pooling; number of units of gated fusion."""
+    """Number of outputs o of bilinear pooling; number of units of gated and gmu fusion."""
     factor: int = Field(default=4, ge=1)
     """Number of factors k of bilinear pooling."""
     signed_sqrt: bool = True
@@ -95,6 +113,13 @@ class FusionOptions(Options):
             raise ValueError(f"{seeds} contains a seed twice. Each seed gives one network, so all have to differ")
         return seeds
 
+    @field_validator("inputs", "statistics")
+    @classmethod
+    def _named_once(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"{names} names an entry twice. Name each one once")
+        return names
+
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> "FusionOptions":
         uses_heads = "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal"
@@ -119,6 +144,11 @@ class FusionOptions(Options):
 
 SEARCHABLE = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothing", "mixup")
 """Options that do not change a network's shape, so that all candidates can be trained together."""
+
+
+def needs_head(options: FusionOptions) -> bool:
+    """Return whether a model reads what the emotion heads of its backbones give."""
+    return "logp" in options.inputs or not {"confidence", "entropy"}.isdisjoint(options.statistics)
 
 
 def candidates(options: FusionOptions) -> list[FusionOptions]:
