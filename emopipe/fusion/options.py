@@ -122,8 +122,7 @@ class FusionOptions(Options):
 
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> "FusionOptions":
-        uses_heads = "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal"
-        if uses_heads and self.hidden % self.heads:
+        if encodes_time(self) and self.hidden % self.heads:
             raise ValueError(
                 f"heads is {self.heads}, which does not divide hidden, {self.hidden}. Choose hidden as a multiple of "
                 "heads"
@@ -144,6 +143,11 @@ class FusionOptions(Options):
 
 SEARCHABLE = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothing", "mixup")
 """Options that do not change a network's shape, so that all candidates can be trained together."""
+
+
+def encodes_time(options: FusionOptions) -> bool:
+    """Return whether a model has transformer blocks, which read the times of vectors."""
+    return "multihead" in (options.face_attention, options.audio_attention) or options.fusion == "crossmodal"
 
 
 def needs_head(options: FusionOptions) -> bool:

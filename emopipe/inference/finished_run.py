@@ -21,7 +21,7 @@ from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.ensemble import FittedEnsemble
 from emopipe.fusion.features import LOGP, ClipVectors, Features
 from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
-from emopipe.fusion.options import EnsembleOptions, FusionOptions, effective_options
+from emopipe.fusion.options import EnsembleOptions, FusionOptions, effective_options, encodes_time
 from emopipe.fusion.stack import Run, TrainedRun
 from emopipe.fusion.training import predict
 from emopipe.inference.model import Answers, FacePreset, Stream
@@ -112,12 +112,17 @@ class FusionPredictor:
         """Open the model `name` of `results/<run>`.
 
         Raises:
-            CacheError: A file is missing or damaged.
+            CacheError: A file is missing or damaged, or an earlier version trained the model with another encoding.
         """
         self._path, self._device = folder / f"models/{name}.safetensors", device
         tensors, about = read(self._path, sealed=True)
         recipe = json.loads(about["recipe"])
         self._options = FusionOptions.model_validate(recipe["options"])
+        if encodes_time(self._options) and "inputs" not in recipe["options"]:
+            raise CacheError(
+                f"{self._path} was trained by an earlier version, which encoded the numbers of vectors and not their "
+                "times. Its answers would be wrong. Run it again with this version."
+            )
         self._modalities: dict[str, str] = recipe["streams"]
         self.files: list[str] = list(recipe["features"])
         """Streams, and `<stream>@<view>` for views, in the order in which the networks read them."""

@@ -1,6 +1,7 @@
 """What models read beside vectors: log-probabilities, times, statistics of clips; sound normalised by person."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from emopipe.cache.clip_rows import RowsInMemory
 from emopipe.cache.status import text
 from emopipe.cache.store import Field, Reader, Row, Writer
+from emopipe.cache.tensors import read, save_state
 from emopipe.core import tables
-from emopipe.core.errors import ConfigError
+from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.fusion import inputs
@@ -293,6 +295,18 @@ def test_a_saved_model_gives_the_same_answers_from_features(tmp_path):
     few = {"net": dict(list(load_features(tmp_path / "net.h5").items())[:3])}
     with pytest.raises(ConfigError, match="over all clips of that person, but there are only 3 clips"):
         model.predict(few, subjects=people)
+
+
+def test_models_that_encoded_numbers_of_vectors_are_refused(tmp_path):
+    run_stage(tmp_path, FusionOptions(audio_attention="multihead", heads=2, **FAST))
+    path = tmp_path / "models/audio_m.safetensors"
+    tensors, about = read(path, sealed=True)
+    recipe = json.loads(about["recipe"])
+    assert recipe["options"].pop("inputs") == ["vectors"]
+    FusionPredictor(tmp_path, "audio_m", CPU)
+    save_state(tensors, path, {**about, "recipe": json.dumps(recipe)})
+    with pytest.raises(CacheError, match="encoded the numbers of vectors and not their times"):
+        FusionPredictor(tmp_path, "audio_m", CPU)
 
 
 def test_rows_in_memory_give_what_a_file_gives(tmp_path):
