@@ -36,18 +36,20 @@ class StackedAdamW:
         self._parameters = list(parameters.values())
         self._first = [torch.zeros_like(p) for p in self._parameters]
         self._second = [torch.zeros_like(p) for p in self._parameters]
-        self._lr, self._kept, self._total, self._steps = lr, 1 - weight_decay, total, 0
+        self._lr, self._kept, self._total, self._steps = lr, (1 - weight_decay).tolist(), total, 0
 
     @torch.no_grad()
     def step(self, share: float) -> None:
         """Take one step at `share` of each network's peak learning rate, then clear the gradients."""
         self._steps += 1
+        # In Python: a power of a tensor may differ in the last bit with the number of networks beside it.
+        kept = self._lr.new_tensor([kept ** (share / self._total) for kept in self._kept])
         correction = 1 - BETAS[0] ** self._steps, 1 - BETAS[1] ** self._steps
         for p, first, second in zip(self._parameters, self._first, self._second, strict=True):
             lr = (self._lr * share).view(-1, *[1] * (p.ndim - 1))
             # 1. weight decay; the first axis counts the networks
             if has_weight_decay(p.ndim - 1):
-                p.mul_(self._kept.view_as(lr) ** (share / self._total))
+                p.mul_(kept.view_as(lr))
             # 2. running means of the gradient and of its square
             first.lerp_(p.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(p.grad, p.grad, value=1 - BETAS[1])
