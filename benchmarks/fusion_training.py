@@ -8,6 +8,7 @@ with torch's DataLoader, modules and AdamW. Both run on the same machine, so the
     python benchmarks/fusion_training.py [--fusions concat,fbp] [--epochs 20] [--device cuda]
 """
 
+import math
 import resource
 import time
 from typing import Annotated
@@ -26,6 +27,7 @@ from emopipe.fusion.features import Features
 from emopipe.fusion.model import FusionModel
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.stack import Run
+from emopipe.fusion.stream_batch import StreamBatch
 from emopipe.fusion.training import WARM_UP, predict, train
 from emopipe.training.optimizer import cosine_warmup, decay_groups
 
@@ -81,7 +83,8 @@ def synthetic_dataset(where: torch.device) -> FusionDataset:
         x = rng.normal(size=(lengths.sum(), dim)) + 0.1 * directions[np.repeat(targets, lengths)]
         length = torch.from_numpy(lengths)
         vectors = torch.from_numpy(x.astype(np.float32))
-        views[stream] = [Features(vectors, length.cumsum(0) - length, length)]
+        time = torch.from_numpy(np.concatenate([0.2 * np.arange(n) for n in lengths]))
+        views[stream] = [Features(vectors, length.cumsum(0) - length, length, time=time)]
     modalities = {stream: modality for stream, (modality, *_) in STREAMS.items()}
     return FusionDataset.from_views(views, modalities, targets, where)
 
@@ -90,15 +93,18 @@ def train_plain(dataset: FusionDataset, run: Run) -> FusionModel:
     """Train one network with torch's own tools."""
     torch.manual_seed(run.seed)
     options = run.options
-    model = FusionModel(dataset.statistics(run.train_idx), dataset.modalities, options, len(CLASSES)).to(dataset.device)
+    model = FusionModel(dataset.moments(run.train_idx), dataset.modalities, options, len(CLASSES)).to(dataset.device)
     targets = dataset.targets.cpu()
+    spans = {s: [slice(a, a + n) for a, n in zip(f.start, f.length, strict=True)] for s, f in dataset.streams.items()}
     clips = [
-        ({s: f.x[f.start[n] : f.start[n] + f.length[n]].cpu() for s, f in dataset.streams.items()}, targets[n])
+        ({s: (f.x[spans[s][n]].cpu(), f.time[spans[s][n]].cpu()) for s, f in dataset.streams.items()}, targets[n])
         for n in run.train_idx
     ]
     loader = DataLoader(clips, batch_size=options.batch, shuffle=True, drop_last=True, collate_fn=collate)
-    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), options.weight_decay), lr=options.lr)
     steps = len(loader) * options.epochs
+    shares = sum(cosine_warmup(step, WARM_UP * steps, steps) for step in range(steps))
+    decay = -math.log(1 - options.weight_decay) / (options.lr * shares)  # shrinks weights by weight_decay in all steps
+    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), decay), lr=options.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, WARM_UP * steps, steps))
     for _ in range(options.epochs):
         for batch in loader:
@@ -111,14 +117,14 @@ def train_plain(dataset: FusionDataset, run: Run) -> FusionModel:
     return model.eval()
 
 
-def collate(clips: list) -> tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], torch.Tensor]:
+def collate(clips: list) -> tuple[dict[str, StreamBatch], torch.Tensor]:
     """Return clips as a padded batch."""
     streams = {}
     for stream in clips[0][0]:
-        parts = [vectors[stream] for vectors, _ in clips]
-        x = pad_sequence(parts, batch_first=True)
-        length = torch.tensor([len(part) for part in parts], device=x.device)
-        streams[stream] = x, torch.arange(x.shape[1], device=x.device) < length[:, None]
+        x, time = (pad_sequence(parts, batch_first=True) for parts in zip(*(v[stream] for v, _ in clips), strict=True))
+        length = torch.tensor([len(vectors[stream][0]) for vectors, _ in clips], device=x.device)
+        mask = torch.arange(x.shape[1], device=x.device) < length[:, None]
+        streams[stream] = StreamBatch(x, mask, time, x.new_zeros(len(x), 0))
     return streams, torch.stack([target for _, target in clips])
 
 

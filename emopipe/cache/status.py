@@ -87,6 +87,10 @@ TEXTS: dict[str, str] = {
     # models
     "streams_omitted": "Streams that are not used, because no training clip has their vectors: {streams}.",
     "fusion_replaced": "The fusion is {used} instead of {asked}.",
+    "people_unknown": (
+        "The sound of {clips} clips is normalised over all clips, because their person is unknown or has fewer than "
+        "{fewest} clips."
+    ),
     "not_trained": (
         "The model is not trained, because no training clip has vectors of any stream. Its predictions are the class "
         "frequencies."

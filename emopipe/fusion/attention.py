@@ -1,7 +1,8 @@
 """Attention within a modality: pools a clip's vectors (B, T, D) under a mask (B, T) to one vector (B, D').
 
-Every module is called as `forward(x, mask) -> (pooled, weights)`. The weights (B, T) are zero where masked and sum to
-one. A clip without vectors gets zero weights everywhere and a finite pooled vector.
+Every module is called as `forward(x, mask, time) -> (pooled, weights)`; MultiHeadAttention alone reads the times. The
+weights (B, T) are zero where masked and sum to one. A clip without vectors gets zero weights everywhere and a finite
+pooled vector.
 """
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from emopipe.fusion.batched_ops import inner_product, weighted_sum
 from emopipe.fusion.rng import Dropout
-from emopipe.fusion.transformer import Block, PositionalEncoding
+from emopipe.fusion.transformer import Block, TimeEncoding
 
 
 class Attention(nn.Module):
@@ -19,12 +20,20 @@ class Attention(nn.Module):
     out_dim: int
     """Dimension of the pooled vector."""
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pool x (B, T, D) under mask (B, T) bool -> pooled (B, out_dim), weights (B, T)."""
-        return self.pool(x.masked_fill(~mask[..., None], 0.0), mask)
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pool x (B, T, D) under mask (B, T) bool -> pooled (B, out_dim), weights (B, T).
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pool x that is finite everywhere; faster than `forward`, which reads x once more."""
+        `time` (B, T): seconds since the start of the clip, for attention that depends on it.
+        """
+        time = None if time is None else time.masked_fill(~mask, 0.0)
+        return self.pool(x.masked_fill(~mask[..., None], 0.0), mask, time)
+
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pool x and times that are finite everywhere; faster than `forward`, which reads x once more."""
         raise NotImplementedError
 
 
@@ -36,7 +45,9 @@ class MeanPooling(Attention):
         super().__init__()
         self.out_dim = dim
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, D), weights (B, T)."""
         weights = masked_softmax(torch.zeros_like(mask, dtype=x.dtype), mask)
         return weighted_sum(weights, x), weights
@@ -55,7 +66,9 @@ class SelfAttention(Attention):
         self.q0 = nn.Linear(dim, 1, bias=False)
         self.dropout = Dropout(dropout) if dropout else nn.Identity()
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, D), weights (B, T)."""
         # alpha_i / sum alpha is the softmax of log alpha_i, which stays exact for very small alpha_i
         weights = masked_softmax(self.log_alpha(x), mask)
@@ -86,7 +99,9 @@ class RelationAttention(Attention):
         self.q1 = nn.Linear(2 * dim, 1, bias=False)
         self.dropout = Dropout(dropout) if dropout else None
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, 2 D), weights (B, T)."""
         # 1. alpha and f'
         log_alpha = self.first.log_alpha(x)  # (B, T)
@@ -122,7 +137,9 @@ class PatchAttention(Attention):
         self.inner = nn.Linear(dim, hidden)  # W, b
         self.score = nn.Linear(hidden, 1, bias=False)  # u
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, D), weights (B, T)."""
         scores = self.score(torch.tanh(self.inner(x))).squeeze(-1)  # (B, T)
         weights = masked_softmax(self.sharpness * scores, mask)
@@ -130,11 +147,13 @@ class PatchAttention(Attention):
 
 
 class TransformerAttention(Attention):
-    """The paper's transformer attention: reduce the dimension, score by an inner product, apply a softmax.
+    """This project's reading of the transformer attention of Zhou et al. (arXiv 2012.13912).
 
         f'_i = W f_i,  alpha_i = softmax_i(w^T f'_i),  f = sum_i alpha_i f'_i
 
-    after Zhou et al. (arXiv 2012.13912). The paper does not give the dimensions; this project chose them.
+    The paper says that W reduces the dimension, and that the weights come from an inner product of f'_i that is
+    exponentiated and normalized. It does not say with what the inner product is taken, nor any dimension. A trained
+    vector w and `hidden` are this project's choices. There are no queries and keys, and no positions.
     """
 
     def __init__(self, dim: int, *, hidden: int = 64) -> None:
@@ -144,7 +163,9 @@ class TransformerAttention(Attention):
         self.reduce = nn.Linear(dim, hidden, bias=False)  # W
         self.score = nn.Linear(hidden, 1, bias=False)  # w
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, T, D), mask (B, T) -> pooled (B, hidden), weights (B, T)."""
         # 1. alpha_i = softmax_i(w^T W f_i); w^T W comes first, so that no vector has to be reduced for its weight
         direction = self.score.weight @ self.reduce.weight  # (1, D)
@@ -157,7 +178,8 @@ class MultiHeadAttention(Attention):
     """A small transformer encoder over a clip's vectors, followed by softmax pooling.
 
     Pre-norm blocks (Vaswani et al., arXiv 1706.03762; Xiong et al., arXiv 2002.04745) with a sinusoidal encoding of
-    the vectors' relative positions. This is the only attention here that depends on the order of the vectors.
+    the vectors' times. This is the only attention here that depends on when the vectors occur; their order in x does
+    not matter.
     """
 
     def __init__(self, dim: int, *, hidden: int = 64, heads: int = 4, layers: int = 1, dropout: float = 0.1) -> None:
@@ -165,16 +187,18 @@ class MultiHeadAttention(Attention):
         super().__init__()
         self.out_dim = hidden
         self.reduce = nn.Linear(dim, hidden)
-        self.position = PositionalEncoding(hidden)
+        self.encoding = TimeEncoding(hidden)
         self.blocks = nn.ModuleList([Block(hidden, heads, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
 
-    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (B, T, D), mask (B, T) -> pooled (B, hidden), weights (B, T)."""
-        # 1. reduce, and add the position
+    def pool(
+        self, x: torch.Tensor, mask: torch.Tensor, time: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (B, T, D), mask (B, T), time (B, T) in seconds -> pooled (B, hidden), weights (B, T)."""
+        # 1. reduce, and add the time
         tokens = self.reduce(x)  # (B, T, hidden)
-        tokens = tokens + self.position(mask).to(tokens)
+        tokens = tokens + self.encoding(time, mask).to(tokens)
         # 2. every vector attends to every other
         for block in self.blocks:
             tokens = block(tokens, tokens, mask)

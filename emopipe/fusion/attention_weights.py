@@ -79,8 +79,7 @@ def _by_clip(
 
 
 def _model(dataset: FusionDataset, network: TrainedRun) -> FusionModel:
-    placeholder = {s: (f.x.new_zeros(f.x.shape[1]), f.x.new_ones(f.x.shape[1])) for s, f in dataset.streams.items()}
-    model = FusionModel(placeholder, dataset.modalities, network.run.options, len(CLASSES))
+    model = FusionModel(dataset.placeholder_moments(), dataset.modalities, network.run.options, len(CLASSES))
     model.load_state_dict(network.state)
     return model.to(dataset.device, dataset.dtype).eval()
 
@@ -95,9 +94,9 @@ def _mean_weights(
     found = []
     for place in range(len(rows)):
         one = {}
-        for stream, (_, mask) in batch.items():
+        for stream, given in batch.items():
             mean = torch.stack([weights[stream][place] for weights in of_models]).mean(0)  # (T,)
-            one[stream] = mean[mask[place]].float().cpu().numpy()
+            one[stream] = mean[given.mask[place]].float().cpu().numpy()
         found.append(one)
     return found
 

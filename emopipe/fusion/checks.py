@@ -8,7 +8,7 @@ from emopipe.core.validation import all_known
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 
 BILINEAR = ("fbp", "adaptive_fbp")
-JOINING = ("gated", "late", "crossmodal")
+JOINING = ("gated", "gmu", "late", "crossmodal")
 ENSEMBLE = "ensemble"
 """The name of the main ensemble; the names of all others begin with it."""
 
@@ -32,12 +32,16 @@ def check_model(name: str, options: FusionOptions, streams: Mapping[str, Modalit
     if options.fusion in BILINEAR and len(modalities) < 2:
         raise ConfigError(
             f"{where}.fusion is {options.fusion}, which needs a face stream and an audio stream, but all streams are "
-            f"{modalities[0]}. Use concat, gated, late or crossmodal, or add a stream."
+            f"{modalities[0]}. Use concat, gated, gmu, late or crossmodal, or add a stream."
         )
     if options.fusion in JOINING and len(streams) < 2:
         raise ConfigError(
             f"{where}.fusion is {options.fusion}, which needs several streams, but there is one. Remove the key, or "
             "add a stream."
+        )
+    if options.normalise == "subject" and "audio" not in modalities:
+        raise ConfigError(
+            f"{where}.normalise is subject, which concerns audio streams, but all streams are face. Remove the key."
         )
     if options.augment and not views:
         raise ConfigError(

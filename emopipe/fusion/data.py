@@ -10,8 +10,10 @@ import torch
 
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.features import Features, concatenate
+from emopipe.fusion.model import Moments
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import fold_in, uniform
+from emopipe.fusion.stream_batch import StreamBatch
 
 MAX_VECTORS = 64
 """The most vectors of a clip that a training step samples if the option `frames` is not set."""
@@ -21,12 +23,6 @@ STATISTICS_VECTORS = 1 << 16
 
 ROUNDING = 4
 """A feature is constant if its standard deviation is at most this many times the rounding error of its values."""
-
-Streams = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""Stream -> vectors (..., T, D) and mask (..., T)."""
-
-Statistics = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""Stream -> mean and standard deviation (D,)."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ class FusionDataset:
         """The number of combinations of the streams' networks, in which streams with fewer networks take turns."""
         return math.lcm(*self.networks.values())
 
-    def full_batch(self, rows: torch.Tensor, view: int = 0, network: int | torch.Tensor = 0) -> Streams:
+    def full_batch(self, rows: torch.Tensor, view: int = 0, network: int | torch.Tensor = 0) -> dict[str, StreamBatch]:
         """Return all vectors of the clips `rows` (...), of one view and network.
 
         For a stream with fewer views or networks, their numbers wrap around. `network` may be a tensor (..., 1).
@@ -123,7 +119,7 @@ class FusionDataset:
 
     def training_batch(
         self, rows: torch.Tensor, keys: torch.Tensor, options: FusionOptions, network: int | torch.Tensor = 0
-    ) -> Streams:
+    ) -> dict[str, StreamBatch]:
         """Return the input of a training step for the clips `rows` (M, B), by the keys (M,) of the epoch.
 
         Which view and which vectors are drawn of a clip depends on the key and the clip alone. `network`, of which
@@ -142,8 +138,8 @@ class FusionDataset:
                 batch[stream] = features.sample_segments(rows_of_view, uniform(fold_in(key, 2), count))
         return batch
 
-    def statistics(self, train_idx: np.ndarray, network: int = 0) -> Statistics:
-        """Return mean and standard deviation of each stream's vectors in the first view of the clips `train_idx`.
+    def moments(self, train_idx: np.ndarray, network: int = 0) -> dict[str, Moments]:
+        """Return mean and standard deviation of what networks read of the first view of the clips `train_idx`.
 
         The standard deviation of a feature that is constant, but for rounding, is infinite: it is standardized to 0.
         """
@@ -156,18 +152,24 @@ class FusionDataset:
             shift = features.start[rows] - (length.cumsum(0) - length)
             positions = torch.arange(int(length.sum()), device=rows.device) + shift.repeat_interleave(length)
             # 2. their mean and standard deviation
-            if len(positions):
-                found[stream] = _mean_and_std(features.x, positions)
-            else:
-                found[stream] = features.x.new_zeros(features.x.shape[1]), features.x.new_ones(features.x.shape[1])
+            vectors = mean_and_std(features.x, positions)
+            # 3. those of the statistics of clips that have vectors
+            statistics = () if features.statistics is None else mean_and_std(features.statistics, rows[length > 0])
+            found[stream] = Moments(*vectors, *statistics)
         return found
 
+    def placeholder_moments(self) -> dict[str, Moments]:
+        """Return moments of the same shapes, for networks whose state is loaded."""
+        return self.moments(np.empty(0, np.int64))
 
-def _mean_and_std(x: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation (D,) of the vectors of x (N, D) at `positions`, of which there is one or more.
+
+def mean_and_std(x: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation (D,) of the vectors of x (N, D) at `positions`; 0 and 1 if there are none.
 
     They are computed in float64, whose range holds the squares of all float32 numbers.
     """
+    if not len(positions):
+        return x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
     parts = positions.split(STATISTICS_VECTORS)
     # 1. mean, and standard deviation about it
     mean = sum(x[part].double().sum(0) for part in parts) / len(positions)

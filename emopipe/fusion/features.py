@@ -1,7 +1,7 @@
 """Merged features in memory: `load` reads a file once, then any clips can be taken as a padded batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
@@ -11,11 +11,29 @@ import torch
 from emopipe.cache.store import Reader
 from emopipe.core.log import LOGGER
 from emopipe.fusion.rng import distinct_bits
+from emopipe.fusion.stream_batch import StreamBatch
+
+LOGP = "logp"
+"""The field of a features file with the log-probabilities of the backbone's own head."""
+
+
+@dataclass(frozen=True)
+class ClipVectors:
+    """The vectors of one clip as a features file holds them, masked ones included."""
+
+    x: np.ndarray
+    """(T, D)."""
+    mask: np.ndarray
+    """(T,) bool."""
+    time: np.ndarray
+    """(T,) seconds."""
+    logp: np.ndarray | None = None
+    """(T, K) log-probabilities of the backbone's own head; None if it has none."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """The vectors of N clips from one backbone, concatenated; masked vectors are omitted."""
+    """The vectors of N clips from one backbone, in the order of the clips; masked vectors are omitted."""
 
     x: torch.Tensor
     """(sum of lengths, D) float32."""
@@ -23,6 +41,31 @@ class Features:
     """(N,) index of each clip's first vector."""
     length: torch.Tensor
     """(N,) number of vectors of each clip; may be 0."""
+    logp: torch.Tensor | None = None
+    """(sum of lengths, K) log-probabilities of the backbone's own head; None if it has none."""
+    time: torch.Tensor | None = None
+    """(sum of lengths,) float64 seconds since the start of the clip. None if unknown: models with a positional encoding
+    refuse such features."""
+    statistics: torch.Tensor | None = None
+    """(N, S) statistics of each clip's vectors, which models read beside them (`fusion.inputs`); None: none."""
+
+    @classmethod
+    def from_clips(cls, clips: Sequence[ClipVectors]) -> Self:
+        """Return the vectors of one or more clips that are neither masked nor infinite, as `load` does of a file."""
+        kept = [clip.mask & np.isfinite(clip.x).all(1) for clip in clips]
+        length = torch.tensor([int(taken.sum()) for taken in kept], dtype=torch.int64)
+
+        def together(arrays: Sequence[np.ndarray], dtype: str) -> torch.Tensor:
+            chosen = [array[taken] for array, taken in zip(arrays, kept, strict=True)]
+            return torch.from_numpy(np.ascontiguousarray(np.concatenate(chosen), dtype))
+
+        return cls(
+            together([clip.x for clip in clips], "f4"),
+            length.cumsum(0) - length,
+            length,
+            together([clip.logp for clip in clips], "f4") if all(clip.logp is not None for clip in clips) else None,
+            time=together([clip.time for clip in clips], "f8"),
+        )
 
     @property
     def present(self) -> torch.Tensor:
@@ -31,10 +74,11 @@ class Features:
 
     def to(self, device: torch.device) -> Self:
         """Return a copy on a device."""
-        return type(self)(*(tensor.to(device) for tensor in (self.x, self.start, self.length)))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(**{n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in values.items()})
 
-    def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return all vectors of the clips `rows` (...), padded to the longest: vectors (..., T, D), mask (..., T) bool.
+    def batch(self, rows: torch.Tensor) -> StreamBatch:
+        """Return all vectors of the clips `rows` (...), padded to the longest, with their times and statistics.
 
         Masked positions hold arbitrary finite vectors.
         """
@@ -42,7 +86,7 @@ class Features:
         position = torch.arange(self._longest(length), device=length.device)
         return self._take(rows, position.expand(*rows.shape, -1), position < length[..., None])
 
-    def sample_segments(self, rows: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def sample_segments(self, rows: torch.Tensor, draws: torch.Tensor) -> StreamBatch:
         """Like `batch`, but a clip with more than n vectors is divided into n equal segments, one vector from each.
 
         What is taken of a clip depends on its draws alone, not on the other clips.
@@ -58,7 +102,7 @@ class Features:
         position = torch.where((length > count)[..., None], drawn, segment)
         return self._take(rows, position, segment < length[..., None])
 
-    def sample_random(self, rows: torch.Tensor, keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def sample_random(self, rows: torch.Tensor, keys: torch.Tensor, count: int) -> StreamBatch:
         """Like `batch`, but of a clip with more than `count` vectors, `count` random ones are taken, in their order.
 
         What is taken of a clip depends on its key and its length alone, not on the other clips.
@@ -80,23 +124,28 @@ class Features:
     def _longest(self, length: torch.Tensor) -> int:
         return max(1, int(length.max())) if length.numel() else 1
 
-    def _take(
-        self, rows: torch.Tensor, position: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _take(self, rows: torch.Tensor, position: torch.Tensor, mask: torch.Tensor) -> StreamBatch:
         index = (self.start[rows][..., None] + position).where(mask, 0)
-        if not len(self.x):
-            return self.x.new_zeros(*index.shape, self.x.shape[1]), mask
-        return self.x[index], mask
+        time = self.x.new_zeros(*index.shape, 0) if self.time is None else _rows(self.time, index)
+        statistics = self.x.new_zeros(*rows.shape, 0) if self.statistics is None else self.statistics[rows]
+        return StreamBatch(_rows(self.x, index), mask, time, statistics)
+
+
+def _rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return values[index]; zeros if there are no values, when all of the index is masked."""
+    return values[index] if len(values) else values.new_zeros(*index.shape, *values.shape[1:])
 
 
 def concatenate(views: Sequence[Features]) -> Features:
     """Return V views of N clips as one: clip n of view v is row v * N + n."""
     shifts = np.cumsum([0, *(len(view.x) for view in views)])
-    return Features(
-        torch.cat([view.x for view in views]),
-        torch.cat([view.start + int(shift) for view, shift in zip(views, shifts, strict=False)]),
-        torch.cat([view.length for view in views]),
-    )
+
+    def together(name: str) -> torch.Tensor | None:
+        parts = [getattr(view, name) for view in views]
+        return None if any(part is None for part in parts) else torch.cat(parts)
+
+    starts = torch.cat([view.start + int(shift) for view, shift in zip(views, shifts, strict=False)])
+    return Features(start=starts, **{name: together(name) for name in ("x", "length", "logp", "time", "statistics")})
 
 
 def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Features:
@@ -111,7 +160,8 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         CacheError: The file is damaged, or another recipe made it.
     """
     with Reader(path, made_by) as reader:
-        (x, offsets), (mask, _) = reader.flat("x"), reader.flat("mask")
+        (x, offsets), (mask, _), (time, _) = (reader.flat(name) for name in ("x", "mask", "time"))
+        logp = reader.flat(LOGP)[0] if LOGP in reader.fields else None
         number = {clip: row for row, clip in enumerate(reader.clips)}
     finite = np.isfinite(x).all(1)
     if broken := int((mask & ~finite).sum()):
@@ -123,4 +173,10 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
     kept = [np.flatnonzero(mask[span]) + (span.start or 0) for span in spans]
     order = np.concatenate([np.empty(0, np.int64), *kept])
     length = torch.tensor([len(positions) for positions in kept], dtype=torch.int64)
-    return Features(torch.from_numpy(x[order]), length.cumsum(0) - length, length)
+    return Features(
+        torch.from_numpy(x[order]),
+        length.cumsum(0) - length,
+        length,
+        None if logp is None else torch.from_numpy(logp[order]),
+        time=torch.from_numpy(time[order]),
+    )

@@ -65,11 +65,14 @@ class BilinearHead(nn.Module):
 
 
 class GatedHead(nn.Module):
-    """Gated multimodal units, where one softmax over the streams that are present gives all gates.
+    """Gates that weight the streams of a clip; a softmax over the streams that are present gives the gates.
 
-        h_s = tanh(W_s x_s),  z = softmax_s(g_s^T [x_1 : ... : x_S]),  h = sum_s z_s h_s
+        h_s = tanh(W_s x_s),  z = softmax_s(G_s [x_1 : ... : x_S]),  h = sum_s z_s * h_s
 
-    after Arevalo et al. (arXiv 1702.01992), whose gate for two streams is the same softmax.
+    `gmu`: the gated multimodal unit of Arevalo et al. (arXiv 1702.01992, 3.2), where each of the `out` units has a gate
+    of its own, so z_s is a vector. Theirs has two streams and a sigmoid, h = z * h_v + (1 - z) * h_t; the softmax over
+    two streams is the same function, and it has a meaning for any number of them.
+    `gated`: one scalar gate z_s a stream, which all units share.
     """
 
     def __init__(
@@ -78,7 +81,8 @@ class GatedHead(nn.Module):
         """`dims`: stream -> D_s."""
         super().__init__()
         self.project = nn.ModuleDict({stream: nn.Linear(dim, options.out) for stream, dim in dims.items()})
-        self.gate = nn.Linear(sum(dims.values()), len(dims))
+        gates = options.out if options.fusion == "gmu" else 1
+        self.gate = nn.Linear(sum(dims.values()), gates * len(dims))
         self.dropout = Dropout(options.dropout)
         self.classify = nn.Linear(options.out, classes)
 
@@ -86,9 +90,10 @@ class GatedHead(nn.Module):
         """Return logits (B, K)."""
         concatenated = torch.cat(list(vectors.values()), 1)  # (B, sum D_s)
         has = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
-        gates = masked_softmax(self.gate(concatenated), has)  # (B, S)
-        hidden = torch.stack([torch.tanh(self.project[stream](x)) for stream, x in vectors.items()], 1)  # (B, S, out)
-        return self.classify(self.dropout((hidden * gates[..., None]).sum(1)))
+        scores = self.gate(concatenated).unflatten(1, (-1, len(vectors)))  # (B, out or 1, S)
+        gates = masked_softmax(scores, has[:, None])
+        hidden = torch.stack([torch.tanh(self.project[stream](x)) for stream, x in vectors.items()], 2)  # (B, out, S)
+        return self.classify(self.dropout((hidden * gates).sum(2)))
 
 
 class LateHead(nn.Module):
@@ -120,6 +125,7 @@ FUSION_HEADS = {
     "fbp": BilinearHead,
     "adaptive_fbp": BilinearHead,
     "gated": GatedHead,
+    "gmu": GatedHead,
     "late": LateHead,
     "crossmodal": ConcatHead,
 }

@@ -4,61 +4,86 @@ The attributes `standardise`, `join` and `absent` are parts of keys in saved mod
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from emopipe.fusion import attention
-from emopipe.fusion.crossmodal_transformer import CrossModalTransformer, Sequences
+from emopipe.fusion.crossmodal_transformer import CrossModalTransformer
 from emopipe.fusion.heads import FUSION_HEADS
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import bernoulli, random_bits
+from emopipe.fusion.stream_batch import StreamBatch, Streams
 
 Mixup = tuple[torch.Tensor, torch.Tensor]
 """Each clip's partner (B,) in the batch, and the clip's own share (B,) of the mixture."""
 
 
+class Moments(NamedTuple):
+    """Mean and standard deviation of what a network reads of one stream, over training clips."""
+
+    mean: torch.Tensor
+    """(D,) of the vectors."""
+    std: torch.Tensor
+    """(D,)."""
+    statistics_mean: torch.Tensor = torch.empty(0)
+    """(S,) of the statistics of clips."""
+    statistics_std: torch.Tensor = torch.empty(0)
+    """(S,)."""
+
+
 class FusionModel(nn.Module):
-    """A fusion network with the statistics that standardize its streams. A model file holds this module's state."""
+    """A fusion network with the moments that standardize its streams. A model file holds this module's state."""
 
     def __init__(
         self,
-        statistics: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+        moments: Mapping[str, Moments],
         modalities: Mapping[str, str],
         options: FusionOptions,
         classes: int,
     ) -> None:
-        """`statistics`: stream -> mean and std (D,) of the training vectors; `modalities`: stream -> face or audio."""
+        """`moments`: stream -> those of its training clips; `modalities`: stream -> face or audio."""
         super().__init__()
-        self.standardise = Standardization({stream: statistics[stream] for stream in modalities})
-        dims = {stream: len(statistics[stream][0]) for stream in modalities}
-        self.network = FusionNetwork(dims, modalities, options, classes)
+        self.standardise = Standardization({stream: moments[stream] for stream in modalities})
+        dims = {stream: len(moments[stream].mean) for stream in modalities}
+        statistics = {stream: len(moments[stream].statistics_mean) for stream in modalities}
+        self.network = FusionNetwork(dims, modalities, options, classes, statistics)
 
-    def forward(self, streams: Sequences) -> torch.Tensor:
-        """Return logits (B, classes) for streams of vectors (B, T, D) with masks (B, T)."""
+    def forward(self, streams: Streams) -> torch.Tensor:
+        """Return logits (B, classes)."""
         return self.network(self.standardise(streams))
 
-    def attention_weights(self, streams: Sequences) -> dict[str, torch.Tensor]:
+    def attention_weights(self, streams: Streams) -> dict[str, torch.Tensor]:
         """Return stream -> the weights (B, T) of its vectors, which sum to 1 or, without vectors, are 0."""
         return self.network.attention_weights(self.standardise(streams))
 
 
 class Standardization(nn.Module):
-    """(x - mean) / std for each stream, in one pass over x."""
+    """(x - mean) / std for the vectors of each stream, in one pass over x, and for the statistics of its clips."""
 
-    def __init__(self, statistics: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """`statistics`: stream -> mean and std (D,) of the training vectors."""
+    def __init__(self, moments: Mapping[str, Moments]) -> None:
+        """`moments`: stream -> those of its training clips."""
         super().__init__()
-        for stream, (mean, std) in statistics.items():
-            self.register_buffer(f"scale_{stream}", 1 / std)
-            self.register_buffer(f"shift_{stream}", -mean / std)
+        for stream, found in moments.items():
+            self.register_buffer(f"scale_{stream}", 1 / found.std)
+            self.register_buffer(f"shift_{stream}", -found.mean / found.std)
+            if len(found.statistics_mean):
+                self.register_buffer(f"statistics_scale_{stream}", 1 / found.statistics_std)
+                self.register_buffer(f"statistics_shift_{stream}", -found.statistics_mean / found.statistics_std)
 
-    def forward(self, streams: Sequences) -> Sequences:
-        """Return each stream's standardized vectors (..., D) with their mask."""
-        return {
-            stream: (torch.addcmul(self.get_buffer(f"shift_{stream}"), x, self.get_buffer(f"scale_{stream}")), mask)
-            for stream, (x, mask) in streams.items()
-        }
+    def forward(self, streams: Streams) -> dict[str, StreamBatch]:
+        """Return the streams with standardized vectors (..., D) and statistics (..., S)."""
+        made = {}
+        for stream, given in streams.items():
+            x, statistics = self._of("", stream, given.x), given.statistics
+            if f"statistics_scale_{stream}" in self._buffers:
+                statistics = self._of("statistics_", stream, statistics)
+            made[stream] = given._replace(x=x, statistics=statistics)
+        return made
+
+    def _of(self, kind: str, stream: str, values: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(self.get_buffer(f"{kind}shift_{stream}"), values, self.get_buffer(f"{kind}scale_{stream}"))
 
 
 class FusionNetwork(nn.Module):
@@ -69,9 +94,14 @@ class FusionNetwork(nn.Module):
     """
 
     def __init__(
-        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+        self,
+        dims: Mapping[str, int],
+        modalities: Mapping[str, str],
+        options: FusionOptions,
+        classes: int,
+        statistics: Mapping[str, int],
     ) -> None:
-        """`dims`: stream -> D; `modalities`: stream -> face or audio."""
+        """`dims`: stream -> D; `modalities`: stream -> face or audio; `statistics`: stream -> S."""
         super().__init__()
         self.modalities = dict(modalities)
         self.crossmodal = None
@@ -80,22 +110,21 @@ class FusionNetwork(nn.Module):
             dims = dict.fromkeys(dims, options.hidden)
         kinds = {"face": options.face_attention, "audio": options.audio_attention}
         self.encoders = nn.ModuleDict(
-            {stream: StreamEncoder(dims[stream], kinds[m], options) for stream, m in self.modalities.items()}
+            {s: StreamEncoder(dims[s], kinds[m], options, statistics[s]) for s, m in self.modalities.items()}
         )
         pooled_dims = {stream: encoder.out_dim for stream, encoder in self.encoders.items()}
         self.join = FUSION_HEADS[options.fusion](pooled_dims, self.modalities, options, classes)
         self.modality_dropout = ModalityDropout(self.modalities, options.modality_dropout)
 
-    def forward(self, streams: Sequences, mixup: Mixup | None = None) -> torch.Tensor:
+    def forward(self, streams: Streams, mixup: Mixup | None = None) -> torch.Tensor:
         """Return logits (B, classes); with `mixup`, each row mixes two clips."""
         # 1. modality dropout, in training
         streams = self.modality_dropout(streams)
-        present = {stream: mask.any(1) for stream, (_, mask) in streams.items()}
+        present = {stream: given.present for stream, given in streams.items()}
         # 2. streams attend to one another
-        if self.crossmodal:
-            streams = {s: (x, streams[s][1]) for s, x in self.crossmodal(streams).items()}
+        streams = self._crossed(streams)
         # 3. pool each stream to one vector
-        vectors = {stream: self.encoders[stream](*streams[stream]) for stream in self.modalities}
+        vectors = {stream: self.encoders[stream](streams[stream]) for stream in self.modalities}
         # 4. mixup of the vectors
         if mixup:
             partner, share = mixup[0], mixup[1][:, None]
@@ -104,11 +133,16 @@ class FusionNetwork(nn.Module):
         # 5. fuse and classify
         return self.head(vectors, present)
 
-    def attention_weights(self, streams: Sequences) -> dict[str, torch.Tensor]:
+    def attention_weights(self, streams: Streams) -> dict[str, torch.Tensor]:
         """Return stream -> the weights (B, T) by which its vectors are pooled, of standardized streams."""
-        if self.crossmodal:
-            streams = {s: (x, streams[s][1]) for s, x in self.crossmodal(streams).items()}
-        return {s: self.encoders[s].attention.pool(*streams[s])[1] for s in self.modalities}
+        streams = self._crossed(streams)
+        return {s: self.encoders[s].pool(streams[s])[1] for s in self.modalities}
+
+    def _crossed(self, streams: Streams) -> Streams:
+        """Return the streams after they attended to one another, if the fusion is crossmodal."""
+        if not self.crossmodal:
+            return streams
+        return {s: streams[s]._replace(x=x) for s, x in self.crossmodal(streams).items()}
 
     @property
     def head(self) -> nn.Module:
@@ -130,12 +164,12 @@ class ModalityDropout(nn.Module):
         self.register_buffer("rate", torch.tensor(float(rate)), persistent=False)
         self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
 
-    def forward(self, streams: Sequences) -> Sequences:
+    def forward(self, streams: Streams) -> Streams:
         """Return the streams; the masks of removed modalities are all False."""
         if not self.training or not self.active:
             return streams
         has = {
-            m: torch.stack([mask.any(1) for s, (_, mask) in streams.items() if self.modalities[s] == m]).any(0)
+            m: torch.stack([given.present for s, given in streams.items() if self.modalities[s] == m]).any(0)
             for m in ("audio", "face")
         }
         key = self.key if self.keyed else torch.randint(2**31 - 1, (), dtype=torch.int32, device=self.key.device)
@@ -143,25 +177,35 @@ class ModalityDropout(nn.Module):
         drop = has["audio"] & has["face"] & bernoulli(key, self.rate, clips)  # (B,)
         drop_face = random_bits(key ^ 1, clips) < 0  # (B,) True: drop the face, False: drop the audio
         dropped = {"audio": drop & ~drop_face, "face": drop & drop_face}
-        return {s: (x, mask & ~dropped[self.modalities[s]][:, None]) for s, (x, mask) in streams.items()}
+        return {
+            s: given._replace(mask=given.mask & ~dropped[self.modalities[s]][:, None]) for s, given in streams.items()
+        }
 
 
 class StreamEncoder(nn.Module):
-    """Pools one stream's vectors to one vector; a clip that lacks the stream gets a trained embedding."""
+    """Pools one stream's vectors to one vector, and joins the statistics of the clip to it.
 
-    def __init__(self, dim: int, kind: str, options: FusionOptions) -> None:
-        """Vectors of dimension `dim`; `kind` is a key of ATTENTIONS."""
+    A clip that lacks the stream gets a trained embedding.
+    """
+
+    def __init__(self, dim: int, kind: str, options: FusionOptions, statistics: int) -> None:
+        """Vectors of dimension `dim`, clips with `statistics` numbers; `kind` is a key of ATTENTIONS."""
         super().__init__()
         self.attention = ATTENTIONS[kind](dim, options)
-        self.out_dim = self.attention.out_dim
-        self.norm = nn.LayerNorm(self.out_dim)
+        self.norm = nn.LayerNorm(self.attention.out_dim)
+        self.out_dim = self.attention.out_dim + statistics
         # Not zeros: bilinear pooling multiplies, so zeros would erase the other modality and get no gradient.
         self.absent = nn.Parameter(torch.randn(self.out_dim) * 0.5)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """x (B, T, D), finite everywhere, mask (B, T) -> (B, out_dim)."""
-        pooled, _ = self.attention.pool(x, mask)
-        return torch.where(mask.any(1, keepdim=True), self.norm(pooled), self.missing_embedding)
+    def forward(self, stream: StreamBatch) -> torch.Tensor:
+        """Return one vector (B, out_dim) for each clip of a standardized stream."""
+        pooled, _ = self.pool(stream)
+        found = torch.cat([self.norm(pooled), stream.statistics], 1)
+        return torch.where(stream.present[:, None], found, self.missing_embedding)
+
+    def pool(self, stream: StreamBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the pooled vectors (B, D'), and the weights (B, T) of the stream's vectors."""
+        return self.attention.pool(stream.x, stream.mask, stream.time)
 
     @property
     def missing_embedding(self) -> torch.Tensor:

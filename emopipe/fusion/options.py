@@ -10,7 +10,13 @@ from emopipe.core.options import Number, Options
 from emopipe.scoring.pooling import Mean
 
 Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
-Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
+Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "gmu", "late", "crossmodal"]
+FrameInput = Literal["vectors", "logp"]
+Statistic = Literal["mean", "spread", "maximum", "confidence", "entropy"]
+
+
+MOST_DECAY_OF_SGD = 0.1
+"""With sgd, a larger weight decay is refused: it was meant for adamw, where it has another meaning."""
 
 
 class EarlyStopping(Options):
@@ -39,20 +45,36 @@ class FusionOptions(Options):
 
     face_attention: Attention = "transformer"
     """How the vectors of a face stream are pooled to one. mean: their mean. self, relation: FAN's attentions. patch:
-    attention over patches (Zhang et al.). transformer: the paper's attention. multihead: a transformer encoder."""
+    attention over patches (Zhang et al.). transformer: this project's reading of the paper's attention, whose details
+    the paper does not give: the inner product of each reduced vector with one trained vector, and a softmax.
+    multihead: a transformer encoder with the vectors' times in seconds as positions."""
     audio_attention: Attention = "transformer"
     """How the vectors of an audio stream are pooled to one; same values as for face_attention."""
     fusion: Fusion = "concat"
     """How streams are fused. concat: concatenation. fbp: factorized bilinear pooling of face and audio. adaptive_fbp:
-    fbp with weights for each clip. gated: gated units. late: mean of the streams' probabilities. crossmodal: a
-    cross-modal transformer. A model with one stream needs no fusion."""
+    fbp with weights for each clip. gated: one scalar gate a stream. gmu: gated multimodal unit (Arevalo et al.), with a
+    gate for each unit and stream. late: mean of the streams' probabilities. crossmodal: a cross-modal transformer with
+    the vectors' times in seconds as positions. A model with one stream needs no fusion."""
+    inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
+    """What a model reads of each frame or patch. vectors: the backbone's vector. logp: the log-probabilities that the
+    backbone's own emotion head gives for it. With both, they stand side by side. logp needs backbones with a head:
+    those that emopipe trained, by weights, schedule or pretrain."""
+    statistics: list[Statistic] = Field(default=[])
+    """Statistics over all frames or patches of a clip, joined to the stream's pooled vector. mean, spread (standard
+    deviation) and maximum of the inputs; confidence: mean of the largest probability; entropy: mean entropy of the
+    probabilities. The last two need backbones with a head, as logp does. Default: none."""
+    normalise: Literal["none", "subject"] = "none"
+    """How vectors of audio streams are normalised before all else. subject: to mean 0 and spread 1 over all clips of a
+    person. This is transductive: it uses unlabelled clips of the people who are tested, and tables of results say so.
+    Clips of unknown people, and of people with fewer than 5 clips, are normalised over all clips of the corpus. Such a
+    model cannot predict single new files."""
     hidden: int = Field(default=64, ge=1)
     """Dimension that the attention reduces vectors to (transformer, multihead, crossmodal), or of its hidden layer
     (patch)."""
     heads: int = Field(default=4, ge=1)
     """Number of heads of multihead and crossmodal attention."""
     out: int = Field(default=64, ge=1)
-    """Number of outputs o of bilinear pooling; number of units of gated fusion."""
+    """Number of outputs o of bilinear pooling; number of units of gated and gmu fusion."""
     factor: int = Field(default=4, ge=1)
     """Number of factors k of bilinear pooling."""
     signed_sqrt: bool = True
@@ -94,8 +116,11 @@ class FusionOptions(Options):
     unless lr_steps is set."""
     lr_steps: LearningRateSteps | None = None
     """Lower the learning rate in steps instead, without a warm-up. Default: warm-up and cosine."""
-    weight_decay: Number = Field(default=0.05, ge=0)
-    """Weight decay of AdamW for matrices. Biases, normalization layers and other vectors have no weight decay."""
+    weight_decay: Number = Field(default=0.5, ge=0, lt=1)
+    """adamw: share by which a matrix would shrink over a whole training of `epochs` epochs if it had no gradients,
+    whatever lr and the number of steps: 0.5 is 50 %. Each step has the same share of the decay as of the learning
+    rates. Values to search: 0, 0.5, 0.9, 0.99. sgd: the weight of the L2 penalty, as in torch. Biases, normalization
+    layers and other vectors have no weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
     """Share of the target probability that is spread over all classes."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)
@@ -113,10 +138,16 @@ class FusionOptions(Options):
             raise ValueError(f"{seeds} contains a seed twice. Each seed gives one network, so all have to differ")
         return seeds
 
+    @field_validator("inputs", "statistics")
+    @classmethod
+    def _named_once(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"{names} names an entry twice. Name each one once")
+        return names
+
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> "FusionOptions":
-        uses_heads = "multihead" in (self.face_attention, self.audio_attention) or self.fusion == "crossmodal"
-        if uses_heads and self.hidden % self.heads:
+        if encodes_time(self) and self.hidden % self.heads:
             raise ValueError(
                 f"heads is {self.heads}, which does not divide hidden, {self.hidden}. Choose hidden as a multiple of "
                 "heads"
@@ -136,6 +167,15 @@ class FusionOptions(Options):
         return self
 
     @model_validator(mode="after")
+    def _decay_fits_optimizer(self) -> "FusionOptions":
+        if self.optimizer == "sgd" and self.weight_decay > MOST_DECAY_OF_SGD:
+            raise ValueError(
+                f"weight_decay is {self.weight_decay:g}, which suits adamw. With sgd it is the weight of the L2 penalty, "
+                f"at most {MOST_DECAY_OF_SGD:g}. Set weight_decay, for example to 0.0001"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _search_is_valid(self) -> "FusionOptions":
         for name, values in self.search.items():
             if name not in SEARCHABLE:
@@ -149,6 +189,16 @@ class FusionOptions(Options):
 
 SEARCHABLE = ("lr", "weight_decay", "dropout", "modality_dropout", "label_smoothing", "mixup")
 """Options that do not change a network's shape, so that all candidates can be trained together."""
+
+
+def encodes_time(options: FusionOptions) -> bool:
+    """Return whether a model has transformer blocks, which read the times of vectors."""
+    return "multihead" in (options.face_attention, options.audio_attention) or options.fusion == "crossmodal"
+
+
+def needs_head(options: FusionOptions) -> bool:
+    """Return whether a model reads what the emotion heads of its backbones give."""
+    return "logp" in options.inputs or not {"confidence", "entropy"}.isdisjoint(options.statistics)
 
 
 def candidates(options: FusionOptions) -> list[FusionOptions]:

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,11 +12,12 @@ from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
 from emopipe.core.labels import CLASSES
-from emopipe.fusion.data import MAX_VECTORS, FusionDataset, Statistics, Streams
+from emopipe.fusion.data import MAX_VECTORS, FusionDataset
 from emopipe.fusion.features import Features
-from emopipe.fusion.model import FusionModel, Mixup
+from emopipe.fusion.model import FusionModel, Mixup, Moments
 from emopipe.fusion.options import SEARCHABLE, FusionOptions
 from emopipe.fusion.rng import fold_in, keys_from_seeds
+from emopipe.fusion.stream_batch import StreamBatch, Streams
 
 SHARED_BYTES = 16 << 20
 """Most bytes of vectors that a training step of one stack reads."""
@@ -93,20 +94,18 @@ class Stack:
     @classmethod
     def init(cls, dataset: FusionDataset, runs: Sequence[Run], groups: int) -> Self:
         """Return untrained networks, each initialized by its seed."""
-        models, statistics = [], {}
+        models, moments = [], {}
         for run in runs:
             torch.manual_seed(run.seed)
-            if (seen := (run.train_digest, run.network)) not in statistics:
-                statistics[seen] = dataset.statistics(run.train_idx, run.network)
-            models.append(_build_model(dataset, statistics[seen], run))
+            if (seen := (run.train_digest, run.network)) not in moments:
+                moments[seen] = dataset.moments(run.train_idx, run.network)
+            models.append(_build_model(dataset, moments[seen], run))
         return cls(models, [run.seed for run in runs], groups, dataset.device)
 
     @classmethod
     def from_states(cls, states: Sequence[State], dataset: FusionDataset, runs: Sequence[Run], groups: int) -> Self:
         """Return networks with these state dicts."""
-        placeholder = {
-            stream: (f.x.new_zeros(f.x.shape[1]), f.x.new_ones(f.x.shape[1])) for stream, f in dataset.streams.items()
-        }
+        placeholder = dataset.placeholder_moments()
         models = [_build_model(dataset, placeholder, run) for run in runs]
         for model, state in zip(models, states, strict=True):
             model.load_state_dict(state)
@@ -122,9 +121,12 @@ class Stack:
             self._buffers[f"{name}.key"] = fold_in(keys, 100 + number)
 
     def __call__(self, streams: Streams, mixup: Mixup | None = None) -> torch.Tensor:
-        """Return logits (G C, B, K) for each stream's vectors (G, B, T, D) and masks (G, B, T)."""
-        # 1. standardize once for each group, because its networks share their statistics
-        parts = [{s: (x[g], mask[g]) for s, (x, mask) in streams.items()} for g in range(self._layout[0])]
+        """Return logits (G C, B, K) for streams of G groups, with vectors (G, B, T, D)."""
+        # 1. standardize once for each group, because its networks share their moments
+        parts = [
+            {stream: StreamBatch(*(tensor[g] for tensor in given)) for stream, given in streams.items()}
+            for g in range(self._layout[0])
+        ]
         ready = [one(part) for one, part in zip(self._standardise[:: self._layout[1]], parts, strict=True)]
         streams = tree_map(lambda *tensors: torch.stack(tensors), *ready)
         # 2. all networks at once, without a copy of the vectors for each network
@@ -150,8 +152,8 @@ class Stack:
         ]
 
 
-def _build_model(dataset: FusionDataset, statistics: Statistics, run: Run) -> FusionModel:
-    return FusionModel(statistics, dataset.modalities, run.options, len(CLASSES)).to(dataset.dtype)
+def _build_model(dataset: FusionDataset, moments: Mapping[str, Moments], run: Run) -> FusionModel:
+    return FusionModel(moments, dataset.modalities, run.options, len(CLASSES)).to(dataset.dtype)
 
 
 def plan_stacks(dataset: FusionDataset, runs: Sequence[Run], seen: Sequence[object]) -> Iterator[list[list[int]]]:

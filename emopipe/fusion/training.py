@@ -95,12 +95,13 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     options, steps, first_of_group = runs[0].options, runs[0].steps, runs[:: len(runs) // groups]
     stack = Stack.init(dataset, runs, groups)
     loss = Loss(dataset, runs)
-    optimizer = _optimizer(stack, loss, options)
     clips_keys = fold_in(keys_from_seeds([run.seed for run in first_of_group], dataset.device), _CLIPS)  # (G,)
     sampler = BatchSampler([run.train_idx for run in first_of_group], steps, fold_in(clips_keys, 1))
     network = _networks_read(dataset, first_of_group)
     best = _BestStates(stack, runs) if options.early_stopping else None
     total = steps * options.epochs
+    shares = [_share_of_lr(options, step // steps, step, total) for step in range(total)]
+    optimizer = _optimizer(stack, loss, options, sum(shares))
     # 2. train
     for epoch in range(options.epochs):
         stack.train(True)
@@ -115,7 +116,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             losses = loss(logits, rows, valid, mixup)  # (M,)
             losses.sum().backward()
             sums += losses.detach()
-            optimizer.step(_share_of_lr(options, epoch, step, total))
+            optimizer.step(shares[step])
             PROGRESS.within(step + 1, total, len(runs))
         _check_finite(sums / steps, runs, epoch)
         if best and best.update(_stopping_loss(dataset, stack, first_of_group, epoch), epoch + 1):
@@ -126,12 +127,13 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     return [TrainedRun(*parts) for parts in zip(runs, states, epochs, strict=True)]
 
 
-def _optimizer(stack: Stack, loss: "Loss", options: FusionOptions) -> StackedAdamW | StackedSGD:
+def _optimizer(stack: Stack, loss: "Loss", options: FusionOptions, total: float) -> StackedAdamW | StackedSGD:
+    """Return the optimizer; `total` is the sum of the shares of the peak learning rate over all steps."""
     lr, weight_decay = loss.per_run("lr"), loss.per_run("weight_decay")
     if options.optimizer == "sgd":
         momentum = MOMENTUM if options.momentum is None else options.momentum
         return StackedSGD(stack.parameters, lr, weight_decay, momentum)
-    return StackedAdamW(stack.parameters, lr, weight_decay)
+    return StackedAdamW(stack.parameters, lr, weight_decay, total)
 
 
 def _share_of_lr(options: FusionOptions, epoch: int, step: int, total: int) -> float:

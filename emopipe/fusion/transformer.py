@@ -7,8 +7,8 @@ from torch import nn
 
 from emopipe.fusion.rng import Dropout
 
-POSITIONS = 16
-"""Number of positions that a clip is divided into for its positional encoding."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 60.0
+"""The wavelengths of the positional encoding: from about twice the usual time between two vectors to a minute."""
 
 
 class Block(nn.Module):
@@ -60,28 +60,35 @@ class MultiHeadDotProductAttention(nn.Module):
         return self.out(torch.einsum("bhts,bshd->bthd", weights, v).flatten(2))
 
 
-class PositionalEncoding(nn.Module):
-    """An encoding of the relative position of each vector in its clip.
+class TimeEncoding(nn.Module):
+    """A sinusoidal positional encoding of the time of each vector, in seconds.
 
-    The position is relative to the clip's length and has POSITIONS steps, because training may sample only a few of a
-    clip's vectors, and because streams have different rates.
+        sin(2 pi t / lambda_i), cos(2 pi t / lambda_i)
+
+    as Vaswani et al. (arXiv 1706.03762, 3.5) encode numbers of tokens. The wavelengths lambda_i are a geometric
+    sequence from SHORTEST_SECONDS to LONGEST_SECONDS; the range is this project's choice. Vectors of several streams
+    share the clock of their clip, so equal times have equal encodings whatever the rates of the streams. A vector keeps
+    its encoding if training samples only a few of a clip's vectors.
     """
 
     def __init__(self, dim: int) -> None:
-        """Encodings of dimension `dim`; their table is not part of the state dict."""
+        """Encodings of dimension `dim`."""
         super().__init__()
-        self.register_buffer("table", sinusoidal_encoding(POSITIONS, dim), persistent=False)
+        self.dim = dim
 
-    def forward(self, mask: torch.Tensor) -> torch.Tensor:
-        """Return the encodings (B, T, dim) for a mask (B, T) bool."""
-        number = (mask.cumsum(1) - 1).clamp_min(0)  # (B, T)
-        position = number * POSITIONS // mask.sum(1, keepdim=True).clamp_min(1)
-        return self.table[position]
+    def forward(self, time: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:
+        """Return the encodings (B, T, dim) float64 of times (B, T) in seconds, finite where masked, for a mask (B, T).
 
-
-def sinusoidal_encoding(length: int, dim: int) -> torch.Tensor:
-    """Return the encoding (length, dim) of positions 0 to length - 1 (Vaswani et al., arXiv 1706.03762, 3.5)."""
-    position = torch.arange(length, dtype=torch.float64)[:, None]
-    rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(1e4) / dim))
-    angle = position * rate  # (length, ceil(dim / 2))
-    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :dim]
+        Raises:
+            ValueError: The times are not known.
+        """
+        if time is None or time.shape != mask.shape:
+            raise ValueError(
+                "A positional encoding needs the time of each vector in seconds, but the features have no times. Give "
+                "`Features` with `time`, or use an attention other than multihead and a fusion other than crossmodal."
+            )
+        count = -(-self.dim // 2)
+        octave = torch.arange(count, dtype=torch.float64, device=time.device) / max(1, count - 1)  # 0 to 1
+        wavelength = SHORTEST_SECONDS * (LONGEST_SECONDS / SHORTEST_SECONDS) ** octave
+        angle = time[..., None].double() * (2 * math.pi / wavelength)  # (B, T, ceil(dim / 2))
+        return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., : self.dim]

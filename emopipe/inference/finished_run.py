@@ -16,12 +16,13 @@ import torch
 from emopipe.backbones.seeds import backbone_of, count_networks
 from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.tensors import State, read
-from emopipe.core.errors import CacheError
+from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.ensemble import FittedEnsemble
-from emopipe.fusion.features import Features
-from emopipe.fusion.options import EnsembleOptions, FusionOptions, effective_options
+from emopipe.fusion.features import LOGP, ClipVectors, Features
+from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
+from emopipe.fusion.options import EnsembleOptions, FusionOptions, effective_options, encodes_time
 from emopipe.fusion.stack import Run, TrainedRun
 from emopipe.fusion.training import predict
 from emopipe.inference.model import Answers, FacePreset, Stream
@@ -59,6 +60,7 @@ class FinishedRun:
         if not self._models:
             raise CacheError(f"The run {folder} has no trained model. Give a run that has one.")
         self._ensemble, self._members = self._open_ensemble(folder, config)
+        self._omit_transductive(folder)
         used = {stream for model in self._models.values() for stream in model.files}
         trained = folder / "weights"
         if not trained.is_dir():
@@ -80,9 +82,21 @@ class FinishedRun:
         options = EnsembleOptions.model_validate(block.model_dump(include=set(EnsembleOptions.model_fields)))
         return FittedEnsemble(options, [self._models[name].out_of_fold for name in members]), members
 
+    def _omit_transductive(self, folder: Path) -> None:
+        """Refuse an answer that needs all clips of a person, and omit other models that need them."""
+        needing = [n for n, m in self._models.items() if isinstance(m, FusionPredictor) and m.normalises_by_subject]
+        if members := [name for name in self._members if name in needing]:
+            raise ConfigError(
+                f"The answer of the run {folder} comes from {', '.join(members)}, which normalises sound by person "
+                "(`normalise: subject`), over all clips of that person. New files have no such clips. Use a run whose "
+                "answer has no such model, or predict from features of many clips with their people in Python: "
+                f'load_run("{folder}").model("{members[0]}").predict(features, subjects={{clip: person}}).'
+            )
+        self._models = {name: model for name, model in self._models.items() if name not in needing}
+
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
         """Return the ensemble's probabilities, and as parts those of each model."""
-        table = pd.DataFrame({"clip": clips, "split": "test", "label": ""})
+        table = pd.DataFrame({"clip": clips, "split": "test", "label": "", "subject": ""})
         features = {file: _features(rows, clips) for file, rows in vectors.items()}
         found = {name: model.predict(table, features) for name, model in self._models.items()}
         final = found[self._members[0]]
@@ -99,12 +113,17 @@ class FusionPredictor:
         """Open the model `name` of `results/<run>`.
 
         Raises:
-            CacheError: A file is missing or damaged.
+            CacheError: A file is missing or damaged, or an earlier version trained the model with another encoding.
         """
         self._path, self._device = folder / f"models/{name}.safetensors", device
         tensors, about = read(self._path, sealed=True)
         recipe = json.loads(about["recipe"])
         self._options = FusionOptions.model_validate(recipe["options"])
+        if encodes_time(self._options) and "inputs" not in recipe["options"]:
+            raise CacheError(
+                f"{self._path} was trained by an earlier version, which encoded the numbers of vectors and not their "
+                "times. Its answers would be wrong. Run it again with this version."
+            )
         self._modalities: dict[str, str] = recipe["streams"]
         self.files: list[str] = list(recipe["features"])
         """Streams, and `<stream>@<view>` for views, in the order in which the networks read them."""
@@ -113,15 +132,39 @@ class FusionPredictor:
         labels = self.out_of_fold["label"].map(CLASSES.index).to_numpy()
         self._prior = np.bincount(labels, minlength=len(CLASSES)) / max(1, len(labels))
 
+    @property
+    def normalises_by_subject(self) -> bool:
+        """Whether the model normalises sound over all clips of a person."""
+        return self._options.normalise == "subject" and "audio" in self._modalities.values()
+
     def predict(self, table: pd.DataFrame, features: Mapping[str, Features]) -> pd.DataFrame:
-        """Return the predictions for clips: the mean over the networks of all seeds, as in the fusion stage."""
+        """Return the predictions for clips: the mean over the networks of all seeds, as in the fusion stage.
+
+        Args:
+            table: The clips: clip, split, label, subject.
+            features: Stream, or `<stream>@<view>` -> the features of these clips.
+
+        Raises:
+            ConfigError: The model normalises by subject, and the clips are too few; or it reads log-probabilities, and
+                features have none.
+        """
+        if self.normalises_by_subject and len(table) < FEWEST_CLIPS:
+            raise ConfigError(
+                f"The model {self._path.stem} normalises sound by person, over all clips of that person, but there are "
+                f"only {len(table)} clips. Give at least {FEWEST_CLIPS} clips, better of each person."
+            )
         covered = np.zeros(len(table), bool)
         p = np.tile(self._prior, (len(table), 1))
         usable = _usable_streams(self._networks)
         if usable:
             modalities = {stream: kind for stream, kind in self._modalities.items() if stream in usable}
             views = {
-                stream: [features[file] for file in self.files if backbone_of(file) == stream] for stream in modalities
+                stream: [
+                    model_inputs(features[file], modality, self._options, list(table["subject"]))
+                    for file in self.files
+                    if backbone_of(file) == stream
+                ]
+                for stream, modality in modalities.items()
             }
             count = {stream: count_networks(stream, self.files) for stream in modalities}
             unlabelled = np.full(len(table), -1)
@@ -160,13 +203,8 @@ def _usable_streams(networks: Mapping[str, State]) -> set[str]:
 
 def _features(rows: ClipRows, clips: list[str]) -> Features:
     """Return the vectors of clips that are neither masked nor infinite, as `emopipe.fusion.features.load` does."""
-    kept, length = [], []
-    for clip in clips:
-        x, mask = rows.field(clip, "x"), rows.field(clip, "mask")
-        kept.append(x[mask & np.isfinite(x).all(1)])
-        length.append(len(kept[-1]))
-    counts = torch.tensor(length, dtype=torch.int64)
-    return Features(torch.from_numpy(np.concatenate(kept)), counts.cumsum(0) - counts, counts)
+    names = [*("x", "mask", "time"), *([LOGP] if LOGP in rows.fields else [])]
+    return Features.from_clips([ClipVectors(*(rows.field(clip, name) for name in names)) for clip in clips])
 
 
 def _probs(table: pd.DataFrame) -> np.ndarray:

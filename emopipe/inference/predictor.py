@@ -219,9 +219,9 @@ class Predictor:
             timeline = timelines[block.decode]
             found = {clip: timeline.found(name, window) for clip, window in zip(clips, windows, strict=True)}
             faces[name] = self._streams.faces(name, media[block.decode], found)
-            for clip in clips:
-                times, mask = (faces[name].field(clip, field).tolist() for field in ("time", "mask"))
-                seen.setdefault(name, {}).update(zip(times, mask, strict=True))
+            for clip, window in zip(clips, windows, strict=True):
+                mask = faces[name].field(clip, "mask").tolist()  # empty if the search failed
+                seen.setdefault(name, {}).update(zip(timeline.times(window), mask, strict=False))
         vectors = self._streams.vectors(media, faces)
         answers = self._model.answer(clips, vectors)
         return [

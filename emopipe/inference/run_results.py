@@ -5,13 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from emopipe.cache.store import Reader
 from emopipe.core.errors import CacheError
 from emopipe.fusion.attention_weights import TIME
+from emopipe.fusion.features import ClipVectors
 from emopipe.fusion.features import Features as FusionFeatures
 from emopipe.inference.cached import ClipFeatures
 from emopipe.inference.finished_run import FusionPredictor
@@ -119,34 +119,38 @@ class FeatureModel:
         self.inputs: list[str] = list(self._model.files)
         """The features that it reads: backbones, and `<backbone>@<view>` for views."""
 
-    def predict(self, features: Mapping[str, Mapping[str, ClipFeatures]]) -> pd.DataFrame:
+    def predict(
+        self, features: Mapping[str, Mapping[str, ClipFeatures]], *, subjects: Mapping[str, str] | None = None
+    ) -> pd.DataFrame:
         """Return clip, pred, p_<class> and covered (whether any input has vectors) for all clips of the features.
 
         Args:
             features: Input -> clip id -> vectors, such as `emopipe.load_features` returns them. A clip that an input
                 lacks is predicted from the others.
+            subjects: Clip id -> person, for a model with `normalise: subject`. People that are missing are unknown:
+                their clips are normalised over all clips of the features.
 
         Raises:
             KeyError: An input is missing.
+            ConfigError: The model normalises by subject, and there are too few clips; or it reads log-probabilities,
+                and the features have none.
         """
         if missing := [name for name in self.inputs if name not in features]:
             raise KeyError(f"{', '.join(missing)} are missing. The model reads: {', '.join(self.inputs)}")
         clips = list(dict.fromkeys(clip for name in self.inputs for clip in features[name]))
-        table = pd.DataFrame({"clip": clips, "split": "", "label": ""})
+        people = [(subjects or {}).get(clip, "") for clip in clips]
+        table = pd.DataFrame({"clip": clips, "split": "", "label": "", "subject": people})
         stacked = {name: _stacked(features[name], clips) for name in self.inputs}
         return self._model.predict(table, stacked).drop(columns=["split", "label"])
 
 
 def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFeatures:
     """Return the vectors of clips that are neither masked nor infinite; a clip that is not there has none."""
-    dim = next(iter(features.values())).x.shape[1]
-    kept = [np.empty((0, dim), np.float32)]
-    for clip in clips:
-        found = features.get(clip)
-        kept.append(kept[0] if found is None else found.x[found.mask & np.isfinite(found.x).all(1)])
-    length = torch.tensor([len(x) for x in kept[1:]], dtype=torch.int64)
-    x = torch.from_numpy(np.ascontiguousarray(np.concatenate(kept), np.float32))
-    return FusionFeatures(x, length.cumsum(0) - length, length)
+    some = next(iter(features.values()))
+    logp = None if some.logp is None else some.logp[:0]
+    none = ClipVectors(some.x[:0], some.mask[:0], some.time[:0], logp)
+    found = [features.get(clip) for clip in clips]
+    return FusionFeatures.from_clips([none if f is None else ClipVectors(f.x, f.mask, f.time, f.logp) for f in found])
 
 
 def load_run(folder: str | Path) -> RunResults:

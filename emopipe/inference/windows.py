@@ -92,10 +92,14 @@ class Timeline:
         audio = audio if audio.any() else audio[:0]
         status = OK if len(audio) else NO_AUDIO
         status = status if len(frames) else NO_VIDEO
-        start = max(begin, self._audio_start)
+        start = max(begin, self._audio_start) - begin  # a window is a clip of its own, whose times start at 0
         jpegs = [self._jpegs[n].tobytes() for n in frames]
-        times = np.array([self._times[n] for n in frames])
+        times = np.array([self._times[n] for n in frames]) - begin
         return rows.row(clip, "", Media(status, "", jpegs, times, audio, start))
+
+    def times(self, window: tuple[float, float]) -> list[float]:
+        """Return the times of a window's frames, in seconds since the start of the file."""
+        return [self._times[n] for n in self._frames(*window)]
 
     def found(self, preset: str, window: tuple[float, float]) -> list[Detections]:
         """Return the faces of a window's frames."""

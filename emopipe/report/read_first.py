@@ -7,6 +7,7 @@ import pandas as pd
 
 from emopipe.core.text import abbreviate
 from emopipe.fusion.protocol import KFOLD
+from emopipe.report import transductive
 from emopipe.report.comparisons import PRIMARY
 from emopipe.report.results import Results
 from emopipe.report.summary import baselines
@@ -30,6 +31,7 @@ def sentences(table: pd.DataFrame, results: Results, compared: pd.DataFrame, rec
         *_people(table, recipe),
         *_groups(results),
         *_in_sample(recipe),
+        *transductive.sentences(recipe),
         *_chance(table, results),
         *_headline(results, compared),
     ]

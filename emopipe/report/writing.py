@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.report import transductive
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, MCNEMAR, POWER, SIGN_FLIP
@@ -134,6 +135,7 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         )
         if kind == "kfold":
             notes.append("In a cross-validation, these backbones were also trained on clips of the reported fold.")
+    notes += transductive.sentences(recipe)
     notes += recipe.get("remarks", [])
     if recipe["paper"]:
         notes.append(
@@ -161,7 +163,7 @@ def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[s
             f"of {POWER:.0%} (median of the rows; {found.min():.1f} to {found.max():.1f}). Smaller ones are mostly "
             'missed, so "not shown to differ" does not mean that models are equal.'
         )
-    return notes
+    return notes + transductive.sentences(recipe)
 
 
 def _intervals_note(table: pd.DataFrame) -> str:

@@ -20,10 +20,10 @@ from emopipe.core.atomic import write_text
 from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
-from emopipe.fusion import attention_weights, cross_validation
+from emopipe.fusion import attention_weights, cross_validation, inputs
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.data import FusionDataset
-from emopipe.fusion.features import load
+from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import FusionOptions, Protocol, effective_options
 from emopipe.fusion.protocol import KFOLD, ProtocolSplit, split_clips
 from emopipe.fusion.trained_cache import TrainedCache
@@ -63,6 +63,7 @@ def run(
     Raises:
         CorpusError: There are no clips to train on.
         CacheError: Features are damaged, or another recipe made them.
+        ConfigError: The model reads log-probabilities, and a backbone has no head.
     """
     # 1. clips and features, for each network of a stream first the plain features, then its views
     where = devices.prepare(device, threads)
@@ -71,11 +72,13 @@ def run(
     split = split_clips(table, Protocol.model_validate(recipe["protocol"]))
     views = {
         stream: [
-            load(path, list(table["clip"]), recipe["features"][name])
+            inputs.model_inputs(
+                load(path, list(table["clip"]), recipe["features"][name]), modality, options, list(table["subject"])
+            )
             for name, path in features.items()
             if backbone_of(name) == stream
         ]
-        for stream in recipe["streams"]
+        for stream, modality in recipe["streams"].items()
     }
     networks_of = {stream: count_networks(stream, features) for stream in recipe["streams"]}
     # 2. streams without a training clip are omitted
@@ -101,7 +104,8 @@ def run(
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
             cache = TrainedCache(unfinished, stamp)
             result = cross_validation.fit_candidates(dataset, table, split, effective, progress.advance, cache)
-            result.candidates["note"] = _note(omitted, options, effective)
+            people = _people_note(usable, modalities, table) if options.normalise == "subject" else ""
+            result.candidates["note"] = join(_note(omitted, options, effective), people)
             covered = dataset.present.cpu().numpy()
         else:
             result, covered, dataset = _untrained(split, options), np.zeros(len(table), bool), None
@@ -126,6 +130,15 @@ def _note(omitted: list[str], options: FusionOptions, effective: FusionOptions) 
     note = reason("streams_omitted", streams=", ".join(omitted))
     changed = effective.fusion != options.fusion
     return join(note, reason("fusion_replaced", used=effective.fusion, asked=options.fusion)) if changed else note
+
+
+def _people_note(views: Mapping[str, list[Features]], modalities: Mapping[str, str], table: pd.DataFrame) -> str:
+    """Return the note on clips with sound that are not normalised by their own person, as a code; empty if none."""
+    counts = [0]
+    for features in (of_stream[0] for stream, of_stream in views.items() if modalities[stream] == "audio"):
+        by_all = np.array(inputs.people(features, list(table["subject"]))) == ""
+        counts.append(int((by_all & features.present.numpy()).sum()))
+    return reason("people_unknown", clips=max(counts), fewest=inputs.FEWEST_CLIPS) if max(counts) else ""
 
 
 def _untrained(split: ProtocolSplit, options: FusionOptions) -> CrossValidationResult:

@@ -11,7 +11,18 @@ from emopipe.cache.status import text
 from emopipe.core import tables
 from emopipe.core.atomic import write_text
 from emopipe.core.log import LOGGER
-from emopipe.report import by_class, comparisons, figures, ledger, read_first, results, submission, summary, writing
+from emopipe.report import (
+    by_class,
+    comparisons,
+    figures,
+    ledger,
+    read_first,
+    results,
+    submission,
+    summary,
+    transductive,
+    writing,
+)
 from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 from emopipe.scoring import metrics, predictions
@@ -49,6 +60,7 @@ def run(
     """
     table = tables.read(clips)
     notes = {name: text(pd.read_csv(path, keep_default_na=False)["note"].iat[0]) for name, path in candidates.items()}
+    notes |= {n: " ".join(filter(None, [transductive.NOTE, notes.get(n)])) for n in transductive.names(recipe)}
     models = {
         name: Model(
             name,

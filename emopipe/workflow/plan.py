@@ -31,6 +31,7 @@ from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import first_available, met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.digests import Digests
+from emopipe.workflow.heads import check_heads
 from emopipe.workflow.library_changes import changes, recorded, sentence
 from emopipe.workflow.training_recipe import phase_recipe
 
@@ -93,11 +94,13 @@ class Plan:
 
         Raises:
             WeightsError: A file is missing or belongs to another network.
+            ConfigError: A model reads what the head of a backbone gives, and it has none.
         """
         for preset in self.config.faces:
             self.faces(preset)
         for backbone in self.backbones:
             self.features(backbone)
+        check_heads(self.models, self.backbones)
 
     def library_changes(self) -> list[str]:
         """Return a sentence for each file or folder of the cache that other versions of libraries made."""
@@ -306,6 +309,8 @@ class Plan:
         whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
         taken = {n: first_available.sentence(self.taken(n)) for n in (*self.models, *self.ensembles) if self.taken(n)}
         on_val = [n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"]
+        by_person = [n for n, b in self.models.items() if b.normalise == "subject"]
+        by_person += [n for n, b in self.ensembles.items() if set(b.members) & set(by_person)]
         return self._recipe(
             "report",
             names=labels,
@@ -320,6 +325,7 @@ class Plan:
             protocol=self.config.protocol.model_dump(),
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
+            **({"transductive": by_person} if by_person else {}),
             **({"remarks": self.remarks} if self.remarks else {}),
             **({"taken": taken} if taken else {}),
         )

@@ -49,6 +49,12 @@ def check_models(config: Config, table: pd.DataFrame) -> None:
             "classes or by the column `label` of a table, or run only `extract`, which computes their features; "
             "`emopipe predict` predicts them by a finished run or by the shipped networks."
         )
+    by_person = [name for name, block in config.models.items() if block.normalise == "subject"]
+    if by_person and (table["subject"] == "").all():
+        raise CorpusError(
+            f"models.{by_person[0]}.normalise is subject, but no clip of the corpus has a known person. Give the "
+            "people (subject_pattern, or the column `subject` of a table), or remove the key."
+        )
     split = split_clips(table, config.protocol)
     _check_folds(table.iloc[split.train_idx], split.fold, config.protocol.folds, "protocol.folds")
 

@@ -103,7 +103,8 @@ def fusion_dataset(where, clips=60, dtype=np.float32):
         x = rng.normal(size=(lengths.sum(), dim))
         x[:, 0] += 3 * np.repeat(targets == (stream == "sound"), lengths)
         length = torch.from_numpy(lengths)
-        streams[stream] = [Features(torch.from_numpy(x.astype(dtype)), length.cumsum(0) - length, length)]
+        time = torch.from_numpy(np.concatenate([0.2 * np.arange(n) for n in lengths]))
+        streams[stream] = [Features(torch.from_numpy(x.astype(dtype)), length.cumsum(0) - length, length, time=time)]
     return FusionDataset.from_views(streams, {"face": "face", "sound": "audio"}, targets, where)
 
 

@@ -7,7 +7,7 @@ import torch
 from emopipe.fusion.training import predict, train
 from tests.gpu.samples import fusion_dataset, fusion_runs, same
 
-FUSIONS = ["concat", "fbp", "adaptive_fbp", "gated", "crossmodal"]
+FUSIONS = ["concat", "fbp", "adaptive_fbp", "gated", "gmu", "crossmodal"]
 ROWS = np.arange(60)
 
 

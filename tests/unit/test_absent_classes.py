@@ -169,7 +169,7 @@ def test_a_finished_run_gives_them_no_probability(tmp_path, names):
     model = FusionPredictor(tmp_path, "m", CPU)
     x = 3 * torch.randn(12, 4, generator=torch.Generator().manual_seed(1))
     length = torch.tensor([1] * 10 + [0, 2])  # one clip without any vector
-    clips = pd.DataFrame({"clip": [f"n{i}" for i in range(12)], "split": "test", "label": ""})
+    clips = pd.DataFrame({"clip": [f"n{i}" for i in range(12)], "split": "test", "label": "", "subject": ""})
     found = model.predict(clips, {"net": Features(x, length.cumsum(0) - length, length)})
     assert (found[without(names)] == 0).all(axis=None) and found["covered"].tolist() == [1] * 10 + [0, 1]
     np.testing.assert_allclose(found[columns(names)].sum(axis=1), 1, atol=1e-9)

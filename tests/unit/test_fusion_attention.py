@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.func import functional_call, stack_module_state
 
-from emopipe.fusion import transformer
 from emopipe.fusion.attention import (
     MeanPooling,
     MultiHeadAttention,
@@ -20,9 +19,17 @@ from emopipe.fusion.attention import (
 )
 from emopipe.fusion.batched_ops import weighted_sum
 from emopipe.fusion.rng import Dropout
+from emopipe.fusion.transformer import TimeEncoding
 
-KINDS = [MeanPooling, SelfAttention, RelationAttention, PatchAttention, TransformerAttention, MultiHeadAttention]
-WITHOUT_ORDER = KINDS[:-1]
+
+class TimedAttention(MultiHeadAttention):
+    """Multi-head attention over vectors that are 0.2 s apart, unless a test gives other times."""
+
+    def forward(self, x, mask, time=None):
+        return super().forward(x, mask, 0.2 * mask.cumsum(-1) - 0.2 if time is None else time)
+
+
+KINDS = [MeanPooling, SelfAttention, RelationAttention, PatchAttention, TransformerAttention, TimedAttention]
 
 
 def build(kind, dim=5):
@@ -110,7 +117,8 @@ def multihead_reference(module, x):
     dim = tokens.shape[1]
     for place in range(len(x)):
         for pair in range(dim // 2):
-            angle = place * 16 // len(x) / 10000 ** (2 * pair / dim)
+            wavelength = 0.5 * 120 ** (pair / (dim // 2 - 1))  # 0.5 s to 60 s
+            angle = 2 * np.pi * 0.2 * place / wavelength
             tokens[place, 2 * pair] += np.sin(angle)
             tokens[place, 2 * pair + 1] += np.cos(angle)
     for block in module.blocks:
@@ -126,7 +134,7 @@ REFERENCES = {
     RelationAttention: relation_reference,
     PatchAttention: patch_reference,
     TransformerAttention: transformer_reference,
-    MultiHeadAttention: multihead_reference,
+    TimedAttention: multihead_reference,
 }
 
 
@@ -135,7 +143,7 @@ REFERENCES = {
 def test_agrees_with_the_equations(kind, training):
     """Training and evaluation give the same (without dropout). FAN's published code omits beta in evaluation."""
     module, (x, mask) = build(kind), example()
-    if kind is not MultiHeadAttention:
+    if kind is not TimedAttention:
         module.train(training)
     pooled, weights = module(x, mask)
     assert pooled.shape == (3, module.out_dim)
@@ -183,27 +191,44 @@ def test_padding_changes_nothing(kind, filler):
     torch.testing.assert_close(module(longer, wider)[0], module(x, mask)[0])
 
 
-@pytest.mark.parametrize("kind", WITHOUT_ORDER)
+@pytest.mark.parametrize("kind", KINDS)
 def test_order_changes_nothing(kind):
+    """Vectors that keep their times may come in any order."""
     module, (x, mask) = build(kind), example()
-    order = torch.tensor([2, 0, 3, 1])
-    torch.testing.assert_close(module(x[:, order], mask[:, order])[0], module(x, mask)[0])
+    time, order = 0.2 * torch.arange(4).expand(3, 4), torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(module(x[:, order], mask[:, order], time[:, order])[0], module(x, mask, time)[0])
 
 
-def test_the_positional_encoding_is_computed_once_and_is_no_weight(monkeypatch):
-    computed, real = [], transformer.sinusoidal_encoding
-    monkeypatch.setattr(transformer, "sinusoidal_encoding", lambda *size: computed.append(size) or real(*size))
-    module, (x, mask) = build(MultiHeadAttention), example(lengths=(4, 4, 4))
-    for _ in range(3):
-        module(x, mask)
-    assert len(computed) == 1
-    assert module.position.table.shape == (16, computed[0][1])
-    assert not any("position" in key for key in module.state_dict())
-
-
-def test_order_matters_to_multihead_attention():
-    module, (x, mask) = build(MultiHeadAttention), example(lengths=(4, 4, 4))
+def test_times_matter_to_multihead_attention():
+    module, (x, mask) = build(TimedAttention), example(lengths=(4, 4, 4))
     assert not torch.allclose(module(x[:, [2, 0, 3, 1]], mask)[0], module(x, mask)[0])
+    time = 0.2 * torch.arange(4).expand(3, 4)
+    for other in (2 * time, time + 1):  # slower, and later in the clip
+        assert not torch.allclose(module(x, mask, other)[0], module(x, mask, time)[0], atol=1e-4)
+    time = time.clone()
+    time[~mask] = torch.nan
+    assert torch.isfinite(module(x, mask, time)[0]).all()
+
+
+def test_a_vector_that_is_sampled_keeps_its_encoding():
+    """Training samples some vectors of a clip: their encoding is that of their times, not of their numbers."""
+    encoding, time = TimeEncoding(12), torch.tensor([[0.0, 0.25, 0.5, 2.0, 40.0]])
+    whole = encoding(time, torch.ones(1, 5, dtype=torch.bool))
+    some = encoding(time[:, [1, 4]], torch.ones(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(some, whole[:, [1, 4]])
+    torch.testing.assert_close(whole[0, 0], torch.tensor([0.0, 1.0] * 6, dtype=torch.float64))
+    fastest, slowest = whole[0, :, :2], whole[0, :, 10:]
+    torch.testing.assert_close(fastest[2], fastest[0])  # half a second is one whole wave
+    expected = torch.tensor([np.sin(2 * np.pi * 2 / 60), np.cos(2 * np.pi * 2 / 60)])
+    torch.testing.assert_close(slowest[3], expected)
+    assert torch.pdist(whole[0]).min() > 0.05 and not encoding.state_dict()
+
+
+@pytest.mark.parametrize("time", [None, torch.zeros(3, 4, 0)])
+def test_without_times_there_is_no_encoding(time):
+    x, mask = example()
+    with pytest.raises(ValueError, match="needs the time of each vector in seconds, but the features have no times"):
+        MultiHeadAttention(5).double().pool(x, mask, time)
 
 
 @pytest.mark.parametrize("kind", KINDS)

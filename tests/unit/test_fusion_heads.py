@@ -7,8 +7,9 @@ from torch.autograd import gradcheck
 from emopipe.fusion.bilinear import AdaptiveBilinearPooling, FactorizedBilinearPooling
 from emopipe.fusion.crossmodal_transformer import CrossModalTransformer
 from emopipe.fusion.heads import FUSION_HEADS, GatedHead, LateHead
-from emopipe.fusion.model import FusionModel, ModalityDropout
+from emopipe.fusion.model import FusionModel, ModalityDropout, Moments
 from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.stream_batch import StreamBatch
 
 MODALITIES = {"face": "face", "other": "face", "voice": "audio"}
 DIMS = {"face": 6, "other": 4, "voice": 5}
@@ -92,6 +93,37 @@ def test_gates_are_a_softmax_over_present_streams():
     torch.testing.assert_close(gated(found, present)[1:], before[1:])
 
 
+def test_a_gmu_is_the_papers_unit_for_two_streams():
+    """z = sigma(W_z [v : t]); h = z * tanh(W_v v) + (1 - z) * tanh(W_t t), with one z a unit (Arevalo et al.)."""
+    torch.manual_seed(0)
+    dims = {"face": 6, "voice": 5}
+    gmu = GatedHead(dims, MODALITIES, FusionOptions(fusion="gmu", out=8), 7).double().eval()
+    found, present = vectors()
+    v, t = found["face"], found["voice"]
+    assert gmu.gate.weight.shape == (8 * 2, 11)
+    rows = gmu.gate(torch.cat([v, t], 1)).view(-1, 8, 2)
+    z = (rows[..., 0] - rows[..., 1]).sigmoid()
+    h = z * torch.tanh(gmu.project["face"](v)) + (1 - z) * torch.tanh(gmu.project["voice"](t))
+    two = {stream: found[stream] for stream in dims}
+    torch.testing.assert_close(gmu(two, present), gmu.classify(h))
+    assert (z.std(1) > 0.05).all()  # the units of a clip have different gates
+
+
+@pytest.mark.parametrize("fusion", ["gated", "gmu"])
+def test_gates_skip_missing_streams_and_do_not_depend_on_the_order_of_clips(fusion):
+    found, present = vectors()
+    present["voice"][0] = present["face"][1] = present["other"][1] = False
+    head = GatedHead(DIMS, MODALITIES, FusionOptions(fusion=fusion, out=8), 7).double().eval()
+    logits, order = head(found, present), torch.tensor([3, 0, 2, 1])
+    alone = head.classify(torch.tanh(head.project["voice"](found["voice"][1])))
+    torch.testing.assert_close(logits[1], alone)  # the only stream has all the weight
+    moved = head({s: x[order] for s, x in found.items()}, {s: p[order] for s, p in present.items()})
+    torch.testing.assert_close(moved, logits[order])
+    for stream in DIMS:
+        present[stream][3] = False
+    torch.testing.assert_close(head(found, present)[3], head.classify.bias)
+
+
 def test_late_fusion_averages_probabilities_of_present_streams():
     found, present = vectors()
     late = LateHead(DIMS, MODALITIES, FusionOptions(), 7).double().eval()
@@ -107,14 +139,15 @@ def streams(lengths=None, clips=4):
     for stream, dim in DIMS.items():
         counts = torch.tensor((lengths or {}).get(stream, [3] * clips))
         mask = torch.arange(3)[None] < counts[:, None]
-        made[stream] = (torch.randn(clips, 3, dim, dtype=torch.float64), mask)
+        x = torch.randn(clips, 3, dim, dtype=torch.float64)
+        made[stream] = StreamBatch(x, mask, 0.3 * torch.arange(3.0).expand(clips, 3), x.new_zeros(clips, 0))
     return made
 
 
 def build(fusion, **options):
     torch.manual_seed(0)
-    statistics = {stream: (torch.zeros(dim), torch.ones(dim)) for stream, dim in DIMS.items()}
-    return FusionModel(statistics, MODALITIES, FusionOptions(fusion=fusion, hidden=8, **options), 7).double().eval()
+    moments = {stream: Moments(torch.zeros(dim), torch.ones(dim)) for stream, dim in DIMS.items()}
+    return FusionModel(moments, MODALITIES, FusionOptions(fusion=fusion, hidden=8, **options), 7).double().eval()
 
 
 @pytest.mark.slow
@@ -125,7 +158,12 @@ def test_any_number_of_streams_and_any_missing_ones(fusion):
     batch = streams({"voice": [0, 3, 1, 0], "face": [3, 0, 1, 0], "other": [3, 3, 1, 0]})
     logits = model(batch)
     assert logits.shape == (4, 7) and torch.isfinite(logits).all()
-    changed = {s: (torch.where(mask[..., None], x, 99.0), mask) for s, (x, mask) in batch.items()}
+    changed = {
+        s: given._replace(
+            x=torch.where(given.mask[..., None], given.x, 99.0), time=torch.where(given.mask, given.time, 7.0)
+        )
+        for s, given in batch.items()
+    }
     torch.testing.assert_close(model(changed), logits)
 
 
@@ -134,7 +172,8 @@ def test_a_missing_modality_is_not_a_zero(fusion):
     """Missing audio gives other logits than audio whose vectors are all zero."""
     model = build(fusion)
     absent = streams({"voice": [0, 0, 0, 0]})
-    zeros = {**absent, "voice": (torch.zeros(4, 3, 5, dtype=torch.float64), torch.ones(4, 3, dtype=torch.bool))}
+    heard = {"x": torch.zeros(4, 3, 5, dtype=torch.float64), "mask": torch.ones(4, 3, dtype=torch.bool)}
+    zeros = {**absent, "voice": absent["voice"]._replace(**heard)}
     assert not torch.allclose(model(absent), model(zeros), atol=1e-3)
 
 
@@ -142,8 +181,8 @@ def test_a_missing_modality_is_not_a_zero(fusion):
 def test_all_streams_count(fusion):
     model, batch = build(fusion), streams()
     for stream in DIMS:
-        x, mask = batch[stream]
-        assert not torch.allclose(model({**batch, stream: (x + 1, mask)}), model(batch), atol=1e-4)
+        moved = batch[stream]._replace(x=batch[stream].x + 1)
+        assert not torch.allclose(model({**batch, stream: moved}), model(batch), atol=1e-4)
 
 
 def test_crossmodal_transformer_attends_to_the_others_alone():
@@ -151,8 +190,8 @@ def test_crossmodal_transformer_attends_to_the_others_alone():
     crossmodal = CrossModalTransformer(DIMS, 8, 2, 0.0).double().eval()
     batch = streams({"face": [0, 3, 3, 3], "other": [0, 3, 3, 3]})
     out = crossmodal(batch)
-    x, mask = batch["face"]
-    moved = crossmodal({**batch, "face": (torch.where(mask[..., None], x + 1, x), mask)})
+    x, mask, *_ = batch["face"]
+    moved = crossmodal({**batch, "face": batch["face"]._replace(x=torch.where(mask[..., None], x + 1, x))})
     assert not torch.allclose(moved["voice"][1:], out["voice"][1:])  # audio attends to faces
     torch.testing.assert_close(moved["voice"][0], out["voice"][0])  # and to nothing in a clip without faces
 
@@ -162,8 +201,9 @@ def test_modality_dropout_leaves_one():
     drop = ModalityDropout({"face": "face", "voice": "audio"}, 0.9).train()
     face, voice = torch.ones(200, 2, dtype=torch.bool), torch.ones(200, 2, dtype=torch.bool)
     face[:20], voice[20:40] = False, False
-    data = {"face": (torch.zeros(200, 2, 1), face), "voice": (torch.zeros(200, 2, 1), voice)}
-    hidden = {stream: mask.any(1) for stream, (_, mask) in drop(data).items()}
+    nothing = torch.zeros(200, 2, 1), torch.zeros(200, 2), torch.zeros(200, 0)
+    data = {s: StreamBatch(nothing[0], mask, *nothing[1:]) for s, mask in (("face", face), ("voice", voice))}
+    hidden = {stream: given.present for stream, given in drop(data).items()}
     assert (hidden["face"] | hidden["voice"]).all()
     assert (hidden["voice"][:20]).all() and (hidden["face"][20:40]).all()
     lost = torch.stack([~hidden["face"][40:], ~hidden["voice"][40:]]).float().mean(1)

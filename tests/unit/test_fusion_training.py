@@ -23,7 +23,7 @@ from emopipe.fusion.sgd import StackedSGD
 from emopipe.fusion.stack import Run, Stack
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.fusion.training import Loss, predict, train
-from emopipe.training.optimizer import cosine_warmup, decay_groups
+from emopipe.training.optimizer import cosine_warmup
 from tests.conftest import too_many_open_files
 
 CPU = torch.device("cpu")
@@ -34,7 +34,8 @@ SMALL = {"hidden": 16, "out": 8, "epochs": 15, "lr": 1e-2, "batch": 16, "dropout
 def features(x, mask):
     """Features of clips (N, T, D) under a mask (N, T)."""
     length = torch.from_numpy(mask.sum(1))
-    return Features(torch.from_numpy(x[mask]), length.cumsum(0) - length, length)
+    time = torch.from_numpy(0.2 * np.arange(mask.shape[1]) * np.ones((len(mask), 1)))
+    return Features(torch.from_numpy(x[mask]), length.cumsum(0) - length, length, time=time[mask])
 
 
 def streams(n=60, seed=0):
@@ -69,7 +70,8 @@ def long_clips(n=60, seed=0):
         lengths = rng.integers(3, 201, n) * present
         x = rng.normal(size=(int(lengths.sum()), 6)) + shift * np.repeat(target, lengths)[:, None]
         length = torch.from_numpy(lengths)
-        return Features(torch.from_numpy(x), length.cumsum(0) - length, length)
+        time = torch.from_numpy(np.concatenate([0.1 * np.arange(n) for n in lengths]))
+        return Features(torch.from_numpy(x), length.cumsum(0) - length, length, time=time)
 
     everyone, most = np.ones(n, int), (np.arange(n) % 5 != 0).astype(int)
     seen = {"f": [view(0.3, everyone), view(0.2, everyone)], "v": [view(-0.3, most)]}
@@ -141,16 +143,19 @@ def test_optimizer_is_torchs_adamw():
     torch.manual_seed(0)
     start, lr, decay = torch.randn(3, 4, 2), [1e-2, 3e-2, 1e-3], [0.1, 0.0, 0.5]
     stacked = {"p": start.clone().requires_grad_()}
-    ours = StackedAdamW(stacked, torch.tensor(lr), torch.tensor(decay))
+    shares = [cosine_warmup(step, 2, 20) for step in range(20)]
+    ours = StackedAdamW(stacked, torch.tensor(lr), torch.tensor(decay), sum(shares))
     alone = [row.clone().requires_grad_() for row in start]
-    theirs = [torch.optim.AdamW([p], lr=a, weight_decay=d) for p, a, d in zip(alone, lr, decay, strict=True)]
+    theirs = [torch.optim.AdamW([p], lr=a, weight_decay=0.0) for p, a in zip(alone, lr, strict=True)]
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: cosine_warmup(step, 2, 20)) for o in theirs]
-    for step in range(20):
+    for share in shares:
         stacked["p"].square().sin().sum().backward()
-        ours.step(cosine_warmup(step, 2, 20))
-        for p, optimizer, schedule in zip(alone, theirs, schedules, strict=True):
+        ours.step(share)
+        for p, d, optimizer, schedule in zip(alone, decay, theirs, schedules, strict=True):
             optimizer.zero_grad()
             p.square().sin().sum().backward()
+            with torch.no_grad():
+                p.mul_((1 - d) ** (share / sum(shares)))
             optimizer.step()
             schedule.step()
     torch.testing.assert_close(stacked["p"], torch.stack(alone))
@@ -224,7 +229,7 @@ def test_learning_rate_rises_and_falls(monkeypatch):
     assert 0 < shares[0] < 0.2 and 0 <= shares[-1] < 0.01
 
 
-@pytest.mark.parametrize("fusion", ["concat", "fbp", "gated", "late", "crossmodal"])
+@pytest.mark.parametrize("fusion", ["concat", "fbp", "gated", "gmu", "late", "crossmodal"])
 def test_only_matrices_have_weight_decay(fusion, monkeypatch):
     """Without gradients, a step shrinks matrices alone: no biases, no normalization, no scale, no missing embedding."""
     data, _ = data_of()
@@ -233,12 +238,35 @@ def test_only_matrices_have_weight_decay(fusion, monkeypatch):
     before = {name: p.detach().clone() for name, p in stack.parameters.items()}
     for p in stack.parameters.values():
         p.grad = torch.zeros_like(p)
-    StackedAdamW(stack.parameters, torch.full((2,), 0.1), torch.full((2,), 0.5)).step(1.0)
+    StackedAdamW(stack.parameters, torch.full((2,), 0.1), torch.full((2,), 0.75), total=2.0).step(1.0)
     shrunk = {name for name, p in stack.parameters.items() if not torch.equal(p, before[name])}
     assert shrunk == {name for name, p in before.items() if p[0].ndim == 2}
     assert any(name.endswith("norm.weight") for name in before) and any(name.endswith("absent") for name in before)
     for name in shrunk:
-        torch.testing.assert_close(stack.parameters[name].detach(), before[name] * 0.95)
+        torch.testing.assert_close(stack.parameters[name].detach(), before[name] * 0.5)  # (1 - 0.75) ** (1 / 2)
+
+
+@pytest.mark.parametrize(("lr", "batch", "epochs"), [(1e-3, 16, 12), (0.1, 30, 3)])
+def test_weight_decay_is_the_share_that_a_whole_training_shrinks(lr, batch, epochs, monkeypatch):
+    """Whatever lr and the number of steps, if there are no gradients; each network of a stack by its own share."""
+    monkeypatch.setattr(Loss, "__call__", lambda self, logits, *_: 0.0 * logits.sum((1, 2)))
+    data, _ = data_of()
+    base = FusionOptions(**{**SMALL, "lr": lr, "batch": batch, "epochs": epochs}, fusion="gmu")
+    options = candidates(base.model_copy(update={"search": {"weight_decay": [0.5, 0.9, 0.99]}}))
+    runs = [run_of(data, each) for each in options]
+    before = Stack.init(data, runs, groups=1).states()
+    trained = train(data, runs)
+    assert [network.run.options.weight_decay for network in trained] == [0.5, 0.9, 0.99]
+    for kept, start, network in zip((0.5, 0.1, 0.01), before, trained, strict=True):
+        for name, value in network.state.items():
+            is_matrix = name.startswith("network.") and value.ndim == 2
+            torch.testing.assert_close(value, start[name] * (kept if is_matrix else 1.0), rtol=1e-4, atol=1e-7)
+
+
+def test_weight_decay_above_all_is_refused():
+    for keys in ({"weight_decay": 1.0}, {"search": {"weight_decay": [0.5, 1.5]}}):
+        with pytest.raises(ValueError, match="weight_decay"):
+            FusionOptions(**keys)
 
 
 def test_every_clip_is_seen_once_an_epoch():
@@ -291,7 +319,7 @@ def test_mixup_mixes_targets_as_it_mixes_vectors():
 def test_networks_mix_pooled_vectors():
     data, _ = data_of()
     options = FusionOptions(**SMALL)
-    model = FusionModel(data.statistics(np.arange(1, 60)), MODALITIES, options, 7).eval()
+    model = FusionModel(data.moments(np.arange(1, 60)), MODALITIES, options, 7).eval()
     batch = model.standardise(data.full_batch(torch.arange(1, 9)))
     partner = torch.tensor([3, 2, 1, 0, 7, 6, 5, 4])
     whole = model.network(batch, (partner, torch.ones(8)))
@@ -300,10 +328,10 @@ def test_networks_mix_pooled_vectors():
     torch.testing.assert_close(swapped, model.network(batch)[partner])
 
 
-def test_statistics_are_of_the_training_clips():
+def test_moments_are_of_the_training_clips():
     data, _ = data_of()
     train_idx = np.arange(1, 30)
-    mean, std = data.statistics(train_idx)["v"]
+    mean, std, *_ = data.moments(train_idx)["v"]
     voice = streams()[0]["v"]
     x = np.concatenate(
         [voice.x[s : s + n] for s, n in zip(voice.start[train_idx], voice.length[train_idx], strict=True)]
@@ -316,8 +344,8 @@ def standardised(x):
     """Vectors (n, D) as a model sees them that is trained on them."""
     one = features(x[:, None], np.ones((len(x), 1), bool))
     data = FusionDataset.from_views({"f": [one]}, {"f": "face"}, np.zeros(len(x), int), CPU)
-    layer = Standardization(data.statistics(np.arange(len(x))))
-    return layer({"f": (torch.from_numpy(x), None)})["f"][0].numpy()
+    layer = Standardization(data.moments(np.arange(len(x))))
+    return layer(data.full_batch(torch.arange(len(x))))["f"].x[:, 0].numpy()
 
 
 @pytest.mark.parametrize("power", [-30, -12, -6, -3, 3, 12, 30])
@@ -348,11 +376,11 @@ def test_batches_are_padded_to_their_longest():
     rng = np.random.default_rng(0)
     mask = np.array([[1, 1, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0]], bool)
     x = rng.normal(size=(3, 4, 2)).astype("f4")
-    vectors, valid = features(x, mask).batch(torch.tensor([[2, 1], [1, 1]]))
+    vectors, valid, *_ = features(x, mask).batch(torch.tensor([[2, 1], [1, 1]]))
     assert valid.tolist() == [[[True, True], [False, False]], [[False, False], [False, False]]]
     np.testing.assert_array_equal(vectors[0, 0], x[2][mask[2]])
     nothing = features(x, np.zeros((3, 4), bool))
-    vectors, valid = nothing.batch(torch.tensor([0, 1, 2]))
+    vectors, valid, *_ = nothing.batch(torch.tensor([0, 1, 2]))
     assert vectors.shape == (3, 1, 2) and not valid.any() and not nothing.present.any()
 
 
@@ -368,7 +396,7 @@ def test_one_frame_a_third():
     found, rng = counting([9, 2, 0, 30]), torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
-        x, mask = found.sample_segments(torch.arange(4), torch.rand(4, 3, generator=rng))
+        x, mask, *_ = found.sample_segments(torch.arange(4), torch.rand(4, 3, generator=rng))
         assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
         assert [int(v) // 3 for v in x[0, :, 0]] == [0, 1, 2]
         assert x[1, :2, 0].tolist() == [100, 101]
@@ -380,7 +408,7 @@ def test_a_draw_just_below_one_stays_in_the_clip():
     """In float32, 2 + 0.99999994 is 3, which could become the first vector of the next clip."""
     found = counting([65, 65])
     for count in (3, 6, 64):
-        x, _ = found.sample_segments(torch.arange(2), torch.full((2, count), 1 - 2**-24))
+        x, *_ = found.sample_segments(torch.arange(2), torch.full((2, count), 1 - 2**-24))
         assert x[:, -1, 0].tolist() == [64, 164]
 
 
@@ -389,7 +417,7 @@ def test_frames_from_anywhere():
     seen = set()
     for _ in range(200):
         keys = torch.randint(2**31 - 1, (4,), dtype=torch.int32, generator=rng)
-        x, mask = found.sample_random(torch.arange(4), keys, 3)
+        x, mask, *_ = found.sample_random(torch.arange(4), keys, 3)
         assert mask.tolist() == [[True] * 3, [True, True, False], [False] * 3, [True] * 3]
         assert sorted(set(x[0, :, 0].tolist())) == x[0, :, 0].tolist()  # in order, none twice
         assert x[1, :2, 0].tolist() == [100, 101]
@@ -408,12 +436,12 @@ def test_what_is_drawn_of_a_clip_depends_on_the_key_and_the_clip_alone(options):
     everyone = data.training_batch(torch.arange(60)[None], key, chosen)
     for rows in (torch.arange(59, -1, -1), torch.arange(0, 60, 7), *torch.arange(60)[:, None]):
         some = data.training_batch(rows[None], key, chosen)
-        for stream, (x, mask) in some.items():
-            whole, whole_mask = everyone[stream]
+        for stream, (x, mask, *_) in some.items():
+            whole, whole_mask, *_ = everyone[stream]
             for place, clip in enumerate(rows.tolist()):
                 assert torch.equal(x[0, place][mask[0, place]], whole[0, clip][whole_mask[0, clip]])
     other = data.training_batch(torch.arange(60)[None], key + 1, chosen)
-    assert any(x.shape != everyone[s][0].shape or not torch.equal(x, everyone[s][0]) for s, (x, _) in other.items())
+    assert any(x.shape != everyone[s][0].shape or not torch.equal(x, everyone[s][0]) for s, (x, *_) in other.items())
 
 
 def test_views_are_drawn_in_training_and_averaged_in_prediction():
@@ -421,16 +449,16 @@ def test_views_are_drawn_in_training_and_averaged_in_prediction():
     both = concatenate(views)
     assert both.length.tolist() == [3, 4, 2, 5]
     data = FusionDataset.from_views({"f": views}, {"f": "face"}, np.array([0, 1]), CPU)
-    assert data.full_batch(torch.tensor([0, 1]), 1)["f"][1].sum(1).tolist() == [2, 5]
+    assert data.full_batch(torch.tensor([0, 1]), 1)["f"].mask.sum(1).tolist() == [2, 5]
     lengths = set()
     for key in range(40):
         keys = torch.tensor([key], dtype=torch.int32)
-        plain = data.training_batch(torch.tensor([[0, 1]]), keys, FusionOptions())["f"][1].sum(2)
+        plain = data.training_batch(torch.tensor([[0, 1]]), keys, FusionOptions())["f"].mask.sum(2)
         assert plain.tolist() == [[3, 4]]
         lengths |= {
             tuple(
-                data.training_batch(torch.tensor([[0, 1]]), keys, FusionOptions(augment=True))["f"][1]
-                .sum(2)[0]
+                data.training_batch(torch.tensor([[0, 1]]), keys, FusionOptions(augment=True))["f"]
+                .mask.sum(2)[0]
                 .tolist()
             )
         }
@@ -460,6 +488,7 @@ EVERYTHING = [
     {"fusion": "fbp", "face_attention": "relation", "audio_attention": "patch"},
     {"fusion": "adaptive_fbp", "face_attention": "self", "audio_attention": "mean"},
     {"fusion": "gated", "mixup": 0.4, "frames": 2},
+    {"fusion": "gmu", "frames": 9, "weight_decay": 0.9},
     {"fusion": "late", "class_weights": "balanced", "frames": 2, "sampling": "random"},
     {"fusion": "late", "sampling": "random"},
     {"fusion": "concat", "face_attention": "multihead", "frames": 70, "sampling": "random", "augment": True},
@@ -543,20 +572,24 @@ def test_a_batched_step_is_the_plain_loops():
     one = run_of(data, options)
     found = train(data, [one])[0].state
     torch.manual_seed(0)
-    model = FusionModel(data.statistics(one.train_idx), MODALITIES, options, len(CLASSES))
-    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), options.weight_decay), lr=options.lr)
+    model = FusionModel(data.moments(one.train_idx), MODALITIES, options, len(CLASSES))
     steps = one.steps * options.epochs
+    shares = [cosine_warmup(step, 1, steps) for step in range(steps)]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, 1, steps))
     key = fold_in(fold_in(keys_from_seeds([0], CPU), 0), 1)
     batches = [
         rows[0][valid[0]] for e in range(3) for rows, valid in BatchSampler([one.train_idx], one.steps, key).epoch(e)
     ]
-    for (rows,) in DataLoader([(rows,) for rows in batches], batch_size=None):
+    for share, (rows,) in zip(shares, DataLoader([(rows,) for rows in batches], batch_size=None), strict=True):
         loss = torch.nn.functional.cross_entropy(
             model(data.full_batch(rows)), data.targets[rows], label_smoothing=options.label_smoothing
         )
         optimizer.zero_grad()
         loss.backward()
+        with torch.no_grad():
+            for p in (p for p in model.parameters() if p.ndim > 1):
+                p.mul_((1 - options.weight_decay) ** (share / sum(shares)))
         optimizer.step()
         schedule.step()
     for name, value in model.state_dict().items():
@@ -574,7 +607,7 @@ def test_a_loss_that_is_not_finite_is_told():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
+@pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "gmu", "late", "crossmodal"])
 def test_training_learns_and_repeats(fusion):
     options = FusionOptions(fusion=fusion, **{**SMALL, "batch": 32, "lr": 2e-2})
     data, _ = data_of(240)
@@ -600,7 +633,7 @@ def test_the_order_of_clips_changes_no_prediction():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"])
+@pytest.mark.parametrize("fusion", ["concat", "fbp", "adaptive_fbp", "gated", "gmu", "late", "crossmodal"])
 def test_one_modality_suffices_to_predict(fusion):
     """Without audio, predictions still depend on the face."""
     options = FusionOptions(fusion=fusion, modality_dropout=0.3, **{**SMALL, "batch": 32, "lr": 2e-2})
@@ -615,12 +648,13 @@ def test_one_modality_suffices_to_predict(fusion):
 
 @pytest.mark.slow
 def test_early_stopping_keeps_the_epoch_with_the_least_loss():
-    """With random labels, the held-out loss only rises, so the state of an early epoch is kept."""
+    """With random labels and no weight decay, the held-out loss only rises, so the state of an early epoch is kept."""
     data, _ = data_of(200)
     noise = np.random.default_rng(5).integers(3, size=200)
     data = dataclasses.replace(data, targets=torch.from_numpy(noise))
     options = FusionOptions(
-        **{**SMALL, "epochs": 40, "dropout": 0.0, "batch": 64}, early_stopping=EarlyStopping(patience=3)
+        **{**SMALL, "epochs": 40, "dropout": 0.0, "batch": 64, "weight_decay": 0.0},
+        early_stopping=EarlyStopping(patience=3),
     )
     one = run_of(data, options, train_idx=np.arange(1, 120), stop_idx=np.arange(120, 200))
     kept = train(data, [one])[0]
@@ -641,7 +675,7 @@ def test_a_saved_state_loads_into_a_model():
     data, _ = data_of()
     options = FusionOptions(fusion="gated", **SMALL)
     networks = train(data, [run_of(data, options)])
-    model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, len(CLASSES)).eval()
+    model = FusionModel(data.moments(np.arange(3)), MODALITIES, options, len(CLASSES)).eval()
     model.load_state_dict(networks[0].state, strict=True)
     with torch.no_grad():
         p = model(data.full_batch(torch.arange(60))).softmax(1)
@@ -663,7 +697,7 @@ def test_networks_of_a_group_see_the_same_clips():
     logits = stack(data.full_batch(rows))
     assert logits.shape == (6, 3, 7)
     for number, state in enumerate(stack.states()):
-        model = FusionModel(data.statistics(np.arange(3)), MODALITIES, options, 7).eval()
+        model = FusionModel(data.moments(np.arange(3)), MODALITIES, options, 7).eval()
         model.load_state_dict(state)
         torch.testing.assert_close(logits[number], model(data.full_batch(rows[number // 3])))
 

@@ -59,6 +59,14 @@ def test_clips_without_any_label_are_refused_for_models_alone(protocol):
         check(clips, models={}, backbones=TRAINED)
 
 
+def test_normalising_by_person_needs_people():
+    voice = {"voice": {"kind": "speech", "weights": "speech_logmel"}}
+    models = {"audio_own": {"streams": ["voice"], "normalise": "subject"}}
+    with pytest.raises(CorpusError, match=r"audio_own\.normalise is subject, but no clip .* has a known person"):
+        check(FOUR, models=models, backbones=voice)
+    check([*FOUR, "val Sad anna"], models=models, backbones=voice)
+
+
 def test_unlabelled_test_clips_do_not_count():
     clips = [*FOUR[:2], "test - -", "test - -"]
     with pytest.raises(CorpusError, match="All 2 clips to train on are of the class Happy"):

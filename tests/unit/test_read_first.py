@@ -71,6 +71,16 @@ def test_unknown_people_and_what_is_in_sample():
     assert any(line.startswith("The backbones net were also trained on clips of the reported fold") for line in lines)
 
 
+def test_transductive_models_are_named():
+    lines = said(corpus(10, 60), RECIPE | {"transductive": ["audio_b", "ensemble"]})
+    assert [line for line in lines if line.startswith("Transductive")] == [
+        "Transductive, because the sound of each person is normalised over all of that person's clips, those that are "
+        "tested included (not their labels), so their scores hold only where several clips of a person are at hand: "
+        "audio_b, ensemble."
+    ]
+    assert not any(line.startswith("Transductive") for line in said(corpus(10, 60)))
+
+
 def test_the_primary_comparison_is_the_headline():
     primary = Comparison(model="face_a", against="ensemble", primary=True)
     lines = said(corpus(100, 300), accuracies=(0.4, 0.7), asked=[primary])

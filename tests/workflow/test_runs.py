@@ -88,8 +88,11 @@ def test_cross_validation_with_views_ensembles_and_missing_weights(smoke):
         "face_relation": {"streams": ["expression"], "face_attention": "relation", **fast},
         "face_absent": {"streams": ["absent"]},
         "fused_views": {"streams": both, "fusion": "adaptive_fbp", "augment": True, **fast},
-        "fused_search": {"streams": both, "fusion": "gated", "search": {"lr": [1e-3, 3e-3]}, **fast},
-    }
+        "fused_search": {
+            "streams": both, "fusion": "gmu", "statistics": ["spread"], "normalise": "subject",
+            "face_attention": "multihead", "search": {"weight_decay": [0.5, 0.9]}, **fast,
+        },
+    }  # fmt: skip
     config["ensembles"] = {"ensemble_stacking": {"method": "stacking", "calibrate": True}}
     config["comparisons"] = [{"model": "face_relation", "against": "face_mean", "aim": 3}]
     path = write_config(workflow.work / "cv.yaml", config)
@@ -111,6 +114,9 @@ def test_cross_validation_with_views_ensembles_and_missing_weights(smoke):
     assert len(pd.read_csv(folder / "models/fused_search.csv")) == 4  # two candidates, two seeds
     weights = pd.read_csv(folder / "models/ensembles.csv")
     assert set(weights["ensemble"]) == {"ensemble", "ensemble_stacking"} and len(weights) == 2 * (4 + 1)
+    for model in ("fused_search", "ensemble"):  # and whatever else combines it
+        assert table.loc[model, "note"].startswith("Transductive: sound is normalised by person.")
+    assert "are at hand: fused_search, ensemble, ensemble_stacking." in (folder / "summary.md").read_text()
     for name in ("results", "comparisons", "ensembles"):
         assert (folder / f"tables/{name}.md").read_text().startswith("# ")
     assert "Nothing to be done" in workflow.snakemake("--configfile", path)

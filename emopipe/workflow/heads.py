@@ -1,0 +1,31 @@
+"""Which backbones have an emotion head, as far as a plan knows, and the models that need one."""
+
+from collections.abc import Mapping
+
+from emopipe.backbones.classifier import has_classifier
+from emopipe.core.errors import ConfigError
+from emopipe.fusion.options import needs_head
+from emopipe.workflow.config import BackboneBlock, ModelBlock
+
+
+def has_head(block: BackboneBlock) -> bool:
+    """Return whether a backbone's network has an emotion head: it is trained in the run, or its weights hold one."""
+    if block.pretrain or block.schedule:
+        return True
+    return bool(block.weights) and has_classifier(block.weights)
+
+
+def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, BackboneBlock]) -> None:
+    """Refuse models that read what an emotion head gives, of backbones without one.
+
+    Raises:
+        ConfigError: There is such a model.
+    """
+    for name, block in models.items():
+        without = [stream for stream in block.streams if not has_head(backbones[stream])] if needs_head(block) else []
+        if without:
+            raise ConfigError(
+                f"models.{name} reads log-probabilities, confidence or entropy (inputs, statistics), which need "
+                f"backbones with an emotion head, but {', '.join(without)} has none. Use a network that emopipe "
+                "trained (weights, schedule or pretrain of the backbone), or remove them from the model."
+            )
