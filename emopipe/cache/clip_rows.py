@@ -20,6 +20,11 @@ class ClipRows(Protocol):
     reason: dict[str, str]
     """Clip -> the reason for its status, as codes."""
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The fields, with the types and shapes of their rows."""
+        ...
+
     def field(self, clip: str, name: str) -> np.ndarray:
         """Return one clip's rows of one field; none if the clip has no such field."""
         ...
@@ -30,7 +35,7 @@ class RowsInMemory:
 
     def __init__(self, rows: Iterable[Row], fields: Mapping[str, Field]) -> None:
         """Take the rows, and the fields that a file of them would have."""
-        self._rows, self._fields = {row.clip: row for row in rows}, fields
+        self._rows, self.fields = {row.clip: row for row in rows}, fields
         self.clips = list(self._rows)
         self.digest = {clip: row.digest for clip, row in self._rows.items()}
         self.status = {clip: row.status for clip, row in self._rows.items()}
@@ -38,5 +43,5 @@ class RowsInMemory:
 
     def field(self, clip: str, name: str) -> np.ndarray:
         """Return one clip's rows of one field; none if the clip has no such field."""
-        field = self._fields[name]
+        field = self.fields[name]
         return np.ascontiguousarray(self._rows[clip].arrays.get(name, np.empty((0, *field.row))), field.dtype)

@@ -1,5 +1,6 @@
 """Merged features in memory: `load` reads a file once, then any clips can be taken as a padded batch."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ class Features:
     """(N,) index of each clip's first vector."""
     length: torch.Tensor
     """(N,) number of vectors of each clip; may be 0."""
+    logp: torch.Tensor | None = None
+    """(sum of lengths, K) float32: the log-probabilities of the network's head for each vector; None without a head."""
+    prior: tuple[float, ...] = ()
+    """The K shares of the classes in what the head was trained on; () without a head."""
 
     @property
     def present(self) -> torch.Tensor:
@@ -31,7 +36,8 @@ class Features:
 
     def to(self, device: torch.device) -> Self:
         """Return a copy on a device."""
-        return type(self)(*(tensor.to(device) for tensor in (self.x, self.start, self.length)))
+        tensors = (self.x, self.start, self.length, self.logp)
+        return type(self)(*(None if each is None else each.to(device) for each in tensors), self.prior)
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return all vectors of the clips `rows` (...), padded to the longest: vectors (..., T, D), mask (..., T) bool.
@@ -96,6 +102,8 @@ def concatenate(views: Sequence[Features]) -> Features:
         torch.cat([view.x for view in views]),
         torch.cat([view.start + int(shift) for view, shift in zip(views, shifts, strict=False)]),
         torch.cat([view.length for view in views]),
+        None if views[0].logp is None else torch.cat([view.logp for view in views]),
+        views[0].prior,
     )
 
 
@@ -112,6 +120,8 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
     """
     with Reader(path, made_by) as reader:
         (x, offsets), (mask, _) = reader.flat("x"), reader.flat("mask")
+        logp = reader.flat("logp")[0] if "logp" in reader.fields else None
+        prior = tuple(json.loads(reader.attributes["head_prior"])) if logp is not None else ()
         number = {clip: row for row, clip in enumerate(reader.clips)}
     finite = np.isfinite(x).all(1)
     if broken := int((mask & ~finite).sum()):
@@ -123,4 +133,5 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
     kept = [np.flatnonzero(mask[span]) + (span.start or 0) for span in spans]
     order = np.concatenate([np.empty(0, np.int64), *kept])
     length = torch.tensor([len(positions) for positions in kept], dtype=torch.int64)
-    return Features(torch.from_numpy(x[order]), length.cumsum(0) - length, length)
+    of_head = None if logp is None else torch.from_numpy(logp[order])
+    return Features(torch.from_numpy(x[order]), length.cumsum(0) - length, length, of_head, prior)

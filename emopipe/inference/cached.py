@@ -27,6 +27,8 @@ class ClipFeatures:
     """(T,) seconds since the start of the clip."""
     mask: np.ndarray
     """(T,) bool: whether there is a vector."""
+    logp: np.ndarray | None = None
+    """(T, 7) float32: log-probabilities by the network's own head, NaN where masked; None without a head."""
 
 
 class Features(Mapping[str, ClipFeatures]):
@@ -51,7 +53,8 @@ class Features(Mapping[str, ClipFeatures]):
     def __getitem__(self, clip: str) -> ClipFeatures:
         if clip not in self.status:
             raise KeyError(f"{clip} is not among the {len(self)} clips of {self.path}")
-        return ClipFeatures(*(self._reader.field(clip, name) for name in ("x", "time", "mask")))
+        names = [name for name in ("x", "time", "mask", "logp") if name in self._reader.fields]
+        return ClipFeatures(**{name: self._reader.field(clip, name) for name in names})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.status)

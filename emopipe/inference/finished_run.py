@@ -155,13 +155,14 @@ def _usable_streams(networks: list[State]) -> set[str]:
 
 def _features(rows: ClipRows, clips: list[str]) -> Features:
     """Return the vectors of clips that are neither masked nor infinite, as `emopipe.fusion.features.load` does."""
-    kept, length = [], []
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in ("x", "logp") if name in rows.fields}
     for clip in clips:
         x, mask = rows.field(clip, "x"), rows.field(clip, "mask")
-        kept.append(x[mask & np.isfinite(x).all(1)])
-        length.append(len(kept[-1]))
-    counts = torch.tensor(length, dtype=torch.int64)
-    return Features(torch.from_numpy(np.concatenate(kept)), counts.cumsum(0) - counts, counts)
+        for name, parts in kept.items():
+            parts.append(rows.field(clip, name)[mask & np.isfinite(x).all(1)])
+    counts = torch.tensor([len(part) for part in kept["x"]], dtype=torch.int64)
+    whole = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in kept.items()}
+    return Features(start=counts.cumsum(0) - counts, length=counts, **whole)
 
 
 def _probs(table: pd.DataFrame) -> np.ndarray:

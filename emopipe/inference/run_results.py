@@ -139,14 +139,17 @@ class FeatureModel:
 
 def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFeatures:
     """Return the vectors of clips that are neither masked nor infinite; a clip that is not there has none."""
-    dim = next(iter(features.values())).x.shape[1]
-    kept = [np.empty((0, dim), np.float32)]
+    first = next(iter(features.values()))
+    names = ("x",) if first.logp is None else ("x", "logp")
+    kept = {name: [np.empty((0, getattr(first, name).shape[1]), np.float32)] for name in names}
     for clip in clips:
-        found = features.get(clip)
-        kept.append(kept[0] if found is None else found.x[found.mask & np.isfinite(found.x).all(1)])
-    length = torch.tensor([len(x) for x in kept[1:]], dtype=torch.int64)
-    x = torch.from_numpy(np.ascontiguousarray(np.concatenate(kept), np.float32))
-    return FusionFeatures(x, length.cumsum(0) - length, length)
+        for name, parts in kept.items():
+            found = features.get(clip)
+            is_read = None if found is None else found.mask & np.isfinite(found.x).all(1)
+            parts.append(parts[0] if found is None else getattr(found, name)[is_read])
+    length = torch.tensor([len(x) for x in kept["x"][1:]], dtype=torch.int64)
+    whole = {name: torch.from_numpy(np.ascontiguousarray(np.concatenate(p), np.float32)) for name, p in kept.items()}
+    return FusionFeatures(start=length.cumsum(0) - length, length=length, **whole)
 
 
 def load_run(folder: str | Path) -> RunResults:
