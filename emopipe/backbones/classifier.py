@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emopipe.cache.metadata import UNREADABLE, open_tensors, unfit
-from emopipe.cache.tensors import HEAD, State, read, save_state
+from emopipe.cache.metadata import HEAD, UNREADABLE, has_head, unfit
+from emopipe.cache.tensors import State, read, save_state
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 
 TRAINED_CLASSES = "trained_classes"
@@ -84,11 +84,8 @@ def has_classifier(path: Path | str) -> bool:
         WeightsError: The file cannot be read.
         DamagedCacheError: The same, for a file in the cache.
     """
-    if Path(path).suffix != ".safetensors":
-        return False
     try:
-        with open_tensors(path, "pt") as file:
-            return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is not a mapping
+        return has_head(path)
     except UNREADABLE as error:
         raise unfit(path, error) from error
 

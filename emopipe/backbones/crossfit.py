@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from emopipe.backbones.classifier import Classifier, Head, joint_state
-from emopipe.cache.tensors import HEAD, State, read, save_state
+from emopipe.cache.metadata import HEAD
+from emopipe.cache.tensors import State, read, save_state
 
 ALL = -1
 """Used in place of a fold for clips outside the training split, on which no network was trained."""

@@ -9,7 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from emopipe.core.options import Number, Options
 
 Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
-Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal"]
+Fusion = Literal[
+    "concat", "fbp", "adaptive_fbp", "gated", "late", "crossmodal", "product", "product_untrained", "mean_of_heads"
+]
+POOLS = ("product", "product_untrained", "mean_of_heads")
+"""Fusions of the networks' own heads, without a network of their own."""
 
 
 class EarlyStopping(Options):
@@ -35,7 +39,14 @@ class FusionOptions(Options):
     fusion: Fusion = "concat"
     """How streams are fused. concat: concatenation. fbp: factorized bilinear pooling of face and audio. adaptive_fbp:
     fbp with weights for each clip. gated: gated units. late: mean of the streams' probabilities. crossmodal: a
-    cross-modal transformer. A model with one stream needs no fusion."""
+    cross-modal transformer. A model with one stream needs no fusion. Three fusions combine what the streams' own
+    emotion heads say, and use none of the options below except augment and frames_pool. product: the log-linear pool,
+    with one fitted exponent a stream. product_untrained: the same with all exponents 1. mean_of_heads: the mean of the
+    streams' probabilities."""
+    frames_pool: Literal["mean_p", "mean_logp"] = "mean_p"
+    """How product, product_untrained and mean_of_heads pool the frames of a face stream. mean_p: the mean of the
+    frames' probabilities. mean_logp: the mean of their logarithms, which the fitted exponent weights. For sound, it is
+    always the head on the mean vector, as the head was trained."""
     hidden: int = Field(default=64, ge=1)
     """Dimension that the attention reduces vectors to (transformer, multihead, crossmodal), or of its hidden layer
     (patch)."""
@@ -110,6 +121,8 @@ class FusionOptions(Options):
                 raise ValueError(f"search.{name} cannot be searched. Options that can: {', '.join(SEARCHABLE)}")
             if not values:
                 raise ValueError(f"search.{name} is empty. List the values to try, or remove the key")
+        if self.search and self.fusion in POOLS:
+            raise ValueError(f"fusion is {self.fusion}, which has no option to search. Remove search")
         if self.search:
             candidates(self)  # validates each value like the option itself
         return self

@@ -11,7 +11,18 @@ from emopipe.cache.status import text
 from emopipe.core import tables
 from emopipe.core.atomic import write_text
 from emopipe.core.log import LOGGER
-from emopipe.report import by_class, comparisons, figures, ledger, read_first, results, submission, summary, writing
+from emopipe.report import (
+    by_class,
+    comparisons,
+    figures,
+    ledger,
+    read_first,
+    results,
+    streams,
+    submission,
+    summary,
+    writing,
+)
 from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 from emopipe.scoring import metrics, predictions
@@ -70,8 +81,11 @@ def run(
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     tables.write(statuses, folder / "ledger.csv")
     compared = comparisons.table(run_results, [Comparison.model_validate(block) for block in recipe["comparisons"]])
-    first = read_first.markdown(read_first.sentences(table, run_results, compared, recipe))
-    _tables(recipe, run_results, compared, pd.read_csv(weights), first, folder / "tables")
+    files = {name.removeprefix("features/"): paths[0] for name, paths in stages.items() if name.startswith("features/")}
+    heads = streams.table(files, recipe["heads"], table)
+    lines = [*streams.sentences(heads), *read_first.sentences(table, run_results, compared, recipe)]
+    first = read_first.markdown(lines)
+    _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, folder / "tables")
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
     write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks))
     for name, model in models.items():
@@ -95,6 +109,7 @@ def _tables(
     run_results: Results,
     compared: pd.DataFrame,
     weights: pd.DataFrame,
+    heads: pd.DataFrame,
     first: str,
     folder: Path,
 ) -> None:
@@ -102,6 +117,7 @@ def _tables(
         "results": results.table(run_results),
         "comparisons": compared,
         "ensembles": weights,
+        "streams": heads,
         "recalls": by_class.recalls(run_results),
         "subjects": by_class.by_subject(run_results),
     }

@@ -14,16 +14,18 @@ from typing import Any
 import pandas as pd
 
 from emopipe.backbones import registry as backbones
+from emopipe.cache import metadata
 from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
-from emopipe.core.errors import WeightsError
+from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.text import abbreviate
 from emopipe.corpora import duplicates
 from emopipe.corpora.table import shared_subjects
 from emopipe.faces import detectors
-from emopipe.fusion.options import EnsembleOptions, FusionOptions
+from emopipe.fusion.checks import BASELINES
+from emopipe.fusion.options import POOLS, EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes
 from emopipe.report.paper import figure
 from emopipe.weights.naming import refuse_missing
@@ -92,11 +94,20 @@ class Plan:
 
         Raises:
             WeightsError: A file is missing or belongs to another network.
+            ConfigError: A model combines emotion heads, and a network has none.
         """
         for preset in self.config.faces:
             self.faces(preset)
         for backbone in self.backbones:
             self.features(backbone)
+        for name, block in self._own_models.items():
+            lacking = [stream for stream in block.streams if stream not in self.heads]
+            if block.fusion in POOLS and lacking:
+                raise ConfigError(
+                    f"models.{name}.fusion is {block.fusion}, which needs networks with an emotion head, but "
+                    f"{', '.join(lacking)} has none. Use weights that emopipe trained, add pretrain: {{}} to that "
+                    "backbone, or choose another fusion."
+                )
 
     def library_changes(self) -> list[str]:
         """Return a sentence for each file or folder of the cache that other versions of libraries made."""
@@ -125,8 +136,26 @@ class Plan:
 
     @cached_property
     def models(self) -> dict[str, ModelBlock]:
-        """The models whose backbones can run."""
+        """The models whose backbones can run, and the baselines."""
+        return {**self._own_models, **self.baselines}
+
+    @cached_property
+    def _own_models(self) -> dict[str, ModelBlock]:
         return {n: block for n, block in self.config.models.items() if set(block.streams) <= set(self.backbones)}
+
+    @cached_property
+    def heads(self) -> list[str]:
+        """The backbones whose networks have an emotion head; of weights, the header of the file is read."""
+        return [name for name, block in self.backbones.items() if _has_head(block)]
+
+    @cached_property
+    def baselines(self) -> dict[str, ModelBlock]:
+        """Pools of the heads of all networks that models use; none if the config says so or fewer than two have one."""
+        used = {stream for block in self._own_models.values() for stream in block.streams}
+        streams = [name for name in self.heads if name in used]
+        if not self.config.baselines or len(streams) < 2:
+            return {}
+        return {name: ModelBlock(streams=streams, fusion=fusion, seeds=[0]) for name, fusion in BASELINES.items()}
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleBlock]:
@@ -161,7 +190,7 @@ class Plan:
 
     def inputs(self, model: str) -> list[str]:
         """Return the names of the features that a model reads, with views if it is trained on them."""
-        block = self.config.models[model]
+        block = self.models[model]
         return [name for stream in block.streams for name in (self.views(stream) if block.augment else [stream])]
 
     # -- recipes, stage by stage -------------------------------------------------------------------------------
@@ -249,7 +278,7 @@ class Plan:
     @functools.cache  # noqa: B019 - there is one plan a process
     def fusion(self, model: str) -> Recipe:
         """Return the recipe of a model and its predictions."""
-        block = self.config.models[model]
+        block = self.models[model]
         streams = {stream: modality(self.config.backbones[stream]) for stream in block.streams}
         options = block.model_dump(include=set(FusionOptions.model_fields))
         features = {name: digest(self.merge(name)) for name in self.inputs(model)}
@@ -279,6 +308,7 @@ class Plan:
             run=self.config.run,
             shows_faces=self.config.corpus.kind == "demo",
             models=list(self.models),
+            heads={name: modality(self.backbones[name]) for name in self.heads},
             ensembles=list(self.ensembles),
             missing=self.missing,
             comparisons=[comparison.model_dump() for comparison in self.config.comparisons],
@@ -380,6 +410,16 @@ class Plan:
 
 def _content(table: pd.DataFrame) -> str:
     return clips_digest(sorted(zip(table["clip"], table["digest"], strict=True)))
+
+
+def _has_head(block: BackboneBlock) -> bool:
+    """Return whether a backbone's network has an emotion head: it is trained here, or its weights hold one."""
+    if block.pretrain or block.schedule:
+        return True
+    try:
+        return bool(block.weights) and metadata.has_head(block.weights)
+    except metadata.UNREADABLE:  # the job that extracts its features reports it
+        return False
 
 
 def _present(path: str, key: str) -> Path:
