@@ -59,8 +59,8 @@ def sentences(found: pd.DataFrame) -> list[str]:
             train = of_split["train"]
             made.append(
                 f"Fusion over-trusts {stream}: its own head is correct on {train['accuracy']:.1%} of the training "
-                f"clips, but on {other['accuracy']:.1%} of {other['split']}. Its network may have been trained on these "
-                "clips or people, and what is fitted on them relies on it too much."
+                f"clips, but on {other['accuracy']:.1%} of {other['split']}. Its network may have been trained on "
+                "these clips or people, and what is fitted on them relies on it too much."
             )
     return made
 

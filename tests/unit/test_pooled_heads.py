@@ -21,7 +21,8 @@ from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.product import Heads
 from emopipe.fusion.protocol import ProtocolSplit
 from emopipe.inference.finished_run import FusionPredictor
-from emopipe.report import streams
+from emopipe.report import comparisons, streams, writing
+from emopipe.report.results import Model, Results
 from emopipe.scoring import predictions
 from emopipe.stages import features, fusion
 from emopipe.workflow import config as configs
@@ -324,3 +325,25 @@ def test_a_stream_that_is_better_on_training_clips_is_reported(tmp_path, n, test
     assert found["over_trusted"].fillna(0).tolist() == [0, 0, 0, 1]
     (said,) = streams.sentences(found)
     assert said.startswith("Fusion over-trusts voice: its own head is correct on 100.0% of the training clips, but on")
+    text = writing.markdown("streams", found, {"run": "r"})
+    assert "| voice | train | " in text and "| yes |" in text and said in text
+
+
+def model_of(name, correct, labels):
+    """A model of the report that is correct on these val clips."""
+    probs = np.full((len(labels), 7), 0.05)
+    probs[np.arange(len(labels)), np.where(correct, labels, (labels + 1) % 7)] = 0.7
+    clips = pd.DataFrame({"clip": range(len(labels)), "split": "val", "label": np.array(CLASSES)[labels]})
+    made = predictions.table(clips.astype(str), probs, np.ones(len(labels), bool))
+    return Model(name, made, made.assign(fold=0), made.assign(seed=0), combines=name == "ensemble")
+
+
+def test_fused_models_and_ensembles_are_compared_with_the_product_and_it_is_no_single_model():
+    labels, order = np.arange(100) % 7, np.arange(100)
+    shares = {"face_a": 30, "fused_b": 40, "heads_product": 60, "heads_mean": 50, "ensemble": 55}
+    made = Results({name: model_of(name, order < n, labels) for name, n in shares.items()}, {})
+    assert made.best_out_of_fold("") == "fused_b" and made.best_in_hindsight("val") == "heads_product"
+    found = comparisons.table(made, []).set_index(["model", "against"])["difference"]
+    assert found[("fused_b", "heads_product")] == pytest.approx(-20)
+    assert found[("ensemble", "heads_product")] == pytest.approx(-5)
+    assert found[("fused_b", "face_a")] == pytest.approx(10) and ("heads_mean", "heads_product") not in found.index
