@@ -213,7 +213,7 @@ def functions(config: Config, work: Path) -> Iterator[tuple[str, float]]:
         vectors = [Path(f"timed/features/{name}.h5") for name in shards]
         fates = [Path(f"timed/statuses/{name}.h5") for name in shards]
         for part, path, fate in zip(shards.values(), vectors, fates, strict=True):
-            write(path, features.fields(DIM), made_up(part), recipe)
+            write(path, features.fields(DIM, has_head=False), made_up(part), recipe)
             write(fate, {}, statuses(part), recipe)
         clips = Plan(config, table, REPOSITORY / "workflow_scripts").all_digest()
         of_vectors, merged = {**recipe, "features": digest(recipe)}, Path("timed/merged.h5")
@@ -252,7 +252,7 @@ def write(path: Path, fields: dict, rows: Iterator[Row], recipe: dict) -> None:
     with Writer(path, fields, stage="benchmark", recipe=recipe) as writer:
         for row in rows:
             writer.add(row)
-        writer.note(**about, learned_sha256="")
+        writer.note(**about, learned_sha256="", head_prior="")
 
 
 def clocked(run: Callable) -> tuple:

@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from emopipe.cache.metadata import UNREADABLE, open_tensors, unfit
-from emopipe.cache.tensors import HEAD, read, save_state
-from emopipe.core.labels import CLASSES
+from emopipe.cache.metadata import HEAD, UNREADABLE, has_head, unfit
+from emopipe.cache.tensors import State, read, save_state
+from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 
 TRAINED_CLASSES = "trained_classes"
 """The key of a file's metadata that lists the classes with training samples, if these are not all."""
+TRAINED_ON = "trained_on"
+"""The key of a file's metadata with what the network was trained on, as JSON; `classes` counts its samples by class."""
 
 
 class Classifier(nn.Module):
@@ -50,17 +55,26 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
         metadata: What made the file. The classes are added, and those with training samples if these are not all.
         half: Save in half precision, except for tensors with numbers that are too large for it.
     """
-    state = {**model.backbone.state_dict(), **{f"{HEAD}{key}": value for key, value in model.head.state_dict().items()}}
+    state = joint_state(model)
     if half:
         for key, tensor in state.items():
             # A variance of batch normalisation may be above 65504, the largest number in half precision.
             if tensor.is_floating_point() and (halved := tensor.half()).isfinite().all():
                 state[key] = halved
-    about = {**metadata, "classes": json.dumps(list(CLASSES))}
-    if model.absent is not None:
-        trained = [name for name, is_absent in zip(CLASSES, model.absent.tolist(), strict=True) if not is_absent]
-        about[TRAINED_CLASSES] = json.dumps(trained)
-    save_state(state, path, about)
+    save_state(state, path, {**metadata, "classes": json.dumps(list(CLASSES)), **trained_classes(model)})
+
+
+def joint_state(model: Classifier) -> State:
+    """Return the backbone's state under its own names and the classifier's as `emotion_head.*`."""
+    return {**model.backbone.state_dict(), **{f"{HEAD}{key}": value for key, value in model.head.state_dict().items()}}
+
+
+def trained_classes(model: Classifier) -> dict[str, str]:
+    """Return the entry of a file's metadata on the classes with training samples; none if these are all."""
+    if model.absent is None:
+        return {}
+    trained = [name for name, is_absent in zip(CLASSES, model.absent.tolist(), strict=True) if not is_absent]
+    return {TRAINED_CLASSES: json.dumps(trained)}
 
 
 def has_classifier(path: Path | str) -> bool:
@@ -70,11 +84,8 @@ def has_classifier(path: Path | str) -> bool:
         WeightsError: The file cannot be read.
         DamagedCacheError: The same, for a file in the cache.
     """
-    if Path(path).suffix != ".safetensors":
-        return False
     try:
-        with open_tensors(path, "pt") as file:
-            return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is not a mapping
+        return has_head(path)
     except UNREADABLE as error:
         raise unfit(path, error) from error
 
@@ -87,5 +98,59 @@ def load_head(model: Classifier, path: Path | str) -> None:
     tensors, about = read(path)
     head = {key.removeprefix(HEAD): value for key, value in tensors.items() if key.startswith(HEAD)}
     model.head.load_state_dict(head, strict=True)
-    trained = json.loads(about.get(TRAINED_CLASSES, json.dumps(CLASSES)))
-    model.restrict(np.isin(CLASSES, trained))
+    model.restrict(_has_samples(about))
+
+
+@dataclass(frozen=True)
+class Head:
+    """The linear layer of a classifier by itself: from vectors to log-probabilities."""
+
+    weight: torch.Tensor
+    """(K, D) float32."""
+    bias: torch.Tensor
+    """(K,) float32."""
+    known: torch.Tensor
+    """(K,) bool: the classes that it was trained on."""
+    prior: np.ndarray
+    """(K,) the shares of the classes among its training samples; equal for all known classes if they are not known."""
+
+    @classmethod
+    def of(cls, state: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> Self | None:
+        """Return the head that a state dict holds as `emotion_head.*`; None if it holds none.
+
+        Args:
+            state: The tensors of a file of weights, or of one of its networks.
+            about: The metadata of the file.
+        """
+        if f"{HEAD}weight" not in state:
+            return None
+        known = _has_samples(about)
+        counts = json.loads(about.get(TRAINED_ON, "{}")).get("classes", {})
+        shares = np.array([counts.get(name, 0) for name in CLASSES], float) * known
+        shares = shares if shares.any() else known.astype(float)
+        tensors = (state[f"{HEAD}{name}"].float() for name in ("weight", "bias"))
+        return cls(*tensors, torch.from_numpy(known), shares / shares.sum())
+
+    def to(self, device: torch.device) -> Self:
+        """Return a copy on a device."""
+        return type(self)(self.weight.to(device), self.bias.to(device), self.known.to(device), self.prior)
+
+    def log_probabilities(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the log-softmax (..., K) float32 of vectors (..., D); PROBABILITY_FLOOR for classes without samples.
+
+        It is computed in float64. As the layer is linear, the mean of the log-probabilities of several vectors,
+        normalised again, is exactly what it gives for the mean vector.
+        """
+        logits = F.linear(vectors, self.weight, self.bias).double()
+        logp = logits.masked_fill(~self.known, -torch.inf).log_softmax(-1)
+        return logp.masked_fill(~self.known, float(np.log(PROBABILITY_FLOOR))).float()
+
+
+def read_head(path: Path | str) -> Head | None:
+    """Return the head in a file of weights; None if it has none, as those of other programs."""
+    return Head.of(*read(path)) if has_classifier(path) else None
+
+
+def _has_samples(about: Mapping[str, str]) -> np.ndarray:
+    """Return (K,) bool: the classes with training samples, by a file's metadata."""
+    return np.isin(CLASSES, json.loads(about.get(TRAINED_CLASSES, json.dumps(CLASSES))))

@@ -15,6 +15,8 @@ METADATA = "emopipe"
 """One entry holds all metadata: safetensors writes several entries in random order."""
 SEAL = "content_sha256"
 """Within that entry: the digest of everything else in the file, because safetensors has no checksum."""
+HEAD = "emotion_head."
+"""Prefix of the keys of the classifier that emotion pretraining adds to a network."""
 UNREADABLE = (OSError, safetensors.SafetensorError, ValueError)
 """Errors that a missing or damaged file of weights, or another kind of file, raises."""
 MISSING = (FileNotFoundError, NotADirectoryError)
@@ -41,6 +43,17 @@ def open_tensors(path: Path | str, framework: str) -> safetensors.safe_open:
     with open(path, "rb"):
         pass
     return safetensors.safe_open(path, framework=framework)
+
+
+def has_head(path: Path | str) -> bool:
+    """Return whether a safetensors file holds an emotion head; its header alone is read.
+
+    Files of other formats have none. Errors (UNREADABLE) are not converted.
+    """
+    if Path(path).suffix != ".safetensors":
+        return False
+    with open_tensors(path, "np") as file:
+        return f"{HEAD}weight" in file.keys()  # noqa: SIM118 - it is not a mapping
 
 
 def read_sealed(path: Path | str) -> tuple[dict[str, str], str]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from emopipe.cache.metadata import METADATA, SEAL, UNREADABLE, read_sealed, unfit, unreadable
+from emopipe.cache.metadata import HEAD, METADATA, SEAL, UNREADABLE, read_sealed, unfit, unreadable
 from emopipe.core.atomic import replacing
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import digest
@@ -24,9 +24,6 @@ from emopipe.core.memory import is_out_of_memory
 State = dict[str, torch.Tensor]
 Adapt = Callable[[State], State]
 """Published state dict -> the same tensors under the network's own keys and shapes. Its own keys pass unchanged."""
-
-HEAD = "emotion_head."
-"""Prefix of the keys of the classifier that emotion pretraining adds to a network; extraction ignores it."""
 
 _WRAPPERS = ("state_dict", "model")  # under which training scripts keep the network beside what else they keep
 _PARALLEL = "module."  # before every key of a network that was saved inside DataParallel

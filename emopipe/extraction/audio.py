@@ -47,8 +47,8 @@ def _row(media: ClipRows, clip: str, network: Extractor, view: str) -> Row:
         sound = librosa.resample(wave, orig_sr=AUDIO_RATE, target_sr=spec.rate, res_type="soxr_hq")
     # 2. Its vectors, with their times in the clip.
     fold = network.fold_of(clip)
-    vectors = network.embed(fold, sound[None])[0]  # (T', D)
+    found = {name: one[0] for name, one in network.embed(fold, sound[None]).items()}  # (T', D), (T', K)
     times = network.patch_times(sound.shape[-1]) * views.speed_factor(view) + media.field(clip, "audio_start")[0]
     mask = np.ones(len(times), bool)
-    arrays = {"x": vectors, "time": times, "mask": mask, "fold": np.array([fold], np.int32)}
+    arrays = {**found, "time": times, "mask": mask, "fold": np.array([fold], np.int32)}
     return Row(clip, media.digest[clip], OK, "", arrays)

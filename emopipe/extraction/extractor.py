@@ -1,4 +1,4 @@
-"""A backbone with its weights. After pretraining by folds, each clip goes through a network not trained on it."""
+"""A backbone with its weights and head. After pretraining by folds, a clip goes through a network not trained on it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from emopipe.backbones import crossfit, registry
+from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.crossfit import ALL
 from emopipe.backbones.feature_alignment import apply_map
 from emopipe.backbones.memory_format import memory_format_of
@@ -16,8 +17,12 @@ from emopipe.core.options import Options
 from emopipe.runtime.device import name_of as device_name
 from emopipe.runtime.memory import AdaptiveBatches
 
-Embed = Callable[[np.ndarray], np.ndarray]
-"""A batch of the network's inputs -> its vectors."""
+Embedded = dict[str, np.ndarray]
+"""What a network gives for N inputs: `x`, vectors (N, D) or (N, T', D) float32; and, if it has a head, `logp`, the
+head's log-probabilities (N, K) or (N, T', K) float32."""
+
+Embed = Callable[[np.ndarray], Embedded]
+"""A batch of the network's inputs -> what it gives."""
 
 
 class Extractor:
@@ -56,16 +61,19 @@ class Extractor:
         self._torch_device = torch_device
         self._crossfit = crossfit.load(pretrained) if pretrained else None
         self.device = device_name(torch_device)
+        self.head: Head | None = None
+        """The head of the network for all clips; None if it has none."""
         if registry.trainable(kind):
-            states: dict[int, crossfit.State | None] = {ALL: None}
-            if self._crossfit:
-                states = {ALL: self._crossfit.full, **dict(enumerate(self._crossfit.folds if by_fold else ()))}
-            modules = {fold: self._network(kind, options, state, weights) for fold, state in states.items()}
+            folds = range(len(self._crossfit.folds)) if self._crossfit and by_fold else ()
+            modules = {fold: self._network(kind, options, fold, weights) for fold in (ALL, *folds)}
             self._whole: Any = modules[ALL]
-            self._embed: dict[int, Embed] = {fold: self._runner(fold, module) for fold, module in modules.items()}
+            self.head = self._head(ALL, weights)
+            self._embed: dict[int, Embed] = {
+                fold: self._runner(fold, module, self._head(fold, weights)) for fold, module in modules.items()
+            }
         else:
             self._whole = registry.build(kind, options, device=device, threads=threads)
-            self._embed = {ALL: self._whole}
+            self._embed = {ALL: lambda batch: {"x": self._whole(batch)}}
             self.device = self._whole.device
         self._fold_of = self._crossfit.fold_of if self._crossfit and by_fold else {}
         self._batches = AdaptiveBatches(self.device)
@@ -74,40 +82,50 @@ class Extractor:
         """Return the fold whose network was not trained on this clip; ALL if none was trained on it."""
         return self._fold_of.get(clip, ALL)
 
-    def embed(self, fold: int, batch: np.ndarray) -> np.ndarray:
+    def embed(self, fold: int, batch: np.ndarray) -> Embedded:
         """Return the vectors of a batch, with the vectors of a fold's network mapped onto those of the network for all.
 
-        If the device's memory is too small, the batch size is halved from here on, and a warning reports this.
+        The log-probabilities are those of the fold's own head, of the vectors before they are mapped. If the device's
+        memory is too small, the batch size is halved from here on, and a warning reports this.
 
         Args:
             fold: Which network, see `fold_of`.
             batch: (N, ...) inputs of the network.
 
         Returns:
-            (N, D) or (N, T', D) float32.
+            See `Embedded`; `logp` is there if the network has a head.
         """
-        return np.concatenate(self._batches.map(self._embed[fold], batch))
+        parts = self._batches.map(self._embed[fold], batch)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def patch_times(self, length: int) -> np.ndarray:
         """Return the times (T',) in seconds of an audio network's patches; `length` counts frames, or samples."""
         return self._whole.patch_times(length).numpy()
 
-    def _network(self, kind: str, options: Options, state: crossfit.State | None, weights: str | None) -> nn.Module:
+    def _network(self, kind: str, options: Options, fold: int, weights: str | None) -> nn.Module:
         # A network without weights is random, but the same in each shard and run.
         torch.manual_seed(0)
         module = registry.build(kind, options)
-        if state is not None:
-            module.load_state_dict(state, strict=True)
+        if self._crossfit:
+            module.load_state_dict(self._crossfit.network(fold), strict=True)
         elif weights:
             registry.load(kind, options, module, weights)
         return module.to(self._torch_device, memory_format=memory_format_of(module)).eval()
 
-    def _runner(self, fold: int, module: nn.Module) -> Embed:
+    def _head(self, fold: int, weights: str | None) -> Head | None:
+        if self._crossfit is None and weights is None:
+            return None
+        head = self._crossfit.head(fold) if self._crossfit else read_head(weights)
+        return head and head.to(self._torch_device)
+
+    def _runner(self, fold: int, module: nn.Module, head: Head | None) -> Embed:
         axes = None if fold == ALL else self._crossfit.alignments[fold]
 
-        def embed(batch: np.ndarray) -> np.ndarray:
-            with torch.inference_mode():
-                vectors = module(torch.from_numpy(batch).to(self._torch_device)).float().cpu().numpy()
-            return vectors if axes is None else apply_map(vectors, axes)
+        @torch.inference_mode()
+        def embed(batch: np.ndarray) -> Embedded:
+            vectors = module(torch.from_numpy(batch).to(self._torch_device)).float()
+            found = {} if head is None else {"logp": head.log_probabilities(vectors).cpu().numpy()}
+            x = vectors.cpu().numpy()
+            return {"x": x if axes is None else apply_map(x, axes), **found}
 
         return embed

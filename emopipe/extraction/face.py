@@ -11,7 +11,7 @@ from emopipe.cache.status import OK
 from emopipe.cache.store import Row
 from emopipe.core.errors import EmopipeError
 from emopipe.extraction import views
-from emopipe.extraction.extractor import Extractor
+from emopipe.extraction.extractor import Embedded, Extractor
 from emopipe.faces.crops import read_crops
 
 GROUP_FACES = 1024
@@ -68,9 +68,9 @@ def _read(faces: ClipRows, clip: str, network: Extractor, view: str) -> np.ndarr
     return views.augment_crops(read_crops(faces, clip, network.spec.input), view)
 
 
-def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> dict[str, np.ndarray]:
-    """Return the vectors (n, D) of each clip's crops (n, side, side, 3); clips of the same fold share batches."""
-    vectors: dict[str, np.ndarray] = {}
+def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> dict[str, Embedded]:
+    """Return the vectors of each clip's crops (n, side, side, 3); clips of the same fold share batches."""
+    vectors: dict[str, Embedded] = {}
     for fold in sorted({network.fold_of(clip) for clip in crops}):
         members = [clip for clip in crops if network.fold_of(clip) == fold]
         together = np.concatenate([crops[clip] for clip in members])
@@ -78,9 +78,12 @@ def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> d
             network.embed(fold, network.spec.input.prepare(together[start : start + batch]))
             for start in range(0, len(together), batch)
         ]
-        ends = np.cumsum([len(crops[clip]) for clip in members])[:-1]
-        whole = np.concatenate(parts) if parts else np.empty((0, network.spec.dim), np.float32)
-        vectors |= dict(zip(members, np.split(whole, ends), strict=True))
+        if not parts:
+            continue  # no crops, so no vectors; `_row` asks for none
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        ends = np.cumsum([len(crops[clip]) for clip in members])
+        for clip, end in zip(members, ends, strict=True):
+            vectors[clip] = {name: found[end - len(crops[clip]) : end] for name, found in whole.items()}
     return vectors
 
 
@@ -88,7 +91,7 @@ def _row(
     faces: ClipRows,
     clip: str,
     crops: np.ndarray | None,
-    vectors: Mapping[str, np.ndarray],
+    vectors: Mapping[str, Embedded],
     network: Extractor,
     batch: int,
     view: str,
@@ -100,8 +103,8 @@ def _row(
         return Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
     own = vectors[clip] if clip in vectors else _embed({clip: crops}, network, batch)[clip]
     mask = faces.field(clip, "mask")
-    x = np.full((len(mask), own.shape[1]), np.nan, np.float32)
-    x[mask] = own
-    fold = np.array([network.fold_of(clip)], np.int32)
-    arrays = {"x": x, "time": faces.field(clip, "time"), "mask": mask, "fold": fold}
+    arrays = {"time": faces.field(clip, "time"), "mask": mask, "fold": np.array([network.fold_of(clip)], np.int32)}
+    for name, found in own.items():
+        arrays[name] = np.full((len(mask), found.shape[1]), np.nan, np.float32)
+        arrays[name][mask] = found
     return Row(clip, faces.digest[clip], OK, "", arrays)

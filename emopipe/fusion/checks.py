@@ -9,6 +9,8 @@ from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 
 BILINEAR = ("fbp", "adaptive_fbp")
 JOINING = ("gated", "gmu", "late", "crossmodal")
+BASELINES = {"heads_product": "product", "heads_product_untrained": "product_untrained", "heads_mean": "mean_of_heads"}
+"""Models that every run with several heads has, to compare with -> their fusion."""
 ENSEMBLE = "ensemble"
 """The name of the main ensemble; the names of all others begin with it."""
 

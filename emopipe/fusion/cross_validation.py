@@ -1,7 +1,8 @@
 """Trains all networks of one model: its candidates, folds and seeds; then selects a candidate and predicts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.protocol import ProtocolSplit, split_for_early_stopping
-from emopipe.fusion.stack import Run, TrainedRun
+from emopipe.fusion.stack import Run, State
 from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
 from emopipe.fusion.training import predict, train
 from emopipe.scoring.metrics import log_losses
@@ -20,11 +21,20 @@ NO_FOLD = -1
 """Used in place of the number of a fold for a network that is trained on all training clips."""
 
 
+class HasState(Protocol):
+    """A trained network, or a fitted pool of heads."""
+
+    @property
+    def state(self) -> State:
+        """Its tensors, on the CPU."""
+        ...
+
+
 @dataclass(frozen=True)
 class CrossValidationResult:
     """The networks of a model and what they predict."""
 
-    networks: dict[str, TrainedRun]
+    networks: Mapping[str, HasState]
     """`seed0` and so on: trained on all training clips. `seed0.fold1` and so on: trained without a fold; only if the
     protocol is a cross-validation."""
     oof_probs: np.ndarray

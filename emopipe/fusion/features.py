@@ -1,5 +1,6 @@
 """Merged features in memory: `load` reads a file once, then any clips can be taken as a padded batch."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -46,6 +47,8 @@ class Features:
     time: torch.Tensor | None = None
     """(sum of lengths,) float64 seconds since the start of the clip. None if unknown: models with a positional encoding
     refuse such features."""
+    prior: tuple[float, ...] = ()
+    """The K shares of the classes in what the head was trained on; () if unknown or without a head."""
     statistics: torch.Tensor | None = None
     """(N, S) statistics of each clip's vectors, which models read beside them (`fusion.inputs`); None: none."""
 
@@ -145,7 +148,11 @@ def concatenate(views: Sequence[Features]) -> Features:
         return None if any(part is None for part in parts) else torch.cat(parts)
 
     starts = torch.cat([view.start + int(shift) for view, shift in zip(views, shifts, strict=False)])
-    return Features(start=starts, **{name: together(name) for name in ("x", "length", "logp", "time", "statistics")})
+    return Features(
+        start=starts,
+        prior=views[0].prior,
+        **{name: together(name) for name in ("x", "length", "logp", "time", "statistics")},
+    )
 
 
 def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Features:
@@ -162,6 +169,7 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
     with Reader(path, made_by) as reader:
         (x, offsets), (mask, _), (time, _) = (reader.flat(name) for name in ("x", "mask", "time"))
         logp = reader.flat(LOGP)[0] if LOGP in reader.fields else None
+        prior = tuple(json.loads(reader.attributes.get("head_prior", "[]"))) if logp is not None else ()
         number = {clip: row for row, clip in enumerate(reader.clips)}
     finite = np.isfinite(x).all(1)
     if broken := int((mask & ~finite).sum()):
@@ -178,5 +186,6 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         length.cumsum(0) - length,
         length,
         None if logp is None else torch.from_numpy(logp[order]),
+        prior=prior,
         time=torch.from_numpy(time[order]),
     )

@@ -13,7 +13,7 @@ import torch
 from emopipe.core.errors import ConfigError
 from emopipe.fusion.data import mean_and_std
 from emopipe.fusion.features import Features
-from emopipe.fusion.options import FusionOptions, needs_head
+from emopipe.fusion.options import POOLS, FusionOptions, needs_head
 
 FEWEST_CLIPS = 5
 """A person's own mean and spread are used from this number of clips on: those of fewer are mostly about emotions."""
@@ -25,6 +25,8 @@ CHUNK_VECTORS = 1 << 16
 def model_inputs(features: Features, modality: str, options: FusionOptions, subjects: Sequence[str]) -> Features:
     """Return what a model reads of one stream: `x` and `statistics` by its options, `time` as it is.
 
+    Pools of heads read the features themselves.
+
     Args:
         features: The backbone's features of N clips.
         modality: face or audio.
@@ -34,6 +36,8 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
     Raises:
         ConfigError: The model reads log-probabilities, and the backbone has no head.
     """
+    if options.fusion in POOLS:
+        return features
     if needs_head(options) and features.logp is None:
         raise ConfigError(
             "The model's inputs or statistics (logp, confidence, entropy) need backbones with an emotion head, but "

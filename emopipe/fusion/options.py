@@ -10,7 +10,12 @@ from emopipe.core.options import Number, Options
 from emopipe.scoring.pooling import Mean
 
 Attention = Literal["mean", "self", "relation", "patch", "transformer", "multihead"]
-Fusion = Literal["concat", "fbp", "adaptive_fbp", "gated", "gmu", "late", "crossmodal"]
+Fusion = Literal[
+    "concat", "fbp", "adaptive_fbp", "gated", "gmu", "late", "crossmodal", "product", "product_untrained",
+    "mean_of_heads",
+]  # fmt: skip
+POOLS = ("product", "product_untrained", "mean_of_heads")
+"""Fusions of the networks' own heads, without a network of their own."""
 FrameInput = Literal["vectors", "logp"]
 Statistic = Literal["mean", "spread", "maximum", "confidence", "entropy"]
 
@@ -54,7 +59,10 @@ class FusionOptions(Options):
     """How streams are fused. concat: concatenation. fbp: factorized bilinear pooling of face and audio. adaptive_fbp:
     fbp with weights for each clip. gated: one scalar gate a stream. gmu: gated multimodal unit (Arevalo et al.), with a
     gate for each unit and stream. late: mean of the streams' probabilities. crossmodal: a cross-modal transformer with
-    the vectors' times in seconds as positions. A model with one stream needs no fusion."""
+    the vectors' times in seconds as positions. A model with one stream needs no fusion. Three fusions combine what the
+    streams' own emotion heads say, and use none of the options below except augment and frames_pool. product: the
+    log-linear pool, with a fitted exponent for each stream and a fitted prior. product_untrained: the same with all
+    exponents 1 and the prior of the training clips. mean_of_heads: the mean of the streams' probabilities."""
     inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
     """What a model reads of each frame or patch. vectors: the backbone's vector. logp: the log-probabilities that the
     backbone's own emotion head gives for it. With both, they stand side by side. logp needs backbones with a head:
@@ -68,6 +76,10 @@ class FusionOptions(Options):
     person. This is transductive: it uses unlabelled clips of the people who are tested, and tables of results say so.
     Clips of unknown people, and of people with fewer than 5 clips, are normalised over all clips of the corpus. Such a
     model cannot predict single new files."""
+    frames_pool: Literal["mean_p", "mean_logp"] = "mean_p"
+    """How product, product_untrained and mean_of_heads pool the frames of a face stream. mean_p: the mean of the
+    frames' probabilities. mean_logp: the mean of their logarithms, which the fitted exponent weights. For sound, it is
+    always the head on the mean vector, as the head was trained."""
     hidden: int = Field(default=64, ge=1)
     """Dimension that the attention reduces vectors to (transformer, multihead, crossmodal), or of its hidden layer
     (patch)."""
@@ -170,8 +182,8 @@ class FusionOptions(Options):
     def _decay_fits_optimizer(self) -> "FusionOptions":
         if self.optimizer == "sgd" and self.weight_decay > MOST_DECAY_OF_SGD:
             raise ValueError(
-                f"weight_decay is {self.weight_decay:g}, which suits adamw. With sgd it is the weight of the L2 penalty, "
-                f"at most {MOST_DECAY_OF_SGD:g}. Set weight_decay, for example to 0.0001"
+                f"weight_decay is {self.weight_decay:g}, which suits adamw. With sgd it is the weight of the L2 "
+                f"penalty, at most {MOST_DECAY_OF_SGD:g}. Set weight_decay, for example to 0.0001"
             )
         return self
 
@@ -182,6 +194,8 @@ class FusionOptions(Options):
                 raise ValueError(f"search.{name} cannot be searched. Options that can: {', '.join(SEARCHABLE)}")
             if not values:
                 raise ValueError(f"search.{name} is empty. List the values to try, or remove the key")
+        if self.search and self.fusion in POOLS:
+            raise ValueError(f"fusion is {self.fusion}, which has no option to search. Remove search")
         if self.search:
             candidates(self)  # validates each value like the option itself
         return self
@@ -198,7 +212,8 @@ def encodes_time(options: FusionOptions) -> bool:
 
 def needs_head(options: FusionOptions) -> bool:
     """Return whether a model reads what the emotion heads of its backbones give."""
-    return "logp" in options.inputs or not {"confidence", "entropy"}.isdisjoint(options.statistics)
+    of_frames = "logp" in options.inputs or not {"confidence", "entropy"}.isdisjoint(options.statistics)
+    return of_frames or options.fusion in POOLS
 
 
 def candidates(options: FusionOptions) -> list[FusionOptions]:

@@ -55,7 +55,7 @@ class Features(Mapping[str, ClipFeatures]):
         if clip not in self.status:
             raise KeyError(f"{clip} is not among the {len(self)} clips of {self.path}")
         names = [name for name in ("x", "time", "mask", "logp") if name in self._reader.fields]
-        return ClipFeatures(*(self._reader.field(clip, name) for name in names))
+        return ClipFeatures(**{name: self._reader.field(clip, name) for name in names})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.status)

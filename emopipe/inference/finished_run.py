@@ -5,7 +5,7 @@ The networks that a run trained on its corpus lie in `cache/<corpus>/weights/`. 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.labels import CLASSES
+from emopipe.fusion.checks import BASELINES
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.ensemble import FittedEnsemble
 from emopipe.fusion.features import LOGP, ClipVectors, Features
 from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
-from emopipe.fusion.options import EnsembleOptions, FusionOptions, effective_options, encodes_time
+from emopipe.fusion.options import POOLS, EnsembleOptions, FusionOptions, effective_options, encodes_time
+from emopipe.fusion.pooled_heads import PREFIX, PooledHeads, of_first_network, read_heads
 from emopipe.fusion.stack import Run, TrainedRun
 from emopipe.fusion.training import predict
 from emopipe.inference.model import Answers, FacePreset, Stream
@@ -52,11 +54,10 @@ class FinishedRun:
         self.name = folder.resolve().name
         self._device = device
         config = _config(folder)
-        self._models = {
-            name: FusionPredictor(folder, name, device)
-            for name in config.models
-            if (folder / f"models/{name}.safetensors").is_file()
-        }
+        own = [name for name in config.models if (folder / f"models/{name}.safetensors").is_file()]
+        members = config.ensemble.members or config.models
+        baselines = [name for name in BASELINES if name in members]  # others do not make the answer
+        self._models = {name: FusionPredictor(folder, name, device) for name in (*own, *baselines)}
         if not self._models:
             raise CacheError(f"The run {folder} has no trained model. Give a run that has one.")
         self._ensemble, self._members = self._open_ensemble(folder, config)
@@ -127,6 +128,8 @@ class FusionPredictor:
         self._modalities: dict[str, str] = recipe["streams"]
         self.files: list[str] = list(recipe["features"])
         """Streams, and `<stream>@<view>` for views, in the order in which the networks read them."""
+        self._pooled: list[str] = json.loads(about["streams"]) if self._options.fusion in POOLS else []
+        """The streams whose heads are pooled; none for networks, and where no training clip has vectors."""
         self._networks = _networks(tensors)
         self.out_of_fold = predictions.read(folder / f"oof/{name}.csv")
         labels = self.out_of_fold["label"].map(CLASSES.index).to_numpy()
@@ -155,16 +158,15 @@ class FusionPredictor:
             )
         covered = np.zeros(len(table), bool)
         p = np.tile(self._prior, (len(table), 1))
+        if self._pooled:
+            return self._predict_by_heads(table, features, p)
         usable = _usable_streams(self._networks)
         if usable:
             modalities = {stream: kind for stream, kind in self._modalities.items() if stream in usable}
+            subjects = list(table["subject"])
             views = {
-                stream: [
-                    model_inputs(features[file], modality, self._options, list(table["subject"]))
-                    for file in self.files
-                    if backbone_of(file) == stream
-                ]
-                for stream, modality in modalities.items()
+                stream: [model_inputs(each, modalities[stream], self._options, subjects) for each in of_stream]
+                for stream, of_stream in self._views(modalities, features).items()
             }
             count = {stream: count_networks(stream, self.files) for stream in modalities}
             unlabelled = np.full(len(table), -1)
@@ -181,6 +183,20 @@ class FusionPredictor:
             p = np.where(covered[:, None], probs, p)
         return predictions.table(table, p, covered)
 
+    def _predict_by_heads(self, table: pd.DataFrame, features: Mapping[str, Features], p: np.ndarray) -> pd.DataFrame:
+        """Return the predictions of a pool of heads; `p` (N, K) is for clips without any stream."""
+        count = {stream: count_networks(stream, self.files) for stream in self._pooled}
+        views = of_first_network(self._views(self._pooled, features), count)
+        heads = read_heads(views, self._modalities, self._options, len(table))
+        pools = [PooledHeads.from_state(self._options, state) for state in self._networks.values()]
+        covered = heads.present.any(0)
+        probs = np.mean([pool.predict(heads) for pool in pools], 0)
+        return predictions.table(table, np.where(covered[:, None], probs, p), covered)
+
+    def _views(self, streams: Iterable[str], features: Mapping[str, Features]) -> dict[str, list[Features]]:
+        """Return the features of each stream, network by network: the plain ones, then those of its views."""
+        return {s: [features[file] for file in self.files if backbone_of(file) == s] for s in streams}
+
 
 def _networks(tensors: State) -> dict[str, State]:
     """Return name -> state of each network that predicts new clips: those trained on all training clips, if any are.
@@ -189,7 +205,7 @@ def _networks(tensors: State) -> dict[str, State]:
     """
     by_name: dict[str, State] = {}
     for key, tensor in tensors.items():
-        name = key.partition(".standardise.")[0].partition(".network.")[0]
+        name = key.partition(".standardise.")[0].partition(".network.")[0].partition(f".{PREFIX}")[0]
         by_name.setdefault(name, {})[key.removeprefix(f"{name}.")] = tensor
     return {name: state for name, state in by_name.items() if ".fold" not in name} or by_name
 

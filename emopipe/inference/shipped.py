@@ -5,19 +5,16 @@ from importlib import resources
 from typing import Annotated
 
 import numpy as np
-import torch
 import yaml
 from pydantic import Field
-from torch import nn
 
 from emopipe.backbones import registry
-from emopipe.backbones.classifier import Classifier, load_head
 from emopipe.cache.clip_rows import ClipRows
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 from emopipe.core.options import Number, Options
+from emopipe.fusion.product import Heads, over_frames, over_views, product
 from emopipe.inference.model import Answers, FacePreset, Stream
 from emopipe.media.decoded import DecodeOptions
-from emopipe.scoring.metrics import PROBABILITY_FLOOR
 from emopipe.weights.checksums import verify
 from emopipe.weights.entries import package_registry
 from emopipe.weights.naming import named
@@ -53,7 +50,7 @@ class Shipped:
     name = "shipped"
 
     def __init__(self) -> None:
-        """Open the description and the heads of the networks.
+        """Open the description.
 
         Raises:
             WeightsError: A file of weights is not what was shipped.
@@ -69,10 +66,7 @@ class Shipped:
         self.exponents = {name: block.exponent for name, block in about.streams.items()}
         self.priors = {name: np.array(block.prior) / sum(block.prior) for name, block in about.streams.items()}
         self.prior = self.priors[about.prior]
-        self.streams: dict[str, Stream] = {}
-        self._heads: dict[str, Classifier] = {}
-        for name, block in about.streams.items():
-            self.streams[name], self._heads[name] = _open(block)
+        self.streams = {name: _open(block) for name, block in about.streams.items()}
 
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
         """Return the product of the heads, and as parts the probabilities of each stream."""
@@ -86,7 +80,6 @@ class Shipped:
         )
         return Answers(p, np.any([found for _, found in parts.values()], 0), parts)
 
-    @torch.inference_mode()
     def _stream_probs(
         self, name: str, clips: list[str], vectors: Mapping[str, ClipRows]
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -94,20 +87,15 @@ class Shipped:
 
         Of faces: the mean over frames and views. Of sound: those of the mean vector.
         """
-        stream, head = self.streams[name], self._heads[name]
-        p, found = np.full((len(clips), len(CLASSES)), 1 / len(CLASSES)), np.zeros(len(clips), bool)
-        for number, clip in enumerate(clips):
-            of_views = []
-            for view in stream.views:
-                rows = vectors[f"{name}@{view}" if view else name]
-                x = rows.field(clip, "x")[rows.field(clip, "mask")]  # (T, D)
-                if len(x):
-                    batch = torch.from_numpy(x)
-                    batch = batch if stream.modality == "face" else batch[None]  # (T, D), or (1, T', D)
-                    of_views.append(head(batch).double().softmax(1).mean(0).numpy())
-            if of_views:
-                p[number], found[number] = np.mean(of_views, 0), True
-        return p, found
+        stream = self.streams[name]
+        pool = "mean_p" if stream.modality == "face" else "mean_logp"
+        of_views, lengths = [], []
+        for view in stream.views:
+            rows = vectors[f"{name}@{view}" if view else name]
+            logp = [rows.field(clip, "logp")[rows.field(clip, "mask")] for clip in clips]  # (T, K) each
+            lengths.append(np.array([len(frames) for frames in logp]))
+            of_views.append(over_frames(np.concatenate([np.empty((0, len(CLASSES))), *logp]), lengths[-1], pool))
+        return np.exp(over_views(of_views)), lengths[0] > 0
 
 
 def pool(
@@ -132,11 +120,8 @@ def pool(
         (N, K). The probabilities of a stream that is alone stay as they are; without any stream, all are equal.
     """
     # 1. all streams
-    logits = np.broadcast_to(np.log(prior), probs[0].shape).copy()
-    for p, present, exponent, own in zip(probs, found, exponents, priors, strict=True):
-        logits += np.where(present[:, None], exponent * (np.log(p.clip(PROBABILITY_FLOOR)) - np.log(own)), 0.0)
-    scaled = np.exp(logits - logits.max(1, keepdims=True))
-    pooled = scaled / scaled.sum(1, keepdims=True)
+    logp = np.log(np.clip(probs, PROBABILITY_FLOOR, None))
+    pooled = product(Heads(logp, np.asarray(found), np.asarray(priors)), np.asarray(exponents), prior)
     # 2. clips with one stream, or none
     count = np.sum(found, 0)
     pooled[count == 0] = 1 / probs[0].shape[1]
@@ -145,15 +130,12 @@ def pool(
     return pooled
 
 
-def _open(block: _StreamBlock) -> tuple[Stream, Classifier]:
-    """Return a stream, and its head as a classifier of vectors."""
+def _open(block: _StreamBlock) -> Stream:
+    """Return a stream; its weights are checked."""
     entries = package_registry()
     entry = named(block.weights, entries)
     path = path_of(entry, entries)
     verify(path, entries)
     spec = registry.spec(block.kind, registry.options_class(block.kind).model_validate(entry.defaults))
-    head = Classifier(nn.Identity(), spec.dim)
-    load_head(head, path)
     views = tuple(block.views)
-    stream = Stream(block.kind, entry.defaults, spec.modality, str(path), None, block.preset, block.batch, views)
-    return stream, head.float().eval()
+    return Stream(block.kind, entry.defaults, spec.modality, str(path), None, block.preset, block.batch, views)

@@ -80,7 +80,7 @@ class Streams:
             for view in stream.views:
                 made = module.rows(source, iter(source.clips), network, stream.batch, view, self.policy)
                 file = f"{name}@{view}" if view else name
-                found[file] = RowsInMemory(list(made), fields(network.spec.dim))
+                found[file] = RowsInMemory(list(made), fields(network.spec.dim, has_head=network.head is not None))
         return found
 
     def _network(self, name: str, stream: Stream) -> RememberingExtractor:

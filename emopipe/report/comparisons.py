@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from emopipe.fusion.checks import BASELINES
 from emopipe.report.options import BEST_IN_HINDSIGHT, BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.results import Results
 from emopipe.scoring.paired_tests import detectable, holm, paired_test
@@ -16,6 +17,8 @@ COLUMNS = [
     "kind", "model", "against", "split", "difference", "low", "high", "uar_difference", "uar_low", "uar_high", "drawn",
     "groups", "interval", "p", "test", "p_holm", "detectable", "seeds_mean", "seeds_sd", "aim", "verdict",
 ]  # fmt: skip
+PRODUCT = next(iter(BASELINES))
+"""The baseline that fused models and ensembles are compared with: the fitted product of heads."""
 PRIMARY, SECONDARY, HINDSIGHT = "primary", "", "in hindsight"
 """Kinds of comparisons: the declared one, the others, and those with a model that the reported split selected."""
 
@@ -24,9 +27,10 @@ def table(results: Results, requested: Sequence[Comparison]) -> pd.DataFrame:
     """Return one row for each comparison and split; differences are in points of accuracy.
 
     The rows are the requested comparisons, the primary one first, then the default ones that were not requested: each
-    fused model against the best model of one modality, each ensemble against the best single model, both selected out
-    of fold; and each ensemble against the single model that is best in hindsight. The p of the primary comparison is
-    not corrected; those of all others are, for each split by Holm's method.
+    fused model against the best model of one modality, and each ensemble against the best single model, both selected
+    out of fold; each fused model and ensemble against the product of heads; and each ensemble against the single model
+    that is best in hindsight. The p of the primary comparison is not corrected; those of all others are, for each split
+    by Holm's method.
     """
     rows = []
     for split in results.splits:
@@ -49,13 +53,16 @@ def _default_comparisons(
     results: Results, best: dict[str, str | None], requested: Sequence[Comparison]
 ) -> list[Comparison]:
     pairs = [(name, BEST_MODALITY) for name in results.models if name.startswith("fused_") and best[BEST_MODALITY]]
+    if PRODUCT in results.models:
+        pairs += [(n, PRODUCT) for n, model in results.models.items() if n.startswith("fused_") or model.combines]
     ensembles = [name for name, model in results.models.items() if model.combines and best[BEST_SINGLE]]
     pairs += [(name, against) for against in (BEST_SINGLE, BEST_IN_HINDSIGHT) for name in ensembles]
     known = {(comparison.model, best.get(comparison.against) or comparison.against) for comparison in requested}
     made = []
     for name, against in pairs:
-        if (name, best[against]) not in known:
-            known.add((name, best[against]))
+        other = best.get(against) or against
+        if (name, other) not in known:
+            known.add((name, other))
             made.append(Comparison(model=name, against=against))
     return made
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from emopipe.fusion.checks import BASELINES
 from emopipe.report import paper
 from emopipe.scoring.calibration import calibration_error
 from emopipe.scoring.intervals import groups_of
@@ -83,8 +84,12 @@ class Results:
         return groups_of(clips.to_numpy(), np.array([self.subjects.get(clip, "") for clip in clips], str))
 
     def best_out_of_fold(self, *prefixes: str) -> str | None:
-        """Return the model whose name has one of the prefixes with the best out-of-fold accuracy; no ensemble."""
-        return max(self._single(prefixes), key=lambda name: self.models[name].oof_accuracy, default=None)
+        """Return the model whose name has one of the prefixes with the best out-of-fold accuracy.
+
+        It is no ensemble and no baseline: models are compared with those, too.
+        """
+        own = [name for name in self._single(prefixes) if name not in BASELINES]
+        return max(own, key=lambda name: self.models[name].oof_accuracy, default=None)
 
     def best_in_hindsight(self, split: str) -> str | None:
         """Return the model that is most accurate on a reported split; no ensemble."""

@@ -6,13 +6,18 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe.report import transductive
+from emopipe.report import streams, transductive
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, MCNEMAR, POWER, SIGN_FLIP
 
 _MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # characters that have a meaning in Markdown
-TITLES = {"results": "Results", "comparisons": "Differences between models", "ensembles": "Members of ensembles"}
+TITLES = {
+    "results": "Results",
+    "comparisons": "Differences between models",
+    "ensembles": "Members of ensembles",
+    "streams": "Streams by their own heads",
+}
 
 
 def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: str = "") -> str:
@@ -28,6 +33,7 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: s
         "results": (_results, _results_notes),
         "comparisons": (_comparisons, _comparisons_notes),
         "ensembles": (_ensembles, _ensembles_notes),
+        "streams": (_streams, _streams_notes),
     }[name]
     rows = columns(table)
     lines = [f"# {TITLES[name]}: run {recipe['run']}", "", *([first] if first else [])]
@@ -100,6 +106,35 @@ def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
         },
         dtype=str,
     )
+
+
+def _streams(table: pd.DataFrame) -> pd.DataFrame:
+    counts = zip(table["right"], table["n"], strict=True)
+    return pd.DataFrame(
+        {
+            "stream": table["stream"],
+            "split": table["split"],
+            "correct": [f"{correct:.0f}/{n:.0f}" for correct, n in counts],
+            "accuracy [95 %]": _with_interval(table, "accuracy", 100),
+            "train higher by, points": _number(100 * table["difference"].astype(float), "{:+.1f}"),
+            "p": _number(table["p"].astype(float), "{:.3g}"),
+            "test": _text(table["test"]),
+            "fusion over-trusts it": ["yes" if value == 1 else "" for value in table["over_trusted"]],
+        },
+        dtype=str,
+    )
+
+
+def _streams_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    return [
+        "The accuracy of each network's own emotion head, without any fusion, on the labelled clips that it has "
+        f"vectors of. {_intervals_note(table)} Training clips of a backbone that was trained on this corpus (pretrain) "
+        "are answered by the networks that were trained without their fold.",
+        *streams.sentences(table),
+        "Where a stream is better on training clips than on others, models that are fitted on the training clips rely "
+        "on it too much. This includes the product of heads: its penalty keeps the exponent of such a stream finite, "
+        "but does not undo this. The untrained product and the mean of heads fit nothing on these clips.",
+    ]
 
 
 def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:

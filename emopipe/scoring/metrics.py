@@ -6,10 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from emopipe.core.labels import CLASSES
-
-PROBABILITY_FLOOR = 1e-9
-"""Probabilities are raised to this value before their logarithm is taken."""
+from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 
 COLUMNS = ["model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1", "waf"]
 

@@ -1,5 +1,6 @@
-"""Stage features: a shard's faces or sound -> a backbone's vectors, with times, mask and status."""
+"""Stage features: a shard's faces or sound -> a backbone's vectors, with its head's answers, times, mask and status."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ from emopipe.cache.incremental import making
 from emopipe.cache.store import Field, Reader
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import CacheError
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import Progress
 from emopipe.extraction.extractor import Extractor
 from emopipe.runtime import device as devices
 
 
-def fields(dim: int) -> dict[str, Field]:
-    """Return the fields: per clip T rows of vectors (NaN if masked), seconds and mask, and one row with the fold."""
-    return {"x": Field("f4", (dim,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
+def fields(dim: int, *, has_head: bool) -> dict[str, Field]:
+    """Return the fields: per clip T rows of vectors (NaN if masked), seconds and mask, and one row with the fold.
+
+    Networks with an emotion head have T rows of its log-probabilities, too (NaN if masked), in the order of `CLASSES`.
+    """
+    found = {"x": Field("f4", (dim,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
+    return {**found, "logp": Field("f4", (len(CLASSES),))} if has_head else found
 
 
 def run(
@@ -63,7 +69,9 @@ def run(
     policy = FailurePolicy(on_failure)
     with (
         Reader(source, recipe["source"]) as clips,
-        making(output, fields(spec.dim), stage="features", recipe=recipe, **made_by) as vectors,
+        making(
+            output, fields(spec.dim, has_head=network.head is not None), stage="features", recipe=recipe, **made_by
+        ) as vectors,
     ):
         # The rows of reused clips are read a second time below: all of them would not fit in memory together.
         reused = {clip for clip in clips.clips if vectors.earlier(clip, clips.digest[clip])}
@@ -85,4 +93,5 @@ def run(
             input=repr(spec.input),
             licence=spec.licence,
             citation=spec.citation,
+            head_prior=json.dumps(network.head.prior.tolist()) if network.head else "",
         )

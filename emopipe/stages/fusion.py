@@ -1,5 +1,6 @@
 """Stage fusion: features of one or several backbones -> trained networks and their predictions."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from emopipe.core.atomic import write_text
 from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
-from emopipe.fusion import attention_weights, cross_validation, inputs
+from emopipe.fusion import attention_weights, cross_validation, inputs, pooled_heads
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features, load
-from emopipe.fusion.options import FusionOptions, Protocol, effective_options
+from emopipe.fusion.options import POOLS, FusionOptions, Protocol, effective_options
 from emopipe.fusion.protocol import KFOLD, ProtocolSplit, split_clips
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.runtime import device as devices
@@ -68,6 +69,8 @@ def run(
     # 1. clips and features, for each network of a stream first the plain features, then its views
     where = devices.prepare(device, threads)
     options = FusionOptions.model_validate(recipe["options"])
+    if options.fusion in POOLS:
+        options = options.model_copy(update={"seeds": options.seeds[:1]})  # nothing in them is random
     table = tables.read(clips)
     split = split_clips(table, Protocol.model_validate(recipe["protocol"]))
     views = {
@@ -94,10 +97,18 @@ def run(
     with partial_folder(outputs["model"]) as unfinished:
         if preserved and preserved.restore():
             return
-        if usable:
-            modalities = {stream: recipe["streams"][stream] for stream in usable}
-            targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
-            classes = np.bincount(targets[split.train_idx], minlength=len(CLASSES)) > 0
+        modalities = {stream: recipe["streams"][stream] for stream in usable}
+        targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
+        classes = np.bincount(targets[split.train_idx], minlength=len(CLASSES)) > 0
+        dataset = None
+        if usable and options.fusion in POOLS:
+            heads = pooled_heads.read_heads(
+                pooled_heads.of_first_network(usable, networks_of), modalities, options, len(table)
+            )
+            result = pooled_heads.fit_and_predict(heads, list(usable), targets, split, options, classes)
+            result.candidates["note"] = _note(omitted, options, options)
+            covered = heads.present.any(0)
+        elif usable:
             dataset = FusionDataset.from_views(usable, modalities, targets, where, classes, networks_of)
             effective = effective_options(options, modalities)
             networks = cross_validation.count_networks(split, options)
@@ -108,10 +119,10 @@ def run(
             result.candidates["note"] = join(_note(omitted, options, effective), people)
             covered = dataset.present.cpu().numpy()
         else:
-            result, covered, dataset = _untrained(split, options), np.zeros(len(table), bool), None
+            result, covered = _untrained(split, options), np.zeros(len(table), bool)
         # 4. write
         _write_tables(result, table, split, covered, options, outputs)
-        _save_model(result, outputs["model"], recipe, where)
+        _save_model(result, outputs["model"], recipe, list(usable), where)
         attention_weights.write(outputs["attention"], recipe, result, dataset, table, split, features)
         if preserved:
             preserved.save()
@@ -195,9 +206,12 @@ def _frequencies(targets: np.ndarray) -> np.ndarray:
     return counts / counts.sum() if counts.sum() else np.full(len(CLASSES), 1 / len(CLASSES))
 
 
-def _save_model(result: CrossValidationResult, path: Path, recipe: Mapping[str, Any], where: torch.device) -> None:
+def _save_model(
+    result: CrossValidationResult, path: Path, recipe: Mapping[str, Any], streams: list[str], where: torch.device
+) -> None:
     tensors = {
         f"{name}.{key}": tensor for name, network in result.networks.items() for key, tensor in network.state.items()
     }
     about = {"recipe": recipe_text(recipe), "classes": " ".join(CLASSES), "device": devices.name_of(where)}
+    about["streams"] = json.dumps(streams)  # those that are used, in the order of the networks' tensors
     save_state(tensors, path, {**about, "recipe_digest": digest(recipe), "package": __version__})

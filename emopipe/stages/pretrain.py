@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from emopipe.backbones import crossfit, feature_alignment, registry
-from emopipe.backbones.classifier import Classifier, has_classifier, load_head
+from emopipe.backbones.classifier import TRAINED_ON, Classifier, has_classifier, load_head, trained_classes
 from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.cache.store import content_digest
@@ -151,12 +152,17 @@ class _Networks:
         states, alignments, histories = [], [], {"all": history}
         for number in range(max(fold_of.values()) + 1):
             part, histories[f"fold{number}"] = self._train(name, f"fold{number}", fold == number)
-            alignments.append(self._alignment(part, whole, fold != number))
+            alignments.append(self._alignment(part.backbone, whole.backbone, fold != number))
             states.append(crossfit.state_of(part))
-        return crossfit.CrossfitWeights(crossfit.state_of(whole), states, alignments, fold_of), histories
+        counts = dict(zip(CLASSES, self._dataset.targets.sum(0).round().astype(int).tolist(), strict=True))
+        about = {TRAINED_ON: json.dumps({"classes": counts}), **trained_classes(whole)}
+        return crossfit.CrossfitWeights(crossfit.state_of(whole), states, alignments, fold_of, about), histories
 
-    def _train(self, backbone: str, name: str, left_out: np.ndarray) -> tuple[nn.Module, list[EpochMetrics]]:
-        """Train one network without the clips `left_out` (clips,) bool; all networks start from the same weights."""
+    def _train(self, backbone: str, name: str, left_out: np.ndarray) -> tuple[Classifier, list[EpochMetrics]]:
+        """Train one network and its classifier without the clips `left_out` (clips,) bool.
+
+        All networks start from the same weights.
+        """
         # 1. The network, and where it starts.
         torch.manual_seed(self._options.seed)
         network = registry.build(self._kind, self._backbone)
@@ -184,7 +190,7 @@ class _Networks:
         if left_out.any():
             accuracy = trainer.history[-1]["val_accuracy"]
             LOGGER.info(f"{name}: accuracy {accuracy:.1%} on the {left_out.sum()} clips that it was trained without")
-        return network, trainer.history
+        return model, trainer.history
 
     @torch.inference_mode()
     def _alignment(self, part: nn.Module, whole: nn.Module, shared: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from emopipe.report import (
     ledger,
     read_first,
     results,
+    streams,
     submission,
     summary,
     transductive,
@@ -82,8 +83,11 @@ def run(
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     tables.write(statuses, folder / "ledger.csv")
     compared = comparisons.table(run_results, [Comparison.model_validate(block) for block in recipe["comparisons"]])
-    first = read_first.markdown(read_first.sentences(table, run_results, compared, recipe))
-    _tables(recipe, run_results, compared, pd.read_csv(weights), first, folder / "tables")
+    files = {name.removeprefix("features/"): paths[0] for name, paths in stages.items() if name.startswith("features/")}
+    heads = streams.table(files, recipe["heads"], table)
+    lines = [*streams.sentences(heads), *read_first.sentences(table, run_results, compared, recipe)]
+    first = read_first.markdown(lines)
+    _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, folder / "tables")
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
     write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks))
     for name, model in models.items():
@@ -107,6 +111,7 @@ def _tables(
     run_results: Results,
     compared: pd.DataFrame,
     weights: pd.DataFrame,
+    heads: pd.DataFrame,
     first: str,
     folder: Path,
 ) -> None:
@@ -114,6 +119,7 @@ def _tables(
         "results": results.table(run_results),
         "comparisons": compared,
         "ensembles": weights,
+        "streams": heads,
         "recalls": by_class.recalls(run_results),
         "subjects": by_class.by_subject(run_results),
     }

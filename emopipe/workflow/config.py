@@ -21,7 +21,7 @@ from emopipe.core.options import Number, Options
 from emopipe.core.validation import Faults, all_known, checked, known
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
-from emopipe.fusion.checks import ENSEMBLE, check_ensembles, check_model, check_protocol
+from emopipe.fusion.checks import BASELINES, ENSEMBLE, check_ensembles, check_model, check_protocol
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media.decoded import DecodeOptions
 from emopipe.report.options import Comparison, check_comparisons
@@ -185,6 +185,10 @@ class Config(Options):
     models: dict[Name, ModelBlock] = Field(default_factory=dict)
     """Models, by name. The name begins with `face_` or `audio_` for one modality, with `fused_` for both. Default:
     none; the run then stops after the features."""
+    baselines: bool = True
+    """Whether to add three models to compare with, if the models use two or more networks that have an emotion head:
+    `heads_product` (their log-linear pool, with one fitted exponent a network), `heads_product_untrained` and
+    `heads_mean`. Fused models and ensembles are compared with `heads_product`. Ensembles may name them as members."""
     protocol: Protocol = Field(default_factory=Protocol)
     """The clips that models are trained on, and the clips that they predict."""
     ensemble: EnsembleBlock = Field(default_factory=EnsembleBlock)
@@ -202,6 +206,11 @@ class Config(Options):
     def every_ensemble(self) -> dict[str, EnsembleBlock]:
         """All ensembles by name; the main ensemble is called `ensemble`."""
         return {ENSEMBLE: self.ensemble, **self.ensembles}
+
+    @property
+    def possible_baselines(self) -> list[str]:
+        """The baselines that the run may have; which networks have a head is not known yet."""
+        return list(BASELINES) if self.baselines else []
 
 
 # -- reading and checking --------------------------------------------------------------------------------------
@@ -246,9 +255,10 @@ def parse(raw: Mapping[str, Any]) -> Config:
             _check_model(config, name, block, nets)
     for name, block in config.every_ensemble.items():
         with faults.collected():
-            check_ensembles({name: block}, config.models)
+            check_ensembles({name: block}, [*config.models, *config.possible_baselines])
     with faults.collected():
-        check_comparisons(config.comparisons, [*config.models, *config.every_ensemble])
+        names = [*config.models, *config.possible_baselines, *config.every_ensemble]
+        check_comparisons(config.comparisons, names)
     faults.raise_all()
     return config.model_copy(update={"faces": faces, "backbones": _by_seed(nets)})
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from emopipe.backbones.classifier import has_classifier
 from emopipe.core.errors import ConfigError
-from emopipe.fusion.options import needs_head
+from emopipe.fusion.options import POOLS, needs_head
 from emopipe.workflow.config import BackboneBlock, ModelBlock
 
 
@@ -24,8 +24,12 @@ def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, Backbo
     for name, block in models.items():
         without = [stream for stream in block.streams if not has_head(backbones[stream])] if needs_head(block) else []
         if without:
+            what = (
+                f"models.{name}.fusion is {block.fusion}, which needs"
+                if block.fusion in POOLS
+                else f"models.{name} reads log-probabilities, confidence or entropy (inputs, statistics), which need"
+            )
             raise ConfigError(
-                f"models.{name} reads log-probabilities, confidence or entropy (inputs, statistics), which need "
-                f"backbones with an emotion head, but {', '.join(without)} has none. Use a network that emopipe "
-                "trained (weights, schedule or pretrain of the backbone), or remove them from the model."
+                f"{what} backbones with an emotion head, but {', '.join(without)} has none. Use a network that emopipe "
+                "trained (weights, schedule or pretrain of the backbone), or change the model."
             )

@@ -24,6 +24,7 @@ from emopipe.core.text import abbreviate
 from emopipe.corpora import duplicates
 from emopipe.corpora.table import shared_subjects
 from emopipe.faces import detectors
+from emopipe.fusion.checks import BASELINES
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
 from emopipe.report.paper import figure
@@ -31,7 +32,7 @@ from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import first_available, met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.digests import Digests
-from emopipe.workflow.heads import check_heads
+from emopipe.workflow.heads import check_heads, has_head
 from emopipe.workflow.library_changes import changes, recorded, sentence
 from emopipe.workflow.training_recipe import phase_recipe
 
@@ -94,13 +95,13 @@ class Plan:
 
         Raises:
             WeightsError: A file is missing or belongs to another network.
-            ConfigError: A model reads what the head of a backbone gives, and it has none.
+            ConfigError: A model reads or combines what the heads of backbones give, and one has none.
         """
         for preset in self.config.faces:
             self.faces(preset)
         for backbone in self.backbones:
             self.features(backbone)
-        check_heads(self.models, self.backbones)
+        check_heads(self._own_models, self.backbones)
 
     def library_changes(self) -> list[str]:
         """Return a sentence for each file or folder of the cache that other versions of libraries made."""
@@ -129,7 +130,11 @@ class Plan:
 
     @cached_property
     def models(self) -> dict[str, ModelBlock]:
-        """The models whose backbones can run, with these backbones as their streams."""
+        """The models whose backbones can run, with these backbones as their streams, and the baselines."""
+        return {**self._own_models, **self.baselines}
+
+    @cached_property
+    def _own_models(self) -> dict[str, ModelBlock]:
         found = {}
         for name, block in self.config.models.items():
             chosen = first_available.taken(block.streams, self.config.first_available, self.backbones)
@@ -150,6 +155,20 @@ class Plan:
         blocks = [self.config.models[member] for member in members if member in self.config.models]
         streams = [stream for block in blocks for stream in block.streams]
         return first_available.taken(streams, self.config.first_available, self.backbones)
+
+    @cached_property
+    def heads(self) -> list[str]:
+        """The backbones whose networks have an emotion head; of weights, the header of the file is read."""
+        return [name for name, block in self.backbones.items() if has_head(block)]
+
+    @cached_property
+    def baselines(self) -> dict[str, ModelBlock]:
+        """Pools of the heads of all networks that models use; none if the config says so or fewer than two have one."""
+        used = {stream for block in self._own_models.values() for stream in block.streams}
+        streams = [name for name in self.heads if name in used]
+        if not self.config.baselines or len(streams) < 2:
+            return {}
+        return {name: ModelBlock(streams=streams, fusion=fusion, seeds=[0]) for name, fusion in BASELINES.items()}
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleBlock]:
@@ -317,6 +336,7 @@ class Plan:
             run=self.config.run,
             shows_faces=self.config.corpus.kind == "demo",
             models=list(self.models),
+            heads={name: modality(self.backbones[name]) for name in self.heads},
             ensembles=list(self.ensembles),
             missing=self.missing,
             comparisons=[comparison.model_dump() for comparison in self.config.comparisons],

@@ -48,10 +48,10 @@ def batch_for(spec, count=6):
 def test_vectors_are_those_of_the_cpu_in_every_run(net, where, device_name):
     network = extractor(net, where, device_name)
     batch = batch_for(network.spec)
-    found = network.embed(-1, batch)
-    assert found.tobytes() == network.embed(-1, batch).tobytes()
+    found = network.embed(-1, batch)["x"]
+    assert found.tobytes() == network.embed(-1, batch)["x"].tobytes()
     assert network.device == devices.name_of(where)
-    expected = extractor(net, torch.device("cpu"), "cpu").embed(-1, batch)
+    expected = extractor(net, torch.device("cpu"), "cpu").embed(-1, batch)["x"]
     assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
 
 
@@ -78,8 +78,8 @@ def test_a_batch_that_does_not_fit_is_halved(where, device_name, nearly_full, lo
     count = 512 if where.type == "cuda" else 16
     few = batch_for(network.spec, 8)
     batch = np.tile(few, (count // 8, 1, 1, 1))
-    expected = np.tile(network.embed(-1, few), (count // 8, 1))
+    expected = np.tile(network.embed(-1, few)["x"], (count // 8, 1))
     with nearly_full(network._whole):
-        found = network.embed(-1, batch)
+        found = network.embed(-1, batch)["x"]
     assert f"The memory of {devices.name_of(where)} is too small for a batch of {count}." in log.text
     assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()

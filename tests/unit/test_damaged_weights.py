@@ -138,7 +138,7 @@ def test_a_users_own_stay_where_they_are():
 
 
 def test_weights_of_other_programs_need_no_seal():
-    state = crossfit.state_of(network().backbone)
+    state = network().backbone.state_dict()
     save_file(state, "other.safetensors", {"format": "pt"})
     tensors.load_strict(network(1).backbone, "other.safetensors")
     save_file({"axes0": torch.zeros(2, 1)}, "other.safetensors", {metadata.METADATA: json.dumps({"fold_of": "{}"})})

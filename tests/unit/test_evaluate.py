@@ -762,7 +762,9 @@ def test_weights_without_a_classifier_are_told(shades, tmp_path):
     tensors.save(network, tmp_path / "plain.safetensors", {"recipe": "{}"})
     torch.save(network.state_dict(), tmp_path / "plain.pth")
     crossfit.save(
-        crossfit.CrossfitWeights(crossfit.state_of(network), [], [], {}), tmp_path / "learned.safetensors", {}
+        crossfit.CrossfitWeights(crossfit.state_of(Classifier(network, 4)), [], [], {}),
+        tmp_path / "learned.safetensors",
+        {},
     )
     for name in ("plain.safetensors", "plain.pth", "learned.safetensors"):
         said = refused(tmp_path / name, "--corpus", f"folder:{shades}")

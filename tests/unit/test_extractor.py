@@ -1,5 +1,6 @@
 """Extraction where a device's memory is small, and where one clip of many breaks the network."""
 
+import json
 import weakref
 from dataclasses import replace
 
@@ -8,12 +9,14 @@ import pytest
 import torch
 
 from emopipe.backbones import registry
+from emopipe.backbones.classifier import TRAINED_ON, Classifier, Head, read_head, save_classifier
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import Output
 from emopipe.cache.status import FAILED, OK, text
 from emopipe.cache.store import Reader, Writer
 from emopipe.core.errors import DamagedCacheError, LittleMemoryError
 from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.extraction import face
 from emopipe.extraction.extractor import Extractor
@@ -54,9 +57,9 @@ def test_a_batch_that_is_too_large_is_halved_and_said(error, monkeypatch):
     asked = holds(small, 4, error)
     said = []
     monkeypatch.setattr(LOGGER, "warning", said.append)
-    np.testing.assert_allclose(small.embed(-1, BATCH), whole.embed(-1, BATCH), atol=1e-5)
+    np.testing.assert_allclose(small.embed(-1, BATCH)["x"], whole.embed(-1, BATCH)["x"], atol=1e-5)
     assert asked == [13, 6, 3, 3, 3, 3, 1]
-    np.testing.assert_allclose(small.embed(-1, BATCH), whole.embed(-1, BATCH), atol=1e-5)
+    np.testing.assert_allclose(small.embed(-1, BATCH)["x"], whole.embed(-1, BATCH)["x"], atol=1e-5)
     assert said == [
         f"The memory of cpu is too small for a batch of {n}. The batch size is now {n // 2}." for n in (13, 6)
     ]
@@ -69,6 +72,51 @@ def test_what_cannot_be_halved_or_helped_is_raised(error):
     holds(network, 0, error)
     with pytest.raises(type(error)):
         network.embed(-1, BATCH)
+
+
+def with_head(path, known, counts):
+    """Weights with a head that knows some classes, and how many samples of each there were; the classifier."""
+    options = registry.options_class("expression").model_validate({"size": 32, "width": 4, "dim": 8})
+    torch.manual_seed(1)
+    model = Classifier(registry.build("expression", options), 8).eval()
+    model.restrict(np.isin(CLASSES, known))
+    save_classifier(model, path, {TRAINED_ON: json.dumps({"classes": counts})} if counts else {}, half=False)
+    return model, options
+
+
+@pytest.mark.parametrize("known", [CLASSES, ("Angry", "Happy", "Sad")])
+def test_the_head_of_the_weights_answers_beside_the_vectors(tmp_path, known):
+    model, options = with_head(tmp_path / "w.safetensors", known, {"Happy": 30, "Sad": 10})
+    where = {"torch_device": torch.device("cpu"), "device": "cpu", "threads": 1}
+    network = Extractor("expression", options, weights=str(tmp_path / "w.safetensors"), pretrained=None, **where)
+    found = network.embed(-1, BATCH)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(BATCH)).double().softmax(1).numpy()
+    np.testing.assert_allclose(np.exp(found["logp"]), np.where(expected > 0, expected, 1e-9), rtol=1e-4)
+    assert found["x"].shape == (13, 8) and found["logp"].dtype == np.float32
+    np.testing.assert_allclose(network.head.prior, [0, 0, 0, 0.75, 0, 0.25, 0])
+
+
+def test_without_counts_the_prior_is_equal_over_the_classes_of_the_head(tmp_path):
+    with_head(tmp_path / "w.safetensors", ("Angry", "Sad"), {})
+    np.testing.assert_allclose(read_head(tmp_path / "w.safetensors").prior, [0.5, 0, 0, 0, 0, 0.5, 0])
+
+
+def test_networks_without_a_head_give_vectors_alone(tmp_path):
+    assert extractor().embed(-1, BATCH).keys() == {"x"}
+    assert "logp" in features.fields(8, has_head=True) and "logp" not in features.fields(8, has_head=False)
+    network = extractor()
+    torch.save(network._whole.state_dict(), tmp_path / "published.pth")
+    assert read_head(tmp_path / "published.pth") is None
+
+
+def test_the_mean_over_patches_is_the_head_on_the_mean_vector():
+    rng = np.random.default_rng(0)
+    tensors = torch.from_numpy(rng.normal(size=(7, 8))).float(), torch.from_numpy(rng.normal(size=7)).float()
+    head = Head(*tensors, torch.ones(7, dtype=torch.bool), np.full(7, 1 / 7))
+    patches = torch.from_numpy(rng.normal(size=(5, 8))).float()
+    pooled = head.log_probabilities(patches).double().mean(0).log_softmax(0)
+    np.testing.assert_allclose(pooled, head.log_probabilities(patches.mean(0)), atol=1e-5)
 
 
 def refuse_the_first_face(network, faces, clip, error):

@@ -232,7 +232,7 @@ def features(path, statuses, recipe=FEATURES):
     with Writer(path, {"x": Field("f4", (1,))}, stage="features", recipe=recipe) as writer:
         for clip, status in statuses.items():
             writer.add(Row(clip, "", status, "too dark" if status != OK else "", {}))
-        writer.note(dim=1, modality="face", input="", licence="", citation="", device="cpu", learned_sha256="")
+        writer.note(**dict.fromkeys(merge.SAME, ""), **dict.fromkeys(merge.JOINED, ""))
     return path
 
 

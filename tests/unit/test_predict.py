@@ -24,6 +24,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.demo.plan import DemoOptions, plan
 from emopipe.demo.video import draw_clip
 from emopipe.evaluation.networks import open_network
+from emopipe.fusion.product import over_frames
 from emopipe.inference.memo import RememberingExtractor
 from emopipe.inference.predictions import Prediction, Predictions, WindowAnswer
 from emopipe.inference.shipped import Shipped, pool
@@ -111,17 +112,16 @@ def test_the_heads_are_those_of_the_networks():
     shipped, rng = Shipped(), np.random.default_rng(0)
     where = devices.prepare("cpu", 1)
     face, voice = (open_network(name, device=where, threads=1) for name in ("expression", "speech_logmel"))
-    import torch
-
     from emopipe.inference.streams import Streams
 
     streams = Streams(shipped, where, "cpu", 1)
     faces = rng.normal(size=(2, 1, 48, 48)).astype(np.float32)
     sound = rng.normal(size=(1, 3, 64, 90)).astype(np.float32)
     for name, network, batch in (("face", face, faces), ("voice", voice, sound)):
-        vectors = streams._network(name, shipped.streams[name]).embed(-1, batch)
-        with torch.inference_mode():
-            ours = shipped._heads[name](torch.from_numpy(vectors)).double().softmax(1).numpy()
+        logp = streams._network(name, shipped.streams[name]).embed(-1, batch)["logp"]  # (2, 7), or (1, T', 7)
+        frames = logp if name == "face" else logp[0]
+        length = np.ones(2, int) if name == "face" else np.array([len(frames)])
+        ours = np.exp(over_frames(frames, length, "mean_logp"))
         np.testing.assert_allclose(ours, network.probabilities(batch), atol=1e-6)
 
 
@@ -274,19 +274,21 @@ def test_answers_are_those_of_the_batch_pipeline_for_each_container(files, tmp_p
 
 def test_inputs_that_come_again_are_computed_once():
     class Counting:
-        spec = fold_of = patch_times = None
+        spec = fold_of = patch_times = head = None
 
         def __init__(self):
             self.computed = []
 
         def embed(self, fold, batch):
             self.computed += batch[:, 0].tolist()
-            return batch * 2
+            return {"x": batch * 2, "logp": -batch}
 
     counting, rng = Counting(), np.random.default_rng(0)
     memo, inputs = RememberingExtractor(counting), rng.normal(size=(30, 3)).astype(np.float32)
     for start in (0, 5, 10, 20):
         batch = inputs[start : start + 10][[0, *range(10)]]
-        np.testing.assert_array_equal(memo.embed(-1, batch), batch * 2)
+        found = memo.embed(-1, batch)
+        np.testing.assert_array_equal(found["x"], batch * 2)
+        np.testing.assert_array_equal(found["logp"], -batch)
     assert counting.computed == inputs[:, 0].tolist()
-    assert memo.embed(-1, inputs[:0]).shape == (0, 3)
+    assert memo.embed(-1, inputs[:0])["x"].shape == (0, 3)

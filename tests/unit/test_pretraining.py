@@ -1,6 +1,8 @@
 """Out-of-fold training: folds, batches, common axes, and that no network extracts what it has seen."""
 
 import copy
+import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -241,8 +243,21 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
             row = shard[clip]
             assert row.arrays["fold"].tolist() == [result.fold_of.get(clip, crossfit.ALL)]
             mask = row.arrays["mask"]
-            assert np.isfinite(row.arrays["x"][mask]).all() and np.isnan(row.arrays["x"][~mask]).all()
-            assert len(row.arrays["x"]) == len(row.arrays["time"]) == len(mask) > 0
+            for field in ("x", "logp"):
+                assert np.isfinite(row.arrays[field][mask]).all() and np.isnan(row.arrays[field][~mask]).all()
+            assert len(row.arrays["x"]) == len(row.arrays["time"]) == len(row.arrays["logp"]) == len(mask) > 0
+        assert json.loads(shard.attributes["head_prior"])[:2] == pytest.approx(shares_of(rows, result))
+
+    # The log-probabilities are those of each network's own head, of its vectors before they are mapped.
+    unmapped = replace(result, alignments=[np.eye(len(axes), axes.shape[1], dtype="f4") for axes in result.alignments])
+    crossfit.save(unmapped, tmp_path / "unmapped.safetensors", {})
+    paths = tmp_path / "0.h5", tmp_path / "unmapped.h5"
+    features.run(extraction, *paths, weights=None, pretrained=tmp_path / "unmapped.safetensors", **run)
+    with Reader(output) as shard, Reader(tmp_path / "unmapped.h5") as plain:
+        for clip in set(names) - {"c3"}:
+            head, mask = result.head(result.fold_of.get(clip, crossfit.ALL)), shard.field(clip, "mask")
+            expected = answers_of(head, plain.field(clip, "x")[mask])
+            np.testing.assert_allclose(shard.field(clip, "logp")[mask], expected, atol=1e-4)
 
     before = output.read_bytes()
     features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
@@ -250,6 +265,19 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     output.unlink()
     features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
     assert output.read_bytes() == before  # and made anew it is the same, byte for byte
+
+
+def answers_of(head, x):
+    """The log-probabilities (n, 7) of a head that was trained on two classes, for vectors (n, D)."""
+    logits = (x.astype(np.float64) @ head.weight.numpy().T + head.bias.numpy())[:, :2]
+    logits = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    return np.hstack([logits, np.full((len(x), 5), np.log(1e-9))])  # the clips show two classes
+
+
+def shares_of(rows, result):
+    """The shares of the two classes among the training clips with samples, each of which has as many."""
+    counts = rows[rows["clip"].isin(result.fold_of)]["label"].value_counts()
+    return [counts[name] / counts.sum() for name in CLASSES[:2]]
 
 
 def pretrain_alone(tmp_path, names, **options):

@@ -113,7 +113,7 @@ EDITS = {
     "pretraining": ("training/trainer.py", r"\bzero_grad\(\)", "zero_grad(set_to_none=True)", RESNET | LOGMEL | LAST),
     "extraction of faces": ("extraction/face.py", r"GROUP_FACES = 1024", "GROUP_FACES = 512", FACES_READ),
     "attention": ("fusion/attention.py", r"class RelationAttention\(", "class RelationAttention(object, ", FUSED),
-    "the classes": ("core/labels.py", r'"Angry", ', '"Anger", ', RESNET | LOGMEL | FUSED | {"report"}),
+    "the classes": ("core/labels.py", r'"Angry", ', '"Anger", ', EXPRESSION | RESNET | LOGMEL | FUSED | {"report"}),
     "combining": ("scoring/greedy.py", r"ROUNDS = 50\b", "ROUNDS = 60", {"ensemble"}),
     "a metric": ("scoring/metrics.py", r"COLUMNS = \[", 'COLUMNS = ["x", ', {"report"}),
 }  # fmt: skip

@@ -132,6 +132,7 @@ def small_config(work: Path) -> dict:
         "corpus_root": str(work / "corpus"),
         "shards": 2,
         "threads": 2,
+        "baselines": False,
         "decode": {"few": {"policy": "count", "count": 3}},
         "faces": {"main": {"detector": "mtcnn"}},
         "backbones": {

@@ -12,6 +12,7 @@ import yaml
 
 from emopipe.cache.store import Reader
 from emopipe.core.labels import CLASSES
+from emopipe.fusion.checks import BASELINES
 from tests.conftest import write_clip
 from tests.workflow.conftest import REPOSITORY, Workflow, copy_of_the_code, made_once, write_config, write_onnx_net
 
@@ -55,7 +56,11 @@ def test_the_demo_in_small(smoke):
     assert list(metrics.columns) == [
         "model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1",
     ]  # fmt: skip
-    assert set(metrics["model"]) == {"face_expression", "audio_logmel", "fused_fbp", "ensemble"}
+    assert set(metrics["model"]) == {"face_expression", "audio_logmel", "fused_fbp", "ensemble", *BASELINES}
+    heads = pd.read_csv(workflow.work / "results/smoke/tables/streams.csv")
+    assert heads[["stream", "split"]].to_numpy().tolist() == [
+        [stream, split] for stream in ("expression", "logmel") for split in ("train", "val")
+    ]
     assert (metrics["split"] == "val").all() and (metrics["n"] == 7).all()
     assert set(ledger["stage"]) == {"decode", "faces", "features/expression", "features/logmel"}
     assert len(ledger) == 4 * 28
@@ -77,7 +82,7 @@ def test_the_demo_in_small(smoke):
 def test_cross_validation_with_views_ensembles_and_missing_weights(smoke):
     workflow = smoke
     config = yaml.safe_load((workflow.code / "configs/smoke.yaml").read_text())
-    config["run"], config["protocol"] = "cv", {"kind": "kfold", "folds": 3}
+    config["run"], config["protocol"], config["baselines"] = "cv", {"kind": "kfold", "folds": 3}, False
     config["backbones"]["expression"]["views"] = ["flip"]
     config["backbones"]["logmel"]["views"] = ["slow", "noise"]
     config["backbones"]["absent"] = {"kind": "ir50", "weights": "weights/ir50.pth", "optional": True}
@@ -128,7 +133,9 @@ def test_make_demo_is_the_default_config(workflow):
     assert "snakemake --cores" in recipe and "--configfile" not in recipe
     config = yaml.safe_load((workflow.code / "config.yaml").read_text())
     planned = workflow.jobs()
-    assert {job for job in planned if job.startswith("fusion")} == {f"fusion {model}" for model in config["models"]}
+    assert {job for job in planned if job.startswith("fusion")} == {
+        f"fusion {model}" for model in [*config["models"], *BASELINES]
+    }
     assert {job for job in planned if job.startswith("pretrain")} == {
         f"pretrain {name}" for name, block in config["backbones"].items() if "pretrain" in block
     }
