@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
@@ -20,7 +21,7 @@ from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.text import abbreviate
-from emopipe.corpora import duplicates
+from emopipe.corpora import duplicates, splits
 from emopipe.corpora.table import shared_subjects
 from emopipe.faces import detectors
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
@@ -270,7 +271,8 @@ class Plan:
     def report(self) -> Recipe:
         """Return the recipe of metrics, tables, ledger, figures and the submission."""
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
-        on_afew = self.config.corpus.kind == "afew" and self.config.paper_figures
+        corpus = self.config.corpus
+        on_afew = corpus.kind == "afew" and self.config.paper_figures
         whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
         on_val = [n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"]
         return self._recipe(
@@ -287,6 +289,7 @@ class Plan:
             protocol=self.config.protocol.model_dump(),
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
+            split_rule=splits.rule(self.table, corpora.options_class(corpus.kind).model_validate(corpus.options)),
             **({"remarks": self.remarks} if self.remarks else {}),
         )
 
@@ -315,11 +318,9 @@ class Plan:
     def scored_splits(self) -> list[str]:
         """Splits that models are scored on: labelled, and either not trained on or cross-validated."""
         labelled = self.table[self.table["label"] != ""]
-        kind = self.config.protocol.kind
-        if kind == "kfold":
+        if self.config.protocol.kind == KFOLD:
             return [KFOLD]
-        learned = ["train"] if kind == "given" else ["train", "val"]
-        return sorted(set(labelled.loc[~labelled["split"].isin(learned), "split"]))
+        return sorted(set(labelled.loc[~labelled["split"].isin(self.config.protocol.learned), "split"]))
 
     @property
     def has_unlabelled_test(self) -> bool:

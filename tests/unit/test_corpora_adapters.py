@@ -176,10 +176,10 @@ def test_ravdess_names(root):
         "subject": "07",
         "channel": "speech",
         "intensity": "strong",
-        "statement": "01",
+        "sentence": "01",
         "repetition": "02",
     }
-    assert table.iloc[1][["split", "label", "channel", "statement"]].tolist() == [
+    assert table.iloc[1][["split", "label", "channel", "sentence"]].tolist() == [
         "train",
         "Fear",
         "song",
