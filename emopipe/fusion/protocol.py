@@ -10,12 +10,13 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.text import abbreviate
 from emopipe.corpora.folds import assign
+from emopipe.corpora.splits import SPLIT_BY
 from emopipe.corpora.times import FILE_DIGEST
 from emopipe.fusion.options import EarlyStopping, Protocol
 
 KFOLD = "kfold"
 """Value of the column `split` for cross-validated predictions."""
-NOT_GROUPS: tuple[str, ...] = ("clip", "path", "label", "digest", FILE_DIGEST, "start", "end")
+NOT_GROUPS: tuple[str, ...] = ("clip", "path", "label", "digest", FILE_DIGEST, "start", "end", SPLIT_BY)
 """Columns of a clip table whose values are no groups of clips."""
 
 

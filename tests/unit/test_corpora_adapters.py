@@ -178,6 +178,7 @@ def test_ravdess_names(root):
         "intensity": "strong",
         "sentence": "01",
         "repetition": "02",
+        "split_by": "repetition",
     }
     assert table.iloc[1][["split", "label", "channel", "sentence"]].tolist() == [
         "train",
@@ -251,6 +252,7 @@ def test_cremad_names_and_splits(root):
         "subject": "1001",
         "sentence": "IEO",
         "level": "HI",
+        "split_by": "options",
     }
     assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 9, "val": 2}
     listed = scan("cremad", root, val_subjects=[1040])
@@ -305,8 +307,9 @@ def test_emodb_names_and_splits(root):
         "split": table["split"][2],
         "label": "Happy",
         "subject": "03",
-        "text": "a01",
+        "sentence": "a01",
         "version": "a",
+        "split_by": "options",
     }
     assert column(table[table["subject"] == "16"], "label") == {
         "16a01Aa": "Fear",
