@@ -1,9 +1,11 @@
 # Everything that predicts, and every file that the report writes.
 ANSWERS = [*PLAN.models, *PLAN.ensembles]
 TABLES = [f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles", "streams") for kind in ("csv", "md")]
+TABLES += ["tables/recalls.csv", "tables/subjects.csv"]
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", "config.yaml", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
     REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
+    REPORT[f"confusion_{answer}_{split}.csv"] = f"{RESULTS}/tables/confusion_{answer}_{split}.csv"
 if CONFIG.corpus.kind == "demo":  # faces of real people are not put into a figure unasked
     REPORT["faces"] = f"{RESULTS}/figures/faces.png"
 if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles:

@@ -22,6 +22,8 @@ LOGGER = logging.getLogger(__name__)
 
 STAMP: tuple[str, ...] = ("size", "mtime_ns", "ctime_ns")  # what tells that a file is unchanged
 INDEX_COLUMNS: tuple[str, ...] = ("path", *STAMP, "digest")
+NO_CONTENT: tuple[str, ...] = ("", UNREADABLE, hashlib.sha256(b"").hexdigest())
+"""Digests that say nothing of a content: unknown, unreadable, and that of an empty file."""
 
 _THREADS = 8  # hashing waits for the disk more than for the processor
 _FILES_PER_TASK = 32  # a task for each file would cost more than hashing a small file

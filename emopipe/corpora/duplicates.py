@@ -3,7 +3,6 @@
 Such a clip is in both training and test data, or one of its labels is wrong. It is reported before anything runs.
 """
 
-import hashlib
 import itertools
 import logging
 import os
@@ -20,7 +19,7 @@ from emopipe.core.errors import CacheError, CorpusError, MediaError
 from emopipe.core.text import escape_text
 from emopipe.corpora import times
 from emopipe.corpora.copies import second_copy
-from emopipe.corpora.digests import content_digests
+from emopipe.corpora.digests import NO_CONTENT, content_digests
 from emopipe.media.decoded import DecodeOptions, Span
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spans import spans_of
@@ -33,7 +32,6 @@ FILE = "duplicates.csv"
 """The table in the corpus' cache that lists them."""
 COLUMNS: tuple[str, ...] = ("digest", "clip", "path", "split", "label", "decodes", "used")
 
-_EMPTY = hashlib.sha256(b"").hexdigest()
 _LOOK = DecodeOptions(policy="count", count=1, max_side=64, clip_seconds=20)
 _MOST_OPENED = 200  # contents; of more, the others are taken to decode
 _SHOWN = 3
@@ -156,7 +154,7 @@ def said(clips: pd.DataFrame) -> str:
 def _same_content(table: pd.DataFrame) -> pd.DataFrame:
     """Return the clips whose content is that of another file."""
     whole = table[times.FILE_DIGEST] if times.FILE_DIGEST in table else table["digest"]
-    known = table[~whole.isin(["", UNREADABLE, _EMPTY])]
+    known = table[~whole.isin(NO_CONTENT)]
     if not known["digest"].duplicated().any():
         return known.iloc[:0]
     files = known.groupby("digest", sort=False)["path"].transform("nunique")

@@ -12,7 +12,7 @@ from emopipe.corpora.files import FileOptions, clip_files
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
-_NAME = re.compile(r"(?P<subject>\d\d)(?P<text>[ab]\d\d)(?P<label>[WLEAFTN])(?P<version>[a-z])")
+_NAME = re.compile(r"(?P<subject>\d\d)(?P<sentence>[ab]\d\d)(?P<label>[WLEAFTN])(?P<version>[a-z])")
 _BOREDOM = "boredom"
 # Wut, Langeweile, Ekel, Angst, Freude, Trauer. There is no surprise.
 _EMOTIONS: dict[str, str] = {
@@ -31,7 +31,7 @@ class CorpusOptions(FileOptions, splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table of the recordings at any depth below root, with text and version; boredom is omitted.
+    """Return the clip table of the recordings at any depth below root, with sentence and version; boredom is omitted.
 
     Raises:
         CorpusError: There is no recording, a file name does not follow EMO-DB's scheme, or all recordings are of

@@ -167,7 +167,7 @@ def _split(table: pd.DataFrame, options: CorpusOptions) -> pd.DataFrame:
     in_train = table["split"] == "train"
     if (table["split"] == "val").any() or not in_train.any():
         return table
-    return pd.concat([table[~in_train], splits.assign(table[in_train], options)])
+    return pd.concat([table[~in_train], splits.assign(table[in_train], options)]).fillna({splits.SPLIT_BY: ""})
 
 
 def _rows_by_folders(root: Path, files: list[Path], options: CorpusOptions, without_class: str) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
 _NAME = re.compile(
-    r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<label>0[1-8])-(?P<intensity>0[12])-(?P<statement>0[12])"
+    r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<label>0[1-8])-(?P<intensity>0[12])-(?P<sentence>0[12])"
     r"-(?P<repetition>0[12])-(?P<subject>\d\d)"
 )
 _EXAMPLE = "01-01-03-01-01-01-01"
@@ -51,7 +51,7 @@ class CorpusOptions(FileOptions, splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table of the recordings below root, with channel, intensity, statement and repetition.
+    """Return the clip table of the recordings below root, with channel, intensity, sentence and repetition.
 
     Raises:
         CorpusError: A file name does not follow RAVDESS's scheme, or the options select no recording.
@@ -76,5 +76,6 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     # 2. Their splits.
     is_auto = options.split == "auto"
     if options.split == "repetition" or (is_auto and not splits.is_by_subject(table, options)):
-        return table.assign(split=table["repetition"].map({"01": "train", "02": "val"}).astype(str))
+        split = table["repetition"].map({"01": "train", "02": "val"}).astype(str)
+        return table.assign(split=split, **{splits.SPLIT_BY: splits.BY_REPETITION})
     return splits.assign(table, options)

@@ -37,6 +37,11 @@ SPLIT_NAMES: dict[str, str] = {
 }
 """What folders and tables call the splits, in lower case -> the split."""
 
+SPLIT_BY = "split_by"
+"""The column of a clip table that says what made a clip's split; "", or no such column: the corpus has it."""
+DRAWN, BY_REPETITION = "options", "repetition"
+"""What made a split: the options, by `assign`; or the repetition that RAVDESS' names give."""
+
 # YAML reads `[1001, 1002]` as integers, but a subject is a name.
 Subject = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
@@ -111,7 +116,22 @@ def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
     else:
         split = stratified(table["clip"], table["label"], fraction=options.val_fraction, seed=options.seed)
     LOGGER.info(announcement(table.assign(split=split), options))
-    return table.assign(split=split)
+    return table.assign(split=split, **{SPLIT_BY: DRAWN})
+
+
+def rule(table: pd.DataFrame, options: object) -> str:
+    """Return a sentence on who made the splits of a corpus, for its results.
+
+    Args:
+        table: The clip table.
+        options: The corpus' options.
+    """
+    made_by = table[SPLIT_BY] if SPLIT_BY in table else pd.Series("", table.index)
+    if (made_by == BY_REPETITION).any():
+        return "The corpus has no splits of its own: first repetitions of a recording are train, second ones are val."
+    if isinstance(options, SplitOptions) and (made_by == DRAWN).any():
+        return announcement(table[made_by == DRAWN], options)
+    return "The splits are those of the corpus."
 
 
 def announcement(table: pd.DataFrame, options: SplitOptions) -> str:

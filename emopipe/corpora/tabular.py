@@ -46,7 +46,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     parts = [table[unlabelled].assign(split="test")]
     if not unlabelled.all():
         parts.append(splits.assign(table[~unlabelled], options))
-    return pd.concat(parts)
+    return pd.concat(parts).fillna({splits.SPLIT_BY: ""})
 
 
 def _read(file: Path) -> list[list[str]]:

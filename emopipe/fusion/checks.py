@@ -11,6 +11,20 @@ BILINEAR = ("fbp", "adaptive_fbp")
 JOINING = ("gated", "gmu", "late", "crossmodal")
 BASELINES = {"heads_product": "product", "heads_product_untrained": "product_untrained", "heads_mean": "mean_of_heads"}
 """Models that every run with several heads has, to compare with -> their fusion."""
+
+
+def default_members(method: str, models: Sequence[str], baselines: Sequence[str]) -> list[str]:
+    """Return the members of an ensemble for which the config names none.
+
+    Args:
+        method: `EnsembleOptions.method`. A mean counts all members alike, so baselines are not among them; the others
+            find out of fold what each member is worth.
+        models: The config's models.
+        baselines: The baselines of the run.
+    """
+    return [*models, *(baselines if method != "mean" else ())]
+
+
 ENSEMBLE = "ensemble"
 """The name of the main ensemble; the names of all others begin with it."""
 

@@ -126,7 +126,7 @@ def _clips_of(
                 "inner."
             )
         return train_idx, stop_idx
-    return split_for_early_stopping(table, train_idx, early, seed=0)
+    return split_for_early_stopping(table, train_idx, early, seed=0, by=split.by)
 
 
 def _candidate_table(

@@ -240,11 +240,17 @@ class Protocol(Options):
     the other folds. final: train on train and val, predict test, for a submission."""
     folds: int = Field(default=5, ge=2)
     """Number of folds of the training clips, for their out-of-fold predictions."""
-    by: Literal["auto", "subject", "class"] = "auto"
+    by: str = Field(default="auto", min_length=1)
     """How clips are assigned to folds. subject: clips of one subject stay in one fold. class: stratified by class.
-    auto: by subject if all subjects are known and there are enough of them, otherwise by class."""
+    auto: by subject if all subjects are known and there are enough of them, otherwise by class. Any other name is a
+    column of the clip table, such as sentence: clips with the same value stay in one fold."""
     seed: int = 0
     """Seed of the assignment of clips to folds."""
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The splits that models are trained on and do not report; none in a cross-validation."""
+        return {"given": ("train",), "kfold": (), "final": ("train", "val")}[self.kind]
 
 
 class EnsembleOptions(Options):

@@ -8,11 +8,16 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
+from emopipe.core.text import abbreviate
 from emopipe.corpora.folds import assign
+from emopipe.corpora.splits import SPLIT_BY
+from emopipe.corpora.times import FILE_DIGEST
 from emopipe.fusion.options import EarlyStopping, Protocol
 
 KFOLD = "kfold"
 """Value of the column `split` for cross-validated predictions."""
+NOT_GROUPS: tuple[str, ...] = ("clip", "path", "label", "digest", FILE_DIGEST, "start", "end", SPLIT_BY)
+"""Columns of a clip table whose values are no groups of clips."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class ProtocolSplit:
     """(A,) clips that models predict which are trained on all of `train_idx`."""
     cross_validated: bool
     """Whether results report the clips in `train_idx`, each predicted by models that are trained on the other folds."""
+    by: str
+    """The column whose values are not divided among folds, such as subject; class: folds are stratified by class."""
 
     @property
     def folds(self) -> int:
@@ -38,8 +45,8 @@ def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
     """Split the clips of a clip table by the protocol.
 
     Raises:
-        CorpusError: Fewer than two clips can be trained on, or the protocol requires folds by subject and subjects are
-            unknown.
+        CorpusError: Fewer than two clips can be trained on; or the protocol requires folds by a column that the table
+            does not have, that is not known of all clips, or that has fewer values than there are folds.
     """
     chosen = _is_trained_on(table, protocol)
     train_idx = np.flatnonzero(chosen)
@@ -49,9 +56,9 @@ def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
             f"{len(train_idx)} clips are {where[protocol.kind]}, but the protocol {protocol.kind} needs at least 2 to "
             "train a model. Check the corpus' splits and labels."
         )
-    fold_of = _assign_folds(table.iloc[train_idx], protocol)
+    by, fold_of = _assign_folds(table.iloc[train_idx], protocol)
     fold = table["clip"].iloc[train_idx].map(fold_of).to_numpy()
-    return ProtocolSplit(train_idx, fold, np.flatnonzero(~chosen), protocol.kind == "kfold")
+    return ProtocolSplit(train_idx, fold, np.flatnonzero(~chosen), protocol.kind == "kfold", by)
 
 
 def _is_trained_on(table: pd.DataFrame, protocol: Protocol) -> np.ndarray:
@@ -85,19 +92,29 @@ def absent_classes(table: pd.DataFrame, protocol: Protocol) -> str:
     return f"{about} Clips of {classes} count as wrong: {'; '.join(parts)}." if parts else about
 
 
-def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> Mapping[str, int]:
-    """Return the fold of each clip, by its id."""
+def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> tuple[str, Mapping[str, int]]:
+    """Return what folds are by (see `ProtocolSplit.by`), and the fold of each clip, by its id."""
     folds = min(protocol.folds, len(clips))
-    if protocol.by == "class":
-        return assign(clips.assign(subject=""), folds, protocol.seed)
-    subjects = set(clips["subject"])
-    if protocol.by == "subject" and ("" in subjects or len(subjects) < folds):
+    by = "subject" if protocol.by == "auto" else protocol.by
+    if by == "class":
+        return by, assign(clips.assign(subject=""), folds, protocol.seed)
+    if by not in clips or by in NOT_GROUPS:
+        columns = [column for column in clips if column not in NOT_GROUPS]
         raise CorpusError(
-            f"protocol.by is subject, but {(clips['subject'] == '').sum()} of {len(clips)} clips have no subject, and "
-            f"{len(subjects - {''})} subjects are known for {folds} folds. Set protocol.by to class, or reduce "
+            f"protocol.by is {by}, but the clips have no such property to make folds of. Expected auto, class, or one "
+            f"of the columns of the clip table: {abbreviate(columns, limit=12)}. Correct it."
+        )
+    values = set(clips[by])
+    suffices = "" not in values and len(values) >= folds
+    if protocol.by == "auto" and not suffices:
+        return "class", assign(clips, folds, protocol.seed)
+    if not suffices:
+        raise CorpusError(
+            f"protocol.by is {by}, but {(clips[by] == '').sum()} of {len(clips)} clips have no {by}, and "
+            f"{len(values - {''})} different ones are known for {folds} folds. Set protocol.by to class, or reduce "
             "protocol.folds."
         )
-    return assign(clips, folds, protocol.seed)
+    return by, assign(clips.assign(subject=clips[by]), folds, protocol.seed)
 
 
 def pretraining_protocol(table: pd.DataFrame, protocol: Protocol, folds: int) -> Protocol:
@@ -122,7 +139,7 @@ def pretraining_protocol(table: pd.DataFrame, protocol: Protocol, folds: int) ->
 
 
 def split_for_early_stopping(
-    table: pd.DataFrame, train_idx: np.ndarray, options: EarlyStopping, seed: int
+    table: pd.DataFrame, train_idx: np.ndarray, options: EarlyStopping, seed: int, by: str = "class"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide training clips into clips to train on and the inner fold, whose loss decides when to stop.
 
@@ -131,10 +148,14 @@ def split_for_early_stopping(
         train_idx: Row numbers of the training clips.
         options: Options of early stopping.
         seed: Seed of the assignment to folds.
+        by: What the folds of the protocol are by (see `ProtocolSplit.by`). The inner folds are by the same column, if
+            it has enough values; by class, they still keep the clips of one subject together where that is possible.
 
     Returns:
         Row numbers of both parts.
     """
-    fold_of = assign(table.iloc[train_idx], min(options.folds, len(train_idx)), seed + 1)
+    clips = table.iloc[train_idx]
+    clips = clips if by == "class" else clips.assign(subject=clips[by])
+    fold_of = assign(clips, min(options.folds, len(train_idx)), seed + 1)
     inner = table["clip"].iloc[train_idx].map(fold_of).to_numpy() == 0
     return train_idx[~inner], train_idx[inner]

@@ -5,7 +5,7 @@ The networks that a run trained on its corpus lie in `cache/<corpus>/weights/`. 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.labels import CLASSES
-from emopipe.fusion.checks import BASELINES
+from emopipe.fusion.checks import BASELINES, default_members
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.ensemble import FittedEnsemble
 from emopipe.fusion.features import LOGP, ClipVectors, Features
@@ -54,13 +54,16 @@ class FinishedRun:
         self.name = folder.resolve().name
         self._device = device
         config = _config(folder)
-        own = [name for name in config.models if (folder / f"models/{name}.safetensors").is_file()]
-        members = config.ensemble.members or config.models
-        baselines = [name for name in BASELINES if name in members]  # others do not make the answer
+        own, baselines = (
+            [name for name in names if (folder / f"models/{name}.safetensors").is_file()]
+            for names in (config.models, BASELINES)
+        )
+        members = config.ensemble.members or default_members(config.ensemble.method, own, baselines)
+        baselines = [name for name in baselines if name in members]  # others do not make the answer
         self._models = {name: FusionPredictor(folder, name, device) for name in (*own, *baselines)}
         if not self._models:
             raise CacheError(f"The run {folder} has no trained model. Give a run that has one.")
-        self._ensemble, self._members = self._open_ensemble(folder, config)
+        self._ensemble, self._members = self._open_ensemble(folder, config, members)
         self._omit_transductive(folder)
         used = {stream for model in self._models.values() for stream in model.files}
         trained = folder / "weights"
@@ -69,7 +72,9 @@ class FinishedRun:
         self.streams = {name: _stream(config, name, used, trained) for name in _backbones(config, used)}
         self.faces, self.decode = _presets(config, self.streams)
 
-    def _open_ensemble(self, folder: Path, config: Config) -> tuple[FittedEnsemble | None, list[str]]:
+    def _open_ensemble(
+        self, folder: Path, config: Config, asked: Sequence[str]
+    ) -> tuple[FittedEnsemble | None, list[str]]:
         """Return the run's ensemble, fitted again on the same out-of-fold predictions, and its members."""
         if not (folder / f"predictions/{ENSEMBLE}.csv").is_file():
             if len(self._models) > 1:
@@ -79,7 +84,7 @@ class FinishedRun:
                 )
             return None, list(self._models)
         block = config.ensemble
-        members = [name for name in block.members or config.models if name in self._models]
+        members = [name for name in asked if name in self._models]
         options = EnsembleOptions.model_validate(block.model_dump(include=set(EnsembleOptions.model_fields)))
         return FittedEnsemble(options, [self._models[name].out_of_fold for name in members]), members
 

@@ -6,15 +6,25 @@ from typing import Any
 import pandas as pd
 
 from emopipe.core.text import abbreviate
-from emopipe.fusion.protocol import KFOLD
+from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT, SUBJECT_UNIT
+from emopipe.corpora.table import SPLITS
+from emopipe.fusion.options import Protocol
+from emopipe.fusion.protocol import KFOLD, split_clips
 from emopipe.report import transductive
 from emopipe.report.comparisons import PRIMARY
 from emopipe.report.results import Results
-from emopipe.report.summary import baselines
+from emopipe.report.summary import BY_CHANCE, HEADING, baselines
 from emopipe.scoring.intervals import FEWEST_GROUPS
+from emopipe.scoring.paired_tests import FEWEST_TO_FLIP
 
 FEW_CLIPS = 30
 """A split with fewer clips is called small: one clip is more than 3 points."""
+UNITS = {
+    SUBJECT_UNIT: ("person", "people"),
+    GROUP_UNIT: ("group of clips", "groups of clips that share a person, an utterance, a still or a file"),
+    CLIP_UNIT: ("clip", "clips"),
+}
+"""What groups are -> their name, of one and of several."""
 
 
 def sentences(table: pd.DataFrame, results: Results, compared: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
@@ -26,9 +36,10 @@ def sentences(table: pd.DataFrame, results: Results, compared: pd.DataFrame, rec
         compared: The table of comparisons.
         recipe: `Plan.report`.
     """
+    protocol = Protocol.model_validate(recipe["protocol"])
     return [
-        *_clips(table),
-        *_people(table, recipe),
+        *_clips(table, protocol),
+        *_people(table, recipe, protocol),
         *_groups(results),
         *_in_sample(recipe),
         *transductive.sentences(recipe),
@@ -37,52 +48,66 @@ def sentences(table: pd.DataFrame, results: Results, compared: pd.DataFrame, rec
     ]
 
 
-def _clips(table: pd.DataFrame) -> list[str]:
+def _clips(table: pd.DataFrame, protocol: Protocol) -> list[str]:
+    labelled = table[table["label"] != ""]
+    if protocol.kind == KFOLD:
+        of_classes = f"{len(labelled)} labelled clips ({labelled['label'].nunique()} classes)"
+        return [f"Clips: {of_classes}, each predicted by models that were trained without its fold.", *_few(labelled)]
     parts, warnings = [], []
-    for split in [name for name in ("train", "val", "test") if (table["split"] == name).any()]:
-        rows = table[table["split"] == split]
-        labelled = rows[rows["label"] != ""]
-        n_classes = labelled["label"].nunique()
-        unlabelled = "" if len(labelled) == len(rows) else f", {len(rows) - len(labelled)} without a label"
-        parts.append(f"{split} {len(rows)} ({n_classes} classes{unlabelled})")
-        if split != "train" and 0 < len(labelled) < FEW_CLIPS:
-            warnings.append(
-                f"{split} has only {len(labelled)} labelled clips: one clip is {100 / len(labelled):.0f} points of "
-                "accuracy."
-            )
+    for split in [name for name in SPLITS if (table["split"] == name).any()]:
+        n, known = (table["split"] == split).sum(), labelled[labelled["split"] == split]
+        unlabelled = "" if len(known) == n else f", {n - len(known)} without a label"
+        parts.append(f"{split} {n} ({known['label'].nunique()} classes{unlabelled})")
+        if split not in protocol.learned:
+            warnings += _few(known, split)
     return [f"Clips: {', '.join(parts)}.", *warnings]
 
 
-def _people(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    made = [recipe["split_rule"]] if recipe.get("split_rule") else ["The splits are those of the corpus."]
-    known = table[table["subject"] != ""]
+def _few(labelled: pd.DataFrame, split: str = KFOLD) -> list[str]:
+    n = len(labelled)
+    if not 0 < n < FEW_CLIPS:
+        return []
+    clips = "1 labelled clip" if n == 1 else f"{n} labelled clips"
+    return [f"{split} has only {clips}: one clip is {100 / n:.0f} points of accuracy."]
+
+
+def _people(table: pd.DataFrame, recipe: Mapping[str, Any], protocol: Protocol) -> list[str]:
+    if protocol.kind == KFOLD:
+        used = split_clips(table, protocol)
+        by = "stratified by class" if used.by == "class" else f"by {used.by}"
+        made, part = f"The {used.folds} folds are {by}.", "fold"
+        clips = table.iloc[used.train_idx].assign(part=used.fold)
+    else:
+        made, part = recipe["split_rule"], "split"
+        clips = table.assign(part=table["split"].where(~table["split"].isin(protocol.learned), "train"))
+    known = clips[clips["subject"] != ""]
     if known.empty:
-        return [*made, "The people in the clips are not known: the same person may be in several splits."]
-    people = known["subject"].nunique()
-    unknown = "" if len(known) == len(table) else f"; {len(table) - len(known)} clips have no known person"
-    splits_of = known.groupby("subject")["split"].nunique()
-    shared = sorted(splits_of[splits_of > 1].index)
-    several = (
-        f"{len(shared)} of {people} people are in several splits ({abbreviate(shared)}): scores are of people that the "
-        f"models have seen{unknown}."
-    )
-    apart = f"{people} people, each in one split{unknown}."
-    return [*made, several if shared else apart]
+        return [made, f"The people in the clips are not known: the same person may be in several {part}s."]
+    parts_of = known.groupby("subject")["part"].nunique()
+    shared, n = sorted(parts_of[parts_of > 1].index), len(parts_of)
+    missing = len(clips) - len(known)
+    unknown = f"; {missing} clip{'s have' if missing > 1 else ' has'} no known person" if missing else ""
+    if shared:
+        are = f"{len(shared)} of {n} people {'is' if len(shared) == 1 else 'are'} in several {part}s"
+        return [made, f"{are} ({abbreviate(shared)}): scores are of people that the models have seen{unknown}."]
+    return [made, f"{f'{n} people, each' if n > 1 else '1 person'} in one {part}{unknown}."]
 
 
 def _groups(results: Results) -> list[str]:
     made = []
     for split in results.splits:
-        groups, drawn = results.groups(split)
+        groups, unit = results.groups(split)
         n = len(set(groups))
-        if drawn == "subject" and n < FEWEST_GROUPS:
-            made.append(
-                f"{split} has {n} {'person' if n == 1 else 'people'}: too few for an interval, so nothing can be said "
-                "of other people."
-            )
+        one, several = UNITS[unit]
+        if n < FEWEST_GROUPS:
+            of_others = ", so nothing can be said of other people" if unit == SUBJECT_UNIT else ""
+            made.append(f"{split} has {n} {one if n == 1 else several}: too few for an interval{of_others}.")
+        elif unit == CLIP_UNIT:
+            made.append(f"Intervals and tests of {split} are over G = {n} clips, as if they were independent.")
+        elif n < FEWEST_TO_FLIP:
+            made.append(f"Intervals of {split} are over G = {n} {several}; tests are by clip and ignore the groups.")
         else:
-            unit = "people" if drawn == "subject" else "clips, as if they were independent"
-            made.append(f"Intervals and tests of {split} are over G = {n} {unit}.")
+            made.append(f"Intervals and tests of {split} are over G = {n} {several}.")
     return made
 
 
@@ -105,25 +130,26 @@ def _chance(table: pd.DataFrame, results: Results) -> list[str]:
         labels = next(iter(results.models.values())).on(split)["label"]
         (_, (chance, _)), (majority, (share, _)) = baselines(labels).items()
         name = majority.partition("(")[2].rstrip(")")
-        made.append(f"On {split}, a guess is right on {chance:.1%}, and always answering {name} on {share:.1%}.")
+        made.append(f"{BY_CHANCE} a guess is correct on {chance:.1%} of {split}, and always {name} on {share:.1%}.")
     return made
 
 
 def _headline(results: Results, compared: pd.DataFrame) -> list[str]:
-    if compared.empty:
-        return []
+    if not results.splits:
+        return ["In short: no reported clip has a label, so there is nothing to score."]
     split = "val" if "val" in results.splits else results.splits[0]
-    rows = compared[(compared["split"] == split) & compared["difference"].notna()]
-    chosen = _chosen(rows)
+    chosen = _chosen(compared[(compared["split"] == split) & compared["difference"].notna()])
     if chosen is None:
-        return []
+        best = max(results.models.values(), key=lambda model: model.correct(split).mean())
+        correct = best.correct(split)
+        return [f"In short: {best.name} is correct on {correct.sum()} of {len(correct)} {split} clips."]
     by = f"{chosen.difference:+.1f} points on {split}"
     if not pd.isna(chosen.low):
         by += f", 95 % interval {chosen.low:+.1f} to {chosen.high:+.1f}"
     shown = {
         "higher": f"{chosen.model} is better than {chosen.against}",
         "lower": f"{chosen.model} is worse than {chosen.against}",
-    }.get(str(chosen.verdict).partition(";")[0], f"{chosen.model} is not shown to differ from {chosen.against}")
+    }.get(str(chosen.verdict).partition(";")[0], f"{chosen.model} is not shown to beat {chosen.against}")
     return [f"In short: {shown} ({by})."]
 
 
@@ -137,4 +163,4 @@ def _chosen(rows: pd.DataFrame) -> Any | None:
 
 def markdown(lines: Sequence[str]) -> str:
     """Return the sentences as a Markdown section."""
-    return "\n".join(["## Read this first", "", *(f"- {line}" for line in lines), ""])
+    return "\n".join([HEADING, "", *(f"- {line}" for line in lines), ""])

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from emopipe.corpora.groups import groups_of_clips
 from emopipe.fusion.checks import BASELINES
 from emopipe.report import paper
 from emopipe.scoring.calibration import calibration_error
-from emopipe.scoring.intervals import groups_of
 from emopipe.scoring.metrics import score
 from emopipe.scoring.paired_tests import holm, paired_test
 from emopipe.scoring.predictions import PROBABILITIES
@@ -71,6 +71,9 @@ class Results:
     """Clip -> subject; empty if unknown."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Model that was not run -> why, and what to do about it."""
+    clips: pd.DataFrame | None = None
+    """The clip table, which says what clips share; None: only `subjects` are known."""
+    _groups: dict[str, tuple[np.ndarray, str]] = field(default_factory=dict, init=False)
 
     @property
     def splits(self) -> list[str]:
@@ -79,9 +82,15 @@ class Results:
         return sorted({s for t in tables for s in t.loc[t["label"] != "", "split"]})
 
     def groups(self, split: str) -> tuple[np.ndarray, str]:
-        """Return the groups of a split's clips, (N,), and what they are: `subject`, or `clip` if not all are known."""
-        clips = next(iter(self.models.values())).on(split)["clip"]
-        return groups_of(clips.to_numpy(), np.array([self.subjects.get(clip, "") for clip in clips], str))
+        """Return the groups of a split's clips, (N,), and what they are (see `groups_of_clips`)."""
+        if split not in self._groups:
+            clips = next(iter(self.models.values())).on(split)["clip"]
+            subject = [self.subjects.get(clip, "") for clip in clips]
+            known = pd.DataFrame({"clip": clips.to_numpy(), "subject": subject})
+            if self.clips is not None:
+                known = self.clips.set_index("clip", drop=False).loc[clips].reset_index(drop=True)
+            self._groups[split] = groups_of_clips(known)
+        return self._groups[split]
 
     def best_out_of_fold(self, *prefixes: str) -> str | None:
         """Return the model whose name has one of the prefixes with the best out-of-fold accuracy.

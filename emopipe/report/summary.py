@@ -9,6 +9,7 @@ import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from emopipe.scoring import predictions
 
@@ -16,6 +17,10 @@ SHOWN = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1", "coverage
 """Metric -> its heading."""
 PIPE_COLUMNS = 120
 """Width of tables that no terminal shows."""
+HEADING = "## Read this first"
+"""The heading of what to read first in Markdown."""
+BY_CHANCE = "By chance,"
+"""How the sentences on chance and the majority class begin."""
 
 
 def markdown(metrics: pd.DataFrame, run: str, first: str, remarks: Sequence[str] = ()) -> str:
@@ -46,13 +51,18 @@ def statuses(ledger_counts: pd.DataFrame) -> str:
 
 
 def show(folder: Path) -> None:
-    """Print the results of a finished run: all models, the best of each split marked, beside chance and majority class.
+    """Print the results of a finished run: what to read first, then all models, the best of each split marked.
+
+    Chance and the majority class stand in the table of models, so the sentences on them are omitted.
 
     Args:
-        folder: The folder of the run, with tables/results.csv and predictions/.
+        folder: The folder of the run, with tables/results.csv, summary.md and predictions/.
     """
     results = pd.read_csv(folder / "tables/results.csv")
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+    console.print(HEADING.strip("# "), style="bold")
+    for line in _read_first(folder / "summary.md"):
+        console.print(Text(f"- {line}"), soft_wrap=True)
     scored = results[results["n"].notna()]
     if scored.empty:
         console.print("No clip outside the training split has a label, so there is nothing to score.")
@@ -68,6 +78,13 @@ def show(folder: Path) -> None:
             soft_wrap=True,
         )
     console.print(f"All results are in {folder}/", markup=False)
+
+
+def _read_first(file: Path) -> list[str]:
+    """Return what a run's summary says under HEADING, without the sentences on chance."""
+    listed = file.read_text(encoding="utf-8").partition(f"{HEADING}\n\n")[2].partition("\n\n")[0]
+    lines = [line.removeprefix("- ") for line in listed.splitlines()]
+    return [line for line in lines if not line.startswith(BY_CHANCE)]
 
 
 def headline(scored: pd.DataFrame, labels: pd.DataFrame) -> str:
@@ -103,7 +120,8 @@ def baselines(labels: pd.Series) -> dict[str, tuple[float, float]]:
 def _results_table(scored: pd.DataFrame, labels: pd.DataFrame, title: str) -> Table:
     """Return the table of the models' scores (rows of tables/results.csv) and the baselines of the splits."""
     table = Table("model", "split", title=title, box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("correct", "accuracy [95 %]", "UAR", "macro F1", "coverage"):
+    accuracy = "accuracy [95 %]" if scored["low"].notna().any() else "accuracy"
+    for heading in ("correct", accuracy, "UAR", "macro F1", "coverage"):
         table.add_column(heading.replace("[", r"\["), justify="right", no_wrap=True)
     table.add_column("")
     for split, rows in scored.groupby("split"):
@@ -114,7 +132,7 @@ def _results_table(scored: pd.DataFrame, labels: pd.DataFrame, title: str) -> Ta
                 row.model,
                 split,
                 f"{row.right:.0f}/{row.n:.0f}",
-                rf"{row.accuracy:.1%} \[{row.low:.1%}, {row.high:.1%}]",
+                f"{row.accuracy:.1%}" + ("" if pd.isna(row.low) else rf" \[{row.low:.1%}, {row.high:.1%}]"),
                 *(f"{value:.1%}" for value in (row.uar, row.macro_f1, row.coverage)),
                 "<- best" if is_best else "",
                 style="bold" if is_best else "",

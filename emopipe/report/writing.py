@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT
 from emopipe.report import streams, transductive
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
@@ -212,7 +213,11 @@ def _intervals_note(table: pd.DataFrame) -> str:
             "bootstrap": f"intervals are from a bootstrap of {drawn}s ({RESAMPLES} samples, expanded percentiles)",
         }[method]
         parts.append(f"G = {n:.0f} {drawn}s: {made}.")
-    if known["drawn"].eq("clip").any():
+    if known["drawn"].eq(GROUP_UNIT).any():
+        parts.append(
+            "A group holds the clips that share a person, an utterance, a still or a file, directly or by other clips."
+        )
+    if known["drawn"].eq(CLIP_UNIT).any():
         parts.append(
             "Subjects are not all known, so clips count as independent; if they are not, intervals are too narrow."
         )
@@ -223,9 +228,9 @@ def _tests_note(table: pd.DataFrame) -> str:
     """Return which tests the p values of a table are from."""
     tests = set(table["test"].dropna()) if "test" in table else set()
     notes = {
-        SIGN_FLIP: "p values are from exact sign flips of the subjects' differences.",
-        MCNEMAR: "p values are from McNemar's mid-p test of clips, which ignores that clips of one subject depend on "
-        f"each other (sign flips by subject need {FEWEST_TO_FLIP} known subjects).",
+        SIGN_FLIP: "p values are from exact sign flips of the groups' differences.",
+        MCNEMAR: "p values are from McNemar's mid-p test of clips, which ignores that clips of one person depend on "
+        f"each other (sign flips by group need {FEWEST_TO_FLIP} groups).",
     }
     return " ".join(text for test, text in notes.items() if test in tests) or "There are no tests."
 

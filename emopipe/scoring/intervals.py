@@ -90,7 +90,7 @@ def intervals(counts: np.ndarray, groups: np.ndarray, value: Value, *, lowest: f
 def _resampled(by_group: np.ndarray, value: Value, seed: int) -> np.ndarray:
     """Return the scores (RESAMPLES, S) of bootstrap samples of groups (G, M)."""
     # Groups with equal counts are interchangeable, so it matters only how many of each kind are drawn.
-    kinds, size = np.unique(by_group, axis=0, return_counts=True)
+    kinds, size = _kinds(by_group)
     rng, made, left = np.random.default_rng(seed), [], RESAMPLES
     while left:
         some = min(left, max(1, DRAWN_AT_ONCE // len(kinds)))
@@ -98,6 +98,24 @@ def _resampled(by_group: np.ndarray, value: Value, seed: int) -> np.ndarray:
         made.append(value(drawn @ kinds))
         left -= some
     return np.concatenate(made)
+
+
+def _kinds(by_group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows (U, M) of counts (G, M) in the order of their columns, and how often each one occurs.
+
+    The same as `np.unique(by_group, axis=0, return_counts=True)`, which takes seconds for 100 000 groups.
+    """
+    # 1. A number for each row: equal rows have equal numbers, because numbers of its first columns are extended by
+    # one column after the other, and are numbered again so that they stay small.
+    row = np.zeros(len(by_group), np.int64)
+    for column in by_group.T:
+        value, values = pd.factorize(column)
+        if len(values) > 1:
+            row = pd.factorize(row * len(values) + value)[0]
+    # 2. One row of each number, sorted.
+    _, first, size = np.unique(row, return_index=True, return_counts=True)
+    order = np.lexsort(by_group[first].T[::-1])
+    return by_group[first][order], size[order]
 
 
 def _percentiles(samples: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ FEWEST_TO_FLIP = 6
 POWER = 0.8
 """The probability with which a detectable difference is found."""
 
-SIGN_FLIP, MCNEMAR = "sign flips by subject", "McNemar by clip, groups ignored"
+SIGN_FLIP, MCNEMAR = "sign flips by group", "McNemar by clip, groups ignored"
 """Names of the tests."""
 
 
@@ -24,9 +24,9 @@ def paired_test(first: np.ndarray, second: np.ndarray, groups: np.ndarray, unit:
         first: (N,) bool: whether one model is correct.
         second: (N,) bool: whether the other model is correct.
         groups: (N,) the group of each clip.
-        unit: What groups are: subject or clip.
+        unit: What groups are: subject, group or clip.
     """
-    if unit == "subject" and len(set(groups)) >= FEWEST_TO_FLIP:
+    if unit != "clip" and len(set(groups)) >= FEWEST_TO_FLIP:
         return sign_flip(first.astype(int) - second, groups), SIGN_FLIP
     return mcnemar(first, second), MCNEMAR
 

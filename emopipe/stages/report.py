@@ -75,7 +75,7 @@ def run(
         )
         for name, path in predicted.items()
     }
-    run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"])
+    run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"], table)
     parts = [metrics.score(m.predictions, name) for name, m in models.items()]
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
     statuses = ledger.build(table, stages)

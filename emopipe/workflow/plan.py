@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.status import UNREADABLE
@@ -21,10 +22,10 @@ from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.text import abbreviate
-from emopipe.corpora import duplicates
+from emopipe.corpora import duplicates, splits
 from emopipe.corpora.table import shared_subjects
 from emopipe.faces import detectors
-from emopipe.fusion.checks import BASELINES
+from emopipe.fusion.checks import BASELINES, default_members
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
 from emopipe.report.paper import figure
@@ -174,10 +175,11 @@ class Plan:
     def ensembles(self) -> dict[str, EnsembleBlock]:
         """All ensembles, with the members that can run; empty ensembles are omitted."""
         blocks = {"ensemble": self.config.ensemble, **self.config.ensembles}
-        members = {
-            n: [m for m in block.members or self.config.models if m in self.models] for n, block in blocks.items()
-        }
+        members = {n: [m for m in self._asked_members(block) if m in self.models] for n, block in blocks.items()}
         return {n: block.model_copy(update={"members": members[n]}) for n, block in blocks.items() if members[n]}
+
+    def _asked_members(self, block: EnsembleBlock) -> list[str]:
+        return block.members or default_members(block.method, list(self.config.models), list(self.baselines))
 
     @property
     def missing(self) -> dict[str, str]:
@@ -188,7 +190,7 @@ class Plan:
             if name not in self.models
         }
         for name, block in self.config.every_ensemble.items():
-            gone = [member for member in block.members or self.config.models if member not in self.models]
+            gone = [member for member in self._asked_members(block) if member not in self.models]
             if gone and name in self.ensembles:
                 why[f"{name} (whole)"] = (
                     f"Not run, because {', '.join(gone)} cannot run; the row {name} combines the others."
@@ -324,7 +326,8 @@ class Plan:
     def report(self) -> Recipe:
         """Return the recipe of metrics, tables, ledger, figures and the submission."""
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
-        on_afew = self.config.corpus.kind == "afew" and self.config.paper_figures
+        corpus = self.config.corpus
+        on_afew = corpus.kind == "afew" and self.config.paper_figures
         whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
         taken = {n: first_available.sentence(self.taken(n)) for n in (*self.models, *self.ensembles) if self.taken(n)}
         on_val = [n for n, b in self.models.items() if b.early_stopping and b.early_stopping.watch == "val"]
@@ -345,6 +348,7 @@ class Plan:
             protocol=self.config.protocol.model_dump(),
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
+            split_rule=splits.rule(self.table, corpora.options_class(corpus.kind).model_validate(corpus.options)),
             **({"transductive": by_person} if by_person else {}),
             **({"remarks": self.remarks} if self.remarks else {}),
             **({"taken": taken} if taken else {}),
@@ -375,11 +379,9 @@ class Plan:
     def scored_splits(self) -> list[str]:
         """Splits that models are scored on: labelled, and either not trained on or cross-validated."""
         labelled = self.table[self.table["label"] != ""]
-        kind = self.config.protocol.kind
-        if kind == "kfold":
+        if self.config.protocol.kind == KFOLD:
             return [KFOLD]
-        learned = ["train"] if kind == "given" else ["train", "val"]
-        return sorted(set(labelled.loc[~labelled["split"].isin(learned), "split"]))
+        return sorted(set(labelled.loc[~labelled["split"].isin(self.config.protocol.learned), "split"]))
 
     @property
     def has_unlabelled_test(self) -> bool:

@@ -234,10 +234,11 @@ def test_ravdess_names(root):
         "subject": "07",
         "channel": "speech",
         "intensity": "strong",
-        "statement": "01",
+        "sentence": "01",
         "repetition": "02",
+        "split_by": "repetition",
     }
-    assert table.iloc[1][["split", "label", "channel", "statement"]].tolist() == [
+    assert table.iloc[1][["split", "label", "channel", "sentence"]].tolist() == [
         "train",
         "Fear",
         "song",
@@ -309,6 +310,7 @@ def test_cremad_names_and_splits(root):
         "subject": "1001",
         "sentence": "IEO",
         "level": "HI",
+        "split_by": "options",
     }
     assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 9, "val": 2}
     listed = scan("cremad", root, val_subjects=[1040])
@@ -363,8 +365,9 @@ def test_emodb_names_and_splits(root):
         "split": table["split"][2],
         "label": "Happy",
         "subject": "03",
-        "text": "a01",
+        "sentence": "a01",
         "version": "a",
+        "split_by": "options",
     }
     assert column(table[table["subject"] == "16"], "label") == {
         "16a01Aa": "Fear",

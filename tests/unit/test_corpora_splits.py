@@ -142,6 +142,19 @@ def test_split_names():
     ]
 
 
+def test_the_rule_of_a_split_is_known_from_the_table():
+    table = clips_of(10)
+    made = assign(table, SplitOptions())
+    assert splits.rule(made, SplitOptions()) == splits.announcement(made, SplitOptions())
+    own = "The splits are those of the corpus."
+    assert splits.rule(table.assign(split="val"), SplitOptions()) == own == splits.rule(made, object())
+    test = table.assign(split="test", split_by="")
+    both = pd.concat([made, test], ignore_index=True)
+    assert splits.rule(both, SplitOptions()) == splits.rule(made, SplitOptions())  # of those that were drawn
+    repeated = made.assign(split_by=splits.BY_REPETITION)
+    assert splits.rule(repeated, SplitOptions()).endswith("repetitions of a recording are train, second ones are val.")
+
+
 @pytest.mark.parametrize(
     ("subjects", "options", "sentence"),
     [

@@ -99,6 +99,42 @@ def test_folds_are_stratified_where_subjects_are_unknown_or_not_wanted():
         split_clips(corpus(subjects=False), Protocol(by="subject"))
 
 
+def with_sentences(n=4):
+    table = corpus()
+    return table.assign(sentence=[f"t{i % n}" for i in range(len(table))])
+
+
+@pytest.mark.parametrize("kind", ["given", "kfold"])
+def test_folds_by_a_column_keep_its_values_together(kind):
+    table = with_sentences()
+    found = split_clips(table, Protocol(kind=kind, folds=4, by="sentence"))
+    values = table["sentence"].iloc[found.train_idx].to_numpy()
+    assert found.by == "sentence" and pd.crosstab(found.fold, values).gt(0).sum(axis=1).tolist() == [1, 1, 1, 1]
+    subjects = table["subject"].iloc[found.train_idx].to_numpy()
+    assert pd.Series(found.fold).groupby(subjects).nunique().max() > 1
+
+
+def test_what_auto_folds_are_by():
+    assert split_clips(corpus(), Protocol(folds=4)).by == "subject"
+    assert split_clips(corpus(subjects=False), Protocol(folds=4)).by == "class"
+    assert split_clips(corpus(), Protocol(folds=7)).by == "class"
+
+
+def test_folds_by_a_column_that_is_missing_or_is_no_group():
+    for by in ("scene", "label", "clip"):
+        with pytest.raises(CorpusError, match=rf"^protocol.by is {by}, but .* clip table: split, subject, sentence\."):
+            split_clips(with_sentences(), Protocol(by=by))
+    with pytest.raises(CorpusError, match="0 of 32 clips have no sentence, and 2 different ones are known for 3 folds"):
+        split_clips(with_sentences(2), Protocol(by="sentence", folds=3))
+
+
+def test_the_inner_fold_is_by_the_column_of_the_folds():
+    table = with_sentences(5)
+    train_idx = split_clips(table, Protocol()).train_idx
+    rest, inner = split_for_early_stopping(table, train_idx, EarlyStopping(folds=5), seed=0, by="sentence")
+    assert set(table["sentence"].iloc[inner]).isdisjoint(table["sentence"].iloc[rest]) and len(inner)
+
+
 def test_too_few_training_clips_are_an_error():
     with pytest.raises(CorpusError, match="0 clips are in the training split"):
         split_clips(corpus()[lambda t: t["split"] != "train"], Protocol())

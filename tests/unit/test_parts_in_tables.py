@@ -204,7 +204,7 @@ def test_digests_depend_on_content_and_times(root, monkeypatch):
 
 def test_whole_files_keep_their_digests_and_columns(root):
     table = digests.content_digests(root, scanned(root, "path,label\ntalk.wav,happy\n"), root / "index.csv")
-    assert table.columns.tolist() == ["clip", "path", "split", "label", "subject", "digest"]
+    assert table.columns.tolist() == ["clip", "path", "split", "label", "subject", "split_by", "digest"]
     mixed = scanned(root, "clip,path,label,start,end\nw,talk.wav,happy,,\np,talk.wav,sad,0,1\n")
     mixed = digests.content_digests(root, mixed, root / "index.csv").set_index("clip")
     assert mixed.loc["w", "digest"] == table["digest"][0] == mixed.loc["p", "file_digest"] != mixed.loc["p", "digest"]

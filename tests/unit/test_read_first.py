@@ -10,7 +10,8 @@ from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 from emopipe.scoring import predictions
 
-RECIPE = {"selected_on_val": [], "learned_here": [], "protocol": {"kind": "given"}}
+OWN = "The splits are those of the corpus."
+RECIPE = {"selected_on_val": [], "learned_here": [], "protocol": {"kind": "given"}, "split_rule": OWN}
 
 
 def corpus(train, val, *, people=True, same=False):
@@ -42,32 +43,97 @@ def test_three_clips_of_one_person_are_called_what_they_are():
     assert lines == [
         "Clips: train 20 (3 classes), val 3 (3 classes).",
         "val has only 3 labelled clips: one clip is 33 points of accuracy.",
-        "The splits are those of the corpus.",
-        "1 of 2 people are in several splits (0): scores are of people that the models have seen.",
+        OWN,
+        "1 of 2 people is in several splits (0): scores are of people that the models have seen.",
         "val has 1 person: too few for an interval, so nothing can be said of other people.",
-        "On val, a guess is right on 33.3%, and always answering Angry on 33.3%.",
-        "In short: ensemble is not shown to differ from face_a (+0.0 points on val).",
+        "By chance, a guess is correct on 33.3% of val, and always Angry on 33.3%.",
+        "In short: ensemble is not shown to beat face_a (+0.0 points on val).",
     ]
 
 
 def test_many_people_apart():
     lines = said(corpus(100, 300), accuracies=(0.4, 0.7))
     assert lines[1:5] == [
-        "The splits are those of the corpus.",
+        OWN,
         "40 people, each in one split.",
         "Intervals and tests of val are over G = 30 people.",
-        "On val, a guess is right on 33.3%, and always answering Angry on 33.3%.",
+        "By chance, a guess is correct on 33.3% of val, and always Angry on 33.3%.",
     ]
     assert lines[-1].startswith("In short: ensemble is better than face_a (+30.0 points on val, 95 % interval +")
 
 
 def test_unknown_people_and_what_is_in_sample():
-    recipe = RECIPE | {"selected_on_val": ["fused_b"], "learned_here": ["net"], "protocol": {"kind": "kfold"}}
-    lines = said(corpus(10, 60, people=False), recipe | {"split_rule": "12 of 60 clips become val."})
-    assert "12 of 60 clips become val." in lines and "The splits are those of the corpus." not in lines
+    recipe = RECIPE | {"selected_on_val": ["fused_b"], "split_rule": "12 of 60 clips become val."}
+    lines = said(corpus(10, 60, people=False), recipe)
+    assert "12 of 60 clips become val." in lines and OWN not in lines
     assert "The people in the clips are not known: the same person may be in several splits." in lines
     assert "Intervals and tests of val are over G = 60 clips, as if they were independent." in lines
     assert "Selected on val, so their scores on val are in-sample and optimistic: fused_b." in lines
+
+
+def test_clips_of_one_utterance_are_one_group():
+    table = corpus(10, 60, people=False).assign(utterance=[f"u{n % 10}" for n in range(70)])
+    made = {name: model(name, table, 0.5) for name in ("face_a", "audio_b")}
+    results = Results(made, {}, clips=table)
+    lines = read_first.sentences(table, results, comparisons.table(results, []), RECIPE)
+    assert (
+        "Intervals and tests of val are over G = 10 groups of clips that share a person, an utterance, a still or a "
+        "file." in lines
+    )
+    assert lines[-1] == "In short: face_a is correct on 30 of 60 val clips."  # nothing is compared
+
+
+def of_folds(table, protocol):
+    """Results of a cross-validation of all labelled clips."""
+    used = table[table["label"] != ""].assign(split="kfold")
+    label = used["label"].map(CLASSES.index).to_numpy()
+    made = predictions.table(used, np.eye(7)[label], np.ones(len(used), bool))
+    one = Model("face_a", made, made.assign(fold=0), made.assign(seed=0))
+    results = Results({"face_a": one}, dict(zip(table["clip"], table["subject"], strict=True)), clips=table)
+    return read_first.sentences(table, results, comparisons.table(results, []), RECIPE | {"protocol": protocol})
+
+
+def test_a_cross_validation_is_told_by_its_folds():
+    table = corpus(100, 60)
+    lines = of_folds(table, {"kind": "kfold", "folds": 4, "by": "subject"})
+    assert lines[:4] == [
+        "Clips: 160 labelled clips (3 classes), each predicted by models that were trained without its fold.",
+        "The 4 folds are by subject.",
+        "16 people, each in one fold.",
+        "Intervals and tests of kfold are over G = 16 people.",
+    ]
+    sentences = table.assign(sentence=[f"t{n % 4}" for n in range(len(table))])
+    lines = of_folds(sentences, {"kind": "kfold", "folds": 4, "by": "sentence"})
+    assert lines[1:3] == [
+        "The 4 folds are by sentence.",
+        "16 of 16 people are in several folds (train0, train1, train2 and 13 more): scores are of people that the "
+        "models have seen.",
+    ]
+    lines = of_folds(table.assign(subject=""), {"kind": "kfold", "folds": 4})
+    assert lines[1:3] == [
+        "The 4 folds are stratified by class.",
+        "The people in the clips are not known: the same person may be in several folds.",
+    ]
+
+
+def test_where_train_and_val_are_trained_on_people_may_be_in_both():
+    table = corpus(20, 20, same=True)
+    test = table.iloc[:10].assign(clip=[f"test{n}" for n in range(10)], split="test", subject="other")
+    lines = said(pd.concat([table, test], ignore_index=True), RECIPE | {"protocol": {"kind": "final"}})
+    assert (
+        "3 people, each in one split." in lines
+        and "test has only 10 labelled clips: one clip is 10 points of " in (lines[1])
+    )
+
+
+def test_four_clips_are_too_few_and_five_people_have_no_test():
+    assert "val has 4 clips: too few for an interval." in said(corpus(20, 4, people=False))
+    assert "Intervals of val are over G = 5 people; tests are by clip and ignore the groups." in said(corpus(20, 50))
+
+
+def test_backbones_of_a_cross_validation_are_in_sample():
+    recipe = RECIPE | {"learned_here": ["net"], "protocol": {"kind": "kfold", "folds": 3}}
+    lines = said(corpus(100, 60), recipe)
     assert any(line.startswith("The backbones net were also trained on clips of the reported fold") for line in lines)
 
 

@@ -41,6 +41,8 @@ def folder(tmp_path):
     splits = [*["val"] * 8, "test", "test", "test"]
     clips = pd.DataFrame({"clip": range(11), "split": splits, "label": labels, "pred": "Happy"})
     clips.to_csv(run / "predictions/face_a.csv", index=False)
+    first = "## Read this first\n\n- Clips: val 8.\n- By chance, a guess is correct on 33.3%.\n- In short: [0, 0].\n"
+    (run / "summary.md").write_text(f"# Run demo\n\n{first}\n| model |\n- not this\n")
     return run
 
 
@@ -61,6 +63,21 @@ def test_chance_and_the_majority_class_stand_beside(folder, capsys):
     assert lines(shown, "chance (3 classes)", "val", "33.3%")
     assert lines(shown, "majority (Happy)", "val", "50.0%", "33.3%")
     assert lines(shown, "majority (Sad)", "test", "100.0%")
+
+
+def test_what_to_read_first_stands_before_the_table_without_chance(folder, capsys):
+    summary.show(folder)
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[:3] == ["Read this first", "- Clips: val 8.", "- In short: [0, 0]."]
+    assert "By chance" not in shown and "not this" not in shown and shown.index("In short") < shown.index("<- best")
+
+
+def test_a_score_without_an_interval_stands_alone(folder, capsys):
+    table = pd.read_csv(folder / "tables/results.csv")
+    table.assign(low=np.nan, high=np.nan).to_csv(folder / "tables/results.csv", index=False)
+    summary.show(folder)
+    shown = capsys.readouterr().out
+    assert lines(shown, "fused_b", "6/8", "75.0%") and "nan" not in shown and "[95 %]" not in shown
 
 
 def test_it_is_plain_text_in_a_pipe_and_names_what_did_not_run(folder, capsys):

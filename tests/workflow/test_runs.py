@@ -52,9 +52,19 @@ def results(workflow, run):
 def test_the_demo_in_small(smoke):
     workflow, output = smoke, (smoke.code.parent / "output.txt").read_text()
     assert "Run smoke" in output and "clips/s, took " in output and "chance (7 classes)" in output
+    first = output.partition("Read this first\n")[2].splitlines()
+    assert first[:5] == [
+        "- Clips: train 14 (7 classes), val 7 (7 classes), test 7 (0 classes, 7 without a label).",
+        "- val has only 7 labelled clips: one clip is 14 points of accuracy.",
+        "- The splits are those of the corpus.",
+        "- 4 people, each in one split.",
+        "- val has 1 person: too few for an interval, so nothing can be said of other people.",
+    ]
+    assert output.index("Read this first") < output.index("Run smoke")
     metrics, ledger = results(workflow, "smoke")
     assert list(metrics.columns) == [
         "model", "split", "n", "n_covered", "coverage", "accuracy", "accuracy_covered", "uar", "macro_f1",
+        "waf",
     ]  # fmt: skip
     assert set(metrics["model"]) == {"face_expression", "audio_logmel", "fused_fbp", "ensemble", *BASELINES}
     heads = pd.read_csv(workflow.work / "results/smoke/tables/streams.csv")
@@ -110,12 +120,14 @@ def test_cross_validation_with_views_ensembles_and_missing_weights(smoke):
     ]  # fmt: skip
     ran = table[table["split"].notna()]
     assert len(ran) == 6 and (ran["split"] == "kfold").all() and (ran["n"] == 21).all()
-    assert (ran["drawn"] == "subject").all() and (ran["low"] <= ran["accuracy"]).all()
+    assert (ran["drawn"] == "subject").all() and (ran["groups"] == 3).all() and ran["low"].isna().all()
     assert (
         "weights/ir50.pth" in table.loc["face_absent", "note"] and "Put the weights" in table.loc["face_absent", "note"]
     )
     pairs = pd.read_csv(folder / "tables/comparisons.csv")
-    assert pairs["verdict"][0].endswith(("the aim of +3.0 points is met", "the aim of +3.0 points is missed"))
+    assert "; the aim of +3.0 points is not shown to be met" in pairs["verdict"][0]  # three people: no interval
+    summary = (folder / "summary.md").read_text()
+    assert "- The 3 folds are by subject.\n- 3 people, each in one fold.\n- kfold has 3 people: too few" in summary
     assert len(pd.read_csv(folder / "models/fused_search.csv")) == 4  # two candidates, two seeds
     weights = pd.read_csv(folder / "models/ensembles.csv")
     assert set(weights["ensemble"]) == {"ensemble", "ensemble_stacking"} and len(weights) == 2 * (4 + 1)
