@@ -1,6 +1,8 @@
 # Everything that predicts, and every file that the report writes.
 ANSWERS = [*PLAN.models, *PLAN.ensembles]
-TABLES = [f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles", "streams") for kind in ("csv", "md")]
+TABLES = [
+    f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles", "streams") for kind in ("csv", "md")
+]
 TABLES += ["tables/recalls.csv", "tables/subjects.csv"]
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", "config.yaml", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:

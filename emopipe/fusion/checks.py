@@ -1,6 +1,6 @@
 """Rules for the blocks of models and ensembles that concern other blocks of the config as well."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from emopipe.backbones.base import Modality
 from emopipe.core.errors import ConfigError

@@ -13,7 +13,7 @@ import torch
 from emopipe.core.errors import ConfigError
 from emopipe.fusion.data import mean_and_std
 from emopipe.fusion.features import Features
-from emopipe.fusion.options import POOLS, FusionOptions, needs_head
+from emopipe.fusion.options import POOLS, FusionOptions, frame_inputs, needs_head
 
 FEWEST_CLIPS = 5
 """A person's own mean and spread are used from this number of clips on: those of fewer are mostly about emotions."""
@@ -38,7 +38,7 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
     """
     if options.fusion in POOLS:
         return features
-    if needs_head(options) and features.logp is None:
+    if needs_head(options, modality) and features.logp is None:
         raise ConfigError(
             "The model's inputs or statistics (logp, confidence, entropy) need backbones with an emotion head, but "
             "features of one have no log-probabilities. Use a network that emopipe trained, by weights, schedule or "
@@ -46,7 +46,7 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
         )
     if options.normalise == "subject" and modality == "audio":
         features = normalise_by_subject(features, subjects)
-    parts = [{"vectors": features.x, "logp": features.logp}[name] for name in options.inputs]
+    parts = [{"vectors": features.x, "logp": features.logp}[name] for name in frame_inputs(options, modality)]
     features = dataclasses.replace(features, x=parts[0] if len(parts) == 1 else torch.cat(parts, 1))
     statistics = clip_statistics(features, options.statistics) if options.statistics else None
     return dataclasses.replace(features, statistics=statistics, logp=None)

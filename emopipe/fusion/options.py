@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from emopipe.backbones.base import Modality
 from emopipe.core.options import Number, Options
 from emopipe.scoring.pooling import Mean
 
@@ -63,10 +64,13 @@ class FusionOptions(Options):
     streams' own emotion heads say, and use none of the options below except augment and frames_pool. product: the
     log-linear pool, with a fitted exponent for each stream and a fitted prior. product_untrained: the same with all
     exponents 1 and the prior of the training clips. mean_of_heads: the mean of the streams' probabilities."""
-    inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
-    """What a model reads of each frame or patch. vectors: the backbone's vector. logp: the log-probabilities that the
-    backbone's own emotion head gives for it. With both, they stand side by side. logp needs backbones with a head:
-    those that emopipe trained, by weights, schedule or pretrain."""
+    face_inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
+    """What a model reads of each frame of a face stream. vectors: the backbone's vector. logp: the log-probabilities
+    that the backbone's own emotion head gives for it. With both, they stand side by side. logp needs backbones with a
+    head: those that emopipe trained, by weights, schedule or pretrain."""
+    audio_inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
+    """What a model reads of each patch of an audio stream; same values as for face_inputs. With [logp] alone, a model
+    has few parameters to fit to the voices of the training clips."""
     statistics: list[Statistic] = Field(default=[])
     """Statistics over all frames or patches of a clip, joined to the stream's pooled vector. mean, spread (standard
     deviation) and maximum of the inputs; confidence: mean of the largest probability; entropy: mean entropy of the
@@ -150,7 +154,7 @@ class FusionOptions(Options):
             raise ValueError(f"{seeds} contains a seed twice. Each seed gives one network, so all have to differ")
         return seeds
 
-    @field_validator("inputs", "statistics")
+    @field_validator("face_inputs", "audio_inputs", "statistics")
     @classmethod
     def _named_once(cls, names: list[str]) -> list[str]:
         if len(set(names)) < len(names):
@@ -210,10 +214,16 @@ def encodes_time(options: FusionOptions) -> bool:
     return "multihead" in (options.face_attention, options.audio_attention) or options.fusion == "crossmodal"
 
 
-def needs_head(options: FusionOptions) -> bool:
-    """Return whether a model reads what the emotion heads of its backbones give."""
-    of_frames = "logp" in options.inputs or not {"confidence", "entropy"}.isdisjoint(options.statistics)
-    return of_frames or options.fusion in POOLS
+def needs_head(options: FusionOptions, modality: Modality) -> bool:
+    """Return whether a model reads what the emotion heads of its face or audio backbones give."""
+    reads_logp = "logp" in frame_inputs(options, modality)
+    reads_confidence = not {"confidence", "entropy"}.isdisjoint(options.statistics)
+    return reads_logp or reads_confidence or options.fusion in POOLS
+
+
+def frame_inputs(options: FusionOptions, modality: Modality) -> list[FrameInput]:
+    """Return what a model reads of each frame or patch of its face or audio streams."""
+    return options.face_inputs if modality == "face" else options.audio_inputs
 
 
 def candidates(options: FusionOptions) -> list[FusionOptions]:

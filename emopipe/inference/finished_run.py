@@ -125,7 +125,7 @@ class FusionPredictor:
         tensors, about = read(self._path, sealed=True)
         recipe = json.loads(about["recipe"])
         self._options = FusionOptions.model_validate(recipe["options"])
-        if encodes_time(self._options) and "inputs" not in recipe["options"]:
+        if encodes_time(self._options) and "face_inputs" not in recipe["options"]:
             raise CacheError(
                 f"{self._path} was trained by an earlier version, which encoded the numbers of vectors and not their "
                 "times. Its answers would be wrong. Run it again with this version."

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from emopipe.backbones.classifier import has_classifier
 from emopipe.core.errors import ConfigError
 from emopipe.fusion.options import POOLS, needs_head
-from emopipe.workflow.config import BackboneBlock, ModelBlock
+from emopipe.workflow.config import BackboneBlock, ModelBlock, modality
 
 
 def has_head(block: BackboneBlock) -> bool:
@@ -22,7 +22,8 @@ def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, Backbo
         ConfigError: There is such a model.
     """
     for name, block in models.items():
-        without = [stream for stream in block.streams if not has_head(backbones[stream])] if needs_head(block) else []
+        needing = [stream for stream in block.streams if needs_head(block, modality(backbones[stream]))]
+        without = [stream for stream in needing if not has_head(backbones[stream])]
         if without:
             what = (
                 f"models.{name}.fusion is {block.fusion}, which needs"

@@ -36,6 +36,8 @@ from emopipe.workflow.config import BackboneBlock, ModelBlock
 from emopipe.workflow.heads import check_heads
 
 CPU = torch.device("cpu")
+BOTH = {"face_inputs": ["vectors", "logp"], "audio_inputs": ["vectors", "logp"]}
+LOGP_ALONE = {"face_inputs": ["logp"]}
 EVERY = ["mean", "spread", "maximum", "confidence", "entropy"]
 FAST = {"hidden": 8, "epochs": 3, "lr": 1e-2, "batch": 16, "seeds": [0, 1]}
 D, K = 4, len(CLASSES)
@@ -122,7 +124,7 @@ def test_statistics_of_a_clip_depend_on_its_vectors_alone(lengths, data):
 )
 def test_inputs_stand_side_by_side_in_their_order(asked, width):
     given_features = features_of([3, 2])
-    options = FusionOptions(inputs=asked, statistics=["maximum", "entropy"])
+    options = FusionOptions(face_inputs=asked, statistics=["maximum", "entropy"])
     found = model_inputs(given_features, "face", options, ["", ""])
     parts = {"vectors": given_features.x, "logp": given_features.logp}
     assert torch.equal(found.x, torch.cat([parts[name] for name in asked], 1))
@@ -130,14 +132,18 @@ def test_inputs_stand_side_by_side_in_their_order(asked, width):
     assert torch.equal(found.statistics[0, :width], found.x[:3].amax(0))
 
 
-@pytest.mark.parametrize("asked", [{"inputs": ["logp"]}, {"statistics": ["confidence"]}, {"statistics": ["entropy"]}])
+@pytest.mark.parametrize(
+    "asked", [{"face_inputs": ["logp"]}, {"statistics": ["confidence"]}, {"statistics": ["entropy"]}]
+)
 def test_a_backbone_without_a_head_is_refused(asked):
     with pytest.raises(ConfigError, match="need backbones with an emotion head"):
         model_inputs(features_of([3], head=False), "face", FusionOptions(**asked), [""])
     model_inputs(features_of([3], head=False), "face", FusionOptions(statistics=["spread"]), [""])
 
 
-@pytest.mark.parametrize("keys", [{"inputs": []}, {"inputs": ["vectors", "vectors"]}, {"statistics": ["median"]}])
+@pytest.mark.parametrize(
+    "keys", [{"face_inputs": []}, {"audio_inputs": ["vectors", "vectors"]}, {"statistics": ["median"]}]
+)
 def test_inputs_are_validated(keys):
     with pytest.raises(ValueError, match=next(iter(keys))):
         FusionOptions(**keys)
@@ -206,7 +212,7 @@ def _double(statistics):
 @pytest.mark.parametrize("fusion_kind", ["concat", "gmu", "adaptive_fbp", "crossmodal"])
 def test_networks_with_all_inputs_train_together_as_alone(fusion_kind):
     options = FusionOptions(
-        fusion=fusion_kind, inputs=["vectors", "logp"], statistics=EVERY, frames=3, face_attention="multihead",
+        fusion=fusion_kind, **BOTH, statistics=EVERY, frames=3, face_attention="multihead",
         **FAST | {"mixup": 0.2, "heads": 2, "out": 4, "seeds": [0]}, search={"weight_decay": [0.3, 0.9]},
     )  # fmt: skip
     data, _ = dataset(options)
@@ -278,7 +284,7 @@ def run_stage(folder, options, *, modality="audio", head=True):
 
 def test_a_saved_model_gives_the_same_answers_from_features(tmp_path):
     """With all inputs and by person; the same code prepares what it reads, from a file as in the stage."""
-    options = FusionOptions(inputs=["vectors", "logp"], statistics=EVERY, normalise="subject", **FAST)
+    options = FusionOptions(**BOTH, statistics=EVERY, normalise="subject", **FAST)
     table = run_stage(tmp_path, options)
     reported = predictions.read(tmp_path / "predictions.csv").set_index("clip")
     model = FeatureModel(tmp_path, "audio_m")
@@ -302,7 +308,7 @@ def test_models_that_encoded_numbers_of_vectors_are_refused(tmp_path):
     path = tmp_path / "models/audio_m.safetensors"
     tensors, about = read(path, sealed=True)
     recipe = json.loads(about["recipe"])
-    assert recipe["options"].pop("inputs") == ["vectors"]
+    assert recipe["options"].pop("face_inputs") == ["vectors"]
     FusionPredictor(tmp_path, "audio_m", CPU)
     save_state(tensors, path, {**about, "recipe": json.dumps(recipe)})
     with pytest.raises(CacheError, match="encoded the numbers of vectors and not their times"):
@@ -320,7 +326,7 @@ def test_rows_in_memory_give_what_a_file_gives(tmp_path):
 
 def test_the_stage_refuses_log_probabilities_that_are_not_there(tmp_path):
     with pytest.raises(ConfigError, match="need backbones with an emotion head"):
-        run_stage(tmp_path, FusionOptions(inputs=["logp"], **FAST), head=False)
+        run_stage(tmp_path, FusionOptions(face_inputs=["logp"], **FAST), head=False)
 
 
 def test_planning_refuses_models_of_backbones_without_a_head():
@@ -330,11 +336,11 @@ def test_planning_refuses_models_of_backbones_without_a_head():
         "trained": BackboneBlock(kind="audio_alexnet", pretrain={}),
         "egemaps": BackboneBlock(kind="opensmile"),
     }
-    model = ModelBlock(streams=["shipped", "trained"], inputs=["logp"])
+    model = ModelBlock(streams=["shipped", "trained"], face_inputs=["logp"])
     check_heads({"audio_both": model}, backbones)
     bare = {"streams": ["shipped", "egemaps"]}
     check_heads({"audio_bare": ModelBlock(**bare, statistics=["spread"])}, backbones)
-    for keys in ({"inputs": ["vectors", "logp"]}, {"statistics": ["entropy"]}):
+    for keys in ({"face_inputs": ["vectors", "logp"]}, {"statistics": ["entropy"]}):
         with pytest.raises(ConfigError, match=r"models\.audio_bare reads log-probabilities.* but egemaps has none"):
             check_heads({"audio_bare": ModelBlock(**bare, **keys)}, backbones)
 
