@@ -124,7 +124,7 @@ def collate(clips: list) -> tuple[dict[str, StreamBatch], torch.Tensor]:
         x, time = (pad_sequence(parts, batch_first=True) for parts in zip(*(v[stream] for v, _ in clips), strict=True))
         length = torch.tensor([len(vectors[stream][0]) for vectors, _ in clips], device=x.device)
         mask = torch.arange(x.shape[1], device=x.device) < length[:, None]
-        streams[stream] = StreamBatch(x, mask, time, x.new_zeros(len(x), 0))
+        streams[stream] = StreamBatch(x, mask, time, x.new_zeros(len(x), 0), x.new_zeros(len(x), 0))
     return streams, torch.stack([target for _, target in clips])
 
 

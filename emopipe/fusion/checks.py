@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from emopipe.backbones.base import Modality
 from emopipe.core.errors import ConfigError
 from emopipe.core.validation import all_known
-from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
+from emopipe.fusion.options import POOLS, EnsembleOptions, FusionOptions, Protocol, joins
 
 BILINEAR = ("fbp", "adaptive_fbp")
 JOINING = ("gated", "gmu", "late", "crossmodal")
@@ -45,15 +45,21 @@ def check_model(name: str, options: FusionOptions, streams: Mapping[str, Modalit
             f"{where} reads {' and '.join(modalities)} ({', '.join(streams)}), so its name should begin with "
             f"{prefix}_. The tables read the modality from this prefix. Rename the model."
         )
-    if options.fusion in BILINEAR and len(modalities) < 2:
+    joining = {stream: m for stream, m in streams.items() if options.fusion in POOLS or joins(options, m)}
+    if not joining:
         raise ConfigError(
-            f"{where}.fusion is {options.fusion}, which needs a face stream and an audio stream, but all streams are "
-            f"{modalities[0]}. Use concat, gated, gmu, late or crossmodal, or add a stream."
+            f"{where} reads only the evidence of its streams ({', '.join(streams)}), so there is nothing to train. Use "
+            "fusion: product, or add vectors to face_inputs or audio_inputs."
         )
-    if options.fusion in JOINING and len(streams) < 2:
+    if options.fusion in BILINEAR and len(set(joining.values())) < 2:
         raise ConfigError(
-            f"{where}.fusion is {options.fusion}, which needs several streams, but there is one. Remove the key, or "
-            "add a stream."
+            f"{where}.fusion is {options.fusion}, which needs vectors of a face stream and of an audio stream, but it "
+            f"has those of {', '.join(joining)} alone. Use concat, gated, gmu, late or crossmodal, or add a stream."
+        )
+    if options.fusion in JOINING and len(joining) < 2:
+        raise ConfigError(
+            f"{where}.fusion is {options.fusion}, which needs the vectors of several streams, but it has those of one. "
+            "Remove the key, or add a stream."
         )
     if options.normalise == "subject" and "audio" not in modalities:
         raise ConfigError(

@@ -51,6 +51,8 @@ class Features:
     """The K shares of the classes in what the head was trained on; () if unknown or without a head."""
     statistics: torch.Tensor | None = None
     """(N, S) statistics of each clip's vectors, which models read beside them (`fusion.inputs`); None: none."""
+    evidence: torch.Tensor | None = None
+    """(N, K) what the backbone's own head says of each clip, log p - log prior (`fusion.inputs`); None: not read."""
 
     @classmethod
     def from_clips(cls, clips: Sequence[ClipVectors]) -> Self:
@@ -130,8 +132,11 @@ class Features:
     def _take(self, rows: torch.Tensor, position: torch.Tensor, mask: torch.Tensor) -> StreamBatch:
         index = (self.start[rows][..., None] + position).where(mask, 0)
         time = self.x.new_zeros(*index.shape, 0) if self.time is None else _rows(self.time, index)
-        statistics = self.x.new_zeros(*rows.shape, 0) if self.statistics is None else self.statistics[rows]
-        return StreamBatch(_rows(self.x, index), mask, time, statistics)
+        of_clips = (
+            self.x.new_zeros(*rows.shape, 0) if values is None else values[rows]
+            for values in (self.statistics, self.evidence)
+        )
+        return StreamBatch(_rows(self.x, index), mask, time, *of_clips)
 
 
 def _rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -151,7 +156,7 @@ def concatenate(views: Sequence[Features]) -> Features:
     return Features(
         start=starts,
         prior=views[0].prior,
-        **{name: together(name) for name in ("x", "length", "logp", "time", "statistics")},
+        **{name: together(name) for name in ("x", "length", "logp", "time", "statistics", "evidence")},
     )
 
 

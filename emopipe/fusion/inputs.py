@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from emopipe.core.errors import ConfigError
+from emopipe.fusion import product
 from emopipe.fusion.data import mean_and_std
 from emopipe.fusion.features import Features
-from emopipe.fusion.options import POOLS, FusionOptions, frame_inputs, needs_head
+from emopipe.fusion.options import POOLS, FusionOptions, frame_inputs, frames_pool, needs_head
 
 FEWEST_CLIPS = 5
 """A person's own mean and spread are used from this number of clips on: those of fewer are mostly about emotions."""
@@ -40,16 +41,36 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
         return features
     if needs_head(options, modality) and features.logp is None:
         raise ConfigError(
-            "The model's inputs or statistics (logp, confidence, entropy) need backbones with an emotion head, but "
-            "features of one have no log-probabilities. Use a network that emopipe trained, by weights, schedule or "
-            "pretrain, or remove them from the model."
+            "The model reads what an emotion head says (logp, evidence, confidence, entropy), but features of a "
+            "backbone have no log-probabilities. Use a network that emopipe trained, by weights, schedule or pretrain, "
+            "or change the model's inputs and statistics."
         )
     if options.normalise == "subject" and modality == "audio":
         features = normalise_by_subject(features, subjects)
-    parts = [{"vectors": features.x, "logp": features.logp}[name] for name in frame_inputs(options, modality)]
-    features = dataclasses.replace(features, x=parts[0] if len(parts) == 1 else torch.cat(parts, 1))
+    asked = frame_inputs(options, modality)
+    parts = {"vectors": features.x, "logp": features.logp}
+    chosen = [parts[name] for name in asked if name in parts]
+    evidence = head_evidence(features, modality, options) if "evidence" in asked else None
+    if not chosen:  # the network reads the evidence alone
+        return dataclasses.replace(features, x=features.x[:, :0], evidence=evidence, logp=None)
+    features = dataclasses.replace(features, x=chosen[0] if len(chosen) == 1 else torch.cat(chosen, 1))
     statistics = clip_statistics(features, options.statistics) if options.statistics else None
-    return dataclasses.replace(features, statistics=statistics, logp=None)
+    return dataclasses.replace(features, statistics=statistics, evidence=evidence, logp=None)
+
+
+# -- what heads say of clips ------------------------------------------------------------------------------------------
+
+
+def head_evidence(features: Features, modality: str, options: FusionOptions) -> torch.Tensor:
+    """Return log p - log prior (N, K) float32 of the backbone's own head for each clip; 0 for a clip without vectors.
+
+    Frames are pooled as `fusion: product` pools them (`fusion.product`).
+    """
+    pool = frames_pool(options, modality)
+    logp = product.over_frames(features.logp.numpy(), features.length.numpy(), pool)
+    prior = np.array(features.prior or (1 / logp.shape[1],) * logp.shape[1])
+    found = product.Heads(logp[None], features.present.numpy()[None], prior[None]).evidence[0]
+    return torch.from_numpy(found.astype(np.float32))
 
 
 # -- statistics of clips ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torch import nn
 from emopipe.fusion import attention
 from emopipe.fusion.crossmodal_transformer import CrossModalTransformer
 from emopipe.fusion.heads import FUSION_HEADS
-from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.options import FusionOptions, frame_inputs, joins
 from emopipe.fusion.rng import bernoulli, random_bits
 from emopipe.fusion.stream_batch import StreamBatch, Streams
 
@@ -104,16 +104,21 @@ class FusionNetwork(nn.Module):
         """`dims`: stream -> D; `modalities`: stream -> face or audio; `statistics`: stream -> S."""
         super().__init__()
         self.modalities = dict(modalities)
+        self.joining = {stream: m for stream, m in self.modalities.items() if joins(options, m)}
+        dims = {stream: dims[stream] for stream in self.joining}
         self.crossmodal = None
         if options.fusion == "crossmodal":
             self.crossmodal = CrossModalTransformer(dims, options.hidden, options.heads, options.dropout)
             dims = dict.fromkeys(dims, options.hidden)
         kinds = {"face": options.face_attention, "audio": options.audio_attention}
         self.encoders = nn.ModuleDict(
-            {s: StreamEncoder(dims[s], kinds[m], options, statistics[s]) for s, m in self.modalities.items()}
+            {s: StreamEncoder(dims[s], kinds[m], options, statistics[s]) for s, m in self.joining.items()}
         )
         pooled_dims = {stream: encoder.out_dim for stream, encoder in self.encoders.items()}
-        self.join = FUSION_HEADS[options.fusion](pooled_dims, self.modalities, options, classes)
+        self.join = FUSION_HEADS[options.fusion](pooled_dims, self.joining, options, classes)
+        self.evidence = nn.ModuleDict(
+            {s: Evidence(classes) for s, m in self.modalities.items() if "evidence" in frame_inputs(options, m)}
+        )
         self.modality_dropout = ModalityDropout(self.modalities, options.modality_dropout)
 
     def forward(self, streams: Streams, mixup: Mixup | None = None) -> torch.Tensor:
@@ -123,26 +128,30 @@ class FusionNetwork(nn.Module):
         present = {stream: given.present for stream, given in streams.items()}
         # 2. streams attend to one another
         streams = self._crossed(streams)
-        # 3. pool each stream to one vector
-        vectors = {stream: self.encoders[stream](streams[stream]) for stream in self.modalities}
-        # 4. mixup of the vectors
+        # 3. pool each stream to one vector; what heads say is in logits
+        vectors = {stream: encoder(streams[stream]) for stream, encoder in self.encoders.items()}
+        logits = [evidence(streams[stream]) for stream, evidence in self.evidence.items()]
+        # 4. mixup of the vectors and of the evidence
         if mixup:
             partner, share = mixup[0], mixup[1][:, None]
             vectors = {s: x * share + x[partner] * (1 - share) for s, x in vectors.items()}
+            logits = [x * share + x[partner] * (1 - share) for x in logits]
             present = {s: p | p[partner] for s, p in present.items()}
-        # 5. fuse and classify
-        return self.head(vectors, present)
+        # 5. fuse, classify, and add the evidence
+        return sum(logits, self.head(vectors, {stream: present[stream] for stream in vectors}))
 
     def attention_weights(self, streams: Streams) -> dict[str, torch.Tensor]:
         """Return stream -> the weights (B, T) by which its vectors are pooled, of standardized streams."""
         streams = self._crossed(streams)
-        return {s: self.encoders[s].pool(streams[s])[1] for s in self.modalities}
+        weights = {s: encoder.pool(streams[s])[1] for s, encoder in self.encoders.items()}
+        return {s: weights[s] if s in weights else _equal_weights(streams[s].mask) for s in self.modalities}
 
     def _crossed(self, streams: Streams) -> Streams:
         """Return the streams after they attended to one another, if the fusion is crossmodal."""
         if not self.crossmodal:
             return streams
-        return {s: streams[s]._replace(x=x) for s, x in self.crossmodal(streams).items()}
+        crossed = self.crossmodal({stream: streams[stream] for stream in self.joining})
+        return {**streams, **{s: streams[s]._replace(x=x) for s, x in crossed.items()}}
 
     @property
     def head(self) -> nn.Module:
@@ -182,6 +191,27 @@ class ModalityDropout(nn.Module):
         }
 
 
+class Evidence(nn.Module):
+    """What a backbone's own head says of a clip as logits, exp(r a) (log p - log prior) + r b; 0 without vectors.
+
+    Trained are a, from which the exponent comes, and b (K,), which corrects the prior. The rate r lets them move as far
+    as they have to in the few hundred small steps of a training, of which each moves a parameter by about lr.
+    """
+
+    RATE = 4.0
+
+    def __init__(self, classes: int) -> None:
+        """`classes`: K."""
+        super().__init__()
+        self.log_exponent = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+    def forward(self, stream: StreamBatch) -> torch.Tensor:
+        """Return logits (B, K)."""
+        logits = torch.exp(self.RATE * self.log_exponent) * stream.evidence + self.RATE * self.bias
+        return logits * stream.present[:, None]
+
+
 class StreamEncoder(nn.Module):
     """Pools one stream's vectors to one vector, and joins the statistics of the clip to it.
 
@@ -211,6 +241,11 @@ class StreamEncoder(nn.Module):
     def missing_embedding(self) -> torch.Tensor:
         """The trained vector (out_dim,) of a clip that lacks the stream."""
         return self.absent
+
+
+def _equal_weights(mask: torch.Tensor) -> torch.Tensor:
+    """Return equal weights (B, T) of the vectors under a mask (B, T)."""
+    return mask / mask.sum(1, keepdim=True).clamp_min(1)
 
 
 ATTENTIONS = {

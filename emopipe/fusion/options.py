@@ -17,7 +17,7 @@ Fusion = Literal[
 ]  # fmt: skip
 POOLS = ("product", "product_untrained", "mean_of_heads")
 """Fusions of the networks' own heads, without a network of their own."""
-FrameInput = Literal["vectors", "logp"]
+FrameInput = Literal["vectors", "logp", "evidence"]
 Statistic = Literal["mean", "spread", "maximum", "confidence", "entropy"]
 
 
@@ -65,12 +65,14 @@ class FusionOptions(Options):
     log-linear pool, with a fitted exponent for each stream and a fitted prior. product_untrained: the same with all
     exponents 1 and the prior of the training clips. mean_of_heads: the mean of the streams' probabilities."""
     face_inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
-    """What a model reads of each frame of a face stream. vectors: the backbone's vector. logp: the log-probabilities
-    that the backbone's own emotion head gives for it. With both, they stand side by side. logp needs backbones with a
-    head: those that emopipe trained, by weights, schedule or pretrain."""
+    """What a model reads of a face stream. vectors: the backbone's vector of each frame. logp: the log-probabilities
+    that the backbone's own emotion head gives for each frame, beside the vectors or alone. evidence: what the head says
+    of the whole clip is added to the logits, as in product: its log-probabilities minus those of its prior, weighted by
+    one trained exponent. A stream of which only the evidence is read takes no part in attention and fusion. logp and
+    evidence need backbones with a head: those that emopipe trained, by weights, schedule or pretrain."""
     audio_inputs: list[FrameInput] = Field(default=["vectors"], min_length=1)
-    """What a model reads of each patch of an audio stream; same values as for face_inputs. With [logp] alone, a model
-    has few parameters to fit to the voices of the training clips."""
+    """What a model reads of an audio stream; same values as for face_inputs. With [evidence], a model has hardly any
+    parameter that it could fit to the few voices of the training clips."""
     statistics: list[Statistic] = Field(default=[])
     """Statistics over all frames or patches of a clip, joined to the stream's pooled vector. mean, spread (standard
     deviation) and maximum of the inputs; confidence: mean of the largest probability; entropy: mean entropy of the
@@ -81,9 +83,9 @@ class FusionOptions(Options):
     Clips of unknown people, and of people with fewer than 5 clips, are normalised over all clips of the corpus. Such a
     model cannot predict single new files."""
     frames_pool: Literal["mean_p", "mean_logp"] = "mean_p"
-    """How product, product_untrained and mean_of_heads pool the frames of a face stream. mean_p: the mean of the
-    frames' probabilities. mean_logp: the mean of their logarithms, which the fitted exponent weights. For sound, it is
-    always the head on the mean vector, as the head was trained."""
+    """How product, product_untrained, mean_of_heads and evidence pool the frames of a face stream. mean_p: the mean of
+    the frames' probabilities. mean_logp: the mean of their logarithms, which the fitted exponent weights. For sound, it
+    is always the head on the mean vector, as the head was trained."""
     hidden: int = Field(default=64, ge=1)
     """Dimension that the attention reduces vectors to (transformer, multihead, crossmodal), or of its hidden layer
     (patch)."""
@@ -216,7 +218,7 @@ def encodes_time(options: FusionOptions) -> bool:
 
 def needs_head(options: FusionOptions, modality: Modality) -> bool:
     """Return whether a model reads what the emotion heads of its face or audio backbones give."""
-    reads_logp = "logp" in frame_inputs(options, modality)
+    reads_logp = not {"logp", "evidence"}.isdisjoint(frame_inputs(options, modality))
     reads_confidence = not {"confidence", "entropy"}.isdisjoint(options.statistics)
     return reads_logp or reads_confidence or options.fusion in POOLS
 
@@ -224,6 +226,16 @@ def needs_head(options: FusionOptions, modality: Modality) -> bool:
 def frame_inputs(options: FusionOptions, modality: Modality) -> list[FrameInput]:
     """Return what a model reads of each frame or patch of its face or audio streams."""
     return options.face_inputs if modality == "face" else options.audio_inputs
+
+
+def joins(options: FusionOptions, modality: Modality) -> bool:
+    """Return whether streams of a modality take part in attention and fusion: more than their evidence is read."""
+    return frame_inputs(options, modality) != ["evidence"]
+
+
+def frames_pool(options: FusionOptions, modality: Modality) -> str:
+    """Return how what a head says of frames or patches is pooled. That of an audio network was trained on the mean."""
+    return options.frames_pool if modality == "face" else "mean_logp"
 
 
 def candidates(options: FusionOptions) -> list[FusionOptions]:
@@ -237,7 +249,8 @@ def candidates(options: FusionOptions) -> list[FusionOptions]:
 def effective_options(options: FusionOptions, modalities: Mapping[str, str]) -> FusionOptions:
     """Return the options for the usable streams; fusion is concat if they do not suffice for the requested fusion."""
     needs_two_modalities = options.fusion in ("fbp", "adaptive_fbp")
-    if len(modalities) == 1 or (needs_two_modalities and len(set(modalities.values())) == 1):
+    modalities = {stream: modality for stream, modality in modalities.items() if joins(options, modality)}
+    if len(modalities) <= 1 or (needs_two_modalities and len(set(modalities.values())) == 1):
         return options.model_copy(update={"fusion": "concat"})
     return options
 

@@ -17,7 +17,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion import product
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.features import Features
-from emopipe.fusion.options import FusionOptions
+from emopipe.fusion.options import FusionOptions, frames_pool
 from emopipe.fusion.product import Heads
 from emopipe.fusion.protocol import ProtocolSplit
 from emopipe.scoring.metrics import log_losses
@@ -98,8 +98,8 @@ def read_heads(
 
 
 def _of_stream(views: Sequence[Features], modality: str, options: FusionOptions) -> np.ndarray:
-    """Return a stream's log-probabilities (N, K). The head of an audio network was trained on the mean vector."""
-    pool = options.frames_pool if modality == "face" else "mean_logp"
+    """Return a stream's log-probabilities (N, K)."""
+    pool = frames_pool(options, modality)
     return product.over_views([product.over_frames(v.logp.numpy(), v.length.numpy(), pool) for v in views])
 
 

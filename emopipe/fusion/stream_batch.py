@@ -17,6 +17,9 @@ class StreamBatch(NamedTuple):
     """(B, T) seconds since the start of the clip; (B, T, 0) if times are not known."""
     statistics: torch.Tensor
     """(B, S) statistics of each clip's vectors; arbitrary finite numbers for a clip without vectors."""
+    evidence: torch.Tensor
+    """(B, K) what the backbone's own head says of each clip, log p - log prior, 0 for a clip without vectors; (B, 0) if
+    the network does not read it."""
 
     @property
     def present(self) -> torch.Tensor:

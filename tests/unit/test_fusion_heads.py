@@ -140,7 +140,9 @@ def streams(lengths=None, clips=4):
         counts = torch.tensor((lengths or {}).get(stream, [3] * clips))
         mask = torch.arange(3)[None] < counts[:, None]
         x = torch.randn(clips, 3, dim, dtype=torch.float64)
-        made[stream] = StreamBatch(x, mask, 0.3 * torch.arange(3.0).expand(clips, 3), x.new_zeros(clips, 0))
+        made[stream] = StreamBatch(
+            x, mask, 0.3 * torch.arange(3.0).expand(clips, 3), x.new_zeros(clips, 0), x.new_zeros(clips, 0)
+        )
     return made
 
 
@@ -201,7 +203,7 @@ def test_modality_dropout_leaves_one():
     drop = ModalityDropout({"face": "face", "voice": "audio"}, 0.9).train()
     face, voice = torch.ones(200, 2, dtype=torch.bool), torch.ones(200, 2, dtype=torch.bool)
     face[:20], voice[20:40] = False, False
-    nothing = torch.zeros(200, 2, 1), torch.zeros(200, 2), torch.zeros(200, 0)
+    nothing = torch.zeros(200, 2, 1), torch.zeros(200, 2), torch.zeros(200, 0), torch.zeros(200, 0)
     data = {s: StreamBatch(nothing[0], mask, *nothing[1:]) for s, mask in (("face", face), ("voice", voice))}
     hidden = {stream: given.present for stream, given in drop(data).items()}
     assert (hidden["face"] | hidden["voice"]).all()
