@@ -66,10 +66,10 @@ def over_frames(logp: np.ndarray, length: np.ndarray, pool: str) -> np.ndarray:
         values = np.exp(values)
     summed = np.zeros((len(length), logp.shape[1]))
     np.add.at(summed, clip, values)
-    mean = summed / np.maximum(length, 1)[:, None]
+    pooled = summed / np.maximum(length, 1)[:, None]
     if pool == "mean_p":
-        mean = np.log(np.where(length[:, None] > 0, mean, 1.0).clip(np.finfo(float).tiny))
-    return _log_softmax(mean)
+        pooled = np.log(np.where(length[:, None] > 0, pooled, 1.0).clip(np.finfo(float).tiny))
+    return _log_softmax(pooled)
 
 
 def over_views(of_views: Sequence[np.ndarray]) -> np.ndarray:

@@ -296,5 +296,5 @@ def test_tables_and_summary_repeat_it():
     frame = results.table(test_report_tables.run())
     assert note in writing.markdown("results", frame, {**test_report_tables.RECIPE, "absent_classes": note})
     assert "No training clip" not in writing.markdown("results", frame, test_report_tables.RECIPE)
-    assert summary.markdown(pd.DataFrame(columns=metrics.COLUMNS), "r", [note]).endswith(f"\n\n{note}\n")
-    assert summary.markdown(pd.DataFrame(columns=metrics.COLUMNS), "r").endswith("significance tests.\n")
+    assert summary.markdown(pd.DataFrame(columns=metrics.COLUMNS), "r", "", [note]).endswith(f"\n\n{note}\n")
+    assert summary.markdown(pd.DataFrame(columns=metrics.COLUMNS), "r", "").endswith("significance tests.\n")

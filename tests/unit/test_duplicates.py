@@ -237,7 +237,7 @@ def test_the_tables_repeat_it(root, choice):
     empty = pd.DataFrame(columns=["model", "split", "right", "n", "accuracy", "low", "high", "drawn"])
     assert remark in writing._results_notes(empty, recipe)
     scores = pd.DataFrame(columns=["model", "split", "accuracy", "n", "uar", "macro_f1", "coverage"])
-    assert summary.markdown(scores, "same", recipe["remarks"]).endswith(f"\n\n{remark}\n")
+    assert summary.markdown(scores, "same", "", recipe["remarks"]).endswith(f"\n\n{remark}\n")
 
 
 def test_tables_say_nothing_of_a_sound_corpus(root):

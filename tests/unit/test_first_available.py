@@ -3,9 +3,11 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from emopipe.core.errors import ConfigError
 from emopipe.core.fingerprint import digest
@@ -43,7 +45,7 @@ ensembles: {ensemble_all: {members: [fused_two, audio_voice]}}
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("small.safetensors", "voice.safetensors"):
-        Path(name).write_text(name)
+        save_file({"weight": np.zeros(1)}, name)
 
 
 def plan(**changes):

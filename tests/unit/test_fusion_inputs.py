@@ -326,7 +326,7 @@ def test_rows_in_memory_give_what_a_file_gives(tmp_path):
 
 def test_the_stage_refuses_log_probabilities_that_are_not_there(tmp_path):
     with pytest.raises(ConfigError, match="need backbones with an emotion head"):
-        run_stage(tmp_path, FusionOptions(face_inputs=["logp"], **FAST), head=False)
+        run_stage(tmp_path, FusionOptions(audio_inputs=["logp"], **FAST), head=False)
 
 
 def test_planning_refuses_models_of_backbones_without_a_head():
@@ -336,11 +336,12 @@ def test_planning_refuses_models_of_backbones_without_a_head():
         "trained": BackboneBlock(kind="audio_alexnet", pretrain={}),
         "egemaps": BackboneBlock(kind="opensmile"),
     }
-    model = ModelBlock(streams=["shipped", "trained"], face_inputs=["logp"])
+    model = ModelBlock(streams=["shipped", "trained"], audio_inputs=["logp"])
     check_heads({"audio_both": model}, backbones)
     bare = {"streams": ["shipped", "egemaps"]}
     check_heads({"audio_bare": ModelBlock(**bare, statistics=["spread"])}, backbones)
-    for keys in ({"face_inputs": ["vectors", "logp"]}, {"statistics": ["entropy"]}):
+    check_heads({"audio_bare": ModelBlock(**bare, face_inputs=["logp"])}, backbones)
+    for keys in ({"audio_inputs": ["vectors", "logp"]}, {"statistics": ["entropy"]}):
         with pytest.raises(ConfigError, match=r"models\.audio_bare reads log-probabilities.* but egemaps has none"):
             check_heads({"audio_bare": ModelBlock(**bare, **keys)}, backbones)
 

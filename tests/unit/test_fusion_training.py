@@ -29,6 +29,7 @@ from tests.conftest import too_many_open_files
 CPU = torch.device("cpu")
 MODALITIES = {"f": "face", "v": "audio"}
 SMALL = {"hidden": 16, "out": 8, "epochs": 15, "lr": 1e-2, "batch": 16, "dropout": 0.1}
+SGD = {"optimizer": "sgd", "weight_decay": 1e-4}
 
 
 def features(x, mask):
@@ -196,7 +197,7 @@ def test_learning_rate_falls_in_steps(monkeypatch):
     shares = []
     monkeypatch.setattr(StackedSGD, "step", lambda self, share: shares.append(share))
     steps = LearningRateSteps(every=2, factor=0.2)
-    run = run_of(data, FusionOptions(**{**SMALL, "epochs": 6, "batch": 20}, optimizer="sgd", lr_steps=steps))
+    run = run_of(data, FusionOptions(**{**SMALL, "epochs": 6, "batch": 20}, **SGD, lr_steps=steps))
     train(data, [run])
     assert run.steps == 2
     np.testing.assert_allclose(shares, np.repeat([1, 0.2, 0.04], 4))
@@ -208,7 +209,7 @@ def test_momentum_is_an_option_of_sgd(monkeypatch):
     monkeypatch.setattr(StackedSGD, "__init__", lambda self, p, lr, decay, momentum: seen.append(momentum))
     monkeypatch.setattr(StackedSGD, "step", lambda self, share: None)
     for options in ({}, {"momentum": 0.5}, {"momentum": 0}):
-        train(data, [run_of(data, FusionOptions(**{**SMALL, "epochs": 1}, optimizer="sgd", **options))])
+        train(data, [run_of(data, FusionOptions(**{**SMALL, "epochs": 1}, **SGD, **options))])
     assert seen == [0.9, 0.5, 0]
     with pytest.raises(ValueError, match=r"momentum is set, but the optimizer is adamw\. Remove it, or use sgd"):
         FusionOptions(momentum=0.5)

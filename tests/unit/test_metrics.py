@@ -129,4 +129,4 @@ def test_summary_counts_right_ones():
     scores = metrics.score(
         predictions.table(clips(labels), one_hot(["Angry", "Sad", "Sad"]), np.ones(3, bool)), "face_x"
     )
-    assert "| face_x | val | 2/3 | 66.7% |" in summary.markdown(scores, "r")
+    assert "| face_x | val | 2/3 | 66.7% |" in summary.markdown(scores, "r", "")

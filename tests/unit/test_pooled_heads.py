@@ -173,7 +173,7 @@ def test_a_fold_is_never_seen_by_what_predicts_it():
     assert not np.allclose(before.oof_probs[0, ~fold], after.oof_probs[0, ~fold])
     assert not np.allclose(before.predict_probs, after.predict_probs)
     assert list(before.networks) == ["seed0"]
-    assert before.candidates.loc[0, "exponent_a"] == before.networks["seed0"].exponents[0]
+    assert before.candidates.loc[0, ["exponent_a", "exponent_b"]].tolist() == before.networks["seed0"].exponents.tolist()
 
 
 def write_features(path, clips, rng, prior):
