@@ -136,7 +136,7 @@ def test_inputs_stand_side_by_side_in_their_order(asked, width):
     "asked", [{"face_inputs": ["logp"]}, {"statistics": ["confidence"]}, {"statistics": ["entropy"]}]
 )
 def test_a_backbone_without_a_head_is_refused(asked):
-    with pytest.raises(ConfigError, match="need backbones with an emotion head"):
+    with pytest.raises(ConfigError, match="reads what an emotion head says"):
         model_inputs(features_of([3], head=False), "face", FusionOptions(**asked), [""])
     model_inputs(features_of([3], head=False), "face", FusionOptions(statistics=["spread"]), [""])
 
@@ -325,7 +325,7 @@ def test_rows_in_memory_give_what_a_file_gives(tmp_path):
 
 
 def test_the_stage_refuses_log_probabilities_that_are_not_there(tmp_path):
-    with pytest.raises(ConfigError, match="need backbones with an emotion head"):
+    with pytest.raises(ConfigError, match="reads what an emotion head says"):
         run_stage(tmp_path, FusionOptions(audio_inputs=["logp"], **FAST), head=False)
 
 
