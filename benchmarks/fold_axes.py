@@ -83,10 +83,12 @@ def embed(
     dim = len(trained.alignments[0]) - 1
     plain = np.vstack([np.eye(dim), np.zeros((1, dim))]).astype(np.float32)
     forced = dataclasses.replace(
-        trained, alignments=[plain] * len(trained.folds), fold_of={} if fold < 0 else dict.fromkeys(clips, fold)
+        trained,
+        alignments=[plain.copy() for _ in trained.folds],
+        fold_of={} if fold < 0 else dict.fromkeys(clips, fold),
     )
     with tempfile.TemporaryDirectory() as folder:
-        crossfit.save(forced, Path(folder) / "forced.safetensors", forced.metadata)
+        crossfit.save(forced, Path(folder) / "forced.safetensors", {})
         options = registry.options_class(block.kind).model_validate(block.options)
         network = Extractor(
             block.kind, options, weights=None, pretrained=Path(folder) / "forced.safetensors",
