@@ -100,7 +100,8 @@ def test_a_submission_by_the_first_available_network(workflow):
     config = yaml.safe_load((REPOSITORY / "configs/folder.yaml").read_text())
     config["backbones"]["best"] = {"kind": "ir50", "weights": "weights/ir50.pth", "optional": True}
     extra = {"backbones": config["backbones"], "first_available": {"who": ["best", "face"]},
-             "models": {"fused_both": {"streams": ["who", "voice"], "optimizer": "sgd", "lr": 0.004}}}  # fmt: skip
+             "models": {"fused_both": {"streams": ["who", "voice"], "optimizer": "sgd", "lr": 0.004,
+                                        "weight_decay": 0.0001}}}  # fmt: skip
     output = planned(workflow, "final", CLASSES, "--config", "protocol={kind: final}", extra=extra)
     assert output.count("The first available backbones: who is face.") == 1
     assert re.search(r"rule fusion:.*?model=fused_both", output, re.DOTALL) and "features/face.h5" in output
