@@ -52,7 +52,8 @@ LEARNED = "cache/c/weights/logmel.safetensors"
 def same_numbers(monkeypatch, tmp_path):
     """The code of now is taken to compute what release 0.1.0 did, whatever was changed since."""
     monkeypatch.chdir(tmp_path)
-    now = {entry: migration._fingerprint(SCRIPTS, entry) for entry in migration.entries()}
+    others = [f"script {stage}" for stage in migration.OTHER_NUMBERS]
+    now = {entry: migration._fingerprint(SCRIPTS, entry) for entry in [*migration.entries(), *others]}
     table = {**migration._table(), "same_numbers": now}
     monkeypatch.setattr(migration, "_table", lambda: table)
     return now
@@ -176,6 +177,19 @@ def test_what_this_version_computes_otherwise_needs_a_rebuild(cache, same_number
     assert [name for name, why in found.items() if why] == [
         "cache/c/features/expression/00.h5", "cache/c/features/expression.h5",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_media_and_faces_are_taken_over_and_features_and_weights_are_computed_again(cache, same_numbers):
+    """Features of 0.1.0 lack log-probabilities, and its weights do not say what they were trained on."""
+    for entry in same_numbers.keys() - set(migration.entries()):
+        del same_numbers[entry]
+    found = migrate()
+    reused = {"media/sparse/00.h5", "media/sparse/00.status.h5", "faces/main/00.h5"}
+    assert {name for name in cache if not found[f"cache/c/{name}"]} == reused
+    for path, stage in (("features/expression/00.h5", "features"), ("weights/logmel.safetensors", "pretrain")):
+        assert f"This version computes other numbers (script {stage})" in found[f"cache/c/{path}"]
+        assert made_by(Path("cache/c", path), cache[path][0])
 
 
 @pytest.mark.slow
