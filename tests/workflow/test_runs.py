@@ -221,14 +221,13 @@ def test_broken_clips_are_rows_and_one_modality_suffices(workflow):
 def test_ravdess(workflow, shared):
     """26 real clips of one actor, split by repetition, to predictions."""
     config = yaml.safe_load((workflow.code / "configs/ravdess.yaml").read_text())
-    for backbone in config["backbones"].values():
-        backbone["pretrain"] |= {"folds": 2, "epochs": 2}
+    config["backbones"]["expression"]["pretrain"] = {"folds": 2, "epochs": 2}
     for model in config["models"].values():
         model |= {"epochs": 3, "seeds": [0]}
     config |= {"corpus_root": str(shared / "data/ravdess_av"), "shards": 1, "threads": 2}
     workflow.snakemake("--configfile", write_config(workflow.work / "ravdess.yaml", config))
     metrics, ledger = results(workflow, "ravdess")
-    assert len(ledger) == 5 * 26 and (ledger["status"] == "ok").all()
+    assert len(ledger) == 4 * 26 and (ledger["status"] == "ok").all()
     assert (metrics["n"] == 13).all() and (metrics["coverage"] == 1).all()
     assert not (workflow.work / "results/ravdess/submission.zip").exists()
 
@@ -241,8 +240,7 @@ def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     truth = pd.read_csv(f"{corpus}.truth.csv", dtype=str, keep_default_na=False).set_index("id")
     config = yaml.safe_load((workflow.code / "configs/afew.yaml").read_text())
-    for backbone in config["backbones"].values():
-        backbone["pretrain"] |= {"folds": 2, "epochs": 1}
+    config["backbones"]["speech"]["pretrain"] = {"folds": 2, "epochs": 1}
     for model in config["models"].values():
         model |= {"epochs": 2, "seeds": [0]}
     config |= {"corpus_root": str(corpus), "shards": 2, "threads": 2}
@@ -257,7 +255,7 @@ def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
             assert found == expected.get(fault, {"undecodable"}), (clip, fault)
     good = ledger[ledger["clip"].map(truth["fault"]) == ""]
     assert (good["status"] == "ok").mean() >= 0.97
-    assert set(metrics["model"]) == {*config["models"], "ensemble"}
+    assert set(metrics["model"]) == {*config["models"], *BASELINES, "ensemble"}
     with zipfile.ZipFile(workflow.work / "results/afew/submission.zip") as archive:
         test = truth.index[truth["split"] == "Test_vid_Distribute"]
         assert set(archive.namelist()) == {f"{clip}.txt" for clip in test}
@@ -266,8 +264,6 @@ def test_planted_faults_of_an_afew_shaped_corpus(workflow, shared):
 def test_cremad_to_features(workflow, shared):
     """Six real clips, a class each: nothing to hold out, so to features."""
     config = yaml.safe_load((workflow.code / "configs/cremad.yaml").read_text())
-    for backbone in config["backbones"].values():
-        backbone["pretrain"] |= {"epochs": 1}
     config |= {"corpus_root": str(shared / "data/crema_d"), "shards": 1, "threads": 2}
     workflow.snakemake("extract", "--configfile", write_config(workflow.work / "cremad.yaml", config))
     for backbone in config["backbones"]:
