@@ -359,8 +359,8 @@ def entries() -> list[str]:
 
 
 OTHER_NUMBERS = ("chain", "pretrain", "features")
-"""Stages whose files of release 0.1.0 are never taken over. Its features lack the log-probabilities of emotion heads; its
-weights do not say what they were trained on, and were trained by other folds and with copies of evaluated clips."""
+"""Stages whose files of release 0.1.0 are never taken over. Its features lack the log-probabilities of emotion heads.
+Its weights do not say what they were trained on, and were trained by other folds, with copies of evaluated clips."""
 
 _OLD_BACKBONES = (
     "ir50", "ir_se50", "resnet18", "densenet121", "vgg16", "vggface", "expression", "onnx", "timm", "audio_alexnet",
