@@ -41,9 +41,9 @@ class PooledHeads:
 
     @property
     def state(self) -> State:
-        """Its numbers as tensors."""
+        """Its numbers as tensors, which share no memory with those of other pools: one file has to hold them all."""
         names = ("exponents", "prior", "stream_priors")
-        return {f"{PREFIX}{name}": torch.from_numpy(np.ascontiguousarray(getattr(self, name))) for name in names}
+        return {f"{PREFIX}{name}": torch.from_numpy(getattr(self, name).copy()) for name in names}
 
     @classmethod
     def from_state(cls, options: FusionOptions, state: State) -> Self:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emopipe.cache import tensors as tensor_files
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.core import tables
 from emopipe.core.errors import ConfigError
@@ -202,21 +203,26 @@ def clips(tmp_path):
     return table
 
 
-@pytest.mark.parametrize("kind", ["product", "product_untrained", "mean_of_heads"])
-def test_the_stage_writes_a_model_that_answers_as_the_run_did(tmp_path, clips, kind):
+def ran(tmp_path, kind, protocol):
+    """The files of the fusion stage for a pool of two streams, and the folder of the run."""
     rng = np.random.default_rng(0)
     prior = rng.dirichlet(np.full(7, 9.0))
     files = {name: tmp_path / f"{name}.h5" for name in ("face", "voice")}
-    made = {name: write_features(path, clips["clip"], rng, prior) for name, path in files.items()}
+    made = {name: write_features(path, [f"c{n:02d}" for n in range(30)], rng, prior) for name, path in files.items()}
     options = FusionOptions(fusion=kind).model_dump()
     recipe = {"stage": "fusion", "streams": {"face": "face", "voice": "audio"}, "options": options, "features": made}
-    recipe["protocol"] = {"kind": "given", "folds": 4}
+    recipe["protocol"] = {"kind": protocol, "folds": 4}
     folder = tmp_path / "results"
     outputs = {name: folder / name / "heads.csv" for name in ("predictions", "oof", "seeds")}
     outputs |= {"candidates": folder / "models/heads.csv", "model": folder / "models/heads.safetensors"}
     outputs["attention"] = folder / "attention/heads.h5"
     fusion.run(recipe, tmp_path / "clips.csv", files, outputs, device="cpu", threads=1)
+    return outputs, files, folder
 
+
+@pytest.mark.parametrize("kind", ["product", "product_untrained", "mean_of_heads"])
+def test_the_stage_writes_a_model_that_answers_as_the_run_did(tmp_path, clips, kind):
+    outputs, files, folder = ran(tmp_path, kind, "given")
     # 1. one seed, no probability for classes without a training clip, and a fold for each training clip
     found, oof = predictions.read(outputs["predictions"]), predictions.read(outputs["oof"])
     assert len(found) == 10 and len(oof) == 20 and predictions.read(outputs["seeds"])["seed"].unique().tolist() == [0]
@@ -234,6 +240,14 @@ def test_the_stage_writes_a_model_that_answers_as_the_run_did(tmp_path, clips, k
     pd.testing.assert_frame_equal(again, found)
     # 3. clip c03 has a voice alone, and the answer is that of the voice's mean vector
     assert load(files["face"], ["c03"]).length.tolist() == [0]
+
+
+def test_in_a_cross_validation_each_fold_has_a_pool_of_its_own(tmp_path, clips):
+    outputs, *_ = ran(tmp_path, "product", "kfold")
+    assert len(predictions.read(outputs["predictions"])) == 30
+    tensors, _ = tensor_files.read(outputs["model"], sealed=True)
+    exponents = [tensors[f"seed0.fold{fold}.pool.exponents"].tolist() for fold in range(4)]
+    assert len({tuple(of_fold) for of_fold in exponents}) == 4
 
 
 def test_a_stream_without_a_head_is_refused():
