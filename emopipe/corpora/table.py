@@ -195,9 +195,13 @@ def _refuse_unlabelled(table: pd.DataFrame) -> None:
 
 
 def shared_subjects(table: pd.DataFrame) -> list[str]:
-    """Return the people who are in several splits, sorted."""
-    splits = table[table["subject"] != ""].groupby("subject")["split"].nunique()
-    return splits.index[splits > 1].tolist()
+    """Return the people who are in the training split and in another one, sorted.
+
+    People who are in val and test alone are new to models that are trained on the training split.
+    """
+    known = table[table["subject"] != ""]
+    trained = known["split"] == "train"
+    return sorted(set(known["subject"][trained]) & set(known["subject"][~trained]))
 
 
 def _refuse_shared_subjects(table: pd.DataFrame, may_share: str) -> None:

@@ -83,13 +83,16 @@ def _people(table: pd.DataFrame, recipe: Mapping[str, Any], protocol: Protocol) 
     known = clips[clips["subject"] != ""]
     if known.empty:
         return [made, f"The people in the clips are not known: the same person may be in several {part}s."]
-    parts_of = known.groupby("subject")["part"].nunique()
-    shared, n = sorted(parts_of[parts_of > 1].index), len(parts_of)
+    parts_of = known.groupby("subject")["part"].agg(set)
+    n, seen_in = len(parts_of), {"train"} if part == "split" else set()  # val and test may share people
+    shared = sorted(parts_of.index[[len(parts) > 1 and seen_in <= parts for parts in parts_of]])
     missing = len(clips) - len(known)
     unknown = f"; {missing} clip{'s have' if missing > 1 else ' has'} no known person" if missing else ""
     if shared:
         are = f"{len(shared)} of {n} people {'is' if len(shared) == 1 else 'are'} in several {part}s"
         return [made, f"{are} ({abbreviate(shared)}): scores are of people that the models have seen{unknown}."]
+    if (parts_of.map(len) > 1).any():
+        return [made, f"{n} people, of whom nobody is in train and in another split{unknown}."]
     return [made, f"{f'{n} people, each' if n > 1 else '1 person'} in one {part}{unknown}."]
 
 

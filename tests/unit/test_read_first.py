@@ -62,6 +62,13 @@ def test_many_people_apart():
     assert lines[-1].startswith("In short: ensemble is better than face_a (+30.0 points on val, 95 % interval +")
 
 
+def test_people_of_val_and_test_are_new_to_the_models():
+    table = corpus(30, 30)
+    of_test = table[table["split"] == "val"].head(10).assign(split="test", label="", clip=[f"t{n}" for n in range(10)])
+    lines = said(pd.concat([table, of_test], ignore_index=True))
+    assert "6 people, of whom nobody is in train and in another split." in lines
+
+
 def test_unknown_people_and_what_is_in_sample():
     recipe = RECIPE | {"selected_on_val": ["fused_b"], "split_rule": "12 of 60 clips become val."}
     lines = said(corpus(10, 60, people=False), recipe)
