@@ -153,7 +153,7 @@ def test_each_seed_of_a_model_reads_one_network_and_new_clips_do_so_too(tmp_path
     assert model.files == ["net", "net.seed7"]
     reported = made["predictions"]
     features = {name: load(files / f"{name}.h5", list(reported["clip"])) for name in model.files}
-    again = model.predict(reported[["clip", "split", "label"]], features)
+    again = model.predict(reported[["clip", "split", "label"]].assign(subject=""), features)
     np.testing.assert_allclose(again[predictions.PROBABILITIES], reported[predictions.PROBABILITIES], atol=2e-6)
 
 

@@ -16,7 +16,7 @@ from emopipe.corpora import duplicates
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import Span
 from emopipe.media.spans import read_spans
-from emopipe.report import summary, writing
+from emopipe.report import results, summary, writing
 from emopipe.workflow import config as configs
 from emopipe.workflow import scan
 from emopipe.workflow.plan import Plan
@@ -234,8 +234,7 @@ def test_the_tables_repeat_it(root, choice):
         "2 clips share 1 content across splits or labels, such as train/Happy/a.wav (train, Happy)"
     )
     assert f"(corpus.duplicates: {choice})" in remark
-    empty = pd.DataFrame(columns=["model", "split", "right", "n", "accuracy", "low", "high", "drawn"])
-    assert remark in writing._results_notes(empty, recipe)
+    assert remark in writing._results_notes(pd.DataFrame(columns=results.COLUMNS), recipe)
     scores = pd.DataFrame(columns=["model", "split", "accuracy", "n", "uar", "macro_f1", "coverage"])
     assert summary.markdown(scores, "same", "", recipe["remarks"]).endswith(f"\n\n{remark}\n")
 

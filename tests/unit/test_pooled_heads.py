@@ -163,7 +163,7 @@ OPTIONS = FusionOptions(fusion="product", seeds=[0])
 
 def test_a_fold_is_never_seen_by_what_predicts_it():
     heads, targets = drawn(60)
-    split = ProtocolSplit(np.arange(50), np.arange(50) % 5, np.arange(50, 60), cross_validated=False)
+    split = ProtocolSplit(np.arange(50), np.arange(50) % 5, np.arange(50, 60), cross_validated=False, by="class")
     everything = {"streams": ["a", "b"], "split": split, "options": OPTIONS, "classes": np.ones(7, bool)}
     before = pooled_heads.fit_and_predict(heads, targets=targets, **everything)
     changed = np.where((np.arange(60) % 5 == 2) & (np.arange(60) < 50), (targets + 1) % 7, targets)
@@ -173,7 +173,9 @@ def test_a_fold_is_never_seen_by_what_predicts_it():
     assert not np.allclose(before.oof_probs[0, ~fold], after.oof_probs[0, ~fold])
     assert not np.allclose(before.predict_probs, after.predict_probs)
     assert list(before.networks) == ["seed0"]
-    assert before.candidates.loc[0, ["exponent_a", "exponent_b"]].tolist() == before.networks["seed0"].exponents.tolist()
+    assert (
+        before.candidates.loc[0, ["exponent_a", "exponent_b"]].tolist() == before.networks["seed0"].exponents.tolist()
+    )
 
 
 def write_features(path, clips, rng, prior):
