@@ -347,8 +347,8 @@ def _fingerprint(scripts: Path, entry: str) -> str:
 
 
 def entries() -> list[str]:
-    """Return all that the table of fingerprints holds a line for."""
-    scripts = [f"script {stage}" for stage in ("decode", "faces", "chain", "pretrain", "features", "merge")]
+    """Return all that the table of fingerprints holds a line for; the scripts of stages in OTHER_NUMBERS have none."""
+    scripts = [f"script {stage}" for stage in ("decode", "faces", "merge")]
     kinds = [backbones.module_name(kind) for kind in _OLD_BACKBONES]
     rooms = [f"emopipe.faces.detectors.{kind}" for kind in ("mtcnn", "centerface", "scrfd", "yunet")]
     rooms += [f"emopipe.stills.{kind}" for kind in ("affectnet", "expw", "fer2013", "ferplus", "folder", "rafdb")]
@@ -357,6 +357,10 @@ def entries() -> list[str]:
     rooms += [f"emopipe.training.{modality}_clips" for modality in ("face", "audio")]
     return [*scripts, *kinds, *rooms, "emopipe.corpora.table:check", DRAWING]
 
+
+OTHER_NUMBERS = ("chain", "pretrain", "features")
+"""Stages whose files of release 0.1.0 are never taken over. Its features lack the log-probabilities of emotion heads.
+Its weights do not say what they were trained on, and were trained by other folds and with copies of evaluated clips."""
 
 _OLD_BACKBONES = (
     "ir50", "ir_se50", "resnet18", "densenet121", "vgg16", "vggface", "expression", "onnx", "timm", "audio_alexnet",
