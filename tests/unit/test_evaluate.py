@@ -300,7 +300,7 @@ def test_what_is_said_without_json(rigged, shades, tmp_path):
     assert result.exit_code == 0
     interval = r"\[\d+.\d%, \d+.\d%\]"
     assert re.search(rf"shade: 8 stills\naccuracy 50.0% {interval}, UAR 31.2% {interval}", result.stdout)
-    assert re.search(r"95 % intervals over 8 samples \(t\)\n\d+ stills per second", result.stdout)
+    assert re.search(r"95 % intervals over 8 samples \(t\)\n.*\n\d+ stills per second", result.stdout)
     rows = {row[0]: row[1:] for line in result.stdout.splitlines() if len(row := re.findall(r"[\w.%]+", line)) == 10}
     assert rows.pop("label") == [*CLASSES, "n", "recall"]
     assert rows == {
@@ -673,7 +673,7 @@ def test_clips_without_any_label_are_predicted_and_not_scored(rigged, tmp_path, 
     found = told("shade", "--corpus", corpus, "--confusion", tmp_path / "confusion.png")
     assert found | {"per_second": 0} == {
         "n": 0, "accuracy": None, "uar": None, "per_class": {}, "per_second": 0, "n_unlabelled": 2,
-        "unlabelled": {"Disgust": 2}, "n_failed": 0, "failed": {},
+        "unlabelled": {"Disgust": 2}, "n_failed": 0, "failed": {}, "trained_on": None, "unseen": None,
     }  # fmt: skip
     assert not (tmp_path / "confusion.png").exists()
     result = run("shade", "--corpus", corpus)

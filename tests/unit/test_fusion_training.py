@@ -497,7 +497,7 @@ EVERYTHING = [
      "frames": 8},
     {"fusion": "concat", "early_stopping": EarlyStopping(patience=2)},
     {"optimizer": "sgd", "face_attention": "relation", "audio_attention": "self", "attention_dropout": 0.5, "frames": 3,
-     "lr_steps": LearningRateSteps(every=2, factor=0.2)},
+     "lr_steps": LearningRateSteps(every=2, factor=0.2), "weight_decay": 1e-4},
 ]  # fmt: skip
 
 
@@ -556,7 +556,7 @@ def test_fan_as_released_learns():
     options = FusionOptions(
         **{**SMALL, "lr": 0.02, "epochs": 60, "dropout": 0.6, "modality_dropout": 0}, attention_dropout=0.5, frames=3,
         face_attention="relation", audio_attention="relation", optimizer="sgd",
-        lr_steps=LearningRateSteps(every=20, factor=0.2),
+        lr_steps=LearningRateSteps(every=20, factor=0.2), weight_decay=1e-4,
     )  # fmt: skip
     networks = train(data, [run_of(data, options)])
     fresh, expected = data_of(150, seed=1)
