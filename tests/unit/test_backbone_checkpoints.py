@@ -338,6 +338,7 @@ def test_vggface_loads_in_each_spelling_and_reads_rgb(tmp_path, vgg, spelling):
     assert same(loaded, expected)
 
 
+@pytest.mark.slow
 def test_vggface_in_two_spellings_at_once_is_refused(tmp_path):
     vggface_file(tmp_path / "vggface.pth", SPELLINGS["lua"])
     state = torch.load(tmp_path / "vggface.pth", weights_only=True)

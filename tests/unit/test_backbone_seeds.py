@@ -46,6 +46,7 @@ def test_names_of_networks():
     assert count_networks("a.b", files) == 2 and count_networks("voice", files) == count_networks("other", files) == 1
 
 
+@pytest.mark.slow
 def test_a_network_for_each_seed_is_planned_and_the_first_stays_what_it_was():
     one, two = plan_of(config_with(seed=3)), plan_of(config_with(seeds=[3, 1]))
     assert two.inputs("face_resnet") == ["resnet", "resnet@flip", "resnet.seed1", "resnet.seed1@flip"]
@@ -135,6 +136,7 @@ def part(dataset, view):
     return training.Features(every.x[first:last], start - first, length)
 
 
+@pytest.mark.slow
 def test_each_seed_of_a_model_reads_one_network_and_new_clips_do_so_too(tmp_path):
     table = stage.corpus()
     made = stage_with(tmp_path / "both", table, [0, 1, 2], {"net": 3, "net.seed7": 9})

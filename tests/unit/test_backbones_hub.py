@@ -270,6 +270,7 @@ def test_times_follow_from_the_convolutions(tmp_path, kernels, strides):
         np.testing.assert_allclose(times, middle / RATE)
 
 
+@pytest.mark.slow
 @needs_transformers
 def test_published_networks_give_a_vector_every_20_ms(tiny):
     times = opened(tiny).patch_times(3 * RATE)

@@ -297,6 +297,7 @@ def test_the_curves_are_drawn(faces, voices):
     assert not np.array_equal(cv2.imread(str(faces / "net.png")), cv2.imread(str(faces / "net.step0.png")))
 
 
+@pytest.mark.slow
 def test_made_weights_are_not_made_again(faces, data):
     before = {path: path.stat().st_mtime_ns for path in faces.glob("net*")}
     result = pretrain(faces, data, face_recipe())

@@ -102,6 +102,7 @@ def pool(found, weights):
     return product / product.sum(1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_geometric_mean_are_the_most_likely_ones(members):
     found, targets = members
     combine, weights = fit("weighted", found, targets, "geometric")
@@ -345,6 +346,7 @@ COMBINATIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_class_without_a_training_clip_stays_zero(tmp_path):
     oof, reported = models()
     everything = {"oof": oof, "reported": reported}

@@ -78,6 +78,7 @@ def test_the_voice_is_read_by_its_evidence_alone():
     assert weights["face"].sum(1).allclose(torch.ones(N))
 
 
+@pytest.mark.slow
 def test_the_exponent_is_smaller_for_a_head_that_is_too_sure():
     exponent = {}
     for strength in (0.5, 4.0):

@@ -230,6 +230,7 @@ def test_networks_with_all_inputs_train_together_as_alone(fusion_kind):
     np.testing.assert_allclose(predict(data, together[:1], [everything[40:]])[0], found[0][40:], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_statistics_show_what_a_mean_does_not():
     right = {}
     for statistics in ([], ["spread"]):
@@ -282,6 +283,7 @@ def run_stage(folder, options, *, modality="audio", head=True):
     return table
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_answers_from_features(tmp_path):
     """With all inputs and by person; the same code prepares what it reads, from a file as in the stage."""
     options = FusionOptions(**BOTH, statistics=EVERY, normalise="subject", **FAST)
@@ -303,6 +305,7 @@ def test_a_saved_model_gives_the_same_answers_from_features(tmp_path):
         model.predict(few, subjects=people)
 
 
+@pytest.mark.slow
 def test_models_that_encoded_numbers_of_vectors_are_refused(tmp_path):
     run_stage(tmp_path, FusionOptions(audio_attention="multihead", heads=2, **FAST))
     path = tmp_path / "models/audio_m.safetensors"
@@ -346,6 +349,7 @@ def test_planning_refuses_models_of_backbones_without_a_head():
             check_heads({"audio_bare": ModelBlock(**bare, **keys)}, backbones)
 
 
+@pytest.mark.slow
 def test_new_files_have_no_person(tmp_path):
     """A run whose answer normalises by person is refused; another model of that kind is omitted."""
     run_stage(tmp_path, FusionOptions(normalise="subject", **FAST))

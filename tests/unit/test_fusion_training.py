@@ -247,6 +247,7 @@ def test_only_matrices_have_weight_decay(fusion, monkeypatch):
         torch.testing.assert_close(stack.parameters[name].detach(), before[name] * 0.5)  # (1 - 0.75) ** (1 / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lr", "batch", "epochs"), [(1e-3, 16, 12), (0.1, 30, 3)])
 def test_weight_decay_is_the_share_that_a_whole_training_shrinks(lr, batch, epochs, monkeypatch):
     """Whatever lr and the number of steps, if there are no gradients; each network of a stack by its own share."""

@@ -144,6 +144,7 @@ class TestManyGroups:
 
 
 class TestPaired:
+    @pytest.mark.slow
     @given(st.lists(st.integers(-4, 4), min_size=1, max_size=10))
     @settings(max_examples=50, deadline=None)
     def test_sign_flips_are_those_of_all_assignments(self, sums):

@@ -318,6 +318,7 @@ def test_official_splits_that_share_people_in_folders(root):
     planned(root, "folder", **pattern, **advised(message))
 
 
+@pytest.mark.slow
 def test_the_price_stands_in_the_tables(root):
     fill(root, *(f"{n}.wav" for n in range(1, 5)))
     (root / "clips.csv").write_text(CAST)

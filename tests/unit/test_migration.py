@@ -223,6 +223,7 @@ def test_another_version_of_a_library_is_reported_and_recomputed_or_kept(plan, m
     assert len(keep.library_changes()) == 2 and "It is kept" in keep.library_changes()[0]
 
 
+@pytest.mark.slow
 def test_versions_are_kept_only_if_they_are_all_that_differs(plan, monkeypatch):
     """What is computed again for another reason is computed, and recorded, with what is installed."""
     with Writer(Path("cache/c/media/sparse/00.h5"), {}, stage="decode", recipe={**plan.decode("sparse"), "code": "x"}):

@@ -76,6 +76,7 @@ def optional():
     return [name for name, block in config().backbones.items() if block.optional]
 
 
+@pytest.mark.slow
 def test_without_weights_what_needs_none_is_planned_and_each_other_row_says_why():
     found = plan()
     assert set(found.backbones) == OWN
@@ -141,6 +142,7 @@ def test_any_network_that_face_may_be_fits_every_row(name):
     assert not augmented or views == {("flip",)}
 
 
+@pytest.mark.slow
 def test_the_papers_model_follows_the_best_network_that_there_is():
     order = RAW["first_available"]["face"]
     for name in reversed(order[:-1]):

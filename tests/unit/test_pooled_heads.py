@@ -119,6 +119,7 @@ def test_frames_are_pooled_by_clip():
     np.testing.assert_allclose(np.exp(product.over_views([np.log(p[:1]), np.log(p[1:2])])), p[:2].mean(0)[None])
 
 
+@pytest.mark.slow
 def test_the_fit_recovers_exponents_and_the_prior():
     heads, targets = drawn(20_000)
     exponents, prior = product.fit(heads, UNIFORM, targets)
@@ -126,6 +127,7 @@ def test_the_fit_recovers_exponents_and_the_prior():
     np.testing.assert_allclose(prior, UNIFORM, rtol=0.12)
 
 
+@pytest.mark.slow
 def test_a_wrong_prior_of_a_stream_is_mended_by_the_fitted_one():
     heads, targets = drawn(20_000)
     wrong = Heads(heads.logp, heads.present, np.stack([np.roll(heads.priors[0], 3), heads.priors[1]]))
@@ -162,6 +164,7 @@ def test_a_stream_that_is_always_correct_gets_a_finite_exponent():
 OPTIONS = FusionOptions(fusion="product", seeds=[0])
 
 
+@pytest.mark.slow
 def test_a_fold_is_never_seen_by_what_predicts_it():
     heads, targets = drawn(60)
     split = ProtocolSplit(np.arange(50), np.arange(50) % 5, np.arange(50, 60), cross_validated=False, by="class")
@@ -220,6 +223,7 @@ def ran(tmp_path, kind, protocol):
     return outputs, files, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["product", "product_untrained", "mean_of_heads"])
 def test_the_stage_writes_a_model_that_answers_as_the_run_did(tmp_path, clips, kind):
     outputs, files, folder = ran(tmp_path, kind, "given")
@@ -242,6 +246,7 @@ def test_the_stage_writes_a_model_that_answers_as_the_run_did(tmp_path, clips, k
     assert load(files["face"], ["c03"]).length.tolist() == [0]
 
 
+@pytest.mark.slow
 def test_in_a_cross_validation_each_fold_has_a_pool_of_its_own(tmp_path, clips):
     outputs, *_ = ran(tmp_path, "product", "kfold")
     assert len(predictions.read(outputs["predictions"])) == 30

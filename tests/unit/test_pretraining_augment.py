@@ -72,6 +72,7 @@ def test_faces_are_held_with_a_margin_of_whole_pixels(size):
     assert (side - size) % 2 == 0 and 1.1 <= side / size <= 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [16, 48])
 def test_without_variations_it_is_the_middle(channels, size):
@@ -220,6 +221,7 @@ def test_equal_seeds_give_equal_faces():
     assert len({face.numpy().tobytes() for face in augment_faces(one, SIZE, FaceAugmentation(), seeded())}) == 20
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_the_device():
     """The meta device computes nothing, so what its run drew can have come from the CPU's generator alone."""
     on_cpu, on_meta = seeded(), seeded()
@@ -252,6 +254,7 @@ def test_without_variations_a_wave_stays():
     assert np.array_equal(augment_wave(wave, sound(), seeded()), wave)
 
 
+@pytest.mark.slow
 def test_speed_changes_length_and_pitch_together():
     rng, wave = seeded(), tone()
     varied = [augment_wave(wave, sound(speed=0.15), rng) for _ in range(60)]

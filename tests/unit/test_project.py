@@ -134,6 +134,7 @@ def test_the_build_backend_is_pinned():
     assert project()["build-system"]["requires"] == [f"hatchling=={pins()['hatchling']}"]
 
 
+@pytest.mark.slow
 def test_the_version_stands_everywhere():
     assert project()["project"]["dynamic"] == ["version"]
     assert project()["tool"]["hatch"]["version"]["path"] == "emopipe/__init__.py"

@@ -92,6 +92,7 @@ def test_results_have_a_row_for_every_model():
     assert table.loc["face_ir50", "note"] == missing["face_ir50"] and pd.isna(table.loc["face_ir50", "split"])
 
 
+@pytest.mark.slow
 def test_the_papers_figure_stands_beside_its_own_clips_alone():
     assert (results.table(run())["paper"] == "").all()  # 200 clips are not AFEW's 383
     assert paper.figure("five_models_augmented") == "251/383 (65.5%)" and paper.figure(None) == ""
@@ -110,6 +111,7 @@ def test_results_as_markdown():
     assert "paper" not in rows[0]  # a column without content is left out
 
 
+@pytest.mark.slow
 def test_comparisons():
     asked = [
         Comparison(model="audio_y", against="face_x", aim=3.0),
@@ -146,6 +148,7 @@ def test_an_aim_is_held_against_the_best_model_out_of_fold():
     assert table["verdict"][1].endswith("the aim of +8.0 points is not shown to be met")
 
 
+@pytest.mark.slow
 def test_the_baseline_is_selected_out_of_fold_and_the_best_in_hindsight_is_second():
     found = run()
     worse = found.models["fused_z"].oof.assign(pred="Angry")
@@ -164,6 +167,7 @@ def test_the_baseline_is_selected_out_of_fold_and_the_best_in_hindsight_is_secon
     assert "a difference of" in text and "is detected with a probability of 80%" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("people", "method", "test", "words"),
     [

@@ -205,6 +205,7 @@ def contents_of(*numbers):
     return {content_of(picture(number)) for number in numbers}
 
 
+@pytest.mark.slow
 def test_copies_of_evaluated_stills_are_not_trained_on(clean):
     path, said = clean
     everything = contents_of(*(10 * number + copy for number in range(7) for copy in range(2)))
@@ -217,6 +218,7 @@ def test_copies_of_evaluated_stills_are_not_trained_on(clean):
     assert "splits share identical stills: 1 of 1 of test and 1 of 14 of train; 1 of 14 of train and 1 of 8 of" in said
 
 
+@pytest.mark.slow
 def test_copies_are_trained_on_if_the_source_says_so(data, tmp_path):
     result = pretrained(tmp_path, data, copies="keep")
     assert result.exit_code == 0 and "They are used for training (copies: keep)" in result.output
@@ -224,6 +226,7 @@ def test_copies_are_trained_on_if_the_source_says_so(data, tmp_path):
     assert len(trained_on.read(tmp_path / "net.safetensors").contents) == 14 and "omitted_copies" not in metadata
 
 
+@pytest.mark.slow
 def test_a_list_beside_the_corpus_takes_more_stills_out(data, clean, tmp_path):
     result = pretrained(tmp_path, data, start=clean[0], omit="list.csv", train=["train", "val"])
     assert result.exit_code == 0, result.output
@@ -248,6 +251,7 @@ def evaluated(*arguments):
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--device", "cpu", "--threads", "1"])
 
 
+@pytest.mark.slow
 def test_evaluate_gives_both_figures(data, tmp_path, clean):
     path, corpus = clean[0], f"folder:{data / 'faces'}"
     table = tmp_path / "predictions.csv"
@@ -277,6 +281,7 @@ def test_evaluate_says_if_nothing_is_known(data, tmp_path):
     assert "The weights do not say what they were trained on" in evaluated(*arguments).stdout
 
 
+@pytest.mark.slow
 def test_evaluate_finds_utterances_and_their_speakers(tmp_path):
     """Of three actors, one was trained on by name, and one utterance of another by its file."""
     for number, (actor, code) in enumerate([("01", "03"), ("02", "03"), ("02", "04"), ("03", "05")]):

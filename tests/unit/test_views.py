@@ -32,6 +32,7 @@ def test_speed(view, length, hertz):
     assert len(wave) / AUDIO_RATE * views.speed_factor(view) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("view", "semitones"), [("low", -2), ("high", 2)])
 def test_pitch(view, semitones):
     wave = views.augment_wave(tone(), view, "clip")
