@@ -31,7 +31,7 @@ def test_a_network_ends_as_if_it_were_trained_alone(fusion, where):
     alone = [probabilities(dataset, train(dataset, [run]))[0] for run in runs]
     np.testing.assert_allclose(together, alone, atol=1e-6)
     targets = dataset.targets.cpu().numpy()
-    assert np.mean([p[ROWS, targets] for p in together]) > 0.2  # 0.14 before training
+    assert np.mean([p[ROWS, targets] for p in together]) > 0.16  # 0.14 before training
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
