@@ -19,17 +19,18 @@ LOGP = "logp"
 
 
 @dataclass(frozen=True)
-class ClipVectors:
+class ClipFeatures:
     """The vectors of one clip as a features file holds them, masked ones included."""
 
     x: np.ndarray
-    """(T, D)."""
+    """(T, D) float32; NaN where masked."""
     mask: np.ndarray
-    """(T,) bool."""
+    """(T,) bool: whether there is a vector."""
     time: np.ndarray
-    """(T,) seconds."""
+    """(T,) seconds since the start of the clip."""
     logp: np.ndarray | None = None
-    """(T, K) log-probabilities of the backbone's own head; None if it has none."""
+    """(T, 7) float32: the log-probabilities of the network's own emotion head, in the order of the classes; NaN where
+    masked. None if the network has no head."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Features:
     """(N, K) what the backbone's own head says of each clip, log p - log prior (`fusion.inputs`); None: not read."""
 
     @classmethod
-    def from_clips(cls, clips: Sequence[ClipVectors]) -> Self:
+    def from_clips(cls, clips: Sequence[ClipFeatures]) -> Self:
         """Return the vectors of one or more clips that are neither masked nor infinite, as `load` does of a file."""
         kept = [clip.mask & np.isfinite(clip.x).all(1) for clip in clips]
         length = torch.tensor([int(taken.sum()) for taken in kept], dtype=torch.int64)

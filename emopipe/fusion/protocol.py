@@ -17,7 +17,7 @@ from emopipe.fusion.options import EarlyStopping, Protocol
 KFOLD = "kfold"
 """Value of the column `split` for cross-validated predictions."""
 NOT_GROUPS: tuple[str, ...] = ("clip", "path", "label", "digest", FILE_DIGEST, "start", "end", SPLIT_BY)
-"""Columns of a clip table whose values are no groups of clips."""
+"""Columns of a clip table whose values do not say which clips belong together."""
 
 
 @dataclass(frozen=True)

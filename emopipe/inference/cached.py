@@ -11,25 +11,11 @@ import torch
 from emopipe.cache.store import Reader
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
+from emopipe.fusion.features import ClipFeatures
 from emopipe.media.decoded import decode_jpegs
 
 CLIP_TABLE = "clips.csv"
 """The clip table in the folder of a cache."""
-
-
-@dataclass(frozen=True)
-class ClipFeatures:
-    """The vectors of one clip."""
-
-    x: np.ndarray
-    """(T, D) float32; NaN where masked."""
-    time: np.ndarray
-    """(T,) seconds since the start of the clip."""
-    mask: np.ndarray
-    """(T,) bool: whether there is a vector."""
-    logp: np.ndarray | None = None
-    """(T, 7) float32: the log-probabilities of the network's own emotion head, in the order of the classes; NaN where
-    masked. None if the network has no head."""
 
 
 class Features(Mapping[str, ClipFeatures]):

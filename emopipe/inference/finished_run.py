@@ -21,7 +21,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion.checks import BASELINES, default_members
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.ensemble import FittedEnsemble
-from emopipe.fusion.features import LOGP, ClipVectors, Features
+from emopipe.fusion.features import LOGP, ClipFeatures, Features
 from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
 from emopipe.fusion.options import POOLS, EnsembleOptions, FusionOptions, effective_options, encodes_time
 from emopipe.fusion.pooled_heads import PREFIX, PooledHeads, of_first_network, read_heads
@@ -225,7 +225,7 @@ def _usable_streams(networks: Mapping[str, State]) -> set[str]:
 def _features(rows: ClipRows, clips: list[str]) -> Features:
     """Return the vectors of clips that are neither masked nor infinite, as `emopipe.fusion.features.load` does."""
     names = [*("x", "mask", "time"), *([LOGP] if LOGP in rows.fields else [])]
-    return Features.from_clips([ClipVectors(*(rows.field(clip, name) for name in names)) for clip in clips])
+    return Features.from_clips([ClipFeatures(*(rows.field(clip, name) for name in names)) for clip in clips])
 
 
 def _probs(table: pd.DataFrame) -> np.ndarray:

@@ -11,9 +11,8 @@ import torch
 from emopipe.cache.store import Reader
 from emopipe.core.errors import CacheError
 from emopipe.fusion.attention_weights import TIME
-from emopipe.fusion.features import ClipVectors
+from emopipe.fusion.features import ClipFeatures
 from emopipe.fusion.features import Features as FusionFeatures
-from emopipe.inference.cached import ClipFeatures
 from emopipe.inference.finished_run import FusionPredictor
 from emopipe.inference.predictor import Predictor
 from emopipe.scoring import predictions
@@ -148,9 +147,9 @@ def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFe
     """Return the vectors of clips that are neither masked nor infinite; a clip that is not there has none."""
     some = next(iter(features.values()))
     logp = None if some.logp is None else some.logp[:0]
-    none = ClipVectors(some.x[:0], some.mask[:0], some.time[:0], logp)
+    none = ClipFeatures(some.x[:0], some.mask[:0], some.time[:0], logp)
     found = [features.get(clip) for clip in clips]
-    return FusionFeatures.from_clips([none if f is None else ClipVectors(f.x, f.mask, f.time, f.logp) for f in found])
+    return FusionFeatures.from_clips([none if each is None else each for each in found])
 
 
 def load_run(folder: str | Path) -> RunResults:

@@ -95,7 +95,7 @@ class Results:
     def best_out_of_fold(self, *prefixes: str) -> str | None:
         """Return the model whose name has one of the prefixes with the best out-of-fold accuracy.
 
-        It is no ensemble and no baseline: models are compared with those, too.
+        Ensembles and baselines are not among them: models are compared with those, too.
         """
         own = [name for name in self._single(prefixes) if name not in BASELINES]
         return max(own, key=lambda name: self.models[name].oof_accuracy, default=None)

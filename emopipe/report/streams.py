@@ -12,8 +12,9 @@ import pandas as pd
 
 from emopipe.cache.store import Reader
 from emopipe.core.labels import CLASSES
+from emopipe.corpora.groups import groups_of_clips
 from emopipe.fusion.product import over_frames
-from emopipe.scoring.intervals import FEWEST_GROUPS, Intervals, groups_of
+from emopipe.scoring.intervals import FEWEST_GROUPS, Intervals
 from emopipe.scoring.scores import score_intervals
 
 COLUMNS = [
@@ -78,7 +79,7 @@ def _answers(path: Path, pool: str, clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scores(part: pd.DataFrame) -> tuple[dict[str, object], Intervals, np.ndarray]:
-    groups, drawn = groups_of(part["clip"].to_numpy(), part["subject"].to_numpy())
+    groups, drawn = groups_of_clips(part)
     found = score_intervals(part["label"], part["answer"], groups)
     correct = (part["label"] == part["answer"]).to_numpy()
     row = {

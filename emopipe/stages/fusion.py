@@ -1,7 +1,7 @@
 """Stage fusion: features of one or several backbones -> trained networks and their predictions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,24 +73,11 @@ def run(
         options = options.model_copy(update={"seeds": options.seeds[:1]})  # nothing in them is random
     table = tables.read(clips)
     split = split_clips(table, Protocol.model_validate(recipe["protocol"]))
-    views = {
-        stream: [
-            inputs.model_inputs(
-                load(path, list(table["clip"]), recipe["features"][name]), modality, options, list(table["subject"])
-            )
-            for name, path in features.items()
-            if backbone_of(name) == stream
-        ]
-        for stream, modality in recipe["streams"].items()
-    }
+    views = _read_views(recipe, features, table, options)
     networks_of = {stream: count_networks(stream, features) for stream in recipe["streams"]}
     # 2. streams without a training clip are omitted
     usable = {stream: v for stream, v in views.items() if v[0].present.numpy()[split.train_idx].any()}
-    omitted = [stream for stream in views if stream not in usable]
-    for stream in omitted:
-        LOGGER.warning(
-            f"No training clip has vectors of {stream}. The model {outputs['predictions'].stem} is trained without it."
-        )
+    omitted = _report_omitted(views, usable, outputs["predictions"].stem)
     # 3. train, unless an earlier job has preserved its outputs
     stamp = _stamp(recipe, clips, features, where)
     preserved = PreservedOutputs([outputs["model"], *(outputs[name] for name in TABLES)], stamp) if preserve else None
@@ -126,6 +113,29 @@ def run(
         attention_weights.write(outputs["attention"], recipe, result, dataset, table, split, features)
         if preserved:
             preserved.save()
+
+
+def _read_views(
+    recipe: Mapping[str, Any], features: Mapping[str, Path], table: pd.DataFrame, options: FusionOptions
+) -> dict[str, list[Features]]:
+    """Return what the model reads of each stream: network by network, first the plain features, then its views."""
+    clips, subjects = list(table["clip"]), list(table["subject"])
+    return {
+        stream: [
+            inputs.model_inputs(load(path, clips, recipe["features"][name]), modality, options, subjects)
+            for name, path in features.items()
+            if backbone_of(name) == stream
+        ]
+        for stream, modality in recipe["streams"].items()
+    }
+
+
+def _report_omitted(views: Iterable[str], usable: Collection[str], model: str) -> list[str]:
+    """Return the streams that are not usable, each with a warning."""
+    omitted = [stream for stream in views if stream not in usable]
+    for stream in omitted:
+        LOGGER.warning(f"No training clip has vectors of {stream}. The model {model} is trained without it.")
+    return omitted
 
 
 def _stamp(recipe: Mapping[str, Any], clips: Path, features: Mapping[str, Path], where: torch.device) -> str:

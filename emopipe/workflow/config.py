@@ -187,8 +187,9 @@ class Config(Options):
     none; the run then stops after the features."""
     baselines: bool = True
     """Whether to add three models to compare with, if the models use two or more networks that have an emotion head:
-    `heads_product` (their log-linear pool, with one fitted exponent a network), `heads_product_untrained` and
-    `heads_mean`. Fused models and ensembles are compared with `heads_product`. Ensembles may name them as members."""
+    `heads_product` (their log-linear pool, with a fitted exponent for each network and a fitted prior),
+    `heads_product_untrained` and `heads_mean`. Fused models and ensembles are compared with `heads_product`. They are
+    members of ensembles that name them, or that name nobody and do not have the method mean."""
     protocol: Protocol = Field(default_factory=Protocol)
     """The clips that models are trained on, and the clips that they predict."""
     ensemble: EnsembleBlock = Field(default_factory=EnsembleBlock)

@@ -8,7 +8,7 @@ from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.checks import check_model
 from emopipe.fusion.data import FusionDataset
-from emopipe.fusion.features import ClipVectors, Features
+from emopipe.fusion.features import ClipFeatures, Features
 from emopipe.fusion.inputs import model_inputs
 from emopipe.fusion.model import Evidence, FusionModel
 from emopipe.fusion.options import FusionOptions, candidates, effective_options
@@ -25,7 +25,9 @@ PRIOR = np.array([0.1, 0.1, 0.1, 0.3, 0.2, 0.1, 0.1])
 def features(logp, prior=()):
     """Clips (T, K) of log-probabilities; vectors are noise."""
     rng = np.random.default_rng(0)
-    clips = [ClipVectors(rng.normal(size=(len(p), 4)), np.ones(len(p), bool), np.arange(len(p)) * 0.1, p) for p in logp]
+    clips = [
+        ClipFeatures(rng.normal(size=(len(p), 4)), np.ones(len(p), bool), np.arange(len(p)) * 0.1, p) for p in logp
+    ]
     found = Features.from_clips(clips)
     return Features(found.x, found.start, found.length, found.logp, found.time, tuple(prior))
 

@@ -20,7 +20,7 @@ from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.fusion import inputs
 from emopipe.fusion.data import FusionDataset
-from emopipe.fusion.features import ClipVectors, Features, concatenate, load
+from emopipe.fusion.features import ClipFeatures, Features, concatenate, load
 from emopipe.fusion.inputs import clip_statistics, model_inputs, normalise_by_subject
 from emopipe.fusion.options import FusionOptions, Protocol, candidates
 from emopipe.fusion.stack import Run
@@ -49,7 +49,7 @@ def clips_of(lengths, seed=0, *, head=True):
     for n in lengths:
         p = rng.dirichlet(np.ones(K), n)
         x = rng.normal(size=(n, D)).astype("f4")
-        made.append(ClipVectors(x, np.ones(n, bool), 0.5 * np.arange(n), np.log(p).astype("f4") if head else None))
+        made.append(ClipFeatures(x, np.ones(n, bool), 0.5 * np.arange(n), np.log(p).astype("f4") if head else None))
     return made
 
 
@@ -115,7 +115,7 @@ def test_statistics_of_a_clip_depend_on_its_vectors_alone(lengths, data):
     for number, clip in enumerate(clips):
         assert torch.equal(clip_statistics(Features.from_clips([clip]), EVERY)[0], whole[number])
         order = np.array(data.draw(st.permutations(range(len(clip.x)))), int)
-        moved = ClipVectors(clip.x[order], clip.mask[order], clip.time[order], clip.logp[order])
+        moved = ClipFeatures(clip.x[order], clip.mask[order], clip.time[order], clip.logp[order])
         torch.testing.assert_close(clip_statistics(Features.from_clips([moved]), EVERY)[0], whole[number])
 
 
