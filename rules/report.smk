@@ -43,5 +43,6 @@ rule report:
     params:
         recipe=PLAN.report(),
         stages=STAGES,
+        met_weights=PLAN.met_weights,
     script:
         "../workflow_scripts/report.py"

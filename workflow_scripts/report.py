@@ -16,6 +16,7 @@ with job_log(snakemake.log[0]):
         by_stem(snakemake.input.seeds),
         by_stem(snakemake.input.candidates),
         Path(snakemake.input.weights),
+        snakemake.params.met_weights,
         {key: value for key, value in snakemake.config.items() if key != "job"},
         Path(snakemake.output[0]).parent,
     )

@@ -23,6 +23,7 @@ A module has:
 - `net_files(options)` of an already trained network: returns the files (paths) that the network consists of. Their
   content is part of what made the features. The option that holds a file of weights is called `weights`.
 - `adapt(state, options)`: optional; changes the keys of a published state dict, without its head, to the network's own.
+- `read_onnx(path)`: optional; returns the state dict, under the network's own keys, of a published ONNX file.
 - `version(options)`: optional; returns the name and version of a package that the network is part of, such as "timm
   1.0.19". They are part of what made the features.
 
@@ -93,6 +94,7 @@ KINDS: dict[str, Kind] = {
     "vgg16": Kind("emopipe.backbones.vgg16", "face"),
     "vggface": Kind("emopipe.backbones.vggface", "face"),
     "expression": Kind("emopipe.backbones.expression", "face"),
+    "mobilefacenet": Kind("emopipe.backbones.mobilefacenet", "face"),
     "onnx": Kind("emopipe.backbones.onnx", "face", trainable=False),
     "timm": Kind("emopipe.backbones.timm_net", "face", named_by="name"),
     "audio_alexnet": Kind("emopipe.backbones.audio_alexnet", "audio"),
@@ -302,7 +304,8 @@ def load(kind: str, options: Options, module: Any, path: Path | str) -> None:
 
     network = _module(kind)
     adapt = getattr(network, "adapt", None)
-    load_strict(module, path, network.spec(options).head, adapt and partial(adapt, options=options))
+    read_onnx = getattr(network, "read_onnx", None)
+    load_strict(module, path, network.spec(options).head, adapt and partial(adapt, options=options), read_onnx)
 
 
 def _module(kind: str) -> ModuleType:

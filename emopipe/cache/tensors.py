@@ -22,6 +22,8 @@ from emopipe.core.fingerprint import digest
 from emopipe.core.memory import is_out_of_memory
 
 State = dict[str, torch.Tensor]
+ReadOnnx = Callable[[Path], State]
+"""An ONNX file -> its weights under the network's own keys."""
 Adapt = Callable[[State], State]
 """Published state dict -> the same tensors under the network's own keys and shapes. Its own keys pass unchanged."""
 
@@ -30,7 +32,13 @@ _PARALLEL = "module."  # before every key of a network that was saved inside Dat
 _COUNTER = "num_batches_tracked"  # old torch files lack it, and no network here computes with it
 
 
-def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), adapt: Adapt | None = None) -> None:
+def load_strict(
+    module: nn.Module,
+    path: Path | str,
+    head: Sequence[str] = (),
+    adapt: Adapt | None = None,
+    read_onnx: ReadOnnx | None = None,
+) -> None:
     """Load a state dict into a network; every key and shape must match.
 
     Args:
@@ -39,6 +47,7 @@ def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), a
             is beside it is ignored. A `module.` before every key is removed.
         head: Prefixes of keys to ignore: the classifier of published weights (`Spec.head`).
         adapt: Converts published keys and shapes to the network's own.
+        read_onnx: Reads a file that ends in .onnx, for networks that are published as such.
 
     Raises:
         WeightsError: The file is missing or unreadable, holds more than tensors, or belongs to another network.
@@ -50,7 +59,10 @@ def load_strict(module: nn.Module, path: Path | str, head: Sequence[str] = (), a
             f"The weights {path} of {type(module).__name__} do not exist. Put a .safetensors or .pth state dict of "
             "that network there (from its authors, or made by the pretrain stage), or correct `weights`."
         )
-    state = read(path)[0] if path.suffix == ".safetensors" else _read_torch(path)
+    if path.suffix == ".onnx":
+        state = _read_published(path, read_onnx, type(module).__name__)
+    else:
+        state = read(path)[0] if path.suffix == ".safetensors" else _read_torch(path)
     if all(key.startswith(_PARALLEL) for key in state):
         state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
     state = {key: tensor for key, tensor in state.items() if not key.startswith((HEAD, *head))}
@@ -116,6 +128,15 @@ def _seal(tensors: State, metadata: Mapping[str, str]) -> str:
         whole.update(digest([key, str(tensor.dtype), list(tensor.shape)]).encode())
         whole.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return whole.hexdigest()
+
+
+def _read_published(path: Path, read_onnx: ReadOnnx | None, network: str) -> State:
+    if read_onnx is None:
+        raise WeightsError(
+            f"The weights {path} are an ONNX network, but {network} reads a state dict. Use `kind: onnx` for this "
+            "file, or a .safetensors or .pth file of the network."
+        )
+    return read_onnx(path)
 
 
 def _read_torch(path: Path) -> State:

@@ -10,7 +10,7 @@ from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT, SUBJECT_UNIT
 from emopipe.corpora.table import SPLITS
 from emopipe.fusion.options import Protocol
 from emopipe.fusion.protocol import KFOLD, split_clips
-from emopipe.report import transductive
+from emopipe.report import transductive, unseen
 from emopipe.report.comparisons import PRIMARY
 from emopipe.report.results import Results
 from emopipe.report.summary import BY_CHANCE, HEADING, baselines
@@ -42,6 +42,7 @@ def sentences(table: pd.DataFrame, results: Results, compared: pd.DataFrame, rec
         *_people(table, recipe, protocol),
         *_groups(results),
         *_in_sample(recipe),
+        *_met(results),
         *transductive.sentences(recipe),
         *_chance(table, results),
         *_headline(results, compared),
@@ -121,9 +122,33 @@ def _in_sample(recipe: Mapping[str, Any]) -> list[str]:
         made.append(f"Selected on val, so their scores on val are in-sample and optimistic: {names}.")
     if recipe["learned_here"] and recipe["protocol"]["kind"] == KFOLD:
         made.append(
-            f"The backbones {', '.join(recipe['learned_here'])} were also trained on clips of the reported fold, so "
-            "the scores of their models are in-sample."
+            f"{', '.join(recipe['learned_here'])}: trained on this corpus. A clip's vectors are from a network that "
+            "was trained without the clip, but fusion was fitted on vectors of networks that saw it, so the scores of "
+            "their models may be optimistic."
         )
+    return made
+
+
+def _met(results: Results) -> list[str]:
+    """Return, for each reported split with clips that weights were trained on, both scores of the run's answer."""
+    made = []
+    for split in results.splits:
+        met = {name: model for name, model in results.models.items() if model.on(split)["clip"].isin(model.met).any()}
+        if not met:
+            continue
+        model = met.get("ensemble") or max(met.values(), key=lambda one: one.correct(split).mean())
+        correct = model.correct(split)
+        others = unseen.scores(model.on(split), model.met, results.groups(split)[0])
+        n = len(correct) - others["unseen"]
+        text = f"Weights of {model.name} were trained on {n} of {len(correct)} {split} clips, or on their people: "
+        if others["unseen"]:
+            text += (
+                f"it is correct on {correct.mean():.1%} of all and on {others['unseen_accuracy']:.1%} of the other "
+                f"{others['unseen']}. tables/results.md has both for each model."
+            )
+        else:
+            text += f"its {correct.mean():.1%} say nothing about new clips."
+        made.append(text)
     return made
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from emopipe.corpora.groups import groups_of_clips
 from emopipe.fusion.checks import BASELINES
-from emopipe.report import paper
+from emopipe.report import paper, unseen
 from emopipe.scoring.calibration import calibration_error
 from emopipe.scoring.metrics import score
 from emopipe.scoring.paired_tests import holm, paired_test
@@ -19,7 +19,7 @@ COLUMNS = [
     "model", "split", "right", "n", "accuracy", "low", "high", "uar", "uar_low", "uar_high", "macro_f1",
     "macro_f1_low", "macro_f1_high", "waf", "drawn", "groups", "interval", "seeds", "seeds_mean", "seeds_sd",
     "coverage", "accuracy_covered", "ece", "oof_accuracy", "best_single", "p", "test", "p_holm", "selected_on",
-    "paper", "note",
+    "paper", "note", *unseen.COLUMNS,
 ]  # fmt: skip
 
 
@@ -41,6 +41,8 @@ class Model:
     """The reported split, if that split was used to select the model; else empty."""
     paper: str = ""
     """The accuracy that the paper reports for this setting; else empty."""
+    met: frozenset[str] = frozenset()
+    """Clips that its weights were trained on before the run, themselves or other clips of their people."""
 
     def on(self, split: str) -> pd.DataFrame:
         """Return the predictions of a split's labelled clips."""
@@ -153,4 +155,5 @@ def _row(results: Results, model: Model, split: str) -> dict[str, object]:
         "selected_on": model.selected_on if split == model.selected_on else "",
         "paper": model.paper if split == "val" and len(part) == paper.CLIPS else "",
         "note": model.note,
+        **unseen.scores(part, model.met, groups),
     }

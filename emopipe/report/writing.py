@@ -60,6 +60,9 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
             "UAR [95 %]": _with_interval(table, "uar", 100),
             "macro F1 [95 %]": _with_interval(table, "macro_f1", 100),
             "WAF": _percent(table["waf"]),
+            "unseen clips": _number(table["unseen"], "{:.0f}"),
+            "accuracy on them [95 %]": _with_interval(table, "unseen_accuracy", 100, bounds="unseen_"),
+            "UAR on them": _percent(table["unseen_uar"]),
             "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 100),
             "coverage": _percent(table["coverage"]),
             "ECE": _percent(table["ece"]),
@@ -170,7 +173,16 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
             "the out-of-fold accuracies are then optimistic."
         )
         if kind == "kfold":
-            notes.append("In a cross-validation, these backbones were also trained on clips of the reported fold.")
+            notes.append(
+                "In a cross-validation, a clip's vectors are from a network that was trained without the clip, but "
+                "fusion was fitted on vectors of networks that saw it."
+            )
+    if table["unseen"].notna().any():
+        notes.append(
+            "Unseen clips are those that the weights of the model were not trained on before this run, neither on the "
+            "clip or a copy of it nor on another clip of the person, as far as the files of weights say. Models "
+            "without a number met none of the clips."
+        )
     notes += transductive.sentences(recipe)
     notes += recipe.get("remarks", [])
     if recipe["paper"]:

@@ -22,6 +22,7 @@ from emopipe.report import (
     submission,
     summary,
     transductive,
+    unseen,
     writing,
 )
 from emopipe.report.options import Comparison
@@ -41,6 +42,7 @@ def run(
     seeds: Mapping[str, Path],
     candidates: Mapping[str, Path],
     weights: Path,
+    met_weights: Mapping[str, str],
     config: Mapping[str, Any],
     folder: Path,
 ) -> None:
@@ -55,6 +57,7 @@ def run(
         seeds: Model or ensemble -> the predictions of each of its seeds.
         candidates: Model -> its table of candidates, which has a note.
         weights: The ensembles' weights.
+        met_weights: `Plan.met_weights`.
         config: The run's config as it was given, with which `emopipe predict` finds what the run consists of.
         folder: Where to write config.yaml, metrics.csv, ledger.csv, summary.md, tables/, figures/ and, if there are
             unlabelled test clips, submission.zip.
@@ -62,6 +65,7 @@ def run(
     table = tables.read(clips)
     notes = {name: text(pd.read_csv(path, keep_default_na=False)["note"].iat[0]) for name, path in candidates.items()}
     notes |= {n: " ".join(filter(None, [transductive.NOTE, notes.get(n)])) for n in transductive.names(recipe)}
+    met = unseen.met_clips(table, recipe, met_weights)
     models = {
         name: Model(
             name,
@@ -72,6 +76,7 @@ def run(
             note=" ".join(filter(None, [recipe.get("taken", {}).get(name, ""), notes.get(name, "")])),
             selected_on="val" if name in recipe["selected_on_val"] else "",
             paper=recipe["paper"].get(name, ""),
+            met=met.get(name, frozenset()),
         )
         for name, path in predicted.items()
     }

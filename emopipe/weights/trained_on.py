@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 from pydantic import Field, ValidationError
 
 from emopipe.cache.metadata import read_metadata
@@ -80,6 +81,18 @@ def read(path: Path | str) -> TrainedOn:
     if Path(path).suffix != ".safetensors":
         return TrainedOn()
     return of_metadata(read_metadata(path), path)
+
+
+def met_clips(table: pd.DataFrame, kind: str, path: Path | str) -> pd.Series:
+    """Return how a file of weights met each clip of a table in training; see `TrainedOn.meets`.
+
+    Args:
+        table: The clip table with digests.
+        kind: The kind of the corpus; people are compared with those of corpora of the same kind.
+        path: The file of weights.
+    """
+    people = [person(kind, subject) for subject in table["subject"]]
+    return pd.Series(read(path).meets(table["digest"].tolist(), people), table.index, dtype=object)
 
 
 def of_metadata(metadata: Mapping[str, str], path: Path | str) -> TrainedOn:

@@ -9,23 +9,32 @@ from emopipe.weights import trained_on
 from emopipe.workflow.config import BackboneBlock
 
 
-def remarks(table: pd.DataFrame, kind: str, backbones: Mapping[str, BackboneBlock]) -> list[str]:
-    """Return a sentence for each backbone whose weights were trained on clips of the corpus, or on their people.
+def weights_of(block: BackboneBlock) -> str:
+    """Return the file that a backbone's weights come from; "" without one. Of a schedule: what it starts from."""
+    return block.weights or block.options.get("weights", "")
+
+
+def met_clips(table: pd.DataFrame, kind: str, backbones: Mapping[str, BackboneBlock]) -> dict[str, pd.Series]:
+    """Return, for each backbone whose weights were trained on clips of the corpus or on their people, how it met each.
 
     Args:
         table: The clip table with digests.
         kind: The kind of the corpus; people are compared with those of corpora of the same kind.
-        backbones: The backbones of the run. Of a schedule, the weights that it starts from are looked at.
+        backbones: The backbones of the run.
     """
-    people = [trained_on.person(kind, subject) for subject in table["subject"]]
-    made = []
+    made = {}
     for name, block in backbones.items():
-        path = block.weights or block.options.get("weights", "")
+        path = weights_of(block)
         if path and Path(path).is_file():
-            met = pd.Series(trained_on.read(path).meets(table["digest"].tolist(), people), table.index)
+            met = trained_on.met_clips(table, kind, path)
             if (met != "").any():
-                made.append(_sentence(name, table["split"], met))
+                made[name] = met
     return made
+
+
+def remarks(table: pd.DataFrame, found: Mapping[str, pd.Series]) -> list[str]:
+    """Return a sentence for each backbone that `met_clips` found."""
+    return [_sentence(name, table["split"], met) for name, met in found.items()]
 
 
 def _sentence(name: str, split: pd.Series, met: pd.Series) -> str:

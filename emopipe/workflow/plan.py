@@ -351,6 +351,7 @@ class Plan:
             split_rule=splits.rule(self.table, corpora.options_class(corpus.kind).model_validate(corpus.options)),
             **({"transductive": by_person} if by_person else {}),
             **({"remarks": self.remarks} if self.remarks else {}),
+            **({"met_by": self._met_by(), "corpus": corpus.kind} if self._met else {}),
             **({"taken": taken} if taken else {}),
         )
 
@@ -367,7 +368,22 @@ class Plan:
                 f"{who} in several splits ({abbreviate(people)}): scores say how well models know "
                 "these people, which is usually better than how well they do with others."
             )
-        return [*made, *met_in_training.remarks(self.table, self.config.corpus.kind, self.backbones)]
+        return [*made, *met_in_training.remarks(self.table, self._met)]
+
+    @cached_property
+    def _met(self) -> dict[str, pd.Series]:
+        return met_in_training.met_clips(self.table, self.config.corpus.kind, self.backbones)
+
+    @property
+    def met_weights(self) -> dict[str, str]:
+        """Backbones whose weights were trained on clips of the corpus, or on their people -> the file of weights."""
+        return {name: met_in_training.weights_of(self.backbones[name]) for name in self._met}
+
+    def _met_by(self) -> dict[str, list[str]]:
+        """Return, for each model and ensemble, those of its backbones whose weights were trained on clips of here."""
+        of_model = {name: set(block.streams) & set(self._met) for name, block in self.models.items()}
+        of_all = of_model | {n: set().union(*(of_model[m] for m in b.members)) for n, b in self.ensembles.items()}
+        return {name: sorted(found) for name, found in of_all.items() if found}
 
     @property
     def members(self) -> list[str]:

@@ -309,7 +309,7 @@ def test_evaluate_finds_utterances_and_their_speakers(tmp_path):
 
 
 def planned(tmp_path, seen, kind="ravdess"):
-    """The remarks of a run whose voice network was trained on some samples."""
+    """The recipe of the report of a run whose voice network was trained on some samples."""
     save_state({"x": torch.zeros(1)}, tmp_path / "voice.safetensors", trained_on.to_metadata(seen))
     config = {
         "run": "r",
@@ -324,12 +324,16 @@ def planned(tmp_path, seen, kind="ravdess"):
         "subject": ["01", "01", "02", "03"], "digest": [f"{number:064x}"[::-1] for number in range(4)],
     })  # fmt: skip
     plan = Plan(configs.parse(config), table, Path(__file__).parents[2] / "workflow_scripts")
-    return plan.report().get("remarks", [])
+    assert plan.met_weights == ({"voice": str(tmp_path / "voice.safetensors")} if "met_by" in plan.report() else {})
+    return plan.report()
 
 
 def test_a_run_reports_clips_that_its_weights_were_trained_on(tmp_path):
     third = f"{2:064x}"[::-1][:16]
-    (remark,) = planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"}), contents=frozenset({third})))
+    recipe = planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"}), contents=frozenset({third})))
+    assert recipe["met_by"]["audio_only"] == ["voice"]
+    assert recipe["corpus"] == "ravdess"
+    (remark,) = recipe["remarks"]
     assert remark.startswith(
         "The weights of voice were trained on 2 of 2 train clips, 1 of 2 val clips before this run (1 by content, 2 by "
         "another clip of the person): scores of models with this stream are too good on them"
@@ -338,8 +342,12 @@ def test_a_run_reports_clips_that_its_weights_were_trained_on(tmp_path):
 
 def test_a_run_on_other_clips_and_people_reports_none(tmp_path):
     seen = TrainedOn(speakers=frozenset({"ravdess/09"}), contents=frozenset({"f" * 16}))
-    assert planned(tmp_path, seen) == planned(tmp_path, TrainedOn({"Sad": 1})) == []
-    assert planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"})), kind="folder") == []
+    for recipe in (
+        planned(tmp_path, seen),
+        planned(tmp_path, TrainedOn({"Sad": 1})),
+        planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"})), kind="folder"),
+    ):
+        assert not {"remarks", "met_by", "corpus"} & set(recipe)
 
 
 @pytest.mark.parametrize("name", ["expression", "speech_logmel", "speech_spectrogram"])

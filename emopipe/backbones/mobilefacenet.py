@@ -1,0 +1,132 @@
+"""MobileFaceNet: a small network for face recognition, to be trained further on emotions.
+
+Architecture: a stem, fifteen inverted residual units (Sandler et al., MobileNetV2, arXiv 1801.04381) and a global
+depthwise convolution: a filter over the whole map for each channel, so that it matters where on the aligned face a
+feature is. 0.99 M parameters. Batch normalisation is folded into the convolutions, as in the published file. So nothing
+depends on the rest of a batch, in training neither. The last filter is resized for maps of other sides: a face of 80
+pixels takes half the time of one of 112.
+Source: Chen et al., MobileFaceNets, CCBR 2018, arXiv 1804.07573.
+Input: (N, 3, 112, 112), RGB faces, normalised as for ImageNet.
+Output: (N, 128), the identity vector before its length is normalised.
+Weights: an ONNX file of the published network, or what `pretrain` made of it.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import nn
+
+from emopipe.backbones import imagenet
+from emopipe.backbones.base import FaceInput, Spec
+from emopipe.backbones.onnx_weights import convolutions
+from emopipe.backbones.residual import initialise
+from emopipe.core.options import Number, Options
+
+DIM, SIDE = 128, 112
+STRIDE = 16
+"""Pixels of the face for each cell of the last map, along each side."""
+UNITS = [(64, 128, 2), *[(64, 128, 1)] * 4, (128, 256, 2), *[(128, 256, 1)] * 6, (128, 512, 2), *[(128, 256, 1)] * 2]
+"""Of each unit: its outputs, the channels inside it and its stride."""
+
+
+class BackboneOptions(Options):
+    """The network's input. The network itself is as published."""
+
+    size: int = Field(SIDE, ge=32, multiple_of=STRIDE)
+    """Side of the face in pixels. The network was trained for face recognition on 112."""
+    crop_units: Number = Field(100.0, gt=0)
+    """Side of the crop in ArcFace's template units. The default is about what FER2013's images show; for face
+    recognition it was 112."""
+    center_offset_y: Number = 7.0
+    """Distance of the crop's centre below the template's centre, in template units; the default is FER2013's,
+    and for face recognition it was 0."""
+
+
+def spec(options: BackboneOptions) -> Spec:
+    """Return the specification: the face that the options describe, and 128 values."""
+    mean, std = imagenet.FACE.mean, imagenet.FACE.std
+    return Spec(
+        modality="face",
+        input=FaceInput(options.crop_units, options.size, "rgb", mean, std, options.center_offset_y),
+        dim=DIM,
+        licence="Apache-2.0",
+        citation="Chen et al., MobileFaceNets, CCBR 2018, arXiv 1804.07573",
+        any_side=True,
+    )
+
+
+def build(options: BackboneOptions) -> "MobileFaceNet":
+    """Build the network with random weights, drawn from torch's global generator."""
+    return MobileFaceNet()
+
+
+def read_onnx(path: Path) -> dict[str, torch.Tensor]:
+    """Return the published ONNX file's weights under the network's own keys.
+
+    Raises:
+        WeightsError: The file is not an ONNX network, or it has another number of convolutions.
+    """
+    own = [key.removesuffix(".weight") for key in MobileFaceNet().state_dict() if key.endswith(".weight")]
+    return convolutions(path, own)
+
+
+class Unit(nn.Sequential):
+    """Inverted residual unit: 1x1 to more channels, 3x3 on each channel, 1x1 back, and the sum if the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, inside: int, stride: int) -> None:
+        """Build a unit of `inputs` to `outputs` channels, with `inside` channels between."""
+        super().__init__(
+            nn.Conv2d(inputs, inside, 1),
+            nn.ReLU6(),
+            nn.Conv2d(inside, inside, 3, stride, padding=1, groups=inside),
+            nn.ReLU6(),
+            nn.Conv2d(inside, outputs, 1),
+        )
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        y = super().forward(x)
+        return x + y if self.is_residual else y
+
+
+class MobileFaceNet(nn.Module):
+    """A stem, fifteen units and a filter over the whole map."""
+
+    def __init__(self) -> None:
+        """Initialise the convolutions by He's method. The modules are in the order of the published file."""
+        super().__init__()
+        # 1. stem: 112 -> 56
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, 3, 2, padding=1),
+            nn.ReLU6(),
+            nn.Conv2d(64, 64, 3, padding=1, groups=64),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, 1),
+            nn.ReLU(),
+        )
+        # 2. units: 56 -> 28 -> 14 -> 7
+        inputs = [64, *(outputs for outputs, _, _ in UNITS)]
+        self.units = nn.Sequential(*(Unit(n, *unit) for n, unit in zip(inputs, UNITS, strict=False)))
+        # 3. head: more channels, one filter over the whole map for each, then the vector
+        self.widen = nn.Sequential(nn.Conv2d(128, 512, 1), nn.ReLU6())
+        self.places = nn.Conv2d(512, 512, SIDE // STRIDE, groups=512)
+        self.fc = nn.Conv2d(512, DIM, 1)
+        initialise(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, size, size) -> (N, 128). An image of another size shows the same face, smaller or larger."""
+        x = self.widen(self.units(self.stem(x)))  # (N, 512, size / 16, size / 16)
+        weight = self._places(x.shape[-1]).to(x.dtype)
+        x = F.conv2d(x, weight, self.places.bias.to(x.dtype), groups=512)  # (N, 512, 1, 1)
+        return self.fc(x).flatten(1)  # (N, 128)
+
+    def _places(self, side: int) -> torch.Tensor:
+        """Resize each channel's filter to a map of that side, (512, 1, side, side); the sum of its weights stays."""
+        own = self.places.weight.shape[-1]
+        if side == own:
+            return self.places.weight
+        stretched = F.interpolate(self.places.weight, size=(side, side), mode="bilinear", align_corners=False)
+        return stretched * (own / side) ** 2
