@@ -115,6 +115,7 @@ def open_corpus(
     detect: bool,
     flip: bool,
     trained_on: TrainedOn | None = None,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Samples:
     """Return the samples of a corpus for a network.
 
@@ -125,9 +126,10 @@ def open_corpus(
         detect: Whether the faces of stills are detected; those of clips always are.
         flip: Whether mirrored faces are used too.
         trained_on: What the network was trained on, to find the samples that it has seen. Default: unknown.
+        change: Changes each still (H, W, 3) uint8 BGR before its face is cropped, to test the network on such stills.
 
     Raises:
-        ConfigError: Faces are to be detected for an audio network.
+        ConfigError: Faces are to be detected for an audio network, or `change` is given for sound or clips.
         CorpusError: The kind is unknown, or the corpus is not as its kind expects.
     """
     kinds = {*corpora.list_kinds(), *(stills.list_kinds() if spec.modality == "face" else ())}
@@ -138,12 +140,16 @@ def open_corpus(
         )
     if not corpus.path.exists():
         raise CorpusError(f"The corpus {corpus.path} does not exist. Correct the path in --corpus.")
+    if spec.modality == "face" and _has_stills(corpus):
+        return _stills(corpus, spec, detector() if detect else None, flip, trained_on, change)
+    if change:
+        raise ConfigError(
+            f"Only stills can be changed, but {corpus.kind}:{corpus.path} has none. Give a corpus of stills."
+        )
     if spec.modality == "audio":
         if detect:
             raise ConfigError("--detect finds faces, but this is an audio network. Omit --detect.")
         return _speech(corpus, spec, trained_on)
-    if _has_stills(corpus):
-        return _stills(corpus, spec, detector() if detect else None, flip, trained_on)
     return _clips(corpus, spec, detector(), flip, trained_on)
 
 
@@ -155,7 +161,14 @@ def _has_stills(corpus: Corpus) -> bool:
     return is_kind_of_stills
 
 
-def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool, trained_on: TrainedOn | None) -> Samples:
+def _stills(
+    corpus: Corpus,
+    spec: Spec,
+    detect: Detector | None,
+    flip: bool,
+    trained_on: TrainedOn | None,
+    change: Callable[[np.ndarray], np.ndarray] | None,
+) -> Samples:
     options = checked(stills.options_class(corpus.kind), dict(corpus.options), "--option")
     whole = stills.read(corpus.kind, corpus.path, options)
     chosen = whole.rows(corpus.select(whole.table))
@@ -176,6 +189,7 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool, tra
             LOGGER.warning(f"{key} is not an image and is omitted.")
             return _row(key, UNDECODABLE, reason("not_an_image"))
         contents[key] = content_of(image)
+        image = change(image) if change else image
         crop = sharded_images.cut(image, spec.input, finder)  # (side, side, 3), with a margin
         return _row(key, OK, "", _inputs(crop[None, margin : margin + size, margin : margin + size], spec, flip))
 

@@ -1,4 +1,4 @@
-"""Augmentation of faces in training: geometry, light, colour, blur and random erasing.
+"""Augmentation of faces in training: geometry, light, colour, blur, what clips bring, and random erasing.
 
 All random numbers are drawn on the CPU, so that equal seeds give equal augmentation on every device. The pixels stay on
 their device.
@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 from emopipe.runtime.device import upload
 from emopipe.training.augment_options import FaceAugmentation
+from emopipe.training.degrade_image import degrade_faces
+from emopipe.training.half_profile import draw_angles, turned_offsets
 from emopipe.training.sampling import uniform
 
 ERASED_GREY = 127.0
@@ -39,7 +41,7 @@ def augment_faces(
     """
     n, device = len(images), images.device
 
-    # 1. Rotation, scale, mirroring and translation.
+    # 1. Rotation, scale, mirroring, translation and half profiles.
     images = _transform(images.float(), size, margin or images.shape[-1] / size, options, rng)
 
     # 2. Contrast and brightness.
@@ -58,7 +60,10 @@ def augment_faces(
     blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     images = torch.where(upload(_bernoulli(options.blur, n, rng), device), blurred, images)
 
-    # 5. Random erasing of a rectangle.
+    # 5. What clips bring: strong blur, low light, few pixels and JPEG.
+    images = degrade_faces(images, options, rng)
+
+    # 6. Random erasing of a rectangle.
     extent = uniform(rng, 0.15, options.erase_side, n, 2, 1)
     center = uniform(rng, 0, 1, n, 2, 1)
     inside = (torch.linspace(0, 1, size) - center).abs() < extent / 2  # (n, 2, size)
@@ -77,7 +82,7 @@ def center_crop(images: torch.Tensor, size: int, *, mirrored: bool = False) -> t
 def _transform(
     images: torch.Tensor, size: int, margin: float, options: FaceAugmentation, rng: torch.Generator
 ) -> torch.Tensor:
-    """Sample (n, C, size, size) from the images with a random affine map."""
+    """Sample (n, C, size, size) from the images with a random affine map, of a face that may be turned to the side."""
     n, share = len(images), 1 / margin
     limit = math.radians(options.rotation)
     angle = uniform(rng, -limit, limit, n)
@@ -87,7 +92,10 @@ def _transform(
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
     rows = [torch.stack([mirror * cos, -sin, offset[:, 0]], 1), torch.stack([mirror * sin, cos, offset[:, 1]], 1)]
     theta = upload(torch.stack(rows, 1), images.device)  # (n, 2, 3)
-    grid = F.affine_grid(theta, [n, images.shape[1], size, size], align_corners=False)
+    grid = F.affine_grid(theta, [n, images.shape[1], size, size], align_corners=False)  # (n, size, size, 2)
+    if options.yaw:
+        offsets = upload(turned_offsets(draw_angles(options.yaw, options.yaw_angle, n, rng), size), images.device)
+        grid = grid + offsets[:, None, :, None] * theta[:, None, None, :, 0]  # along the face's own horizontal axis
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 

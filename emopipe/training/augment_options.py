@@ -33,6 +33,31 @@ class FaceAugmentation(Options):
     erase_side: Number = Field(default=0.4, ge=0.15, le=1)
     """Longest side of the erased rectangle, as a share of the face's side. The shortest is 0.15. The centre of the
     rectangle is anywhere in the face."""
+    yaw: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the faces that are turned to the side, as half profiles; see `emopipe.training.half_profile`."""
+    yaw_angle: Number = Field(default=35.0, gt=0, le=45)
+    """Largest angle in degrees by which they are turned, in either direction."""
+    strong_blur: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the faces that are blurred strongly: one half of them by a Gaussian, the other half along a line of any
+    direction, as motion does."""
+    strong_blur_width: Number = Field(default=0.04, gt=0, le=0.2)
+    """Largest standard deviation of the strong blur, as a share of the face's side. The smallest is 0.01."""
+    low_light: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the faces that are shown in low light, with the noise of a sensor."""
+    low_light_level: Number = Field(default=0.25, gt=0, le=1)
+    """Least light, as a share of that of the picture. The most is 1."""
+    low_light_gamma: Number = Field(default=1.5, ge=1, le=4)
+    """Largest gamma, which darkens shadows more than lights. The smallest is 1."""
+    low_light_noise: Number = Field(default=16.0, ge=0, le=255)
+    """Largest standard deviation of the noise at white, in grey levels (of 255). The smallest is 0."""
+    small: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the faces that are shown as if they had been small in the frame: scaled down and up again."""
+    small_side: Number = Field(default=0.3, gt=0, le=1)
+    """Side of the smallest of these, as a share of the face's side. The largest is 1."""
+    jpeg: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the faces that are compressed as JPEG; see `emopipe.training.jpeg_blocks`."""
+    jpeg_quality: Number = Field(default=10.0, ge=1, le=100)
+    """Lowest quality of JPEG. The highest is 75, or this one if it is higher."""
 
 
 class SoundAugmentation(Options):

@@ -183,6 +183,20 @@ def test_half_precision_weights_extract_as_whole_ones(faces, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_phase_trains_on_faces_as_clips_show_them(data, tmp_path):
+    """The weights are other ones than those of a recipe without these degradations."""
+    clips = dict.fromkeys(("yaw", "strong_blur", "low_light", "small", "jpeg"), 0.5)
+    made = []
+    for number, augment in enumerate((clips, {})):
+        recipe = face_recipe(half=False)
+        recipe["schedule"] = [recipe["schedule"][0] | {"augment": augment}]
+        result = pretrain(tmp_path / f"{number}", data, recipe)
+        assert result.exit_code == 0, result.output
+        made.append(load_file(tmp_path / f"{number}" / "net.safetensors")["fc.weight"])
+    assert made[0].isfinite().all() and not torch.equal(*made)
+
+
+@pytest.mark.slow
 def test_a_next_phase_goes_on_with_the_classifier_too(faces):
     """The learning rate of the second phase is almost 0, so its weights are those of the first."""
     first, second = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
@@ -677,7 +691,8 @@ OF_MORE = {"pretrain more", "features more", "fused_two"}
         ("threads", 7, set()),
         ("backbones/plain/schedule/1/epochs", 3, {"plain.1"} | OF_PLAIN),
         ("backbones/plain/schedule/0/epochs", 3, {"plain.0", "plain.1"} | OF_PLAIN),
-        ("backbones/plain/schedule/0/augment", {"mirror": True}, set()),  # the default
+        ("backbones/plain/schedule/0/augment", {"mirror": True, "jpeg": 0}, set()),  # the defaults
+        ("backbones/plain/schedule/0/augment", {"jpeg": 0.2}, {"plain.0", "plain.1"} | OF_PLAIN),
         ("backbones/more/schedule/0/seed", 1, {"more.0"} | OF_MORE),
         ("backbones/more/pretrain/epochs", 2, OF_MORE),
         ("sources/a/train", ["train", "val"], {"plain.0", "plain.1"} | OF_PLAIN),

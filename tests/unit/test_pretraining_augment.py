@@ -24,7 +24,8 @@ from emopipe.training.phase_options import SpeechPhase
 from emopipe.training.speech_dataset import SpeechDataset
 from emopipe.training.stills_dataset import StillsDataset
 
-NOTHING = {key: 0 for key in FaceAugmentation.model_fields if key not in ("mirror", "erase_side")} | {"mirror": False}
+SWITCHES = ("rotation", "scale", "translate", "contrast", "brightness", "saturation", "blur", "erase")
+NOTHING = dict.fromkeys(SWITCHES, 0) | {"mirror": False}
 SILENT = {"speed": 0, "noise": 0, "freq_masks": 0, "time_masks": 0}
 SIZE = 32
 
