@@ -1,9 +1,11 @@
 """Networks with classes of their own beside the seven: trained and evaluated, and dropped in use."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -21,8 +23,10 @@ from emopipe.stills.base import Stills, stills_table
 from emopipe.training.sources import SourceBlock
 from emopipe.weights.trained_on import TrainedOn, to_metadata
 from emopipe.workflow import config as configs
+from emopipe.workflow.plan import Plan
 from emopipe.workflow.training_recipe import phase_recipe
 
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 EIGHT = (*CLASSES, "Contempt")
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
 RECIPE = {"kind": "expression", "sources": {"a": {"kind": "folder", "path": "a"}}, "schedule": [{"sources": ["a"]}]}
@@ -84,7 +88,7 @@ def test_classes_that_cannot_be_are_refused_by_the_key(classes, said):
         checked(WeightsRecipe, {**RECIPE, "classes": classes})
 
 
-def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule():
+def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule(tmp_path):
     block = {"kind": "expression", "schedule": [{"sources": ["a"]}], "classes": list(EIGHT)}
     sources = {"a": {"kind": "folder", "path": "a", "options": {"labels": {"sneer": "Contempt"}}}}
     config = {
@@ -92,6 +96,10 @@ def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule():
         "faces": {"f": {"detector": "mtcnn"}}, "sources": sources, "backbones": {"face": block}, "corpus_root": "x",
     }  # fmt: skip
     assert configs.parse(config).backbones["face"].classes == list(EIGHT)
+    (tmp_path / "a").mkdir()
+    table = pd.DataFrame(columns=["clip", "path", "split", "label", "subject", "digest"], dtype=str)
+    local = {**config, "sources": {"a": {**sources["a"], "path": str(tmp_path / "a")}}}
+    assert Plan(configs.parse(local), table, SCRIPTS).chain("face", 0)["classes"] == list(EIGHT)
     seven = {**config, "backbones": {"face": {**block, "classes": list(CLASSES)}}}
     with pytest.raises(ConfigError, match=r"sources\.a\.options\.labels\.sneer: The class 'Contempt' is not one of"):
         configs.parse(seven)
