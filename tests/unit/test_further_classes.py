@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from typer.testing import CliRunner
 
@@ -20,6 +21,8 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.corpora.classes import in_classes
 from emopipe.stills.base import Stills, stills_table
+from emopipe.training.loading import load_dataset
+from emopipe.training.phase_options import SpeechPhase
 from emopipe.training.sources import SourceBlock
 from emopipe.weights.trained_on import TrainedOn, to_metadata
 from emopipe.workflow import config as configs
@@ -202,6 +205,20 @@ def test_calm_is_a_class_where_the_network_has_it(tmp_path):
     assert corpora.scan("ravdess", tmp_path, omitted)["label"].tolist() == ["Neutral", "Happy"]
     with pytest.raises(ConfigError, match=r"^options\.calm: it is calm, which keeps clips as the class Calm, but the"):
         checked(kind, given, "options")
+
+
+def test_speech_is_loaded_in_the_classes_of_the_network(tmp_path):
+    for number, code in enumerate(("01", "02", "02", "03")):
+        wave = 0.3 * np.sin(2 * np.pi * 200 * (number + 1) * np.arange(4800) / 16_000)
+        soundfile.write(tmp_path / f"03-01-{code}-01-01-0{number % 2 + 1}-0{number + 1}.wav", wave, 16_000)
+    given = {"modality": "audio", "calm": "calm", "split": "stratified"}
+    source = SourceBlock(kind="ravdess", path=str(tmp_path), options=given)
+    voice = {"width": 0.03, "spectrum": {"kind": "logmel", "n_mels": 16, "n_fft": 400}}
+    spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(voice))
+    how = {"threads": 1, "device": "cpu", "classes": (*CLASSES, "Calm")}
+    loaded = load_dataset({"v": source}, SpeechPhase(sources=["v"], seconds=0.2), spec, tmp_path, **how)
+    assert loaded.dataset.targets.sum(0).tolist() == [0, 0, 0, 1, 1, 0, 0, 2]
+    assert loaded.trained_on.classes == {"Happy": 1, "Neutral": 1, "Calm": 2}
 
 
 def test_folders_of_calm_clips_are_kept_where_the_network_has_the_class(tmp_path):
