@@ -83,8 +83,8 @@ def read(path: Path, options: StillsOptions) -> Stills:
         CorpusError: The file is not a CSV, lacks a column, has a class that is unknown or a vote that is not a number,
             or pictures are missing.
     """
-    if not path.is_file():
-        raise CorpusError(f"{path} is not a file, but kind: table reads a CSV. Give the path of the CSV.")
+    if not path.is_file() or path.suffix.lower() != ".csv":
+        raise CorpusError(f"{path} is not a CSV file (.csv), but kind: table reads one. Check the path.")
     # 1. The table.
     columns = [options.picture, *(options.votes or [options.label_column]), options.split, options.group]
     table = lists.read_csv(Archive(path.parent), path.name, list(dict.fromkeys(filter(None, columns))))

@@ -183,7 +183,7 @@ def test_options_that_do_not_fit_are_refused(options, said):
 
 
 def test_tables_that_cannot_be_used_are_refused(tmp_path):
-    with pytest.raises(CorpusError, match="is not a file, but kind: table reads a CSV"):
+    with pytest.raises(CorpusError, match=r"is not a CSV file \(\.csv\), but kind: table reads one\. Check the path\."):
         read(tmp_path)
     path = votes(tmp_path, "5,-1,0,0,0")
     with pytest.raises(CorpusError, match=r"has '-1' as happiness\. Expected a number of at least 0"):
