@@ -12,6 +12,7 @@ Prints a row for each degradation and strength, with 95 % intervals. If the netw
 stills are copies of that, the last columns are without these. Equal calls print equal tables.
 """
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -156,14 +157,14 @@ def _scores(
     def detector() -> detectors.Detector:
         raise typer.BadParameter("The corpus has clips, but stills are needed. Give a corpus of stills.")
 
-    whole = samples.open_corpus(
-        corpus, network.spec, detector=detector, detect=False, flip=True, trained_on=network.trained_on, change=change
-    )
+    how = {"detector": detector, "detect": False, "flip": True, "classes": network.classes, "change": change}
+    whole = samples.open_corpus(corpus, network.spec, trained_on=network.trained_on, **how)
     step = math.ceil(whole.size / limit) if limit else 1
-    some = samples.Samples(
-        whole.unit, math.ceil(whole.size / step), lambda: itertools.islice(whole.read(), 0, None, step)
-    )
-    return scoring.score(network, some)
+
+    def some() -> Iterator[samples.Sample]:
+        return itertools.islice(whole.read(), 0, None, step)
+
+    return scoring.score(network, dataclasses.replace(whole, size=math.ceil(whole.size / step), read=some))
 
 
 def _print_header(without_copies: bool) -> None:
