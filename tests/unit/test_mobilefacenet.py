@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from emopipe.backbones import mobilefacenet, onnx_weights, registry
+from emopipe.cache import tensors
 from emopipe.core.errors import WeightsError
 
 torch.set_num_threads(1)
@@ -37,7 +38,8 @@ def test_the_published_weights_give_the_published_vectors(shared):
     path = shared / "weights/mobilefacenet.onnx"
     ours = network()
     registry.load("mobilefacenet", options(), ours, path)
-    assert sum(parameter.numel() for parameter in ours.parameters()) == 989_952
+    convolutions = [module for module in ours.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert sum(parameter.numel() for module in convolutions for parameter in module.parameters()) == 989_952
     faces = torch.randn(4, 3, 112, 112)
     session = onnxruntime.InferenceSession(str(path))
     theirs = np.concatenate([session.run(None, {"input0": face[None].numpy()})[0] for face in faces])
@@ -48,11 +50,38 @@ def test_the_published_weights_give_the_published_vectors(shared):
 def test_an_onnx_file_is_carried_over_exactly(tmp_path):
     first, second = network(), network()
     with torch.no_grad():
-        for number, parameter in enumerate(first.parameters()):
-            parameter.add_(number)
+        for number, module in enumerate(m for m in first.modules() if isinstance(m, torch.nn.Conv2d)):
+            module.weight.add_(number)
+            module.bias.add_(-number)
     registry.load("mobilefacenet", options(), second, exported(first, tmp_path / "net.onnx"))
     for key, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[key]), key
+
+
+def test_normalisation_starts_as_the_identity():
+    net, faces = network(), torch.randn(6, 3, 64, 64)
+    with torch.inference_mode():
+        before = net(faces)
+    assert not any(module.started for module in net.modules() if isinstance(module, mobilefacenet.StartedNorm))
+    net.train()
+    first = net(faces)
+    torch.testing.assert_close(first, before, rtol=1e-3, atol=1e-3)  # the batch's own statistics
+    norms = [module for module in net.modules() if isinstance(module, mobilefacenet.StartedNorm)]
+    assert len(norms) == 49 and all(module.started for module in norms)
+    net.eval()
+    torch.testing.assert_close(net(faces), before, rtol=1e-3, atol=1e-3)  # the running statistics
+    scale, mean = norms[3].weight.clone(), norms[3].running_mean.clone()
+    net.train()(2 * faces)
+    assert torch.equal(norms[3].weight, scale) and not torch.equal(norms[3].running_mean, mean)  # it starts once
+
+
+def test_a_started_network_is_kept(tmp_path):
+    first, second = network(), network()
+    first.train()(torch.randn(4, 3, 64, 64))
+    tensors.save(first.eval(), tmp_path / "net.safetensors", {})
+    registry.load("mobilefacenet", options(), second, tmp_path / "net.safetensors")
+    faces = torch.randn(2, 3, 64, 64)
+    assert torch.equal(first(faces), second.eval()(faces)) and second.stem[0][1].started
 
 
 def test_a_face_of_another_side_keeps_its_vector_roughly():
@@ -93,7 +122,7 @@ def test_another_file_is_refused(tmp_path, content, fault):
         path.write_bytes(content)
     else:
         net = network()
-        net.stem[0] = torch.nn.Identity()
+        net.stem[0][0] = torch.nn.Identity()
         exported(net, path)
     with pytest.raises(WeightsError, match=fault):
         registry.load("mobilefacenet", options(), network(), path)
@@ -120,7 +149,7 @@ def test_tensors_outside_the_file_are_not_opened(tmp_path):
     model = onnx.load(path)
     onnx.save(model, path, save_as_external_data=True, location="elsewhere.bin", size_threshold=0)
     (tmp_path / "elsewhere.bin").unlink()
-    names = [key.removesuffix(".weight") for key in network().state_dict() if key.endswith(".weight")]
+    names = [name for name, module in network().named_modules() if isinstance(module, torch.nn.Conv2d)]
     with pytest.raises(WeightsError, match="hold 0 convolutions"):
         onnx_weights.convolutions(path, names)
     assert len(names) == 51 and mobilefacenet.STRIDE * 7 == mobilefacenet.SIDE
