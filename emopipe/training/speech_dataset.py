@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from emopipe.backbones.base import AudioInput
-from emopipe.media.spectrogram import compute_spectrogram
+from emopipe.media.spectrogram import band_centres, compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.runtime.device import upload
 from emopipe.training import augment_audio
@@ -39,6 +39,7 @@ class SpeechDataset:
         self.targets, self.split, self.subject = targets, split, subject
         self.clip = np.arange(len(targets))
         self._waves, self._spectrum, self._options = waves, audio_input.options, options
+        self._hertz = band_centres(self._spectrum)  # (F,)
         self._frames = max(1, round(1000 * options.seconds / self._spectrum.hop_ms))
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
@@ -59,4 +60,5 @@ class SpeechDataset:
         augmented = augment_audio.augment_wave(as_wave(wave), self._options.augment, rng)
         spectrogram = torch.from_numpy(compute_spectrogram(augmented, self._spectrum))  # (C, F, T)
         segment = augment_audio.random_segment(spectrogram, self._frames, rng)
+        segment = augment_audio.change_pitch(segment, self._hertz, self._options.augment, rng)
         return augment_audio.mask_spectrogram(segment, self._options.augment, rng)
