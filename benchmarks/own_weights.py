@@ -49,7 +49,8 @@ def main(
         file = str(weights / f"{name}.safetensors") if weights else name
         network = networks.open_network(file, device=device, threads=threads)
         found = samples.Corpus(corpus.kind, data / corpus.path, corpus.splits, corpus.subjects)
-        given = samples.open_corpus(found, network.spec, detector=detector, detect=False, flip=True)
+        how = {"detector": detector, "detect": False, "flip": True, "classes": network.classes}
+        given = samples.open_corpus(found, network.spec, **how)
         print(_row(name, tested_on, scoring.score(network, given)), flush=True)
 
 

@@ -1,7 +1,7 @@
 """Backbones with a classifier of emotions on top, and the one file that holds the weights of both."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,8 +13,11 @@ from torch import nn
 
 from emopipe.cache.metadata import HEAD, UNREADABLE, has_head, unfit
 from emopipe.cache.tensors import State, read, save_state
+from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 
+OWN_CLASSES = "classes"
+"""The key of a file's metadata that lists the classes of its classifier, as JSON."""
 TRAINED_CLASSES = "trained_classes"
 """The key of a file's metadata that lists the classes with training samples, if these are not all."""
 TRAINED_ON = "trained_on"
@@ -24,10 +27,18 @@ TRAINED_ON = "trained_on"
 class Classifier(nn.Module):
     """A backbone, the mean of its vectors if it returns several, dropout and a linear layer."""
 
-    def __init__(self, backbone: nn.Module, dim: int, dropout: float = 0.0) -> None:
-        """Create the classifier; `dim` is the length of the backbone's vectors."""
+    def __init__(self, backbone: nn.Module, dim: int, dropout: float = 0.0, classes: Sequence[str] = CLASSES) -> None:
+        """Create the classifier.
+
+        Args:
+            backbone: The network.
+            dim: The length of its vectors.
+            dropout: The dropout before the linear layer.
+            classes: The names of the classes: the seven, and any further ones.
+        """
         super().__init__()
-        self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(CLASSES))
+        self.classes = tuple(classes)
+        self.backbone, self.dropout, self.head = backbone, nn.Dropout(dropout), nn.Linear(dim, len(self.classes))
         self.register_buffer("absent", None, persistent=False)
 
     def restrict(self, classes: np.ndarray) -> None:
@@ -36,7 +47,7 @@ class Classifier(nn.Module):
         self.register_buffer("absent", absent, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (N, classes) of samples (N, ...), in the order of `CLASSES`.
+        """Return logits (N, classes) of samples (N, ...), in the order of `classes`.
 
         Their softmax is exactly zero for the classes that `restrict` excludes.
         """
@@ -61,7 +72,7 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
             # A variance of batch normalisation may be above 65504, the largest number in half precision.
             if tensor.is_floating_point() and (halved := tensor.half()).isfinite().all():
                 state[key] = halved
-    save_state(state, path, {**metadata, "classes": json.dumps(list(CLASSES)), **trained_classes(model)})
+    save_state(state, path, {**metadata, OWN_CLASSES: json.dumps(list(model.classes)), **trained_classes(model)})
 
 
 def joint_state(model: Classifier) -> State:
@@ -73,7 +84,7 @@ def trained_classes(model: Classifier) -> dict[str, str]:
     """Return the entry of a file's metadata on the classes with training samples; none if these are all."""
     if model.absent is None:
         return {}
-    trained = [name for name, is_absent in zip(CLASSES, model.absent.tolist(), strict=True) if not is_absent]
+    trained = [name for name, is_absent in zip(model.classes, model.absent.tolist(), strict=True) if not is_absent]
     return {TRAINED_CLASSES: json.dumps(trained)}
 
 
@@ -93,17 +104,54 @@ def has_classifier(path: Path | str) -> bool:
 def load_head(model: Classifier, path: Path | str) -> None:
     """Load the classifier of a file for which `has_classifier` is true; `registry.load` loads the backbone.
 
-    Classes without training samples get no probability.
+    Classes are matched by name: those of the file that the model lacks are dropped, and those of the model that the
+    file lacks keep their initial weights. Classes without training samples get no probability.
+
+    Raises:
+        WeightsError: The file's classes are not as emopipe writes them.
     """
     tensors, about = read(path)
     head = {key.removeprefix(HEAD): value for key, value in tensors.items() if key.startswith(HEAD)}
+    classes = classes_of(about)
+    if classes != model.classes:
+        initial = model.head.state_dict()
+        head = {key: _by_name(value.float(), classes, initial[key], model.classes) for key, value in head.items()}
     model.head.load_state_dict(head, strict=True)
-    model.restrict(_has_samples(about))
+    model.restrict(_has_samples(about, model.classes))
+
+
+def _by_name(rows: torch.Tensor, classes: Sequence[str], initial: torch.Tensor, wanted: Sequence[str]) -> torch.Tensor:
+    """Return the rows (K, ...) of classes in another order; a class that they lack has its initial row."""
+    found = [rows[classes.index(name)] if name in classes else initial[n] for n, name in enumerate(wanted)]
+    return torch.stack(found)
+
+
+def classes_of(about: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the classes of a classifier by its file's metadata: the seven, unless they are listed.
+
+    Raises:
+        WeightsError: The list is not one of names that contains the seven.
+    """
+    text = about.get(OWN_CLASSES, json.dumps(CLASSES))
+    try:
+        classes = json.loads(text)
+    except ValueError:
+        classes = None
+    if not isinstance(classes, list) or not {*CLASSES} <= {*map(str, classes)}:
+        raise WeightsError(
+            f"The metadata of the weights has the entry {OWN_CLASSES} {text!r}. Expected a JSON list with the classes "
+            f"{', '.join(CLASSES)}. Make the file again by `emopipe pretrain`."
+        )
+    return tuple(map(str, classes))
 
 
 @dataclass(frozen=True)
 class Head:
-    """The linear layer of a classifier by itself: from vectors to log-probabilities."""
+    """The linear layer of a classifier by itself: from vectors to log-probabilities of the seven classes.
+
+    Further classes that the classifier was trained on are dropped: the probabilities are those of the seven,
+    renormalised.
+    """
 
     weight: torch.Tensor
     """(K, D) float32."""
@@ -112,7 +160,8 @@ class Head:
     known: torch.Tensor
     """(K,) bool: the classes that it was trained on."""
     prior: np.ndarray
-    """(K,) the shares of the classes among its training samples; equal for all known classes if they are not known."""
+    """(K,) the shares of the classes among its training samples of the K; equal for all known classes if they are not
+    known."""
 
     @classmethod
     def of(cls, state: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> Self | None:
@@ -121,14 +170,17 @@ class Head:
         Args:
             state: The tensors of a file of weights, or of one of its networks.
             about: The metadata of the file.
+
+        Raises:
+            WeightsError: The classes in the metadata are not as emopipe writes them.
         """
         if f"{HEAD}weight" not in state:
             return None
-        known = _has_samples(about)
+        known, order = _has_samples(about, CLASSES), [classes_of(about).index(name) for name in CLASSES]
         counts = json.loads(about.get(TRAINED_ON, "{}")).get("classes", {})
         shares = np.array([counts.get(name, 0) for name in CLASSES], float) * known
         shares = shares if shares.any() else known.astype(float)
-        tensors = (state[f"{HEAD}{name}"].float() for name in ("weight", "bias"))
+        tensors = (state[f"{HEAD}{name}"].float()[order] for name in ("weight", "bias"))
         return cls(*tensors, torch.from_numpy(known), shares / shares.sum())
 
     def to(self, device: torch.device) -> Self:
@@ -151,6 +203,7 @@ def read_head(path: Path | str) -> Head | None:
     return Head.of(*read(path)) if has_classifier(path) else None
 
 
-def _has_samples(about: Mapping[str, str]) -> np.ndarray:
-    """Return (K,) bool: the classes with training samples, by a file's metadata."""
-    return np.isin(CLASSES, json.loads(about.get(TRAINED_CLASSES, json.dumps(CLASSES))))
+def _has_samples(about: Mapping[str, str], classes: Sequence[str]) -> np.ndarray:
+    """Return (K,) bool: those of the classes with training samples, by a file's metadata."""
+    trained = json.loads(about[TRAINED_CLASSES]) if TRAINED_CLASSES in about else classes_of(about)
+    return np.isin(classes, trained)

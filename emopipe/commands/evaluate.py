@@ -20,7 +20,7 @@ from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, with_path
 
 if TYPE_CHECKING:
-    from emopipe.evaluation import scoring
+    from emopipe.evaluation import networks, scoring
 
 
 def evaluate(
@@ -76,6 +76,7 @@ def evaluate(
         detect=detect,
         flip=flip,
         trained_on=network.trained_on,
+        classes=network.classes,
     )
     scores = scoring.score(network, given)
     if predictions:
@@ -88,7 +89,7 @@ def evaluate(
         typer.echo(json.dumps(scores.to_dict()))
     scores.refuse_without_answers()
     if not as_json:
-        _print_scores(scores, network.name, predictions)
+        _print_scores(scores, network, predictions)
 
 
 def _corpus(given: str) -> tuple[str, Path]:
@@ -160,14 +161,20 @@ def _print_unseen(scores: "scoring.Scores") -> None:
         _print_accuracy(others)
 
 
-def _print_scores(scores: "scoring.Scores", name: str, predictions: Path | None) -> None:
-    unit, without = scores.unit, scores.unlabelled
+def _print_scores(scores: "scoring.Scores", network: "networks.Network", predictions: Path | None) -> None:
+    unit, without, name = scores.unit, scores.unlabelled, network.name
     omitted = "".join(f", {count} omitted ({status})" for status, count in scores.failed.items())
     typer.echo(f"{name}: {scores.n} {unit}{omitted}")
     if without:
         counts = ", ".join(f"{label} {count}" for label, count in without.items())
         where = f"See {predictions}." if predictions else "--predictions FILE.csv writes what is predicted for each."
         typer.echo(f"{sum(without.values())} {unit} have no label and are not scored, but predicted: {counts}. {where}")
+    if scores.not_scored:
+        counts = ", ".join(f"{label} {count}" for label, count in scores.not_scored.items())
+        total = sum(scores.not_scored.values())
+        typer.echo(f"{total} {unit} show classes that {name} does not have, and are not scored: {counts}.")
+    if dropped := [label for label in network.classes if label not in scores.classes]:
+        typer.echo(f"No sample shows {', '.join(dropped)}, so the scores are in the seven classes alone, as in use.")
     if not scores.n:
         typer.echo("Nothing is scored, because no label is known of what was classified.")
         return

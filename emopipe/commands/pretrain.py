@@ -11,9 +11,11 @@ from emopipe.backbones import registry as backbones
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, log_to
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, with_new_names
+from emopipe.corpora.classes import OwnClasses
 from emopipe.training.sources import SourceBlock
 from emopipe.weights.checksums import verify
 from emopipe.weights.naming import refuse_missing, resolve
@@ -36,6 +38,9 @@ class WeightsRecipe(Options):
     """The corpora. Their paths are relative to the folder that --data names."""
     schedule: list[dict[str, Any]] = Field(min_length=1)
     """The phases of the training, in order."""
+    classes: OwnClasses = Field(default_factory=lambda: list(CLASSES))
+    """The classes of the network: the seven, which further names may follow, such as Contempt. The further ones are
+    trained and evaluated, and dropped when the network is used. Default: the seven."""
     half: bool = False
     """Save the weights of every phase in half precision."""
 
@@ -87,6 +92,7 @@ def _recipes(wanted: WeightsRecipe, data: Path) -> list[Recipe]:
     start = sha256(Path(wanted.weights)) if wanted.weights else ""
     for number, phase in enumerate(wanted.schedule):
         keys = {"where": f"schedule.{number}", "start": start, "half": wanted.half, "root": data}
+        keys["classes"] = wanted.classes
         recipes.append(phase_recipe(wanted.kind, options, phase, wanted.sources, **keys))
         start = digest(recipes[-1])
     return recipes

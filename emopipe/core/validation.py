@@ -61,7 +61,14 @@ class Faults:
             raise type(self._found[0])("\n".join(lines))
 
 
-def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, warn: bool = True) -> Block:
+def checked(
+    model: type[Block],
+    values: Mapping[str, Any],
+    where: str = "",
+    *,
+    warn: bool = True,
+    context: Mapping[str, Any] | None = None,
+) -> Block:
     """Return a block of options from keys and values.
 
     Args:
@@ -69,12 +76,13 @@ def checked(model: type[Block], values: Mapping[str, Any], where: str = "", *, w
         values: The keys and values that were read.
         where: The block's own key, which leads its keys in messages.
         warn: Whether to log the old names of keys; not for blocks in files that no user edits.
+        context: What the block's checks may look at, such as `emopipe.corpora.classes.in_classes`.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value is wrong. The message has one line for each fault.
     """
     try:
-        return model.model_validate(with_new_names(model, values, where, warn=warn))
+        return model.model_validate(with_new_names(model, values, where, warn=warn), context=context)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(fault, model, where) for fault in error.errors())) from None
 

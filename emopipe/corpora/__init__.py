@@ -45,6 +45,7 @@ from pathlib import Path
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.core.registry import Registry, Row
 from emopipe.corpora.table import check
@@ -113,4 +114,5 @@ def scan(kind: str, root: Path, options: Options, *, lenient: bool = False) -> p
         found = "is a file; unpack it to a folder, then" if root.is_file() else "does not exist:"
         raise CorpusError(f"The corpus folder {root} {found} correct its path (in a config, corpus_root).")
     apart, may_share = getattr(options, "subjects_apart", True), SHARING if hasattr(options, "shared_subjects") else ""
-    return check(module.scan(root, options), root, subjects_apart=apart, may_share=may_share, lenient=lenient)
+    allowed = {"may_share": may_share, "lenient": lenient, "classes": getattr(options, "classes", CLASSES)}
+    return check(module.scan(root, options), root, subjects_apart=apart, **allowed)

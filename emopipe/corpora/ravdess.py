@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from pydantic import ValidationInfo, field_validator
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
+from emopipe.corpora.classes import ClassOptions, classes_in, with_labels
 from emopipe.corpora.files import FileOptions, clip_files
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
@@ -18,6 +19,8 @@ _NAME = re.compile(
     r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<label>0[1-8])-(?P<intensity>0[12])-(?P<sentence>0[12])"
     r"-(?P<repetition>0[12])-(?P<subject>\d\d)"
 )
+CALM = "Calm"
+"""The class of calm clips, for networks that have it."""
 _EXAMPLE = "01-01-03-01-01-01-01"
 _MEANING: dict[str, dict[str, str]] = {
     "modality": {"01": "av", "02": "video", "03": "audio"},
@@ -36,7 +39,7 @@ _MEANING: dict[str, dict[str, str]] = {
 }
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """Which of RAVDESS's recordings are used, and how they are split."""
 
     split: Literal["auto", "subject", "repetition", "stratified"] = "auto"
@@ -46,8 +49,20 @@ class CorpusOptions(FileOptions, splits.SplitOptions):
     """Which recordings are used: with sound (01), silent video (02), or sound alone (03)."""
     channel: Literal["speech", "song", "both"] = "both"
     """Whether spoken or sung recordings are used."""
-    calm: Literal["exclude", "neutral"] = "exclude"
-    """Calm is not one of the seven classes: exclude omits its clips, neutral counts them as Neutral."""
+    calm: Literal["exclude", "neutral", "calm"] = "exclude"
+    """Calm is not one of the seven classes: exclude omits its clips, neutral counts them as Neutral, calm keeps them as
+    the class Calm, where the classes of the network that is trained contain it."""
+
+    @field_validator("calm")
+    @classmethod
+    def _is_a_class(cls, calm: str, info: ValidationInfo) -> str:
+        if calm == "calm" and CALM not in (classes := classes_in(info.context)):
+            raise ValueError(
+                f"it is calm, which keeps clips as the class {CALM}, but the classes here are {', '.join(classes)}. "
+                "The clips of a run have the seven classes; only networks that are trained on other corpora may have "
+                f"more. Set it to exclude or neutral, or add {CALM} to the `classes` of the network"
+            )
+        return calm
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
@@ -71,8 +86,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             f"{abbreviate(recordings['modality'].unique().tolist())} and the channels "
             f"{abbreviate(recordings['channel'].unique().tolist())}. Change these options."
         )
-    table = recordings[selected].replace({"label": {"calm": "neutral"}})
-    table = with_labels(table).drop(columns="modality")
+    table = recordings[selected].replace({"label": {"calm": CALM if options.calm == "calm" else "neutral"}})
+    table = with_labels(table, classes=options.classes).drop(columns="modality")
     # 2. Their splits.
     is_auto = options.split == "auto"
     if options.split == "repetition" or (is_auto and not splits.is_by_subject(table, options)):

@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -33,7 +33,13 @@ def from_rows(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
 
 
 def check(
-    table: pd.DataFrame, root: Path, *, subjects_apart: bool = True, may_share: str = "", lenient: bool = False
+    table: pd.DataFrame,
+    root: Path,
+    *,
+    subjects_apart: bool = True,
+    may_share: str = "",
+    lenient: bool = False,
+    classes: Sequence[str] = CLASSES,
 ) -> pd.DataFrame:
     """Verify all that the stages rely on, and return the table sorted by clip id.
 
@@ -46,6 +52,7 @@ def check(
             subject may always have it in two splits.
         may_share: What else may be done about a subject in two splits: a sentence for the message.
         lenient: Accept files that do not exist, and train and val clips without a label.
+        classes: The classes that labels may be.
 
     Raises:
         CorpusError: There are no clips, a column is missing, an id is repeated or empty, a path is missing, repeated
@@ -63,7 +70,7 @@ def check(
     for column in [name for name in ("path", SOUND_FILE) if name in table]:
         _refuse_bad_paths(table, root, column)
     _refuse_parts_with_sound_files(table)
-    _refuse_bad_splits_and_labels(table)
+    _refuse_bad_splits_and_labels(table, classes)
     if not lenient:
         _refuse_missing_files(table, root)
         _refuse_unlabelled(table)
@@ -174,8 +181,8 @@ def _exists(path: Path) -> bool:
         return error.errno != errno.ENAMETOOLONG
 
 
-def _refuse_bad_splits_and_labels(table: pd.DataFrame) -> None:
-    for column, allowed in (("split", SPLITS), ("label", (*CLASSES, ""))):
+def _refuse_bad_splits_and_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
+    for column, allowed in (("split", SPLITS), ("label", (*classes, ""))):
         wrong = table[~table[column].isin(allowed)]
         if not wrong.empty:
             first = wrong.iloc[0]

@@ -11,7 +11,7 @@ import torch
 
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
-from emopipe.backbones.classifier import Classifier, load_head
+from emopipe.backbones.classifier import OWN_CLASSES, Classifier, classes_of, load_head
 from emopipe.backbones.memory_format import memory_format_of
 from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError
@@ -30,16 +30,26 @@ from emopipe.weights.trained_on import TrainedOn
 
 @dataclass(frozen=True)
 class Network:
-    """A network that classifies into the seven classes."""
+    """A network that classifies into the seven classes and, if it was trained on them, into further ones."""
 
     name: str
     """Its name in reports."""
     spec: Spec
     """Its input and output."""
     probabilities: Callable[[np.ndarray], np.ndarray]
-    """A batch of its inputs -> (N, 7) float64 in the order of `CLASSES`; each row sums to 1."""
+    """A batch of its inputs -> (N, K) float64 in the order of `classes`; each row sums to 1."""
     trained_on: TrainedOn | None = None
     """What its weights were trained on; None if their file does not say so."""
+    classes: tuple[str, ...] = CLASSES
+    """Its K classes: the seven, then its further ones."""
+
+    def probabilities_of(self, classes: Sequence[str], batch: np.ndarray) -> np.ndarray:
+        """Return the probabilities (N, classes) of a batch, over the first of its classes; each row sums to 1.
+
+        Further classes that are dropped give their share to the others in proportion, as where a network is used.
+        """
+        found = self.probabilities(batch)[:, : len(classes)]
+        return found if len(classes) == len(self.classes) else found / found.sum(1, keepdims=True).clip(1e-300)
 
 
 def open_network(name: str, *, device: torch.device, onnx_device: str = "", threads: int) -> Network:
@@ -79,35 +89,35 @@ def _own_network(path: Path, device: torch.device) -> Network:
         raise WeightsError(
             f"The weights file {path} does not exist. Correct the path, or give a name from `emopipe weights list`."
         )
-    recipe, classes = _recipe_and_classes(path)
+    recipe, named_classes = _recipe_and_classes(path)
     # 1. The network and its classifier.
     kind = recipe["kind"]
     options = checked(backbones.options_class(kind), recipe["options"], str(path), warn=False)
     spec, network = backbones.spec(kind, options), backbones.build(kind, options)
     backbones.load(kind, options, network, path)
-    model = Classifier(network, spec.dim)
+    classes = (*CLASSES, *(name for name in named_classes if name not in CLASSES))
+    model = Classifier(network, spec.dim, classes=classes)
     load_head(model, path)
     model.eval()
     layout = memory_format_of(model)
     model.to(device, memory_format=layout)
-    # 2. Its probabilities, in the order of CLASSES.
-    order = [classes.index(label) for label in CLASSES]
 
+    # 2. Its probabilities.
     @torch.inference_mode()
     def probabilities(batch: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(batch).to(device)
         x = x.contiguous(memory_format=layout) if x.ndim == 4 else x
-        return model(x).double().softmax(1).cpu().numpy()[:, order]
+        return model(x).double().softmax(1).cpu().numpy()
 
     trained = trained_on.read(path)
     known = trained if trained.contents or trained.speakers else None
-    return Network(path.stem, spec, _divided(probabilities, name_of(device)), known)
+    return Network(path.stem, spec, _divided(probabilities, name_of(device)), known, classes)
 
 
-def _recipe_and_classes(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _recipe_and_classes(path: Path) -> tuple[dict[str, Any], Sequence[str]]:
     """Return the recipe and the classes of weights with a classifier, which are in the file's metadata."""
     metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
-    recipe, classes = (_parsed(metadata.get(key, "")) for key in ("recipe", "classes"))
+    recipe = _parsed(metadata.get("recipe", ""))
     instead = "Give weights that `emopipe pretrain` wrote, or a name from `emopipe weights list` that has classes."
     if isinstance(recipe, dict) and recipe.get("stage") == "fusion":
         raise WeightsError(
@@ -116,9 +126,12 @@ def _recipe_and_classes(path: Path) -> tuple[dict[str, Any], list[str]]:
             "are in its metrics.csv."
         )
     has_network = isinstance(recipe, dict) and {"kind", "options"} <= recipe.keys()
-    if not has_network or not isinstance(classes, list) or not {*CLASSES} <= {*map(str, classes)}:
-        raise WeightsError(f"{path} has no classifier that emopipe wrote, so it cannot be evaluated. {instead}")
-    return recipe, classes
+    try:
+        if has_network and OWN_CLASSES in metadata:
+            return recipe, classes_of(metadata)
+    except WeightsError:
+        pass  # another program wrote the list; the message is the same
+    raise WeightsError(f"{path} has no classifier that emopipe wrote, so it cannot be evaluated. {instead}")
 
 
 def _parsed(text: str) -> Any:

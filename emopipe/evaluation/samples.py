@@ -19,8 +19,10 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.validation import checked
+from emopipe.corpora.classes import OTHER_CLASSES, class_key, in_classes
 from emopipe.corpora.digests import content_digests
 from emopipe.corpora.files import look, media_files
+from emopipe.corpora.ravdess import CALM
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
@@ -50,7 +52,7 @@ class Sample:
     """One sample; the probabilities of its parts are averaged."""
 
     label: int
-    """An index into `CLASSES`; UNLABELLED if it has none."""
+    """An index into the classes that are scored (`Samples.classes`); UNLABELLED if it has none."""
     subject: str
     """The subject; "" if unknown."""
     parts: np.ndarray
@@ -75,6 +77,10 @@ class Samples:
     """The number of samples."""
     read: Callable[[], Iterator[Sample]]
     """Yields the samples, one by one."""
+    classes: tuple[str, ...] = CLASSES
+    """The classes that are scored: the network's, or the seven if no sample shows one of its further classes."""
+    not_scored: Mapping[str, int] = field(default_factory=dict)
+    """Class that the network does not have -> how many samples of the corpus show it; they are not among these."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ def open_corpus(
     detect: bool,
     flip: bool,
     trained_on: TrainedOn | None = None,
+    classes: Sequence[str] = CLASSES,
 ) -> Samples:
     """Return the samples of a corpus for a network.
 
@@ -125,6 +132,7 @@ def open_corpus(
         detect: Whether the faces of stills are detected; those of clips always are.
         flip: Whether mirrored faces are used too.
         trained_on: What the network was trained on, to find the samples that it has seen. Default: unknown.
+        classes: The classes of the network: the seven, then its further ones.
 
     Raises:
         ConfigError: Faces are to be detected for an audio network.
@@ -141,10 +149,10 @@ def open_corpus(
     if spec.modality == "audio":
         if detect:
             raise ConfigError("--detect finds faces, but this is an audio network. Omit --detect.")
-        return _speech(corpus, spec, trained_on)
+        return _speech(corpus, spec, trained_on, classes)
     if _has_stills(corpus):
-        return _stills(corpus, spec, detector() if detect else None, flip, trained_on)
-    return _clips(corpus, spec, detector(), flip, trained_on)
+        return _stills(corpus, spec, detector() if detect else None, flip, trained_on, classes)
+    return _clips(corpus, spec, detector(), flip, trained_on, classes)
 
 
 def _has_stills(corpus: Corpus) -> bool:
@@ -155,10 +163,50 @@ def _has_stills(corpus: Corpus) -> bool:
     return is_kind_of_stills
 
 
-def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool, trained_on: TrainedOn | None) -> Samples:
-    options = checked(stills.options_class(corpus.kind), dict(corpus.options), "--option")
+def _every_class(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a network's classes, then all other known ones, whose samples are counted but not scored."""
+    own = set(map(class_key, classes))
+    return (*classes, *(name.capitalize() for name in OTHER_CLASSES if class_key(name) not in own))
+
+
+def _scored(classes: Sequence[str], labels: np.ndarray) -> tuple[tuple[str, ...], dict[str, int], np.ndarray]:
+    """Return what of a corpus is scored.
+
+    Args:
+        classes: The classes of the network.
+        labels: (N,) indices into `_every_class`; UNLABELLED for samples without a label.
+
+    Returns:
+        The classes that are scored, how many samples are of each class that the network does not have, and which
+        samples (N,) bool are of none of these.
+    """
+    names, count = _every_class(classes), len(classes)
+    others = {names[number]: int((labels == number).sum()) for number in sorted(set(labels[labels >= count].tolist()))}
+    shown = labels[labels < count]
+    return tuple(classes if (shown >= len(CLASSES)).any() else CLASSES), others, labels < count
+
+
+def _labels_of(targets: np.ndarray) -> np.ndarray:
+    """Return (N,) the class with the largest share of each row (N, K); UNLABELLED where several have the same one."""
+    has_tie = (targets == targets.max(1, keepdims=True, initial=0)).sum(1) > 1
+    return np.where(has_tie, UNLABELLED, targets.argmax(1))
+
+
+def _stills(
+    corpus: Corpus,
+    spec: Spec,
+    detect: Detector | None,
+    flip: bool,
+    trained_on: TrainedOn | None,
+    classes: Sequence[str],
+) -> Samples:
+    context = in_classes(_every_class(classes))
+    options = checked(stills.options_class(corpus.kind), dict(corpus.options), "--option", context=context)
     whole = stills.read(corpus.kind, corpus.path, options)
-    chosen = whole.rows(corpus.select(whole.table))
+    whole = whole.rows(corpus.select(whole.table))
+    labels = _labels_of(whole.targets)
+    scored, not_scored, kept = _scored(classes, labels)
+    chosen, labels = whole.rows(kept), labels[kept].tolist()
     size = spec.input.size
     margin = (held_side(size) - size) // 2
 
@@ -180,18 +228,19 @@ def _stills(corpus: Corpus, spec: Spec, detect: Detector | None, flip: bool, tra
         return _row(key, OK, "", _inputs(crop[None, margin : margin + size, margin : margin + size], spec, flip))
 
     def read() -> Iterator[Sample]:
-        labels, subjects = chosen.targets.argmax(1).tolist(), chosen.table["subject"]
-        rows = zip(labels, chosen.table["key"], subjects, strict=True)
+        rows = zip(labels, chosen.table["key"], chosen.table["subject"], strict=True)
         for sample in _samples(rows, parts_of, [chosen.read_image] * len(chosen)):
             yield _marked(sample, contents.pop(sample.name, ""), corpus.kind, trained_on)
         if finder:
             finder.log_misses()
 
-    return Samples("stills", len(chosen), read)
+    return Samples("stills", len(chosen), read, scored, not_scored)
 
 
-def _speech(corpus: Corpus, spec: Spec, trained_on: TrainedOn | None) -> Samples:
-    table = _with_contents(in_order(_table(corpus, prefer_sound=True)), corpus.path, trained_on)
+def _speech(corpus: Corpus, spec: Spec, trained_on: TrainedOn | None, classes: Sequence[str]) -> Samples:
+    table = in_order(_table(corpus, classes, prefer_sound=True))
+    scored, not_scored, kept = _scored(classes, _label_numbers(table, classes))
+    table = _with_contents(table[kept], corpus.path, trained_on)
 
     def parts_of(path: str, reading: Callable[[], Media]) -> Row:
         media = reading()
@@ -202,15 +251,19 @@ def _speech(corpus: Corpus, spec: Spec, trained_on: TrainedOn | None) -> Samples
 
     def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=1)) as read_clip:
-            samples = _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
+            samples = _samples(_rows(table, classes), parts_of, _readings(table, corpus.path, read_clip))
             for sample, content in zip(samples, table["digest"], strict=True):
                 yield _marked(sample, content, corpus.kind, trained_on)
 
-    return Samples("utterances", len(table), read)
+    return Samples("utterances", len(table), read, scored, not_scored)
 
 
-def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool, trained_on: TrainedOn | None) -> Samples:
-    table = _with_contents(in_order(_table(corpus, prefer_sound=False)), corpus.path, trained_on)
+def _clips(
+    corpus: Corpus, spec: Spec, detect: Detector, flip: bool, trained_on: TrainedOn | None, classes: Sequence[str]
+) -> Samples:
+    table = in_order(_table(corpus, classes, prefer_sound=False))
+    scored, not_scored, kept = _scored(classes, _label_numbers(table, classes))
+    table = _with_contents(table[kept], corpus.path, trained_on)
     geometry = spec.input
 
     def parts_of(path: str, reading: Callable[[], Media]) -> Row:
@@ -227,25 +280,29 @@ def _clips(corpus: Corpus, spec: Spec, detect: Detector, flip: bool, trained_on:
 
     def read() -> Iterator[Sample]:
         with ClipReader(DecodeOptions(policy="count", count=FRAMES_PER_CLIP)) as read_clip:
-            samples = _samples(_rows(table), parts_of, _readings(table, corpus.path, read_clip))
+            samples = _samples(_rows(table, classes), parts_of, _readings(table, corpus.path, read_clip))
             for sample, content in zip(samples, table["digest"], strict=True):
                 yield _marked(sample, content, corpus.kind, trained_on)
 
-    return Samples("clips", len(table), read)
+    return Samples("clips", len(table), read, scored, not_scored)
 
 
-def _table(corpus: Corpus, *, prefer_sound: bool) -> pd.DataFrame:
+def _table(corpus: Corpus, classes: Sequence[str] = CLASSES, *, prefer_sound: bool) -> pd.DataFrame:
     """Return the clips, labelled or not. If a corpus has both videos and sound alone, one of these is chosen."""
     options = corpora.options_class(corpus.kind)
     # Other classes are omitted, clips in several folders may have the same name, and sounds may be beside videos.
     wanted = {"others": "exclude", "clip_id": "path", "beside": "audio" if prefer_sound else "video"}
+    # Where the network has a class of calm clips, as those of RAVDESS, they are scored.
+    wanted |= {"calm": "calm"} if CALM in classes else {}
     chosen = {key: value for key, value in wanted.items() if key in options.model_fields}
     if "modality" in options.model_fields:
         taken = look(corpus.path)
         sound, video = bool(taken.found["audio"]), bool(taken.found["video"])
         if sound and (prefer_sound or not video):
             chosen["modality"] = "audio"
-    options = checked(options, chosen | dict(corpus.options), "--option")
+    chosen |= corpus.options
+    known = classes if chosen.get("others") == "refuse" else _every_class(classes)
+    options = checked(options, chosen, "--option", context=in_classes(known))
     table = corpora.scan(corpus.kind, corpus.path, options, lenient=True)
     return table[corpus.select(table)]
 
@@ -265,9 +322,14 @@ def _marked(sample: Sample, content: str, kind: str, trained_on: TrainedOn | Non
     return dataclasses.replace(sample, seen=seen)
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
-    labels = [CLASSES.index(label) if label else UNLABELLED for label in table["label"]]
-    return zip(labels, table["path"], table["subject"], strict=True)
+def _label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Return (N,) the clips' labels as indices into `_every_class`; UNLABELLED for clips without one."""
+    names = _every_class(classes)
+    return np.array([names.index(label) if label else UNLABELLED for label in table["label"]], int)
+
+
+def _rows(table: pd.DataFrame, classes: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    return zip(_label_numbers(table, classes).tolist(), table["path"], table["subject"], strict=True)
 
 
 def _readings(table: pd.DataFrame, root: Path, read_clip: ClipReader) -> Iterable[Callable[[], Media]]:

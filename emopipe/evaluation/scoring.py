@@ -2,8 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,11 @@ from emopipe.evaluation.networks import Network
 from emopipe.evaluation.samples import UNLABELLED, Sample, Samples
 from emopipe.scoring import metrics
 from emopipe.scoring.intervals import Intervals, groups_of
-from emopipe.scoring.predictions import PROBABILITIES
 from emopipe.scoring.scores import score_intervals
 from emopipe.weights.trained_on import CONTENT, SPEAKER
 
 BATCH_SIZE = 128
 """About how many parts of samples go through a network at once."""
-COLUMNS = ["sample", "label", "predicted", "subject", *PROBABILITIES, "status", "reason", "seen"]
-"""The columns of `Scores.answers`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Scores:
     """What a network says about the samples of a corpus, and its scores on those with a label."""
 
     answers: pd.DataFrame
-    """A row for each sample: its path (column sample), label and predicted (indices into `CLASSES`; -1: none), subject,
+    """A row for each sample: its path (column sample), label and predicted (indices into `classes`; -1: none), subject,
     p_<class>, status, reason and seen (`Sample.seen`). Of a sample that could not be classified, predicted is -1 and
     p_<class> are NaN."""
     unit: str
@@ -42,6 +39,10 @@ class Scores:
     """The time to read, prepare and classify all samples."""
     knows_training: bool = False
     """Whether it is known what the network was trained on."""
+    classes: tuple[str, ...] = CLASSES
+    """The classes that are scored: the seven, or these and the network's further ones."""
+    not_scored: Mapping[str, int] = field(default_factory=dict)
+    """Class that the network does not have -> how many samples of the corpus show it; they have no row."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -68,7 +69,7 @@ class Scores:
         """Class -> how many samples without a label are predicted as this class."""
         rows = self.answers[(self.answers["predicted"] >= 0) & (self.answers["label"] == UNLABELLED)]
         counts = rows["predicted"].value_counts().sort_index()
-        return {CLASSES[number]: int(count) for number, count in counts.items()}
+        return {self.classes[number]: int(count) for number, count in counts.items()}
 
     @property
     def seen(self) -> dict[str, int]:
@@ -89,8 +90,9 @@ class Scores:
     @property
     def confusion(self) -> pd.DataFrame:
         """The confusion matrix in counts: rows are labels, columns are predictions."""
-        names = np.array(CLASSES)
-        return metrics.confusion(names[self.table["label"]], names[self.table["predicted"]])
+        names = np.array(self.classes)
+        label, predicted = names[self.table["label"]], names[self.table["predicted"]]
+        return metrics.confusion(label, predicted, self.classes)
 
     @property
     def accuracy(self) -> float:
@@ -102,14 +104,16 @@ class Scores:
         """The intervals of accuracy, UAR and macro F1, and what their groups are: subject, or sample if unknown."""
         samples, subjects = np.arange(self.n).astype(str), self.table["subject"].to_numpy(str)
         groups, drawn = groups_of(samples, subjects)
-        label, predicted = (np.array(CLASSES)[self.table[column].to_numpy(int)] for column in ("label", "predicted"))
-        return score_intervals(label, predicted, groups), "subject" if drawn == "subject" else "sample"
+        label, predicted = (
+            np.array(self.classes)[self.table[column].to_numpy(int)] for column in ("label", "predicted")
+        )
+        return score_intervals(label, predicted, groups, self.classes), "subject" if drawn == "subject" else "sample"
 
     @property
     def per_class(self) -> dict[str, float]:
         """The recall of each class that occurs."""
         found = metrics.recalls(self.table["label"], self.table["predicted"])
-        return {CLASSES[number]: float(share) for number, share in found.items()}
+        return {self.classes[number]: float(share) for number, share in found.items()}
 
     @property
     def uar(self) -> float:
@@ -130,6 +134,8 @@ class Scores:
         return {
             **self._figures(),
             "per_second": self.per_second,
+            "classes": list(self.classes),
+            "not_scored": dict(self.not_scored),
             "n_unlabelled": sum(self.unlabelled.values()),
             "unlabelled": self.unlabelled,
             "n_failed": self.omitted,
@@ -152,21 +158,27 @@ class Scores:
         The columns are sample, subject, label, pred, p_<class>, status, reason (in English), and seen: content or
         speaker if the network met the sample in training.
         """
-        names = dict(enumerate(CLASSES))
+        names = dict(enumerate(self.classes))
         rows = self.answers.assign(
             label=self.answers["label"].map(names).fillna(""),
             pred=self.answers["predicted"].map(names).fillna(""),
             reason=self.answers["reason"].map(text),
         )
-        columns = ["sample", "subject", "label", "pred", *PROBABILITIES, "status", "reason", "seen"]
+        columns = ["sample", "subject", "label", "pred", *_probabilities(self.classes), "status", "reason", "seen"]
         write_text(path, rows[columns].to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
     def refuse_without_answers(self) -> None:
         """Raise a CorpusError if no sample could be classified."""
-        if self.omitted == len(self.answers):
-            why = ", ".join(f"{status} {count}" for status, count in self.failed.items())
+        if self.not_scored and not len(self.answers):
             raise CorpusError(
-                f"None of the {len(self.answers)} {self.unit} could be classified ({why}). See the warnings above."
+                f"All {self.unit} show classes that the network does not have ({counts_text(self.not_scored)}). "
+                f"Expected some of {', '.join(self.classes)}. Use another corpus, or count its classes as others by "
+                "the option labels."
+            )
+        if self.omitted == len(self.answers):
+            raise CorpusError(
+                f"None of the {len(self.answers)} {self.unit} could be classified ({counts_text(self.failed)}). See "
+                "the warnings above."
             )
 
 
@@ -177,16 +189,36 @@ def score(network: Network, samples: Samples) -> Scores:
     rows = []
     for batch in _batches(samples.read()):
         filled = [sample for sample in batch if len(sample.parts)]
-        answers = dict.fromkeys(range(len(batch)), np.full(len(CLASSES), np.nan))
+        answers = dict.fromkeys(range(len(batch)), np.full(len(samples.classes), np.nan))
         if filled:
-            probabilities = network.probabilities(np.concatenate([sample.parts for sample in filled]))
+            parts = np.concatenate([sample.parts for sample in filled])
+            probabilities = network.probabilities_of(samples.classes, parts)
             ends = np.cumsum([len(sample.parts) for sample in filled])[:-1]
             numbers = [number for number, sample in enumerate(batch) if len(sample.parts)]
             answers |= zip(numbers, (part.mean(0) for part in np.split(probabilities, ends)), strict=True)
         rows += [_row(sample, answers[number]) for number, sample in enumerate(batch)]
         progress.advance(len(batch))
-    answers = pd.DataFrame(rows, columns=COLUMNS)
-    return Scores(answers, samples.unit, time.perf_counter() - begin, network.trained_on is not None)
+    seconds, knows_training = time.perf_counter() - begin, network.trained_on is not None
+    answers = pd.DataFrame(rows, columns=columns(samples.classes))
+    return Scores(answers, samples.unit, seconds, knows_training, samples.classes, samples.not_scored)
+
+
+def columns(classes: Sequence[str] = CLASSES) -> list[str]:
+    """Return the columns of `Scores.answers`."""
+    return ["sample", "label", "predicted", "subject", *_probabilities(classes), "status", "reason", "seen"]
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Return counts as text.
+
+    >>> counts_text({"Contempt": 3, "Calm": 1})
+    'Contempt 3, Calm 1'
+    """
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _probabilities(classes: Sequence[str]) -> list[str]:
+    return [f"p_{name}" for name in classes]
 
 
 def _row(sample: Sample, p: np.ndarray) -> tuple[object, ...]:

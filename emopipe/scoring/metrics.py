@@ -1,6 +1,6 @@
 """Scores of predictions; each metric is computed here alone, for training, evaluation and reports."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -64,9 +64,9 @@ def log_losses(p: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return -np.log(p[..., np.arange(len(targets)), targets].clip(PROBABILITY_FLOOR))
 
 
-def confusion(labels: ArrayLike, predicted: ArrayLike) -> pd.DataFrame:
+def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] = CLASSES) -> pd.DataFrame:
     """Return counts (classes, classes) of names of classes (N,): rows are labels, columns are predictions."""
     from sklearn.metrics import confusion_matrix  # slow to import, and few need it
 
-    counts = confusion_matrix(labels, predicted, labels=list(CLASSES))
-    return pd.DataFrame(counts, index=list(CLASSES), columns=list(CLASSES))
+    counts = confusion_matrix(labels, predicted, labels=list(classes))
+    return pd.DataFrame(counts, index=list(classes), columns=list(classes))

@@ -1,5 +1,7 @@
 """Accuracy, UAR and macro F1 as functions of counts that add up over clips, which makes their intervals fast."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -9,17 +11,16 @@ from emopipe.scoring.intervals import Intervals, intervals
 SCORES = ("accuracy", "uar", "macro_f1")
 """The scores, in the order of their last axis."""
 
-_K = len(CLASSES)
 
-
-def counts(labels: ArrayLike, predicted: ArrayLike) -> np.ndarray:
+def counts(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] = CLASSES) -> np.ndarray:
     """Return what each clip adds: (N, 3 K) correct, labelled and predicted clips of each class.
 
     Args:
         labels: (N,) names of classes.
         predicted: (N,) names of classes.
+        classes: All K of them.
     """
-    names = np.array(CLASSES)
+    names = np.array(classes)
     label, answer = (np.asarray(each)[:, None] == names for each in (labels, predicted))  # (N, K) each
     return np.concatenate([label & answer, label, answer], axis=1).astype(float)
 
@@ -29,7 +30,7 @@ def scores(summed: np.ndarray) -> np.ndarray:
 
     UAR and macro F1 are means over the classes that occur among the labels.
     """
-    correct, labelled, predicted = (summed[..., start : start + _K] for start in (0, _K, 2 * _K))
+    correct, labelled, predicted = np.split(summed, 3, axis=-1)
     occurs = labelled > 0
     n_classes = np.maximum(occurs.sum(-1), 1)
     recall = np.divide(correct, labelled, out=np.zeros_like(correct), where=occurs)
@@ -38,9 +39,11 @@ def scores(summed: np.ndarray) -> np.ndarray:
     return np.stack([accuracy, recall.sum(-1) / n_classes, f1.sum(-1) / n_classes], axis=-1)
 
 
-def score_intervals(labels: ArrayLike, predicted: ArrayLike, groups: np.ndarray) -> Intervals:
+def score_intervals(
+    labels: ArrayLike, predicted: ArrayLike, groups: np.ndarray, classes: Sequence[str] = CLASSES
+) -> Intervals:
     """Return accuracy, UAR and macro F1 of predictions (N,) with intervals over groups (N,)."""
-    return intervals(counts(labels, predicted), groups, scores)
+    return intervals(counts(labels, predicted, classes), groups, scores)
 
 
 def difference_intervals(labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: np.ndarray) -> Intervals:
@@ -48,6 +51,7 @@ def difference_intervals(labels: ArrayLike, first: ArrayLike, second: ArrayLike,
     both = np.concatenate([counts(labels, first), counts(labels, second)], axis=1)
 
     def difference(summed: np.ndarray) -> np.ndarray:
-        return scores(summed[..., : 3 * _K]) - scores(summed[..., 3 * _K :])
+        of_first, of_second = np.split(summed, 2, axis=-1)
+        return scores(of_first) - scores(of_second)
 
     return intervals(both, groups, difference, lowest=-1.0)

@@ -15,6 +15,7 @@ from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import digest, recipe_text
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.runtime import device as devices
 from emopipe.training.checkpoint import Checkpoint
@@ -103,7 +104,8 @@ def _trainer(
     spec = registry.spec(kind, options)
     phase: StillsPhase | SpeechPhase = phase_class(spec.modality).model_validate(recipe["phase"])
     torch.manual_seed(phase.seed)
-    model = Classifier(registry.build(kind, options), spec.dim, phase.dropout)
+    classes = recipe.get("classes", CLASSES)
+    model = Classifier(registry.build(kind, options), spec.dim, phase.dropout, classes)
     teacher = None
     if phase.distill_weight:
         teacher = _teacher(recipe, start) if phase.teacher == "start" else "average"
@@ -112,7 +114,7 @@ def _trainer(
 
     # 2. The corpora.
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}
-    loaded = load_dataset(sources, phase, spec, work, threads=threads, device=device)
+    loaded = load_dataset(sources, phase, spec, work, threads=threads, device=device, classes=classes)
 
     checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
     how = {"stop": phase.stop, "distill_weight": phase.distill_weight, "teacher": teacher}
@@ -135,8 +137,10 @@ def _teacher(recipe: Mapping[str, Any], start: str | None) -> Classifier:
             "distill_weight."
         )
     options = registry.options_class(recipe["kind"]).model_validate(recipe["options"])
+    dim = registry.spec(recipe["kind"], options).dim
     with torch.random.fork_rng():
-        teacher = Classifier(registry.build(recipe["kind"], options), registry.spec(recipe["kind"], options).dim)
+        network = registry.build(recipe["kind"], options)
+        teacher = Classifier(network, dim, classes=recipe.get("classes", CLASSES))
     _load(teacher, recipe, start)
     return teacher
 

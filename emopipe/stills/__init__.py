@@ -28,12 +28,16 @@ A complete module, `mypackage/flat_stills.py`, for images that are called <label
         keys = archive.images()
         labels = [PurePosixPath(key).name.partition("_")[0] for key in keys]
         rows = pd.DataFrame({"key": keys, "label": labels})
-        return stills_from_rows(rows, archive.read_image, options.labels, str(path))
+        return stills_from_rows(rows, archive.read_image, options.labels, str(path), classes=options.classes)
 '''
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.core.registry import Registry, Row
 from emopipe.stills.base import BaseOptions, Stills
@@ -92,4 +96,7 @@ def read(kind: str, path: Path, options: Options) -> Stills:
     module = REGISTRY.load(kind)
     if not path.exists():
         raise CorpusError(f"The stills {path} do not exist. Correct the path.")
-    return module.read(path, options)
+    found = module.read(path, options)
+    # A plug-in may know the seven classes alone; the further ones follow them.
+    missing = len(getattr(options, "classes", CLASSES)) - found.targets.shape[1]
+    return found if not missing else dataclasses.replace(found, targets=np.pad(found.targets, ((0, 0), (0, missing))))

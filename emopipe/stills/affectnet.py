@@ -38,7 +38,7 @@ _NO_BOX = ("", "na", "nan", "null")
 
 
 class StillsOptions(BaseOptions):
-    """AffectNet has no other options. Contempt is omitted unless `labels` has it."""
+    """AffectNet has no other options. Contempt is omitted unless `labels` or the network has it."""
 
 
 def read(path: Path, options: StillsOptions) -> Stills:
@@ -53,7 +53,8 @@ def read(path: Path, options: StillsOptions) -> Stills:
     archive = Archive(path)
     found = {split: key for name, split in LISTS.items() if (key := archive.find(name))}
     rows = pd.concat([_of_list(archive, key, split) for split, key in found.items()]) if found else _of_sets(archive)
-    return stills_from_list(rows, archive, options.labels, str(path), names=(*NAMES, *NO_EMOTION), no_class=NO_EMOTION)
+    own = {"names": (*NAMES, *NO_EMOTION), "no_class": NO_EMOTION, "classes": options.classes}
+    return stills_from_list(rows, archive, options.labels, str(path), **own)
 
 
 def _of_list(archive: Archive, key: str, split: str) -> pd.DataFrame:

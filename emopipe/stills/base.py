@@ -9,18 +9,18 @@ from pydantic import Field
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
-from emopipe.core.options import Options
-from emopipe.corpora.classes import OTHER_CLASSES, Labels, canonical_label, class_key
+from emopipe.corpora.classes import OTHER_CLASSES, ClassOptions, Labels, canonical_label, class_key, further_classes
 
 ImageReader = Callable[[str], np.ndarray]
 """Key of a still -> its image (H, W, 3) uint8 BGR; empty if the file is not an image."""
 
 
-class BaseOptions(Options):
+class BaseOptions(ClassOptions):
     """Options that all kinds of stills have."""
 
     labels: Labels = Field(default_factory=dict)
-    """Class names of the corpus -> the class that each counts as: one of the seven, or an empty text to omit it."""
+    """Class names of the corpus -> the class that each counts as: one of the seven, a further class of the network that
+    is trained or evaluated, or an empty text to omit it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Stills:
     """One row for each still, with the columns key (unique), split (train, val, test, or as the corpus calls it; ""
     without splits) and subject ("" if unknown)."""
     targets: np.ndarray
-    """(n, classes) float32: the share of the raters' votes for each class; one-hot if there is a single label."""
+    """(n, classes) float32: the share of the raters' votes for each of `BaseOptions.classes`; one-hot if there is a
+    single label."""
     read_image: ImageReader
     """Reads a still by its key."""
 
@@ -45,9 +46,9 @@ class Stills:
         return Stills(self.table.iloc[numbers].reset_index(drop=True), self.targets[numbers], self.read_image)
 
 
-def one_hot(labels: Sequence[str]) -> np.ndarray:
-    """Return (n, classes) float32 for names of `CLASSES`."""
-    return np.eye(len(CLASSES), dtype=np.float32)[[CLASSES.index(label) for label in labels]].reshape(-1, len(CLASSES))
+def one_hot(labels: Sequence[str], classes: Sequence[str] = CLASSES) -> np.ndarray:
+    """Return (n, classes) float32 for names of classes."""
+    return np.eye(len(classes), dtype=np.float32)[[classes.index(label) for label in labels]].reshape(-1, len(classes))
 
 
 def stills_from_rows(
@@ -58,6 +59,7 @@ def stills_from_rows(
     *,
     names: Collection[str] = (),
     no_class: Collection[str] = (),
+    classes: Sequence[str] = CLASSES,
 ) -> Stills:
     """Return stills from rows whose column `label` has the corpus' own class names.
 
@@ -68,29 +70,37 @@ def stills_from_rows(
         where: The corpus, for messages.
         names: See `class_map`; the classes in the rows need not be given.
         no_class: See `class_map`.
+        classes: See `class_map`.
 
     Raises:
         CorpusError: No still remains, or a class is unknown.
     """
-    label = rows["label"].map(class_map({*names, *rows["label"]}, labels, where, no_class=no_class))
+    counts_as = class_map({*names, *rows["label"]}, labels, where, no_class=no_class, classes=classes)
+    label = rows["label"].map(counts_as)
     kept = rows[label != ""].reset_index(drop=True)
     if kept.empty:
         raise no_stills_error(sorted(set(rows["label"])), where)
-    return Stills(stills_table(kept), one_hot(label[label != ""]), read_image)
+    return Stills(stills_table(kept), one_hot(label[label != ""], classes), read_image)
 
 
 def class_map(
-    names: Collection[str], labels: Mapping[str, str], where: str, *, no_class: Collection[str] = ()
+    names: Collection[str],
+    labels: Mapping[str, str],
+    where: str,
+    *,
+    no_class: Collection[str] = (),
+    classes: Sequence[str] = CLASSES,
 ) -> dict[str, str]:
-    """Return what each class name of a corpus counts as: one of the seven, or "" if it is omitted.
+    """Return what each class name of a corpus counts as: one of `classes`, or "" if it is omitted.
 
-    Other classes (contempt, calm, ...) are omitted unless `labels` has them.
+    Other classes (contempt, calm, ...) are omitted unless `labels` or `classes` has them.
 
     Args:
         names: The corpus' class names.
         labels: `BaseOptions.labels`; names are compared without regard to case.
         where: The corpus, for messages.
         no_class: Names that the corpus uses for stills without a class, such as "unknown".
+        classes: `BaseOptions.classes`: the seven, then further ones, which stand for themselves.
 
     Raises:
         CorpusError: A class is unknown, or `labels` has a class that the corpus does not have.
@@ -102,7 +112,7 @@ def class_map(
             f"The option labels has the class {min(absent)!r}, but {where} has the classes "
             f"{', '.join(sorted(names)) or '(none)'}. Correct the name or remove it."
         )
-    known = dict.fromkeys([*OTHER_CLASSES, *map(class_key, no_class)], "") | folded
+    known = dict.fromkeys([*OTHER_CLASSES, *map(class_key, no_class)], "") | further_classes(classes) | folded
     return {
         name: known[key] if (key := class_key(name)) in known else canonical_label(name, owner=where) for name in names
     }

@@ -57,4 +57,4 @@ def read(path: Path, options: StillsOptions) -> Stills:
             f"{where} has no face with a confidence of {options.min_confidence:g} or more. The highest is "
             f"{confidence.max():g}. Lower min_confidence."
         )
-    return stills_from_list(rows, archive, options.labels, where, names=NAMES)
+    return stills_from_list(rows, archive, options.labels, where, names=NAMES, classes=options.classes)

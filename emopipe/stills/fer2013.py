@@ -39,9 +39,12 @@ def read(path: Path, options: StillsOptions) -> Stills:
     archive = Archive(path.parent if is_list else path)
     key = path.name if is_list else next(filter(None, map(archive.find, LISTS)), None)
     if key is None:
-        return folder.read(path, folder.StillsOptions(labels=options.labels))
+        return stills_from_rows(
+            folder.rows_of(archive), archive.read_image, options.labels, str(path), classes=options.classes
+        )
     rows = read_rows(archive, key)
-    return stills_from_rows(rows, image_reader(rows), options.labels, f"{key} in {archive.path}", names=NAMES)
+    where, own = f"{key} in {archive.path}", {"names": NAMES, "classes": options.classes}
+    return stills_from_rows(rows, image_reader(rows), options.labels, where, **own)
 
 
 def read_rows(archive: Archive, key: str) -> pd.DataFrame:

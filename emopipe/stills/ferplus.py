@@ -1,13 +1,12 @@
 """FER+ (Barsoum et al., arXiv 1608.01041): votes of ten raters for FER2013's images, from fer2013new.csv."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES
 from emopipe.stills import fer2013, lists
 from emopipe.stills.archive import Archive
 from emopipe.stills.base import BaseOptions, ImageReader, Stills, class_map, no_stills_error, stills_table
@@ -45,7 +44,9 @@ def read(path: Path, options: StillsOptions) -> Stills:
     votes = lists.read_csv(archive, key, ("Usage", "Image name", *EMOTIONS, *NO_EMOTION))
     usage = lists.choices(votes, "Usage", where, FOLDERS)
     counts = np.stack([lists.integers(votes, name, where, 0, 100) for name in (*EMOTIONS, *NO_EMOTION)], axis=1)
-    targets = vote_shares(counts, class_map((*EMOTIONS, *NO_EMOTION), options.labels, where, no_class=NO_EMOTION))
+    names = (*EMOTIONS, *NO_EMOTION)
+    counts_as = class_map(names, options.labels, where, no_class=NO_EMOTION, classes=options.classes)
+    targets = vote_shares(counts, [counts_as[name] for name in names], options.classes)
     # 2. The rows that are used. Rows of no face have no file; the authors' script ignores them.
     kept = (targets.sum(1) > 0) & (votes["Image name"] != "").to_numpy()
     keys, splits = usage.map(FOLDERS) + "/" + votes["Image name"], usage.map(fer2013.SPLITS).to_list()
@@ -57,26 +58,30 @@ def read(path: Path, options: StillsOptions) -> Stills:
     return Stills(stills_table(rows), targets[rows["row"]], _image_reader(archive, rows, splits, where))
 
 
-def vote_shares(counts: np.ndarray, classes: Mapping[str, str]) -> np.ndarray:
-    """Return votes as shares of the seven classes; zeros for an image that is to be omitted.
+def vote_shares(
+    counts: np.ndarray, counts_as: Sequence[str], classes: Sequence[str], *, outliers: float = 1.0
+) -> np.ndarray:
+    """Return votes as shares of the classes; zeros for an image that is to be omitted.
 
     As in the paper, outliers are ignored, and images that are mostly unknown or no face are omitted. The authors'
     script also drops classes beyond three quarters of the votes; here all are kept.
 
     Args:
-        counts: (n, 10) votes for `EMOTIONS` and `NO_EMOTION`.
-        classes: What each of those ten counts as; "" if it is omitted.
+        counts: (n, names) votes, such as those for `EMOTIONS` and `NO_EMOTION`.
+        counts_as: What each of those names counts as: one of `classes`, or "" if it is omitted.
+        classes: The K classes.
+        outliers: A name with so many votes, or fewer, is an outlier.
 
     Returns:
-        (n, 7) float32; each row sums to 1 or is 0.
+        (n, K) float32; each row sums to 1 or is 0.
     """
     # 1. A single vote is an outlier.
-    counts = np.where(counts > 1, counts, 0)
+    counts = np.where(counts > outliers, counts, 0)
     # 2. Votes for each class, and for what is omitted.
-    columns = np.array([classes[name] for name in (*EMOTIONS, *NO_EMOTION)])
-    of_class = np.stack([counts[:, columns == label].sum(1) for label in CLASSES], axis=1)  # (n, 7)
+    columns = np.array(counts_as)
+    of_class = np.stack([counts[:, columns == label].sum(1) for label in classes], axis=1)  # (n, K)
     of_none = counts[:, columns == ""].max(1, initial=0)  # (n,)
-    # 3. An image is kept if no omitted class has more votes than the first of the seven.
+    # 3. An image is kept if no omitted name has more votes than the first of the classes.
     top = of_class.max(1)
     kept = (top > 0) & (top >= of_none)
     total = np.where(kept, of_class.sum(1), 1)

@@ -22,7 +22,7 @@ def read(path: Path, options: StillsOptions) -> Stills:
         CorpusError: There are no images, images are outside of class folders, or a class is unknown.
     """
     archive = Archive(path)
-    return stills_from_rows(rows_of(archive), archive.read_image, options.labels, str(path))
+    return stills_from_rows(rows_of(archive), archive.read_image, options.labels, str(path), classes=options.classes)
 
 
 def rows_of(archive: Archive) -> pd.DataFrame:

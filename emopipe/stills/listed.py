@@ -1,7 +1,7 @@
 """Stills of a list: where their files are, which part of an image is the face, and rows that contradict each other."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.text import abbreviate
 from emopipe.stills.archive import Archive, empty_image
@@ -27,6 +28,7 @@ def stills_from_list(
     *,
     names: Collection[str],
     no_class: Collection[str] = (),
+    classes: Sequence[str] = CLASSES,
 ) -> Stills:
     """Return stills from the rows of a list; the first row decides which folder the image names are relative to.
 
@@ -38,12 +40,14 @@ def stills_from_list(
         where: The list, for messages.
         names: The corpus' class names.
         no_class: Names that the corpus uses for stills without a class.
+        classes: The classes of the stills.
 
     Raises:
         CorpusError: As `stills_from_rows`, or images are missing or outside of the archive.
     """
     rows = drop_contradictions(rows, where)
-    stills = stills_from_rows(rows, archive.read_image, labels, where, names=names, no_class=no_class)
+    own = {"names": names, "no_class": no_class, "classes": classes}
+    stills = stills_from_rows(rows, archive.read_image, labels, where, **own)
     kept = rows[rows["key"].isin(stills.table["key"])]
     boxes: dict[str, Box] = {}
     if set(SIDES) <= set(kept):

@@ -45,7 +45,7 @@ def read(path: Path, options: StillsOptions) -> Stills:
     rows = pd.DataFrame({"key": names, "name": names, "label": label, "split": split})
     if options.pictures == "original":
         rows[list(SIDES)] = _boxes(archive, stems, where)
-    return stills_from_list(rows, archive, options.labels, where, names=NAMES)
+    return stills_from_list(rows, archive, options.labels, where, names=NAMES, classes=options.classes)
 
 
 def _split(stem: str, where: str) -> str:
@@ -97,4 +97,5 @@ def _of_folders(archive: Archive, options: StillsOptions) -> Stills:
             f"{unknown[0]}. Check the path, or use kind: folder for folders with class names."
         )
     rows = rows.assign(label=rows["label"].map(known))
-    return stills_from_rows(rows, archive.read_image, options.labels, str(archive.path), names=NAMES)
+    own = {"names": NAMES, "classes": options.classes}
+    return stills_from_rows(rows, archive.read_image, options.labels, str(archive.path), **own)

@@ -1,6 +1,6 @@
 """Reads the corpora of a phase into a dataset for the trainer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from emopipe.cache.status import UNREADABLE, text
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
+from emopipe.corpora.classes import in_classes
 from emopipe.corpora.digests import content_digests
 from emopipe.faces import detectors
 from emopipe.media.decoded import DecodeOptions
@@ -54,6 +55,7 @@ def load_dataset(
     *,
     threads: int,
     device: str,
+    classes: Sequence[str] = CLASSES,
 ) -> Loaded:
     """Read the corpora of a phase.
 
@@ -64,22 +66,26 @@ def load_dataset(
         work: A folder in which cropped stills are kept while training runs.
         threads: CPU threads of a detector.
         device: Where a detector runs: auto, cpu or cuda.
+        classes: The K classes of the targets: the seven, then further ones.
 
     Raises:
         DeviceError: A detector cannot run on the device.
         CorpusError: A corpus does not have the form of its kind, or there are no training samples.
     """
     read = _stills if spec.modality == "face" else _speech
-    loaded = read(sources, phase, spec, work, threads, device)
+    loaded = read(sources, phase, spec, work, threads, device, classes)
     dataset = loaded.dataset
     shares = dataset.targets[dataset.split == "train"].sum(0)
-    missing = [name for name, share in zip(CLASSES, shares, strict=True) if not share]
-    if len(missing) == len(CLASSES):
+    missing = [name for name, share in zip(classes, shares, strict=True) if not share]
+    if {*CLASSES} <= {*missing}:
         splits = {name: block.train for name, block in sources.items()}
-        raise CorpusError(f"No training samples were found in the splits {splits}. Correct `train` of the sources.")
+        raise CorpusError(
+            f"No training samples of the seven classes were found in the splits {splits}. Correct `train` of the "
+            "sources."
+        )
     if missing:
         shown = dataset.targets[dataset.split == "val"].argmax(1)
-        wrong = int(np.isin(shown, [CLASSES.index(name) for name in missing]).sum())
+        wrong = int(np.isin(shown, [classes.index(name) for name in missing]).sum())
         LOGGER.warning(
             f"No training sample shows {', '.join(missing)}, so the network gives these classes no probability. "
             f"{wrong} of {len(shown)} validation samples show them and count as wrong."
@@ -89,11 +95,14 @@ def load_dataset(
     return loaded
 
 
-def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, threads: int, device: str) -> Loaded:
+def _stills(
+    sources: Sources, phase: StillsPhase, spec: Spec, work: Path, threads: int, device: str, classes: Sequence[str]
+) -> Loaded:
     parts, found = [], {}
     for name, block in sources.items():
         # 1. The stills, and what each is for.
-        whole = stills.read(block.kind, _root(block), stills.options_class(block.kind).model_validate(block.options))
+        own = stills.options_class(block.kind).model_validate(block.options, context=in_classes(classes))
+        whole = stills.read(block.kind, _root(block), own)
         contents = Contents(whole)
         role = _roles(whole.table["split"], block)
         is_chosen = role != ""
@@ -121,7 +130,7 @@ def _stills(sources: Sources, phase: StillsPhase, spec: Spec, work: Path, thread
     split = np.concatenate([one.role[chosen] for one, chosen in zip(found.values(), kept, strict=True)])
     subject = together.table["subject"].to_numpy(str)
     dataset = StillsDataset(images, together.targets, split, subject, spec.input, phase.augment, phase.side)
-    return Loaded(dataset, _trained_on(dataset, list(found.values())), omitted)
+    return Loaded(dataset, _trained_on(dataset, list(found.values()), classes), omitted)
 
 
 def _listed(whole: Stills, block: SourceBlock) -> np.ndarray:
@@ -130,12 +139,15 @@ def _listed(whole: Stills, block: SourceBlock) -> np.ndarray:
     return keys.isin(omitted_keys(block.omit_file, keys)).to_numpy() if block.omit else np.zeros(len(keys), bool)
 
 
-def _speech(sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _threads: int, _device: str) -> Loaded:
+def _speech(
+    sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _threads: int, _device: str, classes: Sequence[str]
+) -> Loaded:
     # 1. The utterances, and what each is for.
     tables, found = [], {}
     for name, block in sources.items():
         root = _root(block)
-        table = corpora.scan(block.kind, root, corpora.options_class(block.kind).model_validate(block.options))
+        own = corpora.options_class(block.kind).model_validate(block.options, context=in_classes(classes))
+        table = corpora.scan(block.kind, root, own)
         table = content_digests(root, in_order(table[table["label"] != ""]), None)
         heard = [sound or path for path, sound in zip(table["path"], sound_files(table), strict=True)]
         files = [(root / path, span) for path, span in zip(heard, spans_of(table), strict=True)]
@@ -164,13 +176,13 @@ def _speech(sources: Sources, phase: SpeechPhase, spec: Spec, _work: Path, _thre
     has_sound = np.array([len(wave) > 0 for wave in waves], bool)
     dataset = SpeechDataset(
         [wave for wave in waves if len(wave)],
-        one_hot(table["label"])[has_sound],
+        one_hot(table["label"], classes)[has_sound],
         table["role"].to_numpy(str)[has_sound],
         table["subject"].to_numpy(str)[has_sound],
         spec.input,
         phase,
     )
-    return Loaded(dataset, _trained_on(dataset, list(found.values())), omitted)
+    return Loaded(dataset, _trained_on(dataset, list(found.values()), classes), omitted)
 
 
 @dataclass
@@ -228,10 +240,10 @@ def _omit_copies(found: Mapping[str, _Samples], unit: str) -> dict[str, int]:
     return {name: one.omitted for name, one in found.items() if one.omitted}
 
 
-def _trained_on(dataset: Dataset, found: list[_Samples]) -> TrainedOn:
+def _trained_on(dataset: Dataset, found: list[_Samples], names: Sequence[str]) -> TrainedOn:
     """Return what the split train of a dataset holds."""
     sums = dataset.targets[dataset.split == "train"].sum(0).round().astype(int).tolist()
-    classes = {label: count for label, count in zip(CLASSES, sums, strict=True) if count}
+    classes = {label: count for label, count in zip(names, sums, strict=True) if count}
     trained = [one.role == "train" for one in found]
     people = {str(who) for one, rows in zip(found, trained, strict=True) for who in one.people[rows]}
     contents = {str(content) for one, rows in zip(found, trained, strict=True) for content in one.content[rows]}

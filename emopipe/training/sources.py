@@ -11,8 +11,10 @@ from emopipe.backbones.base import Modality
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.core.validation import Faults, checked, known
+from emopipe.corpora.classes import in_classes
 from emopipe.corpora.files import look, media_files
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
@@ -75,7 +77,7 @@ def options_class(kind: str, modality: Modality) -> type[Options]:
     return stills.options_class(kind) if modality == "face" else corpora.options_class(kind)
 
 
-def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
+def check_source(name: str, block: SourceBlock, modality: Modality, classes: Sequence[str] = CLASSES) -> None:
     """Check the kind, the detector and the options of a corpus.
 
     Raises:
@@ -83,7 +85,7 @@ def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
     """
     where = f"sources.{name}"
     known(f"{where}.kind", block.kind, (stills if modality == "face" else corpora).list_kinds())
-    checked(options_class(block.kind, modality), block.options, f"{where}.options")
+    checked(options_class(block.kind, modality), block.options, f"{where}.options", context=in_classes(classes))
     if modality == "audio" and block.omit:
         raise ConfigError(
             f"{where}.omit is set, but it lists stills, and an audio network is trained on this corpus. Remove omit."
@@ -99,9 +101,15 @@ def check_source(name: str, block: SourceBlock, modality: Modality) -> None:
 
 
 def check_schedule(
-    where: str, schedule: Sequence[Mapping[str, Any]], modality: Modality, sources: Mapping[str, SourceBlock]
+    where: str,
+    schedule: Sequence[Mapping[str, Any]],
+    modality: Modality,
+    sources: Mapping[str, SourceBlock],
+    classes: Sequence[str] = CLASSES,
 ) -> list[dict[str, Any]]:
-    """Check the phases of a backbone's schedule. Return the keys that are set in each, by their new names.
+    """Check the phases of a backbone's schedule, whose network has the classes.
+
+    Return the keys that are set in each, by their new names.
 
     Raises:
         ConfigError: A key is unknown, a value is wrong, a corpus is not among `sources`, or its kind does not exist;
@@ -115,7 +123,7 @@ def check_schedule(
             for name in phase.sources:
                 with faults.collected():
                     known(f"{where}.schedule.{number}.sources", name, sources)
-                    check_source(name, sources[name], modality)
+                    check_source(name, sources[name], modality, classes)
     faults.raise_all()
     return phases
 

@@ -17,8 +17,10 @@ from emopipe.backbones import registry as backbones
 from emopipe.backbones.seeds import network_name
 from emopipe.core import yaml_file
 from emopipe.core.errors import ConfigError
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Number, Options
 from emopipe.core.validation import Faults, all_known, checked, known
+from emopipe.corpora.classes import OwnClasses
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
 from emopipe.fusion.checks import BASELINES, ENSEMBLE, check_ensembles, check_model, check_protocol
@@ -117,6 +119,9 @@ class BackboneBlock(Options):
     schedule: list[dict[str, Any]] = Field(default_factory=list)
     """Phases of training on labelled stills or speech of other corpora (`sources`), in order. The first phase starts
     from `weights`, if they are given."""
+    classes: OwnClasses = Field(default_factory=lambda: list(CLASSES))
+    """The classes that the schedule trains: the seven, which further names may follow, such as Contempt. The further
+    ones are dropped when the network extracts features or predicts. Default: the seven."""
     pretrain: PretrainOptions | None = None
     """Train the network on the corpus' own training clips, after its schedule and before it extracts features."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -364,7 +369,12 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock, faults: F
                 "network. Name weights, or add pretrain: {} to train it on the corpus' own training clips."
             )
     with faults.collected():
-        schedule = check_schedule(where, block.schedule, row.modality, config.sources)
+        if tuple(block.classes) != CLASSES and not block.schedule:
+            raise ConfigError(
+                f"{where}.classes is set, but only a schedule trains further classes, and there is none. Remove "
+                "classes, or add a schedule."
+            )
+        schedule = check_schedule(where, block.schedule, row.modality, config.sources, block.classes)
     # 4. views, and the preset that it reads
     with faults.collected():
         all_known(f"{where}.views", block.views, VIEWS[row.modality])

@@ -266,6 +266,7 @@ class Plan:
             start=digest(self.chain(name, step - 1)) if step else given,
             half=False,
             digests=self.digests,
+            classes=block.classes,
         )
         code = digest([recipe["code"], script_fingerprint(self.scripts / "chain.py")])
         return self._with_kept_libraries({**recipe, "code": code}, f"weights/{name}.step{step}.safetensors")

@@ -1,6 +1,6 @@
 """The recipe of one phase of a backbone's training, as plain data: options, content of the corpora, code, and start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from emopipe.backbones.base import Modality
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import closure
+from emopipe.core.labels import CLASSES
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
+from emopipe.corpora.classes import in_classes
 from emopipe.faces import detectors
 from emopipe.training.phase_options import PhaseOptions, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, check_source, options_class
@@ -34,6 +36,7 @@ def phase_recipe(
     half: bool,
     root: Path = Path(),
     digests: Digests | None = None,
+    classes: Sequence[str] = CLASSES,
 ) -> Recipe:
     """Return the recipe of one phase.
 
@@ -47,6 +50,7 @@ def phase_recipe(
         half: Whether the weights are saved in half precision.
         root: The folder that the paths of the corpora are relative to.
         digests: Digests that are known already. Default: none.
+        classes: The network's classes. Recipes of the seven do not name them.
 
     Raises:
         ConfigError: A key is unknown, a value is wrong, a corpus is not one of `sources`, or its kind is unknown.
@@ -63,7 +67,7 @@ def phase_recipe(
         )
     for name in checked_phase.sources:
         known(f"{where}.sources", name, sources)
-        check_source(name, sources[name], modality)
+        check_source(name, sources[name], modality, classes)
     named = {name: sources[name] for name in checked_phase.sources}
     digests = digests or Digests()
 
@@ -77,22 +81,26 @@ def phase_recipe(
     used = closure("emopipe.stages.chain:run", *modules)
     library, _, version = backbones.version(kind, options).partition(" ")
     own = {library: major_minor(version)} if library else {}
+    own_sources = {name: _source_recipe(name, block, modality, root, digests, classes) for name, block in named.items()}
     return {
         "stage": "chain",
         "kind": kind,
         "options": options.model_dump(),
         "phase": checked_phase.model_dump(),
-        "sources": {name: _source_recipe(name, block, modality, root, digests) for name, block in named.items()},
+        "sources": own_sources,
         "start": start,
         "half": half,
         "code": used.fingerprint,
         "libraries": {**versions(used.imports, used.plugin_imports), **own},
+        **({} if tuple(classes) == CLASSES else {"classes": list(classes)}),
     }
 
 
-def _source_recipe(name: str, block: SourceBlock, modality: Modality, root: Path, digests: Digests) -> Recipe:
+def _source_recipe(
+    name: str, block: SourceBlock, modality: Modality, root: Path, digests: Digests, classes: Sequence[str]
+) -> Recipe:
     """Return what identifies a corpus: its options, its content, and the checksums of its detector's weights."""
-    options = options_class(block.kind, modality).model_validate(block.options)
+    options = options_class(block.kind, modality).model_validate(block.options, context=in_classes(classes))
     plain = block.model_dump(exclude={"path"}) | {"options": options.model_dump()}
     nets = []
     if block.detect is not None:

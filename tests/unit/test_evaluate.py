@@ -35,8 +35,8 @@ from emopipe.weights.entries import Entry, Registry
 from tests.conftest import write_clip
 
 CPU = torch.device("cpu")
-KEYS = ["n", "accuracy", "uar", "per_class", "per_second", "n_unlabelled", "unlabelled", "n_failed", "failed",
-        "trained_on", "unseen"]  # fmt: skip
+KEYS = ["n", "accuracy", "uar", "per_class", "per_second", "classes", "not_scored", "n_unlabelled", "unlabelled",
+        "n_failed", "failed", "trained_on", "unseen"]  # fmt: skip
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
 VOICE = {"width": 0.03, "spectrum": {"kind": "logmel", "n_mels": 16, "n_fft": 400}}
 
@@ -316,8 +316,8 @@ def test_a_split_alone(rigged, shades):
     corpus = f"folder:{shades}"
     assert told("shade", "--corpus", corpus, "--split", "train") == {
         "n": 3, "accuracy": pytest.approx(1 / 3), "uar": 0.25, "per_class": {"Happy": 0.5, "Sad": 0.0},
-        "per_second": pytest.approx(0, abs=1e6), "n_unlabelled": 0, "unlabelled": {}, "n_failed": 0, "failed": {},
-            "trained_on": None, "unseen": None,
+        "per_second": pytest.approx(0, abs=1e6), "classes": list(CLASSES), "not_scored": {},
+        "n_unlabelled": 0, "unlabelled": {}, "n_failed": 0, "failed": {}, "trained_on": None, "unseen": None,
     }  # fmt: skip
     assert told("shade", "--corpus", corpus, "--split", "test", "--split", "train")["n"] == 8
     said = refused("shade", "--corpus", corpus, "--split", "val")
@@ -571,6 +571,7 @@ def test_speech_of_one_name_in_several_classes_and_of_other_classes(tmp_path):
         tone(tmp_path / f"corpus/data/{label}/001.wav", 100 * (number + 1))
     found = told(tmp_path / "net.safetensors", "--corpus", f"folder:{tmp_path / 'corpus'}")
     assert found["n"] == 2 and list(found["per_class"]) == ["Angry", "Happy"]
+    assert found["not_scored"] == {"Boredom": 1, "Calm": 1}
     said = refused(
         tmp_path / "net.safetensors", "--corpus", f"folder:{tmp_path / 'corpus'}", "--option", "others=refuse"
     )
@@ -672,7 +673,8 @@ def test_clips_without_any_label_are_predicted_and_not_scored(rigged, tmp_path, 
     corpus = f"{kind.split()[0]}:{tmp_path / 'clips'}"
     found = told("shade", "--corpus", corpus, "--confusion", tmp_path / "confusion.png")
     assert found | {"per_second": 0} == {
-        "n": 0, "accuracy": None, "uar": None, "per_class": {}, "per_second": 0, "n_unlabelled": 2,
+        "n": 0, "accuracy": None, "uar": None, "per_class": {}, "per_second": 0, "classes": list(CLASSES),
+        "not_scored": {}, "n_unlabelled": 2,
         "unlabelled": {"Disgust": 2}, "n_failed": 0, "failed": {}, "trained_on": None, "unseen": None,
     }  # fmt: skip
     assert not (tmp_path / "confusion.png").exists()

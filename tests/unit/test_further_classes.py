@@ -1,0 +1,240 @@
+"""Networks with classes of their own beside the seven: trained and evaluated, and dropped in use."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from emopipe import corpora, stills
+from emopipe.backbones import registry
+from emopipe.backbones.classifier import Classifier, Head, joint_state, load_head, read_head, save_classifier
+from emopipe.commands.main import app
+from emopipe.commands.pretrain import WeightsRecipe
+from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.labels import CLASSES
+from emopipe.core.validation import checked
+from emopipe.corpora.classes import in_classes
+from emopipe.stills.base import Stills, stills_table
+from emopipe.training.sources import SourceBlock
+from emopipe.weights.trained_on import TrainedOn, to_metadata
+from emopipe.workflow import config as configs
+from emopipe.workflow.training_recipe import phase_recipe
+
+EIGHT = (*CLASSES, "Contempt")
+FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
+RECIPE = {"kind": "expression", "sources": {"a": {"kind": "folder", "path": "a"}}, "schedule": [{"sources": ["a"]}]}
+
+
+def model_of(classes, seed=0):
+    torch.manual_seed(seed)
+    options = registry.options_class("expression").model_validate(FACE)
+    return Classifier(registry.build("expression", options), 4, classes=classes).eval()
+
+
+def written(path, classes, seed=0, **about):
+    """A file of weights of these classes, as `emopipe pretrain` writes it, and its network."""
+    model = model_of(classes, seed)
+    metadata = {"recipe": json.dumps({"kind": "expression", "options": FACE}), **about}
+    save_classifier(model, path, metadata, half=False)
+    return model
+
+
+def picture(folder, number):
+    noise = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(noise, (16, 16), interpolation=cv2.INTER_CUBIC))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Two pictures of Happy, two of Sad and three of contempt; the split val has none of contempt."""
+    root = tmp_path_factory.mktemp("pictures")
+    for number, (split, label) in enumerate(
+        [("train", "happy"), ("val", "happy"), ("train", "sad"), ("val", "sad"), *[("train", "contempt")] * 3]
+    ):
+        picture(root / split / label, number)
+    return root
+
+
+# --- which classes a recipe may have
+
+
+def test_a_recipe_has_the_seven_unless_it_lists_further_ones():
+    assert checked(WeightsRecipe, RECIPE).classes == list(CLASSES)
+    # The order of the seven does not matter, so it does not change what is made.
+    given = ["Contempt", *reversed(CLASSES), "Awe"]
+    assert checked(WeightsRecipe, {**RECIPE, "classes": given}).classes == [*CLASSES, "Contempt", "Awe"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ([], "Angry, Disgust, Fear, Happy, Neutral, Sad, Surprise is missing"),
+        ([*CLASSES[1:], "Contempt"], "Angry is missing"),
+        ([*CLASSES, "Contempt", "contempt"], "the class 'contempt' is listed twice"),
+        ([*CLASSES, "Joy"], "'Joy' is another name of Happy"),
+        ([*CLASSES, " "], "a class has an empty name"),
+    ],
+)
+def test_classes_that_cannot_be_are_refused_by_the_key(classes, said):
+    with pytest.raises(ConfigError, match=f"^classes: {said}"):
+        checked(WeightsRecipe, {**RECIPE, "classes": classes})
+
+
+def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule():
+    block = {"kind": "expression", "schedule": [{"sources": ["a"]}], "classes": list(EIGHT)}
+    sources = {"a": {"kind": "folder", "path": "a", "options": {"labels": {"sneer": "Contempt"}}}}
+    config = {
+        "run": "r", "corpus": {"name": "c", "kind": "folder"}, "decode": {"d": {"policy": "count", "count": 2}},
+        "faces": {"f": {"detector": "mtcnn"}}, "sources": sources, "backbones": {"face": block}, "corpus_root": "x",
+    }  # fmt: skip
+    assert configs.parse(config).backbones["face"].classes == list(EIGHT)
+    seven = {**config, "backbones": {"face": {**block, "classes": list(CLASSES)}}}
+    with pytest.raises(ConfigError, match=r"sources\.a\.options\.labels\.sneer: The class 'Contempt' is not one of"):
+        configs.parse(seven)
+    alone = {**config, "backbones": {"face": {"kind": "expression", "classes": list(EIGHT), "pretrain": {}}}}
+    with pytest.raises(ConfigError, match=r"backbones\.face\.classes is set, but only a schedule trains further"):
+        configs.parse(alone)
+
+
+def test_recipes_of_the_seven_do_not_name_them(pictures):
+    options = registry.options_class("expression").model_validate(FACE)
+    source = {"a": SourceBlock(kind="folder", path=str(pictures))}
+    common = {"where": "schedule.0", "start": "", "half": False}
+    seven = phase_recipe("expression", options, {"sources": ["a"]}, source, **common)
+    eight = phase_recipe("expression", options, {"sources": ["a"]}, source, **common, classes=EIGHT)
+    assert "classes" not in seven
+    assert eight == {**seven, "classes": list(EIGHT)}
+
+
+# --- weights
+
+
+def test_the_head_in_use_has_the_seven_renormalised(tmp_path):
+    counts = {"Happy": 6, "Sad": 2, "Contempt": 12}
+    model = written(tmp_path / "net.safetensors", EIGHT, **to_metadata(TrainedOn(counts)))
+    head = read_head(tmp_path / "net.safetensors")
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    eight = model.head(x).double().softmax(1)
+    wanted = eight[:, :7] / eight[:, :7].sum(1, keepdim=True)
+    torch.testing.assert_close(head.log_probabilities(x).double().exp(), wanted, rtol=1e-5, atol=1e-6)
+    assert head.prior.tolist() == [0, 0, 0, 0.75, 0, 0.25, 0]
+
+
+def test_a_head_of_the_seven_is_what_it_was():
+    model = model_of(CLASSES)
+    head = Head.of(joint_state(model), {"classes": json.dumps(CLASSES)})
+    assert torch.equal(head.weight, model.head.weight) and torch.equal(head.bias, model.head.bias)
+    without = Head.of(joint_state(model), {})
+    assert torch.equal(without.weight, head.weight) and without.known.all()
+
+
+def test_a_further_class_without_samples_is_known_to_be_absent(tmp_path):
+    model = model_of(EIGHT)
+    model.restrict(np.array([name != "Contempt" and name != "Fear" for name in EIGHT]))
+    save_classifier(model, tmp_path / "net.safetensors", {}, half=False)
+    assert read_head(tmp_path / "net.safetensors").known.tolist() == [name != "Fear" for name in CLASSES]
+    again = model_of(EIGHT, seed=5)
+    load_head(again, tmp_path / "net.safetensors")
+    assert again.absent.tolist() == model.absent.tolist()
+
+
+@pytest.mark.parametrize(("of_file", "of_model"), [(EIGHT, CLASSES), (CLASSES, EIGHT), (EIGHT, (*CLASSES, "Awe"))])
+def test_training_goes_on_with_the_classes_of_the_same_names(tmp_path, of_file, of_model):
+    start = written(tmp_path / "net.safetensors", of_file)
+    model, initial = model_of(of_model, seed=1), model_of(of_model, seed=1)
+    load_head(model, tmp_path / "net.safetensors")
+    assert torch.equal(model.head.weight[:7], start.head.weight[:7])
+    assert torch.equal(model.head.bias[7:], initial.head.bias[7:])
+    # Until it is trained, a class that the weights do not know has no probability.
+    assert model(torch.zeros(1, 1, 16, 16)).softmax(1)[0, 7:].tolist() == [0.0] * (len(of_model) - 7)
+
+
+def test_classes_in_a_file_that_are_not_the_seven_are_refused(tmp_path):
+    model = model_of(CLASSES)
+    with pytest.raises(WeightsError, match=r"has the entry classes '\[\"Angry\"\]'\. Expected a JSON list with the"):
+        Head.of(joint_state(model), {"classes": '["Angry"]'})
+
+
+# --- corpora
+
+
+def test_stills_of_a_further_class_are_kept_where_the_network_has_it(pictures):
+    options = stills.options_class("folder")
+    assert len(stills.read("folder", pictures, options())) == 4
+    found = stills.read("folder", pictures, options.model_validate({}, context=in_classes(EIGHT)))
+    assert found.targets.shape == (7, 8)
+    assert found.targets.sum(0).tolist() == [0, 0, 0, 2, 0, 2, 0, 3]
+    labels = {"labels": {"contempt": "Disgust"}}
+    found = stills.read("folder", pictures, options.model_validate(labels, context=in_classes(EIGHT)))
+    assert found.targets.sum(0).tolist() == [0, 3, 0, 2, 0, 2, 0, 0]
+
+
+def test_a_plug_in_that_knows_the_seven_alone_has_no_still_of_further_ones(pictures, monkeypatch):
+    options = stills.options_class("folder").model_validate({}, context=in_classes(EIGHT))
+    module = stills.REGISTRY.load("folder")
+    table = stills_table(module.rows_of(module.Archive(pictures))[:3])
+    monkeypatch.setattr(module, "read", lambda path, options: Stills(table, np.eye(7, dtype="f4")[:3], None))
+    found = stills.read("folder", pictures, options)
+    assert found.targets.shape == (3, 8) and found.targets.dtype == np.float32
+    assert found.targets[:, 7].sum() == 0
+
+
+def test_calm_is_a_class_where_the_network_has_it(tmp_path):
+    for code in ("01", "02", "03"):
+        (tmp_path / f"03-01-{code}-01-01-01-01.wav").write_bytes(b"")
+    given = {"modality": "audio", "calm": "calm"}
+    kind = corpora.options_class("ravdess")
+    options = checked(kind, given, context=in_classes((*CLASSES, "Calm")))
+    assert corpora.scan("ravdess", tmp_path, options)["label"].tolist() == ["Neutral", "Calm", "Happy"]
+    omitted = checked(kind, {"modality": "audio"}, context=in_classes((*CLASSES, "Calm")))
+    assert corpora.scan("ravdess", tmp_path, omitted)["label"].tolist() == ["Neutral", "Happy"]
+    with pytest.raises(ConfigError, match=r"^options\.calm: it is calm, which keeps clips as the class Calm, but the"):
+        checked(kind, given, "options")
+
+
+def test_folders_of_calm_clips_are_kept_where_the_network_has_the_class(tmp_path):
+    for name in ("calm", "happy", "bored"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.wav").write_bytes(b"")
+    options = checked(corpora.options_class("folder"), {"others": "exclude"}, context=in_classes((*CLASSES, "Calm")))
+    assert sorted(corpora.scan("folder", tmp_path, options)["label"]) == ["Calm", "Happy"]
+
+
+# --- evaluation
+
+
+def evaluated(weights, corpus, *arguments):
+    command = ["evaluate", weights, "--corpus", corpus, "--device", "cpu", "--threads", "1", *arguments]
+    result = CliRunner().invoke(app, list(map(str, command)), env={"COLUMNS": "250"})
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_network_is_scored_in_its_own_classes_where_a_sample_shows_them(pictures, tmp_path):
+    written(tmp_path / "net.safetensors", EIGHT)
+    file = tmp_path / "p.csv"
+    found = json.loads(evaluated(tmp_path / "net.safetensors", f"folder:{pictures}", "--json", "--predictions", file))
+    assert (found["n"], found["classes"], found["not_scored"]) == (7, list(EIGHT), {})
+    assert set(found["per_class"]) == {"Happy", "Sad", "Contempt"}
+    assert "p_Contempt" in file.read_text().partition("\n")[0]
+    # The split val shows none of them: the scores are those of the network in use.
+    assert json.loads(evaluated(tmp_path / "net.safetensors", f"folder:{pictures}", "--split", "val", "--json"))[
+        "classes"
+    ] == list(CLASSES)
+    said = evaluated(tmp_path / "net.safetensors", f"folder:{pictures}", "--split", "val", "--predictions", file)
+    assert "No sample shows Contempt, so the scores are in the seven classes alone, as in use." in said
+    header, *rows = file.read_text().splitlines()
+    shares = [[float(cell) for cell in row.split(",")[4:11]] for row in rows]
+    assert "p_Contempt" not in header and np.sum(shares, 1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_samples_of_classes_that_the_network_does_not_have_are_counted(pictures, tmp_path):
+    written(tmp_path / "net.safetensors", CLASSES)
+    found = json.loads(evaluated(tmp_path / "net.safetensors", f"folder:{pictures}", "--json"))
+    assert (found["n"], found["not_scored"], found["classes"]) == (4, {"Contempt": 3}, list(CLASSES))
+    said = evaluated(tmp_path / "net.safetensors", f"folder:{pictures}")
+    assert "3 stills show classes that net does not have, and are not scored: Contempt 3." in said
