@@ -26,6 +26,7 @@ from emopipe.commands.pretrain import pretrain
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
+from emopipe.corpora.classes import in_classes
 from emopipe.evaluation import networks, samples, scoring
 from emopipe.runtime import device as devices
 from emopipe.scoring.metrics import uar
@@ -84,7 +85,8 @@ def speakers(whole: Mapping[str, Any], data: Path) -> list[str]:
     """Return the speakers of the recipe's source, sorted."""
     block = source(whole)
     options = {key: value for key, value in block["options"].items() if key not in ("val_subjects", "test_subjects")}
-    checked = corpora.options_class(block["kind"]).model_validate(options)
+    context = in_classes(whole.get("classes", CLASSES))
+    checked = corpora.options_class(block["kind"]).model_validate(options, context=context)
     return sorted(set(corpora.scan(block["kind"], data / block["path"], checked)["subject"]))
 
 
@@ -115,8 +117,10 @@ def score(
     network = networks.open_network(str(weights), device=devices.prepare(device, threads), threads=threads)
     corpus = samples.Corpus(block["kind"], data / block["path"], subjects=held_out)
     given = samples.open_corpus(corpus, network.spec, detector=_no_detector, detect=False, flip=False)
-    found = scoring.score(network, given).table.reset_index(drop=True)
-    logs = np.log(found[PROBABILITIES].to_numpy(float).clip(PROBABILITY_FLOOR))
+    found = scoring.score(network, given).table
+    found = found[found["label"] < len(CLASSES)].reset_index(drop=True)  # further classes are not scored
+    p = found[PROBABILITIES].to_numpy(float)
+    logs = np.log((p / p.sum(1, keepdims=True)).clip(PROBABILITY_FLOOR))
     label = found["label"].map(dict(enumerate(CLASSES)))
     return found[["sample", "subject"]].assign(label=label, **dict(zip(LOGS, logs.T, strict=True)))
 

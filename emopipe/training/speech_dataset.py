@@ -38,18 +38,18 @@ class SpeechDataset:
         """
         self.targets, self.split, self.subject = targets, split, subject
         self.clip = np.arange(len(targets))
-        self._waves, self._spectrum, self._options = waves, audio_input.options, options
+        self.waves, self._spectrum, self._options = waves, audio_input.options, options
         self._hertz = band_centres(self._spectrum)  # (F,)
         self._frames = max(1, round(1000 * options.seconds / self._spectrum.hop_ms))
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
         """Return augmented segments (n, C, F, frames) float32, each from a random place of its utterance."""
-        return upload(torch.stack([self._segment(self._waves[row], rng) for row in rows]), device)
+        return upload(torch.stack([self._segment(self.waves[row], rng) for row in rows]), device)
 
     def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
         """Yield whole utterances (1, C, F, T), one per batch."""
         for row in rows:
-            spectrogram = compute_spectrogram(as_wave(self._waves[row]), self._spectrum)  # (C, F, T)
+            spectrogram = compute_spectrogram(as_wave(self.waves[row]), self._spectrum)  # (C, F, T)
             yield EvalBatch([torch.from_numpy(spectrogram)[None].to(device)])
 
     def _segment(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
