@@ -7,6 +7,7 @@ they are off.
 import librosa
 import numpy as np
 import torch
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import oaconvolve
 
 from emopipe.media.spectrogram import RATE
@@ -21,6 +22,7 @@ LOW_EDGES_HZ, HIGH_EDGES_HZ = (50.0, 400.0), (2500.0, 7500.0)
 """Ranges of the edges of a limited band. A telephone (ITU-T G.712) has 300 and 3400 Hz."""
 _EDGE_ORDER = 8  # 48 dB per octave beyond an edge
 _LOWEST_HZ = 50.0  # the noise's spectrum is flat below
+_HERTZ = np.linspace(1, RATE / 2, 1001)  # where the gains of filters are computed; between, they are interpolated
 _OCTAVES_HZ = 62.5 * 2.0 ** np.arange(8)  # 62.5 Hz to 8 kHz: the frequencies of the equaliser's gains
 
 
@@ -64,17 +66,15 @@ def reverberate(wave: np.ndarray, rng: torch.Generator) -> np.ndarray:
 
 def change_channel(wave: np.ndarray, options: SoundAugmentation, rng: torch.Generator) -> np.ndarray:
     """Return a wave (samples,) float32 after a random equaliser and a random band limit, both without delay."""
-    hertz = np.fft.rfftfreq(len(wave), 1 / RATE)
-    gain = None
+    gain = np.ones(len(_HERTZ))
     if options.equaliser_db:
         decibels = uniform(rng, -options.equaliser_db, options.equaliser_db, len(_OCTAVES_HZ)).numpy()
-        gain = 10 ** (np.interp(np.log(hertz.clip(1)), np.log(_OCTAVES_HZ), decibels) / 20)
+        gain *= 10 ** (np.interp(np.log(_HERTZ), np.log(_OCTAVES_HZ), decibels) / 20)
     if options.band_limit and float(torch.rand(1, generator=rng)) < options.band_limit:
         low, high = (np.exp(float(uniform(rng, *np.log(edges), 1))) for edges in (LOW_EDGES_HZ, HIGH_EDGES_HZ))
         # The magnitude of Butterworth filters, forward and backward.
-        band = 1 / (1 + (low / hertz.clip(1)) ** _EDGE_ORDER) / (1 + (hertz / high) ** _EDGE_ORDER)
-        gain = band if gain is None else gain * band
-    return wave if gain is None else np.fft.irfft(np.fft.rfft(wave) * gain, len(wave)).astype(np.float32)
+        gain *= 1 / (1 + (low / _HERTZ) ** _EDGE_ORDER) / (1 + (_HERTZ / high) ** _EDGE_ORDER)
+    return wave if (gain == 1).all() else _filtered(wave, gain)
 
 
 def _noise(samples: int, slope: float, rng: torch.Generator) -> np.ndarray:
@@ -83,9 +83,16 @@ def _noise(samples: int, slope: float, rng: torch.Generator) -> np.ndarray:
     if not slope:
         return white
     exponent = float(uniform(rng, -slope, slope, 1)) / (20 * np.log10(2))
-    spectrum = np.fft.rfft(white) * np.maximum(np.fft.rfftfreq(samples, 1 / RATE), _LOWEST_HZ) ** exponent
-    coloured = np.fft.irfft(spectrum, samples)
-    return (coloured / np.sqrt(np.mean(coloured**2))).astype(np.float32)
+    coloured = _filtered(white, (np.maximum(_HERTZ, _LOWEST_HZ) / 1000) ** exponent)
+    return coloured / np.sqrt(np.mean(coloured**2))
+
+
+def _filtered(wave: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Return a wave (samples,) float32 whose frequencies have a gain, given at `_HERTZ`; nothing is delayed."""
+    length = next_fast_len(len(wave) + RATE // 10, real=True)  # what the filter moves round the end is silence
+    spectrum = rfft(wave, length)
+    spectrum *= np.interp(rfftfreq(length, 1 / RATE), _HERTZ, gain).astype(np.float32)
+    return irfft(spectrum, length)[: len(wave)]
 
 
 def change_pitch(
