@@ -49,6 +49,7 @@ KINDS: dict[str, Row] = {
     "ferplus": Row("emopipe.stills.ferplus"),
     "folder": Row("emopipe.stills.folder"),
     "rafdb": Row("emopipe.stills.rafdb"),
+    "table": Row("emopipe.stills.table"),
 }
 """The project's own kinds."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,14 @@ class BaseOptions(ClassOptions):
     labels: Labels = Field(default_factory=dict)
     """Class names of the corpus -> the class that each counts as: one of the seven, a further class of the network that
     is trained or evaluated, or an empty text to omit it."""
+
+    def also_read(self, path: Path) -> list[Path]:
+        """Return the files and folders that a corpus at `path` consists of beside it; recipes follow their content.
+
+        Raises:
+            CorpusError: One of them does not exist.
+        """
+        return []
 
 
 @dataclass(frozen=True)

@@ -78,14 +78,41 @@ def vote_shares(
     # 1. A single vote is an outlier.
     counts = np.where(counts > outliers, counts, 0)
     # 2. Votes for each class, and for what is omitted.
-    columns = np.array(counts_as)
-    of_class = np.stack([counts[:, columns == label].sum(1) for label in classes], axis=1)  # (n, K)
-    of_none = counts[:, columns == ""].max(1, initial=0)  # (n,)
+    of_class = _by_class(counts, counts_as, classes)  # (n, K)
+    of_none = counts[:, np.array(counts_as) == ""].max(1, initial=0)  # (n,)
     # 3. An image is kept if no omitted name has more votes than the first of the classes.
     top = of_class.max(1)
     kept = (top > 0) & (top >= of_none)
     total = np.where(kept, of_class.sum(1), 1)
     return np.where(kept[:, None], of_class / total[:, None], 0).astype(np.float32)
+
+
+def vote_majority(
+    counts: np.ndarray, counts_as: Sequence[str], classes: Sequence[str], *, outliers: float = 1.0
+) -> np.ndarray:
+    """Return the class with more than half of the votes, one-hot; zeros for an image that has none.
+
+    As the authors' script does in its mode `majority`: outliers are ignored, and votes for what is omitted (unknown, no
+    face) count among all votes.
+
+    Args:
+        counts: See `vote_shares`, also for the others.
+        counts_as: What each name counts as.
+        classes: The K classes.
+        outliers: A name with so many votes, or fewer, is an outlier.
+
+    Returns:
+        (n, K) float32; each row has a single 1 or none.
+    """
+    counts = np.where(counts > outliers, counts, 0)
+    of_class = _by_class(counts, counts_as, classes)  # (n, K)
+    return (of_class > counts.sum(1, keepdims=True) / 2).astype(np.float32)
+
+
+def _by_class(counts: np.ndarray, counts_as: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Return the votes (n, K) for each class, of votes (n, names)."""
+    columns = np.array(counts_as)
+    return np.stack([counts[:, columns == label].sum(1) for label in classes], axis=1)
 
 
 def _image_reader(archive: Archive, rows: pd.DataFrame, splits: list[str], where: str) -> ImageReader:

@@ -1,5 +1,6 @@
 """Stills whose folders name their classes: <split>/<class>/<image> or <class>/<image>, in a folder or a zip file."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -34,9 +35,7 @@ def rows_of(archive: Archive) -> pd.DataFrame:
     keys = archive.images()
     if not keys:
         raise CorpusError(f"No images were found in {archive.path}. Expected <class>/<image>. Check the path.")
-    folders = [PurePosixPath(key).parts[:-1] for key in keys]
-    shared = _shared_folders(folders)
-    inner = [parts[shared:] for parts in folders]
+    inner = _inner_folders(keys)
     depths = {len(parts) for parts in inner}
     stray = [key for key, parts in zip(keys, inner, strict=True) if len(parts) not in (1, 2)]
     if stray or len(depths) > 1:
@@ -45,14 +44,25 @@ def rows_of(archive: Archive) -> pd.DataFrame:
             f"The images {abbreviate(odd)} in {archive.path} are at another depth of folders than the others. Expected "
             "<class>/<image> for all images, or <split>/<class>/<image> for all. Move these images."
         )
-    splits = [parts[0] if len(parts) == 2 else "" for parts in inner]
-    return pd.DataFrame(
-        {
-            "key": keys,
-            "label": [parts[-1] for parts in inner],
-            "split": [split_of(split) or split for split in splits],
-        }
-    )
+    return pd.DataFrame({"key": keys, "label": [parts[-1] for parts in inner], "split": splits_of(keys)})
+
+
+def splits_of(keys: Sequence[str]) -> list[str]:
+    """Return the split of each image by its folders: <split>/<class>/<image>, or <split>/<image> if each is a split.
+
+    It is train, val, test, or another folder's name; "" if the folders do not name splits.
+    """
+    inner = _inner_folders(keys)
+    if all(len(parts) == 1 and split_of(*parts) for parts in inner):
+        return [split_of(*parts) for parts in inner]
+    return [split_of(parts[0]) or parts[0] if len(parts) == 2 else "" for parts in inner]
+
+
+def _inner_folders(keys: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the folders of each image, without those that all images share."""
+    folders = [PurePosixPath(key).parts[:-1] for key in keys]
+    shared = _shared_folders(folders)
+    return [parts[shared:] for parts in folders]
 
 
 def _shared_folders(folders: list[tuple[str, ...]]) -> int:

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pandas as pd
@@ -101,14 +102,15 @@ def integers(table: pd.DataFrame, column: str, where: str, low: int, high: int) 
     return values.astype(int)
 
 
-def numbers(table: pd.DataFrame, column: str, where: str) -> pd.Series:
-    """Return a column as finite numbers.
+def numbers(table: pd.DataFrame, column: str, where: str, low: float = -math.inf) -> pd.Series:
+    """Return a column as finite numbers of at least `low`.
 
     Raises:
         CorpusError: A cell is not such a number. The message names the first such line.
     """
     values = pd.to_numeric(table[column], errors="coerce")
-    _refuse_others(table[column], values.abs() < float("inf"), where, "a number")
+    expected = "a number" if low == -math.inf else f"a number of at least {low:g}"
+    _refuse_others(table[column], (values.abs() < math.inf) & (values >= low), where, expected)
     return values.astype(float)
 
 

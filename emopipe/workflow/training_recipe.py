@@ -128,7 +128,10 @@ def _source_recipe(
         detector = _detector_options(name, block, digests)
         plain["detector"] = detector.model_dump()
         nets = [digests.file(path) for path in detectors.net_files(block.detect, detector)]
-    found = {"options": plain, "content": digests.corpus(root / Path(block.path).expanduser()), "nets": nets}
+    path = root / Path(block.path).expanduser()
+    found = {"options": plain, "content": digests.corpus(path), "nets": nets}
+    beside = options.also_read(path) if modality == "face" else []
+    found |= {"beside": [digests.corpus(other) for other in beside]} if beside else {}
     return {**found, **_omit_recipe(name, block, root)}
 
 

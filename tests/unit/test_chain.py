@@ -413,7 +413,7 @@ def changed(recipe, path, value):
         (
             "shedule",
             [],
-            "Unknown key shedule (value []). Known keys here: kind, options, weights, sources, schedule, half.",
+            "Known keys here: kind, options, weights, sources, schedule, classes, half. Did you mean 'schedule'?",
         ),
         ("schedule/1/epoch", 3, "Unknown key schedule.1.epoch (value 3). Known keys here: epochs, batch"),
         ("schedule/0/augment", {"blurr": 1}, "Unknown key schedule.0.augment.blurr"),

@@ -1,10 +1,13 @@
 """Networks with classes of their own beside the seven: trained and evaluated, and dropped in use."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 import torch
 from typer.testing import CliRunner
 
@@ -18,11 +21,15 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
 from emopipe.corpora.classes import in_classes
 from emopipe.stills.base import Stills, stills_table
+from emopipe.training.loading import load_dataset
+from emopipe.training.phase_options import SpeechPhase
 from emopipe.training.sources import SourceBlock
 from emopipe.weights.trained_on import TrainedOn, to_metadata
 from emopipe.workflow import config as configs
+from emopipe.workflow.plan import Plan
 from emopipe.workflow.training_recipe import phase_recipe
 
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 EIGHT = (*CLASSES, "Contempt")
 FACE = {"size": 16, "width": 2, "units": [1, 1, 1], "dim": 4}
 RECIPE = {"kind": "expression", "sources": {"a": {"kind": "folder", "path": "a"}}, "schedule": [{"sources": ["a"]}]}
@@ -84,7 +91,7 @@ def test_classes_that_cannot_be_are_refused_by_the_key(classes, said):
         checked(WeightsRecipe, {**RECIPE, "classes": classes})
 
 
-def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule():
+def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule(tmp_path):
     block = {"kind": "expression", "schedule": [{"sources": ["a"]}], "classes": list(EIGHT)}
     sources = {"a": {"kind": "folder", "path": "a", "options": {"labels": {"sneer": "Contempt"}}}}
     config = {
@@ -92,6 +99,10 @@ def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule():
         "faces": {"f": {"detector": "mtcnn"}}, "sources": sources, "backbones": {"face": block}, "corpus_root": "x",
     }  # fmt: skip
     assert configs.parse(config).backbones["face"].classes == list(EIGHT)
+    (tmp_path / "a").mkdir()
+    table = pd.DataFrame(columns=["clip", "path", "split", "label", "subject", "digest"], dtype=str)
+    local = {**config, "sources": {"a": {**sources["a"], "path": str(tmp_path / "a")}}}
+    assert Plan(configs.parse(local), table, SCRIPTS).chain("face", 0)["classes"] == list(EIGHT)
     seven = {**config, "backbones": {"face": {**block, "classes": list(CLASSES)}}}
     with pytest.raises(ConfigError, match=r"sources\.a\.options\.labels\.sneer: The class 'Contempt' is not one of"):
         configs.parse(seven)
@@ -194,6 +205,20 @@ def test_calm_is_a_class_where_the_network_has_it(tmp_path):
     assert corpora.scan("ravdess", tmp_path, omitted)["label"].tolist() == ["Neutral", "Happy"]
     with pytest.raises(ConfigError, match=r"^options\.calm: it is calm, which keeps clips as the class Calm, but the"):
         checked(kind, given, "options")
+
+
+def test_speech_is_loaded_in_the_classes_of_the_network(tmp_path):
+    for number, code in enumerate(("01", "02", "02", "03")):
+        wave = 0.3 * np.sin(2 * np.pi * 200 * (number + 1) * np.arange(4800) / 16_000)
+        soundfile.write(tmp_path / f"03-01-{code}-01-01-0{number % 2 + 1}-0{number + 1}.wav", wave, 16_000)
+    given = {"modality": "audio", "calm": "calm", "split": "stratified"}
+    source = SourceBlock(kind="ravdess", path=str(tmp_path), options=given)
+    voice = {"width": 0.03, "spectrum": {"kind": "logmel", "n_mels": 16, "n_fft": 400}}
+    spec = registry.spec("audio_alexnet", registry.options_class("audio_alexnet").model_validate(voice))
+    how = {"threads": 1, "device": "cpu", "classes": (*CLASSES, "Calm")}
+    loaded = load_dataset({"v": source}, SpeechPhase(sources=["v"], seconds=0.2), spec, tmp_path, **how)
+    assert loaded.dataset.targets.sum(0).tolist() == [0, 0, 0, 1, 1, 0, 0, 2]
+    assert loaded.trained_on.classes == {"Happy": 1, "Neutral": 1, "Calm": 2}
 
 
 def test_folders_of_calm_clips_are_kept_where_the_network_has_the_class(tmp_path):
