@@ -51,8 +51,15 @@ class Classifier(nn.Module):
 
         Their softmax is exactly zero for the classes that `restrict` excludes.
         """
+        return self.classify(self.pooled(x))
+
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the backbone's vector (N, D) of samples (N, ...): the mean if it returns several."""
         vectors = self.backbone(x)  # (N, D) or (N, T', D)
-        pooled = vectors.mean(1) if vectors.ndim == 3 else vectors  # (N, D)
+        return vectors.mean(1) if vectors.ndim == 3 else vectors
+
+    def classify(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, classes) of vectors (N, D)."""
         logits = self.head(self.dropout(pooled))
         return logits if self.absent is None else logits.masked_fill(self.absent, torch.finfo(logits.dtype).min)
 

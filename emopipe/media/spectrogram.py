@@ -185,6 +185,17 @@ def frame_times(n_frames: int, hop_ms: float = 10.0) -> np.ndarray:
     return np.arange(n_frames) * round(hop_ms * RATE / 1000) / RATE
 
 
+def band_centres(options: SpectrogramOptions | LogMelOptions) -> np.ndarray:
+    """Return the centre frequency of each bin or Mel band in Hz, (F,) float64, ascending.
+
+    >>> band_centres(SpectrogramOptions())[:3]
+    array([ 0., 20., 40.])
+    """
+    if isinstance(options, LogMelOptions):
+        return librosa.mel_frequencies(options.n_mels + 2, fmin=options.low_hz, fmax=options.high_hz)[1:-1]
+    return np.arange(options.bins) * RATE / options.n_fft
+
+
 def _amplitude(wave: np.ndarray, options: FrameOptions) -> np.ndarray:
     """Return magnitudes, (n_fft // 2 + 1, T) float32. A sine of amplitude 1 at a bin's centre has magnitude 1."""
     if wave.ndim != 1 or wave.size == 0:

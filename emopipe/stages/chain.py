@@ -18,6 +18,7 @@ from emopipe.core.fingerprint import digest, recipe_text
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.runtime import device as devices
+from emopipe.training import imitated_vectors, imitation
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.curves import TensorBoardLog, plot_history
 from emopipe.training.history import write_history
@@ -118,6 +119,11 @@ def _trainer(
 
     checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
     how = {"stop": phase.stop, "distill_weight": phase.distill_weight, "teacher": teacher}
+    if isinstance(phase, SpeechPhase) and phase.imitate:
+        vectors = imitated_vectors.vectors(loaded.dataset.waves, phase.imitate, device=device, threads=threads)
+        is_trained = loaded.dataset.split == "train"
+        torch.manual_seed(phase.seed)  # for the layer; to build the other network may have drawn numbers
+        how["imitation"] = imitation.Imitation(vectors, is_trained, spec.dim, phase.imitate.weight)
     return Trainer(model, loaded.dataset, phase, where, checkpoint, **how), loaded
 
 

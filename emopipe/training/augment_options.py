@@ -67,12 +67,27 @@ class SoundAugmentation(Options):
 
     speed: Number = Field(default=0.15, ge=0, lt=1)
     """Largest change of the speed, as a share of it, up or down. The pitch changes with the speed."""
+    pitch: Number = Field(default=0.0, ge=0, lt=1)
+    """Largest change of the pitch and of the formants, as a share of them, up or down. The speed does not change. It
+    stretches the spectrogram's frequency axis (Jaitly and Hinton, Vocal Tract Length Perturbation, ICML 2013)."""
+    room: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the sounds that reverberate as in a room."""
     noise: Number = Field(default=0.5, ge=0, le=1)
-    """Share of the sounds to which white noise is added."""
+    """Share of the sounds to which noise is added."""
+    noise_slope: Number = Field(default=0.0, ge=0)
+    """Largest slope of the noise's spectrum in dB per octave, up or down. 0 is white noise; pink noise has -3, and
+    brown noise -6."""
     quietest_db: Number = Field(default=40.0)
     """Highest signal-to-noise ratio in dB: the level of the quietest noise below the sound."""
     loudest_db: Number = Field(default=10.0)
     """Lowest signal-to-noise ratio in dB: the level of the loudest noise below the sound."""
+    equaliser_db: Number = Field(default=0.0, ge=0)
+    """Largest gain in dB, up or down, of a smooth random filter, as microphones and loudspeakers differ."""
+    band_limit: Number = Field(default=0.0, ge=0, le=1)
+    """Share of the sounds that keep only a band of their frequencies, as telephones and lossy codecs do."""
+    level_db: Number = Field(default=0.0, ge=0)
+    """Largest change of the level in dB, up or down. A spectrogram with `level: clip` does not depend on the level, so
+    this matters only with `level: full_scale`."""
     freq_masks: int = Field(default=2, ge=0)
     """Number of frequency masks (Park et al., SpecAugment, arXiv 1904.08779)."""
     band: Number = Field(default=0.15, ge=0, le=1)

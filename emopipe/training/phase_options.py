@@ -1,6 +1,6 @@
 """The recipe of one phase of a backbone's training on labelled stills or speech (`backbones.<name>.schedule`)."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,17 @@ class EarlyStopping(Options):
     patience: int = Field(default=10, ge=1)
     """Training stops after this many epochs without a lower loss on the held-out part. The weights of the best epoch
     are kept."""
+
+
+class ImitationOptions(Options):
+    """A trained audio network whose vectors the network learns to predict; see `emopipe.training.imitation`."""
+
+    kind: str
+    """The network: a kind of already trained audio network, such as `hf:<folder or id>`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Its own options. A path in them is absolute, or relative to the folder in which the command runs."""
+    weight: Number = Field(default=1.0, gt=0)
+    """Weight of the mean squared error beside the loss of the classes. The error is about 1 before training."""
 
 
 class PhaseOptions(TrainingOptions):
@@ -80,6 +91,8 @@ class SpeechPhase(PhaseOptions):
     """Length in seconds of the segments of sound that the network is trained on."""
     augment: SoundAugmentation = Field(default_factory=SoundAugmentation)
     """Augmentation of the sound."""
+    imitate: ImitationOptions | None = None
+    """Another network to imitate, in training only. Default: none."""
 
 
 def phase_class(modality: Modality) -> type[StillsPhase] | type[SpeechPhase]:

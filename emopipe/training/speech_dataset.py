@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from emopipe.backbones.base import AudioInput
-from emopipe.media.spectrogram import compute_spectrogram
+from emopipe.media.spectrogram import band_centres, compute_spectrogram
 from emopipe.media.wave import as_wave
 from emopipe.runtime.device import upload
 from emopipe.training import augment_audio
@@ -38,17 +38,18 @@ class SpeechDataset:
         """
         self.targets, self.split, self.subject = targets, split, subject
         self.clip = np.arange(len(targets))
-        self._waves, self._spectrum, self._options = waves, audio_input.options, options
+        self.waves, self._spectrum, self._options = waves, audio_input.options, options
+        self._hertz = band_centres(self._spectrum)  # (F,)
         self._frames = max(1, round(1000 * options.seconds / self._spectrum.hop_ms))
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
         """Return augmented segments (n, C, F, frames) float32, each from a random place of its utterance."""
-        return upload(torch.stack([self._segment(self._waves[row], rng) for row in rows]), device)
+        return upload(torch.stack([self._segment(self.waves[row], rng) for row in rows]), device)
 
     def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
         """Yield whole utterances (1, C, F, T), one per batch."""
         for row in rows:
-            spectrogram = compute_spectrogram(as_wave(self._waves[row]), self._spectrum)  # (C, F, T)
+            spectrogram = compute_spectrogram(as_wave(self.waves[row]), self._spectrum)  # (C, F, T)
             yield EvalBatch([torch.from_numpy(spectrogram)[None].to(device)])
 
     def _segment(self, wave: np.ndarray, rng: torch.Generator) -> torch.Tensor:
@@ -59,4 +60,5 @@ class SpeechDataset:
         augmented = augment_audio.augment_wave(as_wave(wave), self._options.augment, rng)
         spectrogram = torch.from_numpy(compute_spectrogram(augmented, self._spectrum))  # (C, F, T)
         segment = augment_audio.random_segment(spectrogram, self._frames, rng)
+        segment = augment_audio.change_pitch(segment, self._hertz, self._options.augment, rng)
         return augment_audio.mask_spectrogram(segment, self._options.augment, rng)

@@ -23,6 +23,7 @@ from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import Dataset
 from emopipe.training.ema import EMA
 from emopipe.training.history import EpochMetrics
+from emopipe.training.imitation import Imitation
 from emopipe.training.optimizer import build_optimizer, cosine_warmup
 from emopipe.training.options import TrainingOptions
 from emopipe.training.phase_options import EarlyStopping
@@ -48,6 +49,8 @@ class Trainer:
     teacher: Classifier | Literal["average"] | None = None
     """The network whose probabilities are part of the targets. average: the moving average of the network's own
     weights, whose weight in the targets rises during the second half of the training."""
+    imitation: Imitation | None = None
+    """Another network to imitate beside the classes."""
     classes: np.ndarray | None = None
     """(K,) bool: the classes that the network may predict. None: those with a training sample."""
     on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None
@@ -124,12 +127,15 @@ class Trainer:
         self.model.to(self.device, memory_format=self._memory_format)
         if isinstance(self.teacher, Classifier):
             self.teacher.to(self.device, memory_format=self._memory_format).eval()
+        learns = nn.ModuleList([self.model])
+        if self.imitation:
+            learns.append(self.imitation.to(self.device))
 
         # 3. The optimizer, the learning rate and the averaged weights.
         self._steps = max(1, len(self._rows) // self.options.batch)
         total = self._steps * self.options.epochs
         warmup = self.options.warmup * total
-        self._optimizer = build_optimizer(self.model, self.options)
+        self._optimizer = build_optimizer(learns, self.options)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, lambda step: cosine_warmup(step, warmup, total)
         )
@@ -143,6 +149,8 @@ class Trainer:
             return 0
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if self.imitation:
+            self.imitation.load_state_dict(state["imitation"])
         self._schedule.last_epoch = state["schedule"]
         self._ema.state, self._ema.steps = state["ema"], state["ema_steps"]
         self._best, self._best_epoch = state["best"], state["best_epoch"]
@@ -181,13 +189,16 @@ class Trainer:
         """Do one optimizer step on the samples at `rows`; return their loss (), on the device."""
         # 1. The batch: augmentation and mixup.
         x = self.dataset.batch(rows, rng, self.device)
-        target = upload(torch.from_numpy(self.dataset.targets[rows]), self.device)  # (n, K)
-        x, target = mixup(x, target, self.options.mixup, rng)
+        targets = [self.dataset.targets, *([self.imitation.targets] if self.imitation else [])]
+        every = upload(torch.from_numpy(np.hstack([values[rows] for values in targets])), self.device)  # (n, K + D)
+        x, every = mixup(x, every, self.options.mixup, rng)
+        target, imitated = every.tensor_split([targets[0].shape[1]], dim=1)
         x = x.contiguous(memory_format=self._memory_format)
 
         # 2. The loss, with the teacher's share of the target.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._uses_bfloat16()):
-            logits = self.model(x)
+            pooled = self.model.pooled(x)
+            logits = self.model.classify(pooled)
             if weight := self._distill_weight():
                 with torch.no_grad():
                     taught = torch.zeros_like(target)
@@ -196,6 +207,8 @@ class Trainer:
         # Of the classes with training samples alone: label smoothing would spread to the others.
         logits, target = logits.float()[:, self._classes], target[:, self._classes]
         loss = F.cross_entropy(logits, target, label_smoothing=self.options.label_smoothing)
+        if self.imitation:
+            loss = loss + self.imitation.loss(pooled.float(), imitated)
 
         # 3. The step.
         self._optimizer.zero_grad()
@@ -246,6 +259,7 @@ class Trainer:
             "epochs": epochs,
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "imitation": self.imitation.state_dict() if self.imitation else {},
             "schedule": self._schedule.last_epoch,
             "ema": self._ema.state,
             "ema_steps": self._ema.steps,

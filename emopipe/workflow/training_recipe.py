@@ -16,7 +16,7 @@ from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
 from emopipe.corpora.classes import in_classes
 from emopipe.faces import detectors
-from emopipe.training.phase_options import PhaseOptions, StillsPhase, phase_class
+from emopipe.training.phase_options import ImitationOptions, PhaseOptions, SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, check_source, options_class
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import refuse_missing, with_path
@@ -81,6 +81,9 @@ def phase_recipe(
     used = closure("emopipe.stages.chain:run", *modules)
     library, _, version = backbones.version(kind, options).partition(" ")
     own = {library: major_minor(version)} if library else {}
+    imitated = {}
+    if isinstance(checked_phase, SpeechPhase) and checked_phase.imitate:
+        imitated = {"imitated": _imitated_recipe(f"{where}.imitate", checked_phase.imitate, digests)}
     own_sources = {name: _source_recipe(name, block, modality, root, digests, classes) for name, block in named.items()}
     return {
         "stage": "chain",
@@ -93,6 +96,24 @@ def phase_recipe(
         "code": used.fingerprint,
         "libraries": {**versions(used.imports, used.plugin_imports), **own},
         **({} if tuple(classes) == CLASSES else {"classes": list(classes)}),
+        **imitated,
+    }
+
+
+def _imitated_recipe(where: str, block: ImitationOptions, digests: Digests) -> Recipe:
+    """Return what identifies a network to imitate: its code, its files' checksums and the package it is part of."""
+    kind, own, row = backbones.resolve(where, block.kind, block.options)
+    if row.modality != "audio" or row.trainable:
+        kinds = ", ".join(backbones.list_kinds("audio", trainable=False))
+        raise ConfigError(
+            f"{where}.kind is {block.kind}, but the network to imitate is an already trained audio network. Choose one "
+            f"of the kinds {kinds}."
+        )
+    options = checked(backbones.options_class(kind), own, f"{where}.options")
+    return {
+        "code": closure(backbones.module_name(kind)).fingerprint,
+        "nets": [digests.file(path) for path in backbones.net_files(kind, options)],
+        "package": backbones.version(kind, options),
     }
 
 

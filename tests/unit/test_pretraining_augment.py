@@ -3,6 +3,7 @@
 import math
 
 import cv2
+import librosa
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,11 +14,11 @@ from emopipe.backbones.base import AudioInput, FaceInput
 from emopipe.core.errors import DamagedCacheError
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, canonical_crop, derive
 from emopipe.faces.detection import Detections
-from emopipe.media.spectrogram import RATE, LogMelOptions, compute_spectrogram
+from emopipe.media.spectrogram import RATE, LogMelOptions, SpectrogramOptions, band_centres, compute_spectrogram
 from emopipe.stills.archive import empty_image
 from emopipe.stills.base import Stills
 from emopipe.training import sharded_images
-from emopipe.training.augment_audio import augment_wave, mask_spectrogram
+from emopipe.training.augment_audio import augment_wave, change_pitch, mask_spectrogram
 from emopipe.training.augment_image import ERASED_GREY, augment_faces, center_crop, held_side
 from emopipe.training.augment_options import FaceAugmentation, SoundAugmentation
 from emopipe.training.phase_options import SpeechPhase
@@ -28,6 +29,7 @@ SWITCHES = ("rotation", "scale", "translate", "contrast", "brightness", "saturat
 NOTHING = dict.fromkeys(SWITCHES, 0) | {"mirror": False}
 SILENT = {"speed": 0, "noise": 0, "freq_masks": 0, "time_masks": 0}
 SIZE = 32
+SPEED = 0.85 + 0.3 * float(torch.rand(1, generator=torch.Generator().manual_seed(0)))  # the first draw of seed 0
 
 
 def only(**keys):
@@ -330,6 +332,151 @@ def test_equal_seeds_give_equal_sounds():
     assert np.array_equal(first, again) and not np.array_equal(first[:4000], other[:4000])
 
 
+# --- rooms, coloured noise, channels and levels
+
+EVERYTHING = {"pitch": 0.1, "room": 1, "noise": 1, "noise_slope": 6, "equaliser_db": 6, "band_limit": 1, "level_db": 12}
+
+
+def white(seconds=2.0, seed=5):
+    return np.random.default_rng(seed).standard_normal(int(seconds * RATE)).astype(np.float32) / 10
+
+
+def gain_at(varied, wave, *hertz):
+    """The gain in dB from one wave to another, each in the third of an octave around these frequencies."""
+    power = [np.abs(np.fft.rfft(one)) ** 2 for one in (varied, wave)]
+    at = np.fft.rfftfreq(len(wave), 1 / RATE)
+    near = [(at > middle / 1.12) & (at < middle * 1.12) for middle in hertz]
+    return np.array([10 * np.log10(power[0][rows].sum() / power[1][rows].sum()) for rows in near])
+
+
+@pytest.mark.parametrize("keys", [{key: value} for key, value in EVERYTHING.items() if key != "pitch"])
+def test_only_speed_changes_the_length(keys):
+    wave = white(0.3)
+    first, again, other = (augment_wave(wave, sound(**keys), seeded(seed)) for seed in (0, 0, 1))
+    assert first.shape == wave.shape and first.dtype == np.float32 and np.isfinite(first).all()
+    assert np.array_equal(first, again)
+    assert (keys == {"noise_slope": 6}) == np.array_equal(first, wave)  # a slope of no noise
+    assert (keys == {"noise_slope": 6}) == np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("wave", [np.zeros(4000, np.float32), tone(seconds=1 / RATE), tone(seconds=0.01)])
+def test_silence_and_clicks_survive_every_change(wave):
+    for seed in range(5):
+        varied = augment_wave(wave, sound(**EVERYTHING), seeded(seed))
+        assert varied.shape == wave.shape and np.isfinite(varied).all()
+        assert wave.any() or not varied.any()
+
+
+def test_what_is_off_changes_no_draw():
+    """A recipe of before draws the same numbers, so its networks stay the same."""
+    wave, before, after = tone(seconds=0.2), seeded(), seeded()
+    augment_wave(wave, SoundAugmentation(noise=1), before)
+    off = dict.fromkeys(["pitch", "room", "noise_slope", "equaliser_db", "band_limit", "level_db"], 0)
+    augment_wave(wave, SoundAugmentation(noise=1, **off), after)
+    assert torch.equal(before.get_state(), after.get_state())
+    assert off.items() <= SoundAugmentation().model_dump().items()
+    torch.rand(3, generator=(expected := seeded()))
+    torch.randn(len(librosa.resample(wave, orig_sr=RATE * SPEED, target_sr=RATE)), generator=expected)
+    assert torch.equal(before.get_state(), expected.get_state())
+
+
+def test_level_changes_the_level_alone():
+    wave, rng = tone(), seeded()
+    varied = [augment_wave(wave, sound(level_db=12), rng) for _ in range(100)]
+    gains = np.array([20 * np.log10(np.abs(one).max() / np.abs(wave).max()) for one in varied])
+    assert -12 <= gains.min() < -11 and 11 < gains.max() <= 12
+    for one, gain in zip(varied, gains, strict=True):
+        np.testing.assert_allclose(one, wave * 10 ** (gain / 20), rtol=1e-4, atol=1e-6)
+
+
+def test_the_spectrogram_of_a_clip_does_not_depend_on_its_level():
+    """So a network does not lean on the level of a recording; it does where the reference is full scale."""
+    wave = white(0.5)
+    varied = augment_wave(wave, sound(level_db=30), seeded())
+    for options in (LogMelOptions(), SpectrogramOptions()):
+        whole, louder = (compute_spectrogram(one, options) for one in (wave, varied))
+        np.testing.assert_allclose(whole, louder, atol=1e-3)
+        fixed = options.model_copy(update={"level": "full_scale"})
+        assert np.abs(compute_spectrogram(wave, fixed) - compute_spectrogram(varied, fixed)).mean() > 0.01
+
+
+def test_the_noise_has_a_slope():
+    wave = tone(seconds=4)
+    slopes = []
+    for seed in range(40):
+        options = sound(noise=1, noise_slope=6, loudest_db=10, quietest_db=10)
+        added = augment_wave(wave, options, seeded(seed)) - wave
+        assert 10 * np.log10(np.mean(wave**2) / np.mean(added**2)) == pytest.approx(10, abs=0.01)
+        # Band power grows by 3 dB an octave where the density is flat.
+        flat = gain_at(added, white(4.0), 200, 400, 800, 1600, 3200)
+        slopes.append(np.polyfit(np.arange(5), flat, 1)[0])
+        assert np.ptp(flat - np.polyval(np.polyfit(np.arange(5), flat, 1), np.arange(5))) < 2
+    assert -6.3 < min(slopes) < -5 and 5 < max(slopes) < 6.3
+
+
+def test_the_equaliser_is_smooth_and_within_its_gain():
+    wave, octaves = white(), 62.5 * 2.0 ** np.arange(8)
+    gains = np.array(
+        [gain_at(augment_wave(wave, sound(equaliser_db=6), seeded(k)), wave, *octaves[:7]) for k in range(40)]
+    )
+    assert -6 <= gains.min() < -4.5 and 4.5 < gains.max() <= 6
+    assert np.abs(np.corrcoef(gains.T) - np.eye(7)).max() < 0.6  # the octaves vary by themselves
+
+
+def test_a_limited_band_keeps_speech_and_drops_what_is_outside():
+    wave = white()
+    limited = [augment_wave(wave, sound(band_limit=1), seeded(seed)) for seed in range(30)]
+    gains = np.array([gain_at(one, wave, 25, 1000, 7900) for one in limited])
+    assert (gains[:, 0] < -25).all() and (np.abs(gains[:, 1]) < 0.1).all() and gains[:, 2].min() < -50
+    some = [np.array_equal(augment_wave(wave, sound(band_limit=0.5), seeded(seed)), wave) for seed in range(60)]
+    assert 18 < sum(some) < 42
+
+
+def test_a_channel_has_no_delay():
+    click = np.zeros(4001, np.float32)
+    click[2000] = 1
+    for keys in ({"band_limit": 1}, {"equaliser_db": 10}):
+        after = augment_wave(click, sound(**keys), seeded())
+        assert np.abs(after).argmax() == 2000
+        np.testing.assert_allclose(after, after[::-1], atol=1e-5)
+
+
+def test_a_room_rings_on_after_the_sound():
+    click = np.zeros(RATE, np.float32)
+    click[100] = 1
+    for seed in range(10):
+        ringing = augment_wave(click, sound(room=1), seeded(seed))
+        assert not np.abs(ringing[:100]).max() > 1e-5 and np.abs(ringing).argmax() == 100
+        reverberant = np.sum(ringing[101:] ** 2)
+        assert 0 <= 10 * np.log10(ringing[100] ** 2 / reverberant) <= 15
+        assert np.sum(ringing[101:1700] ** 2) > 1.5 * np.sum(ringing[1700:] ** 2)  # it decays
+
+
+@pytest.mark.parametrize("options", [LogMelOptions(), SpectrogramOptions()])
+def test_pitch_moves_frequencies_and_keeps_the_times(options):
+    hertz, wave = band_centres(options), tone(1000)
+    picture = torch.from_numpy(compute_spectrogram(wave, options))
+    assert change_pitch(picture, hertz, sound(), seeded()) is picture
+    factors = []
+    for seed in range(40):
+        moved = change_pitch(picture, hertz, sound(pitch=0.2), seeded(seed))
+        assert moved.shape == picture.shape and moved.dtype == torch.float32
+        factors.append(hertz[moved[0, :, 50].argmax()] / hertz[picture[0, :, 50].argmax()])
+    assert 0.76 < min(factors) < 0.88 and 1.12 < max(factors) < 1.24
+    late = torch.zeros(1, len(hertz), 30)
+    late[..., 20:] = 1
+    assert torch.equal(change_pitch(late, hertz, sound(pitch=0.2), seeded()), late)
+
+
+def test_bands_have_their_centres():
+    """The band with the most of a tone is the one whose centre is nearest to it."""
+    for options in (LogMelOptions(), SpectrogramOptions()):
+        hertz = band_centres(options)
+        for middle in hertz[[20, 40]]:
+            picture = compute_spectrogram(tone(float(middle)), options)
+            assert picture.shape[1] == len(hertz) and hertz[picture[0, :, 50].argmax()] == middle
+
+
 # --- stretches of speech
 
 
@@ -360,6 +507,13 @@ def test_speech_is_looked_at_whole():
     assert [[tuple(view.shape) for view in batch.views] for batch in batches] == [[(1, 3, 64, 101)], [(1, 3, 64, 31)]]
     varied = speech(waves, seconds=0.3, augment={}).batch(np.zeros(20, int), seeded(), torch.device("cpu"))
     assert len({stretch.numpy().tobytes() for stretch in varied}) == 20 and varied.isfinite().all()
+
+
+def test_segments_are_changed_in_pitch():
+    keys = {"seconds": 0.5, "augment": SILENT | {"pitch": 0.2}}
+    batch = speech([tone(1000)], **keys).batch(np.zeros(20, int), seeded(), torch.device("cpu"))
+    loudest = band_centres(LogMelOptions())[batch[:, 0, :, 20].argmax(1).numpy()]
+    assert loudest.min() < 900 and loudest.max() > 1100
 
 
 # --- the geometry of faces
