@@ -34,7 +34,7 @@ class TrainingOptions(Options):
     weights."""
     dropout: Number = Field(default=0.3, ge=0, lt=1)
     """Dropout before the classifier."""
-    precision: Literal["auto", "bfloat16", "float32"] = "bfloat16"
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Precision of the forward pass in training. Weights are kept in float32. auto: bfloat16 on a GPU, float32 on the
     CPU, because most CPUs have no instructions for bfloat16 and take several times as long."""
     validate_every: int = Field(default=1, ge=1)
@@ -71,9 +71,6 @@ class PretrainOptions(TrainingOptions):
     ema: Number = Field(default=0.0, ge=0, lt=1)
     """Decay of the exponential moving average (EMA) of the weights. Training returns the average; 0 returns the last
     weights, which are better after few steps, as small corpora have them."""
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
-    """Precision of the forward pass in training. Weights are kept in float32. auto: bfloat16 on a GPU, float32 on the
-    CPU, because most CPUs have no instructions for bfloat16 and take several times as long."""
     validate_every: int = Field(default=10, ge=1)
     """Epochs between two evaluations of a fold's network on the fold. They are reported only."""
     seconds: Number = Field(default=2.5, gt=0)

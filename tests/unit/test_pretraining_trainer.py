@@ -356,9 +356,8 @@ def test_precision_follows_the_device(tmp_path, precision, expected):
     assert made._uses_bfloat16()
 
 
-def test_pretraining_chooses_the_precision_by_the_device():
-    assert (PretrainOptions().precision, options(precision="auto").precision) == ("auto", "auto")
-    assert PhaseOptions(sources=["toy"]).precision == "bfloat16"
+def test_all_training_chooses_the_precision_by_the_device():
+    assert PretrainOptions().precision == PhaseOptions(sources=["toy"]).precision == "auto"
 
 
 def test_too_few_samples_are_refused(tmp_path):
