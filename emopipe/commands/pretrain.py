@@ -33,7 +33,8 @@ class WeightsRecipe(Options):
     options: dict[str, Any] = Field(default_factory=dict)
     """The network's own options."""
     weights: str | None = None
-    """Weights that the first phase starts from: a file, or a name that `emopipe weights list` shows."""
+    """Weights that the first phase starts from: a file, in the folder that --data names or in the one where the command
+    runs, or a name that `emopipe weights list` shows."""
     sources: dict[configs.Name, SourceBlock] = Field(min_length=1)
     """The corpora. Their paths are relative to the folder that --data names."""
     schedule: list[dict[str, Any]] = Field(min_length=1)
@@ -62,11 +63,11 @@ def pretrain(
         raise ConfigError(
             f"--out is {out}, but weights are written as safetensors. Give a file name that ends in .safetensors."
         )
-    wanted = _resolved(checked(WeightsRecipe, configs.read(recipe)))
+    wanted = _resolved(checked(WeightsRecipe, configs.read(recipe)), data)
     _run(wanted, _recipes(wanted, data), data, out, device, threads)
 
 
-def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:
+def _resolved(wanted: WeightsRecipe, data: Path) -> WeightsRecipe:
     """Replace `timm:<name>` by kind and options, and the name of weights by their path and options."""
     kind, options = backbones.unfolded(wanted.kind, wanted.options)
     options = with_new_names(backbones.options_class(kind), options, "options")
@@ -77,11 +78,15 @@ def _resolved(wanted: WeightsRecipe) -> WeightsRecipe:
         )
     if not wanted.weights:
         return wanted.model_copy(update={"kind": kind, "options": options})
-    chosen = resolve(wanted.weights, kind, "weights")
+    beside = data / wanted.weights
+    chosen = resolve(str(beside) if beside.is_file() else wanted.weights, kind, "weights")
     refuse_missing(chosen.path, "weights")
     verify(chosen.path)
     if not Path(chosen.path).is_file():
-        raise WeightsError(f"weights is {chosen.path}, which does not exist. Put the file there, or change the path.")
+        raise WeightsError(
+            f"weights is {chosen.path}, which is neither in {data} nor here. Put the file into "
+            f"{data}, or change the path."
+        )
     return wanted.model_copy(update={"kind": kind, "options": {**chosen.defaults, **options}, "weights": chosen.path})
 
 

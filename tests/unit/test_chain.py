@@ -364,9 +364,13 @@ def test_a_chain_may_start_from_weights(faces, data, tmp_path):
     assert pretrain(tmp_path, data, recipe).exit_code == 0
     came, went = load_file(tmp_path / "net.safetensors"), load_file(tmp_path / "own.safetensors")
     assert torch.equal(came["fc.weight"], went["fc.weight"])
-    (tmp_path / "own.safetensors").unlink()
-    result = pretrain(tmp_path, data, recipe)
-    assert result.exit_code == 1 and "own.safetensors, which does not exist. Put the file there" in result.output
+    # A file in the folder of the corpora is found by its name, and is the same start.
+    (tmp_path / "own.safetensors").rename(data / "own.safetensors")
+    result = pretrain(tmp_path, data, recipe | {"weights": "own.safetensors"})
+    assert result.exit_code == 0 and "was made by this recipe" in result.output
+    (data / "own.safetensors").unlink()
+    result = pretrain(tmp_path, data, recipe | {"weights": "own.safetensors"})
+    assert result.exit_code == 1 and f"weights is own.safetensors, which is neither in {data} nor here" in result.output
 
 
 def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(data, tmp_path, caplog):
