@@ -49,3 +49,6 @@ class Spec:
     """Prefixes of the keys of the classifier in published weights. This network ends before it, so they are dropped."""
     any_side: bool = False
     """Whether a face network also takes faces of another size than `input.size`."""
+    blocks: int = 1
+    """Number of equally long parts of a vector, such as the layers of a network, one after the other. Fusion models
+    read their weighted sum, with learned weights. Only a network that is already trained may have several."""

@@ -265,6 +265,11 @@ def spec(kind: str, options: Options) -> Spec:
             f"The backbone {kind} has the modality {modality(kind)}, but its spec has {found.modality}. Make "
             f"both equal in the module {module_name(kind)}."
         )
+    if found.blocks < 1 or found.dim % found.blocks or (found.blocks > 1 and trainable(kind)):
+        raise ConfigError(
+            f"The backbone {kind} has vectors of {found.dim} numbers in {found.blocks} blocks. Blocks have equal "
+            f"lengths, and a network that is trained here has one. Change the spec in the module {module_name(kind)}."
+        )
     return found
 
 

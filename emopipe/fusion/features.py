@@ -54,6 +54,8 @@ class Features:
     """(N, S) statistics of each clip's vectors, which models read beside them (`fusion.inputs`); None: none."""
     evidence: torch.Tensor | None = None
     """(N, K) what the backbone's own head says of each clip, log p - log prior (`fusion.inputs`); None: not read."""
+    blocks: int = 1
+    """Number of equally long parts of a vector, such as layers; models read their weighted sum (`fusion.blocks`)."""
 
     @classmethod
     def from_clips(cls, clips: Sequence[ClipFeatures]) -> Self:
@@ -157,6 +159,7 @@ def concatenate(views: Sequence[Features]) -> Features:
     return Features(
         start=starts,
         prior=views[0].prior,
+        blocks=views[0].blocks,
         **{name: together(name) for name in ("x", "length", "logp", "time", "statistics", "evidence")},
     )
 
@@ -176,6 +179,7 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         (x, offsets), (mask, _), (time, _) = (reader.flat(name) for name in ("x", "mask", "time"))
         logp = reader.flat(LOGP)[0] if LOGP in reader.fields else None
         prior = tuple(json.loads(reader.attributes.get("head_prior", "[]"))) if logp is not None else ()
+        blocks = int(reader.attributes.get("blocks", 1))
         number = {clip: row for row, clip in enumerate(reader.clips)}
     finite = np.isfinite(x).all(1)
     if broken := int((mask & ~finite).sum()):
@@ -194,4 +198,5 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         None if logp is None else torch.from_numpy(logp[order]),
         prior=prior,
         time=torch.from_numpy(time[order]),
+        blocks=blocks,
     )

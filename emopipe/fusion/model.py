@@ -1,4 +1,4 @@
-"""A model over cached features: standardize, pool each stream by attention, fuse the streams, classify.
+"""A model over cached features: standardize, sum blocks, pool each stream by attention, fuse the streams, classify.
 
 The attributes `standardise`, `join` and `absent` are parts of keys in saved models, so they keep these names.
 """
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from emopipe.fusion import attention
+from emopipe.fusion.blocks import BlockSum
 from emopipe.fusion.crossmodal_transformer import CrossModalTransformer
 from emopipe.fusion.heads import FUSION_HEADS
 from emopipe.fusion.options import FusionOptions, frame_inputs, joins
@@ -21,7 +22,7 @@ Mixup = tuple[torch.Tensor, torch.Tensor]
 
 
 class Moments(NamedTuple):
-    """Mean and standard deviation of what a network reads of one stream, over training clips."""
+    """Mean and standard deviation of what a network reads of one stream, over training clips, and its blocks."""
 
     mean: torch.Tensor
     """(D,) of the vectors."""
@@ -31,6 +32,8 @@ class Moments(NamedTuple):
     """(S,) of the statistics of clips."""
     statistics_std: torch.Tensor = torch.empty(0)
     """(S,)."""
+    blocks: int = 1
+    """Number of equally long parts of a vector."""
 
 
 class FusionModel(nn.Module):
@@ -48,7 +51,8 @@ class FusionModel(nn.Module):
         self.standardise = Standardization({stream: moments[stream] for stream in modalities})
         dims = {stream: len(moments[stream].mean) for stream in modalities}
         statistics = {stream: len(moments[stream].statistics_mean) for stream in modalities}
-        self.network = FusionNetwork(dims, modalities, options, classes, statistics)
+        blocks = {stream: moments[stream].blocks for stream in modalities}
+        self.network = FusionNetwork(dims, modalities, options, classes, statistics, blocks)
 
     def forward(self, streams: Streams) -> torch.Tensor:
         """Return logits (B, classes)."""
@@ -100,12 +104,16 @@ class FusionNetwork(nn.Module):
         options: FusionOptions,
         classes: int,
         statistics: Mapping[str, int],
+        blocks: Mapping[str, int],
     ) -> None:
-        """`dims`: stream -> D; `modalities`: stream -> face or audio; `statistics`: stream -> S."""
+        """`dims`: stream -> D; `modalities`: stream -> face or audio; `statistics`: stream -> S; `blocks`: -> L."""
         super().__init__()
         self.modalities = dict(modalities)
         self.joining = {stream: m for stream, m in self.modalities.items() if joins(options, m)}
-        dims = {stream: dims[stream] for stream in self.joining}
+        dims = {stream: dims[stream] // blocks[stream] for stream in self.joining}
+        statistics = {stream: statistics[stream] // blocks[stream] for stream in self.joining}
+        self.dims, several = dims, [stream for stream in self.joining if blocks[stream] > 1]
+        self.blocks = nn.ModuleDict({stream: BlockSum(blocks[stream]) for stream in several})
         self.crossmodal = None
         if options.fusion == "crossmodal":
             self.crossmodal = CrossModalTransformer(dims, options.hidden, options.heads, options.dropout)
@@ -126,8 +134,8 @@ class FusionNetwork(nn.Module):
         # 1. modality dropout, in training
         streams = self.modality_dropout(streams)
         present = {stream: given.present for stream, given in streams.items()}
-        # 2. streams attend to one another
-        streams = self._crossed(streams)
+        # 2. sum blocks, and let streams attend to one another
+        streams = self._crossed(self._summed(streams))
         # 3. pool each stream to one vector; what heads say is in logits
         vectors = {stream: encoder(streams[stream]) for stream, encoder in self.encoders.items()}
         logits = [evidence(streams[stream]) for stream, evidence in self.evidence.items()]
@@ -142,9 +150,13 @@ class FusionNetwork(nn.Module):
 
     def attention_weights(self, streams: Streams) -> dict[str, torch.Tensor]:
         """Return stream -> the weights (B, T) by which its vectors are pooled, of standardized streams."""
-        streams = self._crossed(streams)
+        streams = self._crossed(self._summed(streams))
         weights = {s: encoder.pool(streams[s])[1] for s, encoder in self.encoders.items()}
         return {s: weights[s] if s in weights else _equal_weights(streams[s].mask) for s in self.modalities}
+
+    def _summed(self, streams: Streams) -> Streams:
+        """Return the streams with the weighted sum of the blocks of each vector."""
+        return {**streams, **{s: block_sum(streams[s], self.dims[s]) for s, block_sum in self.blocks.items()}}
 
     def _crossed(self, streams: Streams) -> Streams:
         """Return the streams after they attended to one another, if the fusion is crossmodal."""

@@ -209,12 +209,15 @@ def own_bytes(dataset: FusionDataset, clips: int, options: FusionOptions, *, ful
     for stream, features in dataset.streams.items():
         kind = options.face_attention if dataset.modalities[stream] == "face" else options.audio_attention
         vectors = _max_vectors(features, sampled)
+        width = features.x.shape[1] // features.blocks
+        if features.blocks > 1:
+            total += clips * vectors * 2 * width  # their weighted sum, which each network has of its own, with gradient
         if kind == "multihead" or options.fusion == "crossmodal":
             total += clips * vectors * (20 * options.hidden + 4 * options.heads * all_vectors)
         elif kind == "patch":
             total += clips * vectors * 3 * options.hidden
         elif kind in ("self", "relation") and options.attention_dropout and not full:
-            total += clips * vectors * 6 * features.x.shape[1]  # vectors, and pairs of twice their size, after dropout
+            total += clips * vectors * 6 * width  # vectors, and pairs of twice their size, after dropout
     return max(1, total * 4)
 
 

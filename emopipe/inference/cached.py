@@ -35,6 +35,8 @@ class Features(Mapping[str, ClipFeatures]):
                 "the folder features/."
             )
         self.dim: int = self._reader.fields["x"].row[0]
+        self.blocks = int(self._reader.attributes.get("blocks", 1))
+        """Number of equally long parts of a vector, such as the layers of `layers: learned`, one after the other."""
         self.status = dict(self._reader.status)
 
     def __getitem__(self, clip: str) -> ClipFeatures:

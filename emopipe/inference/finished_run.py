@@ -6,6 +6,7 @@ The networks that a run trained on its corpus lie in `cache/<corpus>/weights/`. 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,14 @@ class FusionPredictor:
 
     def _views(self, streams: Iterable[str], features: Mapping[str, Features]) -> dict[str, list[Features]]:
         """Return the features of each stream, network by network: the plain ones, then those of its views."""
-        return {s: [features[file] for file in self.files if backbone_of(file) == s] for s in streams}
+        return {
+            stream: [
+                replace(features[file], blocks=_count_blocks(self._networks, stream))
+                for file in self.files
+                if backbone_of(file) == stream
+            ]
+            for stream in streams
+        }
 
 
 def _networks(tensors: State) -> dict[str, State]:
@@ -220,6 +228,12 @@ def _usable_streams(networks: Mapping[str, State]) -> set[str]:
     prefix = "standardise.scale_"
     first = next(iter(networks.values()), {})
     return {key.removeprefix(prefix) for key in first if key.startswith(prefix)}
+
+
+def _count_blocks(networks: Mapping[str, State], stream: str) -> int:
+    """Return the number of blocks of a stream's vectors of which the networks learned the weights; otherwise 1."""
+    weights = next(iter(networks.values()), {}).get(f"network.blocks.{stream}.logits")
+    return 1 if weights is None else len(weights)
 
 
 def _features(rows: ClipRows, clips: list[str]) -> Features:

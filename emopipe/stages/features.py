@@ -89,6 +89,7 @@ def run(
         policy.check(vectors.taken)
         vectors.note(
             dim=spec.dim,
+            blocks=spec.blocks,
             modality=spec.modality,
             input=repr(spec.input),
             licence=spec.licence,

@@ -8,7 +8,7 @@ from emopipe.cache.status import OK, text
 from emopipe.cache.store import Reader, Row, Writer, clips_digest
 from emopipe.core.errors import CacheError, CoverageError
 
-SAME = ("dim", "modality", "input", "licence", "citation", "head_prior")
+SAME = ("dim", "blocks", "modality", "input", "licence", "citation", "head_prior")
 """Attributes that are equal in all shards."""
 JOINED = ("device", "learned_sha256")
 """Attributes that may differ between shards; the merged file lists all values."""

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emopipe.backbones import hf_audio, optional_packages, registry
+from emopipe.backbones import hf_audio, hf_folder, optional_packages, registry
 from emopipe.backbones.base import FaceInput, WaveInput
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.core.errors import ConfigError, WeightsError
@@ -54,7 +54,7 @@ needs_opensmile = pytest.mark.skipif(not installed("opensmile"), reason="opensmi
 
 
 def test_text_after_the_first_colon_becomes_an_option():
-    assert registry.unfolded("hf:a/b:c", {"layer": 3}) == ("hf", {"weights": "a/b:c", "layer": 3})
+    assert registry.unfolded("hf:a/b:c", {"layers": 3}) == ("hf", {"weights": "a/b:c", "layers": 3})
     assert registry.unfolded("timm:vit_tiny_patch16_224.augreg", {}) == (
         "timm",
         {"name": "vit_tiny_patch16_224.augreg"},
@@ -93,8 +93,8 @@ def parsed(**block):
 
 
 def test_a_config_names_them():
-    voice = parsed(kind="hf:some/folder", options={"layer": "mean"}, views=["noise"]).backbones["net"]
-    assert (voice.kind, voice.options, voice.decode) == ("hf", {"weights": "some/folder", "layer": "mean"}, "some")
+    voice = parsed(kind="hf:some/folder", options={"layers": "mean"}, views=["noise"]).backbones["net"]
+    assert (voice.kind, voice.options, voice.decode) == ("hf", {"weights": "some/folder", "layers": "mean"}, "some")
     face = parsed(kind="timm:resnet18", weights="r.safetensors").backbones["net"]
     assert (face.kind, face.options, face.faces) == ("timm", {"name": "resnet18"}, "main")
     assert parsed(kind="opensmile").backbones["net"].decode == "some"
@@ -111,8 +111,10 @@ def test_a_config_names_them():
         ({"kind": "opensmile", "pretrain": {}}, r"network of kind opensmile cannot be trained"),
         ({"kind": "hf:a/b", "weights": "w.pth"}, r"backbones\.net\.weights is set, but a network of kind hf is"),
         ({"kind": "hf:a/b", "faces": "main"}, r"backbones\.net\.faces is set, but an audio network"),
-        ({"kind": "hf:a/b", "options": {"layer": -1}}, r"options\.layer.* is -1 .*greater than or equal to 0"),
-        ({"kind": "hf:a/b", "options": {"layer": "first"}}, r"options\.layer.* is 'first' .*'last' or 'mean'"),
+        ({"kind": "hf:a/b", "options": {"layers": -1}}, r"options\.layers.* is -1 .*greater than or equal to 0"),
+        ({"kind": "hf:a/b", "options": {"layers": "first"}}, r"options\.layers.* is 'first' .*'mean' or 'learned'"),
+        ({"kind": "hf:a/b", "options": {"layers": [1, 1]}}, r"\[1, 1\] names a layer twice\. Name each one once"),
+        ({"kind": "hf:a/b", "options": {"layers": []}}, r"options\.layers.*at least 1 item"),
         ({"kind": "opensmile", "options": {"features": "IS09"}}, r"features is 'IS09'.*'eGeMAPSv02' or 'ComParE_2016'"),
         ({"kind": "opensmile", "options": {"hop": 1}}, r"hop is set, but the whole clip is one segment\. Set seconds"),
         ({"kind": "opensmile", "options": {"hop": 2, "seconds": 1}}, r"hop is 2, more than seconds, 1"),
@@ -225,7 +227,7 @@ def test_layers_are_transformers_own_hidden_states(tmp_path, family, stable):
         "mean": np.mean(states, axis=0),
         **dict(enumerate(states)),
     }.items():
-        found = opened(tmp_path, layer=layer)(wave[None])
+        found = opened(tmp_path, layers=layer)(wave[None])
         assert found.shape == (1, 49, 16) and found.dtype == np.float32
         np.testing.assert_allclose(found[0], vectors, atol=1e-5)
 
@@ -294,7 +296,7 @@ def pieces(folder, **keys):
     net, seen = opened(folder, **keys), []
     net._model.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[-1]))
     settings = {"chunk_seconds": 2.0, "context_seconds": 0.5}
-    return hf_audio.HfAudio(net._model, net._extractor, net._layer, torch.device("cpu"), **settings), seen
+    return hf_audio.HfAudio(net._model, net._extractor, net._layers, torch.device("cpu"), **settings), seen
 
 
 @needs_transformers
@@ -319,8 +321,8 @@ def test_a_long_clip_goes_through_in_pieces(tmp_path, samples):
 def test_attention_hardly_tells_a_piece_from_the_whole(tmp_path, family, layer):
     save_tiny(tmp_path, family, feat_extract_norm="layer")
     wave = noise(8 * RATE)
-    expected = opened(tmp_path, layer=layer)(wave[None])[0]
-    found = pieces(tmp_path, layer=layer)[0](wave[None])[0]
+    expected = opened(tmp_path, layers=layer)(wave[None])[0]
+    found = pieces(tmp_path, layers=layer)[0](wave[None])[0]
     cosine = (expected * found).sum(1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(found, axis=1)
     assert cosine.min() > 0.999
 
@@ -449,7 +451,7 @@ def change(path, **keys):
 @pytest.mark.parametrize(
     ("file", "keys", "words"),
     [
-        ("config.json", {"model_type": "whisper"}, r"network of type whisper\. Use one of wav2vec2, hubert, wavlm"),
+        ("config.json", {"model_type": "bert"}, r"network of type bert\. Use one of wav2vec2, hubert, wavlm, whisper"),
         ("config.json", {"add_adapter": True}, r"network of type wav2vec2 with an adapter\. Use"),
         ("config.json", {"conv_stride": []}, r"config\.json is invalid \(conv_stride: .*at least 1 item"),
         (
@@ -470,8 +472,10 @@ def test_an_unfit_folder_is_refused_when_the_run_is_planned(tmp_path, file, keys
 
 @needs_transformers
 def test_a_layer_that_is_not_there_is_refused(tiny):
-    with pytest.raises(ConfigError, match=r"layer is 3, but .*tiny has 2 layers\. Use 0 to 2, last or mean"):
-        registry.net_files("hf", options("hf", weights=str(tiny), layer=3))
+    with pytest.raises(
+        ConfigError, match=r"layers names 3, but .*tiny has 2 layers\. Use 0 to 2, last, mean or learned"
+    ):
+        registry.net_files("hf", options("hf", weights=str(tiny), layers=3))
 
 
 @needs_transformers
@@ -510,7 +514,7 @@ def test_a_torchvision_that_does_not_fit_is_told(tmp_path):
     with pytest.raises(
         WeightsError, match=r"because a package is missing \(operator torchvision::nms .*torchvision, remove it, or"
     ):
-        hf_audio._model(Auto, tmp_path)
+        hf_folder.load_model(Auto, tmp_path)
 
 
 @needs_transformers
@@ -545,7 +549,7 @@ def extract(folder, kind, chosen, weights, view=""):
 @pytest.mark.parametrize(("rate", "view"), [(RATE, ""), (8000, ""), (RATE, "fast")])
 def test_a_wave_network_extracts_clips(tmp_path, rate, view):
     model = save_tiny(tmp_path / "net", rate=rate, normalise=False)
-    with extract(tmp_path, "hf", {"layer": "last"}, str(tmp_path / "net"), view) as found:
+    with extract(tmp_path, "hf", {"layers": "last"}, str(tmp_path / "net"), view) as found:
         assert found.attributes["device"] == "cpu" and found.attributes["input"] == f"WaveInput(rate={rate})"
         assert found.status == {"long": "ok", "mute": "no_audio", "short": "ok"}
         times = {clip: found.field(clip, "time") for clip in found.clips}
@@ -571,13 +575,14 @@ def planned(**block):
 def test_the_recipe_holds_what_the_network_consists_of_and_not_where_it_lies(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     save_tiny(here)
-    recipe = planned(kind=f"hf:{here}", options={"layer": 1})
-    assert recipe["kind"] == "hf" and recipe["options"] == {"layer": 1} and len(recipe["weights"]) == 3
+    recipe = planned(kind=f"hf:{here}", options={"layers": 1})
+    assert recipe["kind"] == "hf" and recipe["options"] == {"layers": 1, "padded": False}
+    assert len(recipe["weights"]) == 3
     here.rename(there)
-    assert planned(kind=f"hf:{there}", options={"layer": 1}) == recipe
-    assert planned(kind=f"hf:{there}", options={"layer": 2}) != recipe
+    assert planned(kind=f"hf:{there}", options={"layers": 1}) == recipe
+    assert planned(kind=f"hf:{there}", options={"layers": 2}) != recipe
     change(there / "preprocessor_config.json", do_normalize=False)
-    assert planned(kind=f"hf:{there}", options={"layer": 1})["weights"] != recipe["weights"]
+    assert planned(kind=f"hf:{there}", options={"layers": 1})["weights"] != recipe["weights"]
 
 
 @pytest.mark.slow
