@@ -86,7 +86,8 @@ def _row(results: Results, comparison: Comparison, split: str) -> dict[str, obje
     groups, drawn = results.groups(split)
     part, other = first.on(split), second.on(split)
     found = difference_intervals(part["label"], part["pred"], other["pred"], groups)
-    p, test = paired_test(first.correct(split), second.correct(split), groups, drawn)
+    correct = first.correct(split), second.correct(split)
+    p, test = paired_test(*correct, groups, drawn)
     # 2. The differences between equal seeds.
     by_seed, other_by_seed = first.accuracy_by_seed(split), second.accuracy_by_seed(split)
     differences = [by_seed[seed] - other_by_seed[seed] for seed in by_seed if seed in other_by_seed]
@@ -105,7 +106,7 @@ def _row(results: Results, comparison: Comparison, split: str) -> dict[str, obje
         "interval": found.method,
         "p": p,
         "test": test,
-        "detectable": 100 * detectable(found.error[0], found.groups),
+        "detectable": 100 * detectable(found.error[0], found.groups, *correct, test),
         "seeds_mean": 100 * np.mean(differences) if differences else np.nan,
         "seeds_sd": 100 * np.std(differences, ddof=1) if len(differences) > 1 else np.nan,
         "aim": comparison.aim,

@@ -80,13 +80,19 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return made
 
 
-def detectable(error: float, groups: int) -> float:
-    """Return the difference that a test at 5 % finds with probability POWER; NaN with fewer than two groups.
+def detectable(error: float, groups: int, first: np.ndarray, second: np.ndarray, test: str) -> float:
+    """Return the difference that a test at 5 % finds with probability POWER; NaN if that cannot be known.
 
     Args:
-        error: The standard error of the difference.
+        error: The standard error of the difference over groups.
         groups: G, the number of groups.
+        first: (N,) bool: whether one model is correct.
+        second: (N,) bool: whether the other model is correct.
+        test: The test that `paired_test` used. McNemar's ignores groups, so the error is then that over clips.
     """
+    if test == MCNEMAR:
+        differences, groups = first.astype(int) - second, len(first)
+        error = float(np.std(differences, ddof=1) / math.sqrt(groups)) if groups > 1 else math.nan
     if groups < 2 or math.isnan(error):
         return math.nan
     return (t_quantile(0.975, groups - 1) + t_quantile(POWER, groups - 1)) * error

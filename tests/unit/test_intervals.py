@@ -183,8 +183,22 @@ class TestPaired:
 
     def test_a_detectable_difference_is_found_four_times_in_five(self):
         rng, n, error = np.random.default_rng(0), 20, 0.02
-        difference = paired_tests.detectable(error, n)
+        correct = np.ones(40, bool), np.arange(40) % 4 > 0
+        difference = paired_tests.detectable(error, n, *correct, paired_tests.SIGN_FLIP)
         found = rng.normal(difference, error * np.sqrt(n), size=(4000, n))
         share = (stats.ttest_1samp(found, 0, axis=1).pvalue < 0.05).mean()
         assert share == pytest.approx(0.8, abs=0.02)
-        assert np.isnan(paired_tests.detectable(error, 1)) and np.isnan(paired_tests.detectable(np.nan, 9))
+        assert np.isnan(paired_tests.detectable(error, 1, *correct, paired_tests.SIGN_FLIP))
+        assert np.isnan(paired_tests.detectable(np.nan, 9, *correct, paired_tests.SIGN_FLIP))
+
+    def test_a_test_by_clip_detects_by_clip(self):
+        """Two people of 200 clips: the error over them says nothing, and McNemar's test ignores them."""
+        rng, share = np.random.default_rng(0), 0
+        first, second = rng.random((2, 400)) < 0.7
+        difference = paired_tests.detectable(0.2, 2, first, second, paired_tests.MCNEMAR)
+        assert 0.07 < difference < 0.11
+        for _ in range(400):
+            better, other = rng.random(400) < 0.7 + difference / 2, rng.random(400) < 0.7 - difference / 2
+            share += paired_tests.mcnemar(better, other) < 0.05
+        assert share / 400 == pytest.approx(0.8, abs=0.07)
+        assert np.isnan(paired_tests.detectable(0.2, 2, first[:1], second[:1], paired_tests.MCNEMAR))
