@@ -348,6 +348,7 @@ def test_vggface_in_two_spellings_at_once_is_refused(tmp_path):
         load("vggface", outline("vggface"), tmp_path / "vggface.pth")
 
 
+@pytest.mark.slow
 def test_imagenets_vgg16_is_not_taken_for_vggface(tmp_path):
     state = {key: constant(tensor.shape, 0) for key, tensor in outline("vgg16").state_dict().items()}
     state |= {"classifier.6.weight": constant((1000, 4096), 0), "classifier.6.bias": constant((1000,), 0)}

@@ -59,6 +59,7 @@ def test_a_network_for_each_seed_is_planned_and_the_first_stays_what_it_was():
     assert two.fusion("audio_logmel") == one.fusion("audio_logmel")
 
 
+@pytest.mark.slow
 def test_the_networks_of_all_seeds_start_from_one_schedule(monkeypatch):
     monkeypatch.setattr(Plan, "chain", lambda plan, name, phase: {"backbone": name, "phase": phase})
     raw = config_with(seeds=[0, 1])

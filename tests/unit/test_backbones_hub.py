@@ -280,6 +280,7 @@ def test_published_networks_give_a_vector_every_20_ms(tiny):
     np.testing.assert_allclose(times[:2], [0.01246875, 0.03246875])
 
 
+@pytest.mark.slow
 @needs_transformers
 def test_vectors_are_where_their_times_say(tmp_path):
     save_tiny(tmp_path, num_hidden_layers=0, feat_extract_norm="layer", normalise=False)

@@ -117,6 +117,7 @@ def normed(state):
 # -- forms and layers -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 319, 321, 9_600, RATE])
 @pytest.mark.parametrize("padded", [False, True])
 def test_states_are_those_of_transformers_and_of_the_clips_own_frames(tiny, samples, padded):
@@ -267,6 +268,7 @@ def test_options_that_do_not_fit_the_network_are_refused_at_planning(tiny, tmp_p
 # -- the stages -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_features_and_merged_features_hold_the_number_of_blocks(tiny, tmp_path):
     with Writer(tmp_path / "0.h5", media_rows.FIELDS, stage="decode", recipe={}) as writer:
         sound = {"audio": np.rint(32768 * noise(4_000)).astype(np.int16), "audio_start": np.array([0.25])}

@@ -532,6 +532,7 @@ def test_another_networks_weights_are_no_start(data, tmp_path):
 RECIPES = sorted((Path(__file__).parents[2] / "configs/weights").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_shipped_recipes_are_sound(path):
     wanted = checked(pretrain_command.WeightsRecipe, configs.read(path))

@@ -50,6 +50,7 @@ def network():
     return Network("level", SPEC, probabilities)
 
 
+@pytest.mark.slow
 def test_every_degradation_has_a_row_and_clean_stills_come_first(stills, network):
     rows = list(face_robustness.measure(network, stills))
     assert [name for name, _, _ in rows] == ["none", *(name for name in face_robustness.DEGRADATIONS for _ in range(3))]

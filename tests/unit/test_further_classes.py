@@ -207,6 +207,7 @@ def test_calm_is_a_class_where_the_network_has_it(tmp_path):
         checked(kind, given, "options")
 
 
+@pytest.mark.slow
 def test_speech_is_loaded_in_the_classes_of_the_network(tmp_path):
     for number, code in enumerate(("01", "02", "02", "03")):
         wave = 0.3 * np.sin(2 * np.pi * 200 * (number + 1) * np.arange(4800) / 16_000)

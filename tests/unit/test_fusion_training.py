@@ -598,6 +598,7 @@ def test_a_batched_step_is_the_plain_loops():
         torch.testing.assert_close(found[name], value, atol=2e-4, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_told():
     """Also of one network among others, whose loss would otherwise be the lowest: argmin takes NaN first."""
     data, _ = data_of()

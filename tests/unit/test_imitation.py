@@ -73,6 +73,7 @@ def test_the_loss_is_the_weighted_mean_squared_error():
     torch.testing.assert_close(made.loss(pooled, targets), expected)
 
 
+@pytest.mark.slow
 def test_the_network_learns_to_predict_the_vectors_beside_the_classes(tmp_path):
     made = trainer(tmp_path, epochs=30, mixup=0)
     made.run()
@@ -91,6 +92,7 @@ def test_the_network_learns_to_predict_the_vectors_beside_the_classes(tmp_path):
     assert error(made) < 0.8 * error(alone)
 
 
+@pytest.mark.slow
 def test_a_weight_near_nothing_changes_nothing_of_the_network(tmp_path):
     """The classes' loss and its randomness are those of training without imitation."""
     without, with_none = (
@@ -102,6 +104,7 @@ def test_a_weight_near_nothing_changes_nothing_of_the_network(tmp_path):
     assert same(without, with_none)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_comes_to_the_same(tmp_path):
     whole = trainer(tmp_path / "whole")
     whole.run()

@@ -232,6 +232,7 @@ def test_versions_are_kept_only_if_they_are_all_that_differs(plan, monkeypatch):
     assert keep.decode("sparse")["libraries"]["opencv"] == "99.1"
 
 
+@pytest.mark.slow
 def test_a_damaged_file_says_nothing_of_libraries(plan):
     Path("cache/c/faces/main").mkdir(parents=True)
     Path("cache/c/faces/main/00.h5").write_bytes(b"nothing")

@@ -47,6 +47,7 @@ def test_the_published_weights_give_the_published_vectors(shared):
         np.testing.assert_allclose(ours(faces).numpy(), theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_is_carried_over_exactly(tmp_path):
     first, second = network(), network()
     with torch.no_grad():
@@ -58,6 +59,7 @@ def test_an_onnx_file_is_carried_over_exactly(tmp_path):
         assert torch.equal(tensor, second.state_dict()[key]), key
 
 
+@pytest.mark.slow
 def test_normalisation_starts_as_the_identity():
     net, faces = network(), torch.randn(6, 3, 64, 64)
     with torch.inference_mode():
@@ -75,6 +77,7 @@ def test_normalisation_starts_as_the_identity():
     assert torch.equal(norms[3].weight, scale) and not torch.equal(norms[3].running_mean, mean)  # it starts once
 
 
+@pytest.mark.slow
 def test_a_started_network_is_kept(tmp_path):
     first, second = network(), network()
     first.train()(torch.randn(4, 3, 64, 64))

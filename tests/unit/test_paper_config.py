@@ -205,6 +205,7 @@ def test_alexnet_in_full_width_takes_imagenets_weights(name):
     assert len(network.norms) == 0 and registry.spec(block.kind, options).dim == 256
 
 
+@pytest.mark.slow
 def test_the_submissions_protocol_trains_on_val_too():
     found = plan(protocol={"kind": "final"}, run="paper_final")
     assert found.fusion("fused_transformer_transformer")["protocol"]["kind"] == "final"

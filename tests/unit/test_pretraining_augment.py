@@ -286,6 +286,7 @@ def test_noise_varies_between_its_bounds_for_its_share_of_sounds():
     assert 9.8 < level.min() < 12 and 38 < level.max() < 40.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wave", [np.zeros(4000, np.float32), tone(seconds=1 / RATE), tone(seconds=0.01)])
 def test_silence_and_clicks_survive(wave):
     varied = augment_wave(wave, SoundAugmentation(), seeded())

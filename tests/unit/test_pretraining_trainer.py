@@ -171,6 +171,7 @@ def test_the_history_tells_the_rate_at_the_start_of_each_epoch(tmp_path):
     assert [metrics["lr"] for metrics in made.history] == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optimiser", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
 def test_scales_and_offsets_are_not_decayed(optimiser, kind):
     model = network()

@@ -223,6 +223,7 @@ def made(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_on_a_table_in_classes_of_its_own(made):
     about = read_metadata(made / "net.safetensors")
     assert json.loads(about["classes"]) == list(EIGHT)
