@@ -107,6 +107,13 @@ def test_an_old_config_is_read_as_the_new_one_and_every_old_key_is_reported(warn
     }
 
 
+def test_the_old_name_of_layers_is_read(warnings):
+    old, new = ({"kind": "hf:a/b", "options": {key: 3}} for key in ("layer", "layers"))
+    renamed = registry.resolve("backbones.x", **old)
+    assert warnings == sentences({"backbones.x.options.layer": "layers"})
+    assert renamed == registry.resolve("backbones.x", **new)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["face", "voice"])
 def test_an_old_recipe_of_weights_makes_the_same_weights(warnings, tmp_path, name):
