@@ -26,8 +26,8 @@ def vectors(waves: Sequence[np.ndarray], options: ImitationOptions, *, device: s
     Returns:
         (n, 2 D) float32.
     """
-    kind, own = registry.unfolded(options.kind, options.options)
-    own = registry.options_class(kind).model_validate(own)
+    kind, given, _ = registry.resolve("imitate", options.kind, options.options)
+    own = registry.options_class(kind).model_validate(given)
     takes = registry.spec(kind, own).input
     network = registry.build(kind, own, device=device, threads=threads)
     progress, found = Progress("imitated network", len(waves), unit="utterances"), []

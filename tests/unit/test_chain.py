@@ -458,7 +458,7 @@ def changed(recipe, path, value):
         ("sources/b/val", ["dev"], "second has no split 'dev' (found: none). Correct `val` of the source"),
         ("sources/a/detect", "mtcn", "sources.a.detect is 'mtcn', which does not exist"),
         ("sources/a/detector", {"pad": 0.1}, "sources.a: detector has no effect without detect"),
-        ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which does not exist"),
+        ("weights", "nowhere.safetensors", "weights is nowhere.safetensors, which is neither in"),
         ("weights", "nobodys", "weights is 'nobodys', which is neither a file nor one of the weights"),
         (
             "weights",

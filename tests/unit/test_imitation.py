@@ -173,7 +173,7 @@ def pretrain(folder, imitate):
 @needs_transformers
 def test_a_recipe_may_imitate_a_network(tmp_path):
     save_tiny(tmp_path / "net")
-    result, out = pretrain(tmp_path, {"imitate": {"kind": f"hf:{tmp_path / 'net'}", "options": {"layer": 1}}})
+    result, out = pretrain(tmp_path, {"imitate": {"kind": f"hf:{tmp_path / 'net'}", "options": {"layers": 1}}})
     assert result.exit_code == 0, result.output
     plain, other = pretrain(tmp_path, {})
     assert plain.exit_code == 0, plain.output
