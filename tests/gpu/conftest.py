@@ -63,7 +63,8 @@ def nearly_full(where):
             if len(inputs[0]) > 4:
                 raise torch.OutOfMemoryError("simulated")
 
-        hook = network.register_forward_pre_hook(refuse)
+        # In training, a classifier's parts are called one by one.
+        hook = getattr(network, "backbone", network).register_forward_pre_hook(refuse)
         try:
             yield
         finally:
