@@ -4,7 +4,7 @@ Architecture: a stem, fifteen inverted residual units (Sandler et al., MobileNet
 depthwise convolution: a filter over the whole map for each channel, so that it matters where on the aligned face a
 feature is. 0.99 M parameters. The published file has its batch normalisation folded into the convolutions; here each
 convolution has one again for further training, which starts as the identity. The last filter is resized for maps of
-other sides: a face of 64 pixels takes a third of the time of one of 112.
+other sides: a face of 64 pixels has a third of the pixels of one of 112.
 Source: Chen et al., MobileFaceNets, CCBR 2018, arXiv 1804.07573.
 Input: (N, 3, 112, 112), RGB faces, normalised as for ImageNet.
 Output: (N, 128), the identity vector before its length is normalised.

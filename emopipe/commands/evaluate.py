@@ -58,10 +58,7 @@ def evaluate(
     """
     log_to(None)
     kind, path = _corpus(corpus)
-    if confusion and confusion.suffix != ".png":
-        raise ConfigError(f"--confusion is {confusion}, but the matrix is drawn as PNG. Give a name that ends in .png.")
-    if predictions and predictions.suffix != ".csv":
-        raise ConfigError(f"--predictions is {predictions}, but the file is a CSV. Give a name that ends in .csv.")
+    _check_outputs(confusion, predictions)
     finder, finder_options = _detector(detector)
     # torch is slow to import, and the other commands do not need it.
     from emopipe.evaluation import networks, samples, scoring
@@ -90,6 +87,14 @@ def evaluate(
     scores.refuse_without_answers()
     if not as_json:
         _print_scores(scores, network, predictions)
+
+
+def _check_outputs(confusion: Path | None, predictions: Path | None) -> None:
+    """Refuse names of files that do not say what is written into them."""
+    if confusion and confusion.suffix != ".png":
+        raise ConfigError(f"--confusion is {confusion}, but the matrix is drawn as PNG. Give a name that ends in .png.")
+    if predictions and predictions.suffix != ".csv":
+        raise ConfigError(f"--predictions is {predictions}, but the file is a CSV. Give a name that ends in .csv.")
 
 
 def _corpus(given: str) -> tuple[str, Path]:

@@ -155,7 +155,7 @@ class FusionDataset:
             vectors = mean_and_std(features.x, positions)
             # 3. those of the statistics of clips that have vectors
             statistics = () if features.statistics is None else mean_and_std(features.statistics, rows[length > 0])
-            found[stream] = Moments(*vectors, *statistics)._replace(blocks=features.blocks)
+            found[stream] = Moments(*vectors, *statistics, blocks=features.blocks)
         return found
 
     def placeholder_moments(self) -> dict[str, Moments]:

@@ -35,7 +35,9 @@ def met_clips(
 
 
 def scores(part: pd.DataFrame, met: frozenset[str], groups: np.ndarray) -> dict[str, float]:
-    """Return the scores over the clips that are not in `met`, as COLUMNS; {} if all or none of them are.
+    """Return the scores over the clips that are not in `met`, as COLUMNS.
+
+    {} if no clip is in `met`, and only the count, 0, if all are.
 
     Args:
         part: The predictions of a split's labelled clips.

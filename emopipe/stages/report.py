@@ -63,23 +63,7 @@ def run(
             unlabelled test clips, submission.zip.
     """
     table = tables.read(clips)
-    notes = {name: text(pd.read_csv(path, keep_default_na=False)["note"].iat[0]) for name, path in candidates.items()}
-    notes |= {n: " ".join(filter(None, [transductive.NOTE, notes.get(n)])) for n in transductive.names(recipe)}
-    met = unseen.met_clips(table, recipe, met_weights)
-    models = {
-        name: Model(
-            name,
-            predictions.read(path),
-            predictions.read(out_of_fold[name]),
-            predictions.read(seeds[name]),
-            combines=name not in candidates,
-            note=" ".join(filter(None, [recipe.get("taken", {}).get(name, ""), notes.get(name, "")])),
-            selected_on="val" if name in recipe["selected_on_val"] else "",
-            paper=recipe["paper"].get(name, ""),
-            met=met.get(name, frozenset()),
-        )
-        for name, path in predicted.items()
-    }
+    models = _models(recipe, predicted, out_of_fold, seeds, candidates, unseen.met_clips(table, recipe, met_weights))
     run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"], table)
     parts = [metrics.score(m.predictions, name) for name, m in models.items()]
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
@@ -95,20 +79,58 @@ def run(
     _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, folder / "tables")
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
     write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks))
-    for name, model in models.items():
-        for split in run_results.splits:
-            counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
-            title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} correct"
-            figures.confusion_matrix(counts, title, folder / "figures" / f"confusion_{name}_{split}.png")
-    if recipe["shows_faces"]:
-        files = [path for stage, paths in stages.items() if stage.startswith("faces") for path in paths]
-        first = table[(table["split"] == "val") & (table["label"] != "")].sort_values(["subject", "label"])
-        figures.face_sheet(files, first.head(MOST_FACES), folder / "figures/faces.png")
+    _figures(recipe, run_results, table, stages, folder / "figures")
     if "ensemble" in models and submission.wanted(models["ensemble"].predictions):
         submission.write(models["ensemble"].predictions, folder / "submission.zip")
     if scores.empty:
         LOGGER.info("No clip outside the training split has a label, so there is nothing to score.")
     LOGGER.info(summary.statuses(ledger.counts(statuses)))
+
+
+def _models(
+    recipe: Mapping[str, Any],
+    predicted: Mapping[str, Path],
+    out_of_fold: Mapping[str, Path],
+    seeds: Mapping[str, Path],
+    candidates: Mapping[str, Path],
+    met: Mapping[str, frozenset[str]],
+) -> dict[str, Model]:
+    """Return the models and ensembles with what the tables say about them."""
+    notes = {name: text(pd.read_csv(path, keep_default_na=False)["note"].iat[0]) for name, path in candidates.items()}
+    notes |= {n: " ".join(filter(None, [transductive.NOTE, notes.get(n)])) for n in transductive.names(recipe)}
+    return {
+        name: Model(
+            name,
+            predictions.read(path),
+            predictions.read(out_of_fold[name]),
+            predictions.read(seeds[name]),
+            combines=name not in candidates,
+            note=" ".join(filter(None, [recipe.get("taken", {}).get(name, ""), notes.get(name, "")])),
+            selected_on="val" if name in recipe["selected_on_val"] else "",
+            paper=recipe["paper"].get(name, ""),
+            met=met.get(name, frozenset()),
+        )
+        for name, path in predicted.items()
+    }
+
+
+def _figures(
+    recipe: Mapping[str, Any],
+    run_results: Results,
+    table: pd.DataFrame,
+    stages: Mapping[str, Sequence[Path]],
+    folder: Path,
+) -> None:
+    """Draw the confusion matrices, and the faces of a corpus of drawn ones."""
+    for name, model in run_results.models.items():
+        for split in run_results.splits:
+            counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
+            title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} correct"
+            figures.confusion_matrix(counts, title, folder / f"confusion_{name}_{split}.png")
+    if recipe["shows_faces"]:
+        files = [path for stage, paths in stages.items() if stage.startswith("faces") for path in paths]
+        first = table[(table["split"] == "val") & (table["label"] != "")].sort_values(["subject", "label"])
+        figures.face_sheet(files, first.head(MOST_FACES), folder / "faces.png")
 
 
 def _tables(
