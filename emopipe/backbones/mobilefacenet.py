@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from emopipe.backbones import imagenet
 from emopipe.backbones.base import FaceInput, Spec
@@ -93,6 +94,10 @@ class StartedNorm(nn.BatchNorm2d):
             self._start(x)
         return super().forward(x)
 
+    def folded(self, filters: nn.Conv2d) -> nn.Conv2d:
+        """Return the convolution that does in inference what `filters` and this layer do one after the other."""
+        return fuse_conv_bn_eval(filters, self) if self.started else filters
+
     @torch.no_grad()
     def _start(self, x: torch.Tensor) -> None:
         variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)  # (channels,) each
@@ -116,9 +121,9 @@ class Unit(nn.Sequential):
         """Build a unit of `inputs` to `outputs` channels, with `inside` channels between."""
         super().__init__(
             convolution(inputs, inside),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
             convolution(inside, inside, 3, stride, each=True),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
             convolution(inside, outputs),
         )
         self.is_residual = stride == 1 and inputs == outputs
@@ -138,17 +143,17 @@ class MobileFaceNet(nn.Module):
         # 1. stem: 112 -> 56
         self.stem = nn.Sequential(
             convolution(3, 64, 3, 2),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
             convolution(64, 64, 3, each=True),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             convolution(64, 64),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         # 2. units: 56 -> 28 -> 14 -> 7
         inputs = [64, *(outputs for outputs, _, _ in UNITS)]
         self.units = nn.Sequential(*(Unit(n, *unit) for n, unit in zip(inputs, UNITS, strict=False)))
         # 3. head: more channels, one filter over the whole map for each, then the vector
-        self.widen = nn.Sequential(convolution(128, 512), nn.ReLU6())
+        self.widen = nn.Sequential(convolution(128, 512), nn.ReLU6(inplace=True))
         self.places = nn.Conv2d(512, 512, SIDE // STRIDE, groups=512)
         self.fc = nn.Conv2d(512, DIM, 1)
         initialise(self)
@@ -159,6 +164,13 @@ class MobileFaceNet(nn.Module):
         weight = self._places(x.shape[-1]).to(x.dtype)
         x = F.conv2d(x, weight, self.places.bias.to(x.dtype), groups=512)  # (N, 512, 1, 1)
         return self.fc(x).flatten(1)  # (N, 128)
+
+    def fold(self) -> None:
+        """Fold each normalisation into the convolution before it, for inference: fewer passes over each map."""
+        for parts in [module for module in self.modules() if isinstance(module, nn.Sequential)]:
+            for i in range(len(parts) - 1):
+                if isinstance(parts[i + 1], StartedNorm):
+                    parts[i], parts[i + 1] = parts[i + 1].folded(parts[i]), nn.Identity()
 
     def _places(self, side: int) -> torch.Tensor:
         """Resize each channel's filter to a map of that side, (512, 1, side, side); the sum of its weights stays."""

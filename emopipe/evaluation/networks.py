@@ -12,6 +12,7 @@ import torch
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
 from emopipe.backbones.classifier import OWN_CLASSES, Classifier, classes_of, load_head
+from emopipe.backbones.for_inference import for_inference
 from emopipe.backbones.memory_format import memory_format_of
 from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError
@@ -98,9 +99,9 @@ def _own_network(path: Path, device: torch.device) -> Network:
     classes = (*CLASSES, *(name for name in named_classes if name not in CLASSES))
     model = Classifier(network, spec.dim, classes=classes)
     load_head(model, path)
-    model.eval()
-    layout = memory_format_of(model)
-    model.to(device, memory_format=layout)
+    layout = memory_format_of(network)
+    for_inference(network, device)
+    model.to(device).eval()
 
     # 2. Its probabilities.
     @torch.inference_mode()

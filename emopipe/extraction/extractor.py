@@ -12,7 +12,7 @@ from emopipe.backbones import crossfit, registry
 from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.crossfit import ALL
 from emopipe.backbones.feature_alignment import apply_map
-from emopipe.backbones.memory_format import memory_format_of
+from emopipe.backbones.for_inference import for_inference
 from emopipe.core.options import Options
 from emopipe.runtime.device import name_of as device_name
 from emopipe.runtime.memory import AdaptiveBatches
@@ -110,7 +110,7 @@ class Extractor:
             module.load_state_dict(self._crossfit.network(fold), strict=True)
         elif weights:
             registry.load(kind, options, module, weights)
-        return module.to(self._torch_device, memory_format=memory_format_of(module)).eval()
+        return for_inference(module, self._torch_device)
 
     def _head(self, fold: int, weights: str | None) -> Head | None:
         if self._crossfit is None and weights is None:

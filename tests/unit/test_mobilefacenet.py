@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from emopipe.backbones import mobilefacenet, onnx_weights, registry
+from emopipe.backbones.for_inference import for_inference
 from emopipe.cache import tensors
 from emopipe.core.errors import WeightsError
 
@@ -85,6 +86,19 @@ def test_a_started_network_is_kept(tmp_path):
     registry.load("mobilefacenet", options(), second, tmp_path / "net.safetensors")
     faces = torch.randn(2, 3, 64, 64)
     assert torch.equal(first(faces), second.eval()(faces)) and second.stem[0][1].started
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_for_inference_normalisation_is_folded_into_the_convolutions(started):
+    net, faces = network(), torch.randn(4, 3, 64, 64)
+    if started:
+        net.train()(torch.randn(4, 3, 64, 64) + 1)
+    with torch.inference_mode():
+        before = net.eval()(faces)
+        after = for_inference(net, torch.device("cpu"))(faces)
+    assert not any(isinstance(module, mobilefacenet.StartedNorm) for module in net.modules())
+    assert before.std() > 0
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
 
 
 def test_a_face_of_another_side_keeps_its_vector_roughly():
