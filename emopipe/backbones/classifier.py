@@ -46,6 +46,12 @@ class Classifier(nn.Module):
         absent = None if classes.all() else torch.from_numpy(~classes)
         self.register_buffer("absent", absent, persistent=False)
 
+    def freeze(self) -> None:
+        """Exclude from training all but the classifier and the backbone's `LAST_LAYERS`, prefixes of parameters."""
+        last = getattr(self.backbone, "LAST_LAYERS", ())
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name.startswith(last))
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (N, classes) of samples (N, ...), in the order of `classes`.
 

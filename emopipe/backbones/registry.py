@@ -22,6 +22,8 @@ A module has:
   maps such batches to such vectors. Both are float32 arrays of numpy.
 - `net_files(options)` of an already trained network: returns the files (paths) that the network consists of. Their
   content is part of what made the features. The option that holds a file of weights is called `weights`.
+- `LAST_LAYERS` of the network of `build`: optional; prefixes of the names of the parameters that a phase with `frozen`
+  trains, beside the classifier's.
 - `adapt(state, options)`: optional; changes the keys of a published state dict, without its head, to the network's own.
 - `read_onnx(path)`: optional; returns the state dict, under the network's own keys, of a published ONNX file.
 - `version(options)`: optional; returns the name and version of a package that the network is part of, such as "timm
@@ -99,6 +101,7 @@ KINDS: dict[str, Kind] = {
     "timm": Kind("emopipe.backbones.timm_net", "face", named_by="name"),
     "audio_alexnet": Kind("emopipe.backbones.audio_alexnet", "audio"),
     "speech": Kind("emopipe.backbones.speech", "audio"),
+    "speech_whisper": Kind("emopipe.backbones.speech_whisper", "audio"),
     "hf": Kind("emopipe.backbones.hf_audio", "audio", trainable=False, named_by="weights"),
     "opensmile": Kind("emopipe.backbones.opensmile_sets", "audio", trainable=False, cpu_only=True),
 }

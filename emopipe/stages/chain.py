@@ -112,6 +112,8 @@ def _trainer(
         teacher = _teacher(recipe, start) if phase.teacher == "start" else "average"
     if start and not phase.from_scratch:
         _load(model, recipe, start)
+    if phase.frozen:
+        model.freeze()
 
     # 2. The corpora.
     sources = {name: SourceBlock(**block["options"], path=paths[name]) for name, block in recipe["sources"].items()}

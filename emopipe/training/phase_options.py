@@ -48,6 +48,10 @@ class PhaseOptions(TrainingOptions):
     al., arXiv 2006.12000)."""
     from_scratch: bool = False
     """Start from random weights. The weights that the phase would otherwise start from are only the teacher."""
+    frozen: bool = False
+    """Train the last layers alone: the classifier, and those that the network counts as its last. The others keep their
+    weights. As a first phase it lets new last layers fit the others before all are trained (Kumar et al., Fine-Tuning
+    can Distort Pretrained Features, ICLR 2022, arXiv 2202.10054). Batch normalisation still follows the samples."""
     stop: EarlyStopping | None = None
     """Early stopping. Default: none; all epochs are run, and no epoch is selected."""
 

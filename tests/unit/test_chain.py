@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tensorboardX.proto.event_pb2 import Event
 from typer.testing import CliRunner
 
-from emopipe.backbones import registry
+from emopipe.backbones import expression, registry
 from emopipe.cache import metadata
 from emopipe.cache import tensors as files_of_weights
 from emopipe.cache.partial import partial_folder
@@ -202,6 +202,20 @@ def test_a_next_phase_goes_on_with_the_classifier_too(faces):
     first, second = load_file(faces / "net.step0.safetensors"), load_file(faces / "net.safetensors")
     for key in [key for key in first if "running" not in key and "num_batches" not in key]:
         assert torch.equal(first[key], second[key]), key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [(), ("fc.weight",)])
+def test_a_frozen_phase_trains_the_last_layers_alone(faces, data, tmp_path, monkeypatch, last):
+    monkeypatch.setattr(expression.ExpressionNet, "LAST_LAYERS", last, raising=False)
+    recipe = face_recipe(weights=str(faces / "net.step0.safetensors"), half=False)
+    recipe |= {"schedule": [{"sources": ["b"], **FAST, "frozen": True}]}
+    result = pretrain(tmp_path, data, recipe)
+    assert result.exit_code == 0, result.output
+    before, after = load_file(faces / "net.step0.safetensors"), load_file(tmp_path / "net.safetensors")
+    trained = {key for key in before if not torch.equal(before[key].float(), after[key])}
+    parameters = {key for key in trained if "running" not in key and "num_batches" not in key}
+    assert parameters == {"emotion_head.weight", "emotion_head.bias", *last}
 
 
 @pytest.mark.slow
