@@ -8,7 +8,7 @@ clip has its own length and not 30 s.
 Source: Radford et al., Whisper, arXiv 2212.04356.
 Input: (N, 3, 80, T), the log-Mel spectrogram with bands from 0 to 8 kHz. Its deltas are not used.
 Output: (N, T', 256), T' = T / 16 rounded up, one vector every 160 ms.
-Weights: MIT (OpenAI's), a folder's model.safetensors as transformers saves it; or what `pretrain` made of it.
+Weights: MIT (OpenAI's), the model.safetensors of a folder as transformers saves it; or what `pretrain` made of it.
 """
 
 import math

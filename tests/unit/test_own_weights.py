@@ -10,8 +10,12 @@ from emopipe.commands.main import app
 from emopipe.weights.entries import package_registry
 
 ACTORS = [word for actor in ("13", "14", "15", "16") for word in ("--subject", actor)]
+VOTES = "[neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF]"
+OPTIONS = ("pictures=fer2013.zip", f"votes={VOTES}", "raters=10", "outliers=1", "targets=majority")
+FERPLUS = [word for option in OPTIONS for word in ("--option", option)]
 TESTS = [
     ("expression", "fer2013:fer2013.zip", ["--split", "val"], "FER2013, PublicTest"),
+    ("expression_plus", "table:ferplus.csv", ["--split", "val", *FERPLUS], "FER+, PublicTest"),
     ("expression", "ravdess:ravdess_av", [], "RAVDESS, faces of one actor's clips"),
     ("speech_logmel", "ravdess:ravdess_speech", ACTORS, "RAVDESS, actors 13-16"),
     ("speech_spectrogram", "ravdess:ravdess_speech", ACTORS, "RAVDESS, actors 13-16"),
