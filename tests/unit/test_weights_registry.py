@@ -791,7 +791,7 @@ def test_the_pages_own_weights_come_with_the_package():
     shown = yaml.safe_load(blocks("docs/weights.md", "yaml")[1])
     models = {"fused_all": {"streams": ["faces", "voices"]}}
     config = parsed(**shown, faces={"main": {"detector": "mtcnn"}}, models=models)
-    assert set(config.backbones) == {"faces", "voices"}
+    assert set(config.backbones) == {"faces", "plus", "voices"}
     assert all(Path(net.weights).is_file() for net in config.backbones.values())
 
 
