@@ -35,7 +35,7 @@ GAIN = 4.0
 """Standard deviation of each number of the vectors before training. Within an utterance they vary far more than their
 mean does from one to the next, and the mean is what a classifier reads: with this its deviation is about 1."""
 LOUDEST = 0.0
-"""The decimal logarithm of the loudest cell's power in Whisper's units. Speech at a usual level is near it."""
+"""The decimal logarithm of the loudest cell's power in Whisper's units. RAVDESS' quiet recordings have -1.2 on average."""
 BLOCKS = 4
 PREFIXES = ("", "encoder.", "model.encoder.")
 """What stands before the encoder's keys: nothing in a file of the encoder alone, the others in a whole Whisper."""

@@ -14,7 +14,8 @@ from tests.gpu import samples
 TOLERANCE = 1e-4
 """Largest difference of vectors on CPU and GPU, as a share of the largest value. With TF32 it is above 1e-3."""
 
-NETS = ["expression", "resnet18", "ir_se50", "densenet121", "speech_logmel", "speech_spectrogram"]
+NETS = ["expression", "mobilefacenet", "resnet18", "ir_se50", "densenet121"]
+NETS += ["speech_logmel", "speech_spectrogram", "speech_whisper"]
 SPEECH = {
     "speech_logmel": {"spectrum": {"kind": "logmel"}},
     "speech_spectrogram": {"spectrum": {"kind": "spectrogram"}, "band_stride": 4, "width": 24},
@@ -26,6 +27,7 @@ def extractor(net, where, device):
     kind, options, weights = net, {}, None
     if net.startswith("speech_"):
         pytest.importorskip("librosa")
+    if net in SPEECH:
         kind, options = "speech", SPEECH[net]
     if (file := samples.SHIPPED / f"{net}.safetensors").is_file():
         weights = str(file)

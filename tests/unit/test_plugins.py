@@ -112,7 +112,7 @@ def test_kinds_of_the_project_are_listed_without_torch():
 
 def test_filters(package):
     assert backbones.list_kinds("face")[-1] == "mean_colour"
-    assert backbones.list_kinds("audio") == ["audio_alexnet", "speech", "hf", "opensmile"]
+    assert backbones.list_kinds("audio") == ["audio_alexnet", "speech", "speech_whisper", "hf", "opensmile"]
     assert backbones.list_kinds(trainable=False) == ["onnx", "hf", "opensmile"]
     assert backbones.list_kinds("face", trainable=False) == ["onnx"]
 
