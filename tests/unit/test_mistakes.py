@@ -129,7 +129,7 @@ MISTAKES = [
     Mistake(
         "weights that do not exist",
         r"backbones\.face\.weights is 'expresion', which is neither a file nor one of the weights that `emopipe "
-        r"weights list` shows\. Did you mean expression\?",
+        r"weights list` shows\. Did you mean expression or expression_plus\?",
         {"backbones/face/weights": "expresion"},
     ),
     Mistake(
