@@ -35,8 +35,9 @@ GAIN = 4.0
 """Standard deviation of each number of the vectors before training. Within an utterance they vary far more than their
 mean does from one to the next, and the mean is what a classifier reads: with this its deviation is about 1."""
 LOUDEST = 0.0
-"""The decimal logarithm of the loudest cell's power in Whisper's units. RAVDESS' quiet recordings have -1.2 on average."""
+"""The decimal logarithm of the loudest cell's power in Whisper's units. RAVDESS' quiet recordings have about -1.2."""
 BLOCKS = 4
+"""Transformer blocks of Whisper tiny."""
 PREFIXES = ("", "encoder.", "model.encoder.")
 """What stands before the encoder's keys: nothing in a file of the encoder alone, the others in a whole Whisper."""
 PUBLISHED = re.compile(r"^(model\.)?encoder\.")
