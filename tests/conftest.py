@@ -44,6 +44,13 @@ def pytest_collection_modifyitems(items):
     items[:] = [*first, *short[:fill], *second, *short[fill:]]
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Commands that ran inside this process may have left more threads, which sum in another order."""
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and weights."""
