@@ -71,6 +71,7 @@ def main(
         network = networks.open_network(file, device=device, threads=threads)
         found = dataclasses.replace(corpus, path=data / corpus.path)
         how = {"detector": detector, "detect": False, "flip": True, "classes": network.classes}
+        how |= {"trained_on": network.trained_on}
         given = samples.open_corpus(found, network.spec, **how)
         scores = scoring.score(network, given)
         print(_row(name, tested_on, scores), flush=True)
