@@ -29,7 +29,7 @@ DIM, SIDE = 128, 112
 STRIDE = 16
 """Pixels of the face for each cell of the last map, along each side."""
 CPU_BATCH = 16
-"""Faces that a CPU reads at a time: the maps of more do not fit its cache, and 64 take half as long again for each."""
+"""Faces that a CPU reads at a time. Of 64 at a time, whose maps do not fit its cache, each took half as long again."""
 UNITS = [(64, 128, 2), *[(64, 128, 1)] * 4, (128, 256, 2), *[(128, 256, 1)] * 6, (128, 512, 2), *[(128, 256, 1)] * 2]
 """Of each unit: its outputs, the channels inside it and its stride."""
 

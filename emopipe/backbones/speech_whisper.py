@@ -32,8 +32,8 @@ POOL = 8
 """Whisper's vectors of which the mean is one vector here."""
 STRIDE = 2 * POOL
 GAIN = 4.0
-"""Standard deviation of each number of the vectors before training. Within an utterance they vary far more than their
-mean does from one to the next, and the mean is what a classifier reads: with this its deviation is about 1."""
+"""Standard deviation of each number of the vectors before training. It is above 1 because a classifier reads the mean
+of an utterance's vectors, which varies far less from one utterance to the next than the vectors do within one."""
 LOUDEST = 0.0
 """The decimal logarithm of the loudest cell's power in Whisper's units. RAVDESS' quiet recordings have about -1.2."""
 BLOCKS = 4
