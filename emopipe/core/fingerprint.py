@@ -46,6 +46,7 @@ UNCOUNTED = (
     "emopipe.core.tables",
     "emopipe.core.text",
     "emopipe.core.validation",
+    "emopipe.runtime.ahead",  # when work is done, not what it gives
     "emopipe.runtime.gpus",  # which of several GPUs computes
     "emopipe.workflow.job",
     # Registries only look modules up. A recipe names the module that is looked up as an entry point of its own.

@@ -120,11 +120,25 @@ def letterbox(frame: np.ndarray, max_side: int, pad: float, *, multiple: int = 1
     height, width = frame.shape[:2]
     scale = min(1.0, max_side / max(height, width))
     new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
-    if (new_w, new_h) != (width, height):
-        frame = cv2.resize(frame, (new_w, new_h), interpolation=cv2.INTER_AREA)
+    frame = shrink(frame, new_w, new_h)
     border = round(pad * max(new_w, new_h))
     right = border + -(new_w + 2 * border) % multiple
     bottom = border + -(new_h + 2 * border) % multiple
     if right or bottom:
         frame = cv2.copyMakeBorder(frame, border, bottom, border, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     return frame, Letterbox(new_w / width, new_h / height, border, border)
+
+
+def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return an image (H, W, 3) scaled down to (height, width, 3), without aliasing and faster than INTER_AREA.
+
+    It is halved by means of 2 x 2 pixels as often as possible. Of the rest, which is less than a half, each pixel is
+    interpolated from the 2 x 2 pixels about it.
+    """
+    while min(image.shape[0] / height, image.shape[1] / width) >= 2:
+        half = image.shape[1] // 2, image.shape[0] // 2
+        even = image[: 2 * half[1], : 2 * half[0]]
+        image = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
+    if image.shape[1::-1] == (width, height):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

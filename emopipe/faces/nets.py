@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import onnx
+from onnx import helper, numpy_helper
 
 from emopipe.core.errors import WeightsError
 from emopipe.runtime.onnx import files_of
@@ -55,6 +56,36 @@ def packaged_file(package: str, name: str, distribution: str) -> Path:
     )
 
 
+def with_fast_prelu(path: Path) -> bytes:
+    """Return the ONNX network of a file with each PReLU written as a x + (1 - a) max(x, 0), which is the same number.
+
+    onnxruntime computes its own operator for PReLU on one value at a time. MTCNN's networks take 1.7 times as long with
+    it.
+
+    Raises:
+        WeightsError: The file is not an ONNX network.
+    """
+    model = _read(path)
+    slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "PRelu" or node.input[1] not in slopes:
+            nodes.append(node)
+            continue
+        (x, slope), (out,) = node.input, node.output
+        above = numpy_helper.from_array(1 - slopes[slope], f"{out}_above")
+        model.graph.initializer.append(above)
+        nodes += [
+            helper.make_node("Relu", [x], [f"{out}_positive"]),
+            helper.make_node("Mul", [f"{out}_positive", above.name], [f"{out}_excess"]),
+            helper.make_node("Mul", [x, slope], [f"{out}_line"]),
+            helper.make_node("Add", [f"{out}_line", f"{out}_excess"], [out]),
+        ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model.SerializeToString()
+
+
 def with_dynamic_size(path: Path) -> bytes:
     """Return the ONNX network of a file, changed to accept images of any height and width.
 
@@ -64,10 +95,7 @@ def with_dynamic_size(path: Path) -> bytes:
     Raises:
         WeightsError: The file is not an ONNX network.
     """
-    try:
-        model = onnx.load(path)
-    except Exception as error:  # protobuf's DecodeError is not a public name of onnx
-        raise WeightsError(f"{path} is not an ONNX network ({error}). Get the file again.") from error
+    model = _read(path)
     weights = {tensor.name for tensor in model.graph.initializer}
     images = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
@@ -77,3 +105,10 @@ def with_dynamic_size(path: Path) -> bytes:
             if axis != 1 or value not in images:
                 size.dim_param = f"{value.name}_{axis}"
     return model.SerializeToString()
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's DecodeError is not a public name of onnx
+        raise WeightsError(f"{path} is not an ONNX network ({error}). Get the file again.") from error

@@ -2,7 +2,8 @@
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.status import NO_FACE, OK, reason
 from emopipe.cache.store import Field, Row
 from emopipe.faces import detectors
+from emopipe.faces.between import find_every
 from emopipe.faces.clip import ClipFaces, assemble
 from emopipe.faces.detection import Detections
 from emopipe.media.decoded import decode_jpeg, encode_jpeg
@@ -33,6 +35,36 @@ FIELDS = {
 """Per sampled frame (T rows): mask to track. Per frame with the main face: crop_size. Per detection: all_*."""
 
 
+KEPT_BYTES = 64 << 20
+"""The most bytes of a clip's decoded frames that are kept between detection and alignment: 50 of 720 x 576 pixels."""
+
+
+class Frames(Sequence[np.ndarray]):
+    """A clip's frames, each decoded on access: those of a long clip would not fit in memory together.
+
+    Those that were decoded first are kept, up to KEPT_BYTES, so that frames of short clips are decoded once.
+    """
+
+    def __init__(self, jpegs: Sequence[np.ndarray]) -> None:
+        """Take the frames as JPEG bytes, (n,) uint8 each."""
+        self._jpegs = jpegs
+        self._kept: dict[int, np.ndarray] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._jpegs)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Return a frame, (H, W, 3) uint8 BGR."""
+        if (frame := self._kept.get(number)) is None:
+            frame = decode_jpeg(self._jpegs[number])
+            if self._bytes + frame.nbytes <= KEPT_BYTES:
+                self._bytes += frame.nbytes
+                self._kept[number] = frame
+        return frame
+
+
 class DetectorPerThread:
     """One detector for each thread, built at first use, because networks keep state while they run."""
 
@@ -44,32 +76,23 @@ class DetectorPerThread:
         self._own = threading.local()
         self.device = ""
 
-    def __call__(self, jpeg: np.ndarray) -> Detections:
-        """Return the faces of one frame, which is given as JPEG bytes."""
+    def __call__(self, frames: Sequence[np.ndarray], number: int) -> Detections:
+        """Return the faces of one of the frames."""
         if not hasattr(self._own, "detector"):
             self._own.detector = self._build()
             self.device = self._own.detector.device
-        return self._own.detector(decode_jpeg(jpeg))
+        return self._own.detector(frames[number])
+
+    def in_threads(self, pool: Executor, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> list[Detections]:
+        """Return the faces of the frames with these numbers, which are searched in parallel."""
+        return list(pool.map(functools.partial(self, frames), numbers))
 
 
-class _Frames(Sequence[np.ndarray]):
-    """A clip's frames, each decoded on access: the frames of a long clip would not fit in memory together."""
-
-    def __init__(self, jpegs: Sequence[np.ndarray]) -> None:
-        self._jpegs = jpegs
-
-    def __len__(self) -> int:
-        return len(self._jpegs)
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        return decode_jpeg(self._jpegs[number])
+Detect = Callable[[Sequence[np.ndarray], Sequence[int]], Sequence[Detections]]
+"""A clip's frames, and the numbers of those to search -> the faces of each of these."""
 
 
-Detect = Callable[[Sequence[np.ndarray]], Iterable[Detections]]
-"""The frames of a clip, each as JPEG bytes (n,) uint8 -> the faces of each."""
-
-
-def row(media: ClipRows, clip: str, detect: Detect, quality: int) -> Row:
+def row(media: ClipRows, clip: str, detect: Detect, quality: int, every: int = 1) -> Row:
     """Return the row of a clip's faces.
 
     Args:
@@ -77,15 +100,16 @@ def row(media: ClipRows, clip: str, detect: Detect, quality: int) -> Row:
         clip: The clip's id.
         detect: Finds the faces of frames.
         quality: JPEG quality of the crops.
+        every: Every n-th frame is searched, see `emopipe.faces.between`.
     """
     digest = media.digest[clip]
     sizes, times = media.field(clip, "jpeg_size"), media.field(clip, "time")
     if not len(sizes):
         return Row(clip, digest, media.status[clip], media.reason[clip], {})
-    jpegs = np.split(media.field(clip, "jpeg"), np.cumsum(sizes)[:-1])
-    faces = assemble(_Frames(jpegs), times, list(detect(jpegs)))
+    frames = Frames(np.split(media.field(clip, "jpeg"), np.cumsum(sizes)[:-1]))
+    faces = assemble(frames, times, find_every(times, every, functools.partial(detect, frames)))
     if not faces.mask.any():
-        return Row(clip, digest, NO_FACE, reason("no_face", frames=len(jpegs)), {"mask": faces.mask, "time": times})
+        return Row(clip, digest, NO_FACE, reason("no_face", frames=len(frames)), {"mask": faces.mask, "time": times})
     return Row(clip, digest, OK, faces.note, _arrays(faces, times, quality))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from emopipe.faces.detection import Detections
 
@@ -62,7 +61,7 @@ def link(detections: Sequence[Detections], times: np.ndarray) -> list[Track]:
         for k, i in enumerate(alive):
             cost[k] = _costs(growing[i], detections, times, t)
         matched = set()
-        for k, j in zip(*linear_sum_assignment(cost), strict=True):
+        for k, j in _assigned(cost):
             if cost[k, j] < FORBIDDEN:
                 growing[alive[k]].append((t, int(j)))
                 matched.add(int(j))
@@ -113,7 +112,7 @@ def _costs(track: list[tuple[int, int]], detections: Sequence[Detections], times
     distances = [np.linalg.norm(_center(box) - _center(one[None]), axis=1) for one in expected]
     distance = np.min(distances, axis=0) / size
     change = np.exp(np.abs(np.log(_area(box) / _area(last[None]))) / 2)
-    cost = 1 - np.max([_iou(box, one) for one in expected], axis=0) + distance
+    cost = 1 - np.max([overlaps(box, one) for one in expected], axis=0) + distance
     return np.where((distance <= MAX_DISTANCE) & (change <= MAX_SIZE_CHANGE), cost, FORBIDDEN)
 
 
@@ -126,6 +125,17 @@ def _motion(track: list[tuple[int, int]], detections: Sequence[Detections], time
     return np.tile(step * (times[t] - times[last]) / max(times[last] - times[before], 1e-6), 2)
 
 
+def _assigned(cost: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of a row and a column whose costs (N, M) have the lowest sum."""
+    if not cost.size:
+        return []
+    if len(cost) == 1:
+        return [(0, int(cost[0].argmin()))]
+    from scipy.optimize import linear_sum_assignment  # slow to import; clips with one face do not need it
+
+    return [(int(k), int(j)) for k, j in zip(*linear_sum_assignment(cost), strict=True)]
+
+
 def _center(box: np.ndarray) -> np.ndarray:
     """Return the centres (N, 2) of boxes (N, 4)."""
     return (box[:, :2] + box[:, 2:]) / 2
@@ -136,7 +146,7 @@ def _area(box: np.ndarray) -> np.ndarray:
     return np.prod(box[:, 2:] - box[:, :2], axis=1)
 
 
-def _iou(box: np.ndarray, other: np.ndarray) -> np.ndarray:
+def overlaps(box: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the intersection over union (N,) of boxes (N, 4) with one box (4,)."""
     sides = np.minimum(box[:, 2:], other[2:]) - np.maximum(box[:, :2], other[:2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)

@@ -292,7 +292,7 @@ def _presets(config: Config, streams: Mapping[str, Stream]) -> tuple[dict[str, F
         block = config.faces[name]
         options = {key: value for key, value in block.options.items() if key != "weights"}
         weights = block.options.get("weights")
-        faces[name] = FacePreset(block.detector, options, weights, block.decode, block.jpeg_quality)
+        faces[name] = FacePreset(block.detector, options, weights, block.decode, block.jpeg_quality, block.every)
     read_by = {preset.decode for preset in faces.values()}
     read_by |= {stream.preset for stream in streams.values() if stream.modality == "audio"}
     return faces, {name: config.decode[name] for name in config.decode if name in read_by}

@@ -26,6 +26,8 @@ class FacePreset:
     """The decode preset whose frames are searched."""
     jpeg_quality: int
     """The quality at which crops are stored."""
+    every: int = 1
+    """Every n-th frame is searched, see `emopipe.faces.between`."""
 
 
 @dataclass(frozen=True)

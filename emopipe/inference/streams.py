@@ -1,7 +1,7 @@
 """From decoded clips in memory to the vectors of a model's streams, by the code of the stages."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -38,15 +38,18 @@ class Streams:
         self._networks: dict[str, RememberingExtractor] = {}
         self.policy = FailurePolicy("keep_going")
 
-    def detect(self, preset: str, jpegs: Sequence[np.ndarray]) -> Iterable[Detections]:
-        """Return the faces of frames, which are given as JPEG bytes, by a preset's detector."""
+    def detect(self, preset: str, jpegs: Sequence[np.ndarray]) -> list[Detections]:
+        """Return the faces of frames, which are given as JPEG bytes, by a preset's detector; all are searched."""
+        return self._detect(preset, face_rows.Frames(jpegs), range(len(jpegs)))
+
+    def _detect(self, preset: str, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> list[Detections]:
         if preset not in self._detectors:
             cv2.setNumThreads(1)  # frames already run in parallel threads
             block = self._model.faces[preset]
             self._detectors[preset] = face_rows.DetectorPerThread(
                 block.detector, block.options, block.weights, self._device
             )
-        return self._pool.map(self._detectors[preset], jpegs)
+        return self._detectors[preset].in_threads(self._pool, frames, numbers)
 
     def faces(
         self, preset: str, media: ClipRows, found: Mapping[str, Sequence[Detections]] | None = None
@@ -58,10 +61,11 @@ class Streams:
             media: Decoded clips.
             found: Clip -> the faces of its frames, if they are known; default: the preset's detector finds them.
         """
-        made = []
+        made, block = [], self._model.faces[preset]
         for clip in media.clips:
-            find = functools.partial(self.detect, preset) if found is None else functools.partial(_known, found[clip])
-            compute = functools.partial(face_rows.row, media, clip, find, self._model.faces[preset].jpeg_quality)
+            find = functools.partial(self._detect, preset) if found is None else functools.partial(_known, found[clip])
+            every = block.every if found is None else 1
+            compute = functools.partial(face_rows.row, media, clip, find, block.jpeg_quality, every)
             made.append(self.policy.row(clip, "", compute))
         return RowsInMemory(made, face_rows.FIELDS)
 
@@ -100,6 +104,6 @@ class Streams:
         return self._networks[name]
 
 
-def _known(found: Sequence[Detections], _jpegs: Sequence[np.ndarray]) -> Sequence[Detections]:
+def _known(found: Sequence[Detections], _frames: Sequence[np.ndarray], numbers: Sequence[int]) -> list[Detections]:
     """Return faces that are known already."""
-    return found
+    return [found[number] for number in numbers]

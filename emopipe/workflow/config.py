@@ -88,6 +88,9 @@ class FacesBlock(Options):
     """The decode preset whose frames the detector reads. Default: the only one; required if there are several."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)
     """JPEG quality of the aligned crops in the cache."""
+    every: int = Field(default=1, ge=1)
+    """Search every n-th frame, and interpolate faces in the frames between, which takes less time. Frames between are
+    searched where a face comes, leaves or moves far."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of this detector, listed below. Its `weights` are a file or a name that `emopipe weights list` shows.
     Default: none."""

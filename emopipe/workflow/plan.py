@@ -246,6 +246,7 @@ class Plan:
             made=f"faces/{preset}",
             detector=block.detector,
             jpeg_quality=block.jpeg_quality,
+            every=block.every,
             options=options.model_dump(exclude={"weights"}),
             nets=[self.digests.file(path) for path in detectors.net_files(block.detector, options)],
             media=digest(self.decode(block.decode)),

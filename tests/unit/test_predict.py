@@ -251,7 +251,8 @@ def test_answers_are_those_of_the_batch_pipeline_for_each_container(files, tmp_p
     media, status = tmp_path / "media.h5", tmp_path / "status.h5"
     decode_stage.run(decoded, tmp_path, tmp_path / "clips.csv", media, status)
     preset = shipped.faces["main"]
-    found = {"detector": preset.detector, "options": {}, "jpeg_quality": preset.jpeg_quality, "media": digest(decoded)}
+    found = {"detector": preset.detector, "options": {}, "media": digest(decoded)}
+    found |= {"jpeg_quality": preset.jpeg_quality, "every": preset.every}
     faces_stage.run(found, media, tmp_path / "faces.h5", weights=None, device="cpu", threads=1)
     vectors = {}
     for name, stream in shipped.streams.items():

@@ -13,8 +13,8 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, Found, search
-from emopipe.faces.nets import packaged_file
+from emopipe.faces.detection import Detections, Found, search, shrink
+from emopipe.faces.nets import packaged_file, with_fast_prelu
 from emopipe.runtime.onnx import device_of, open_session
 
 CELL, STRIDE = 12, 2  # receptive field and stride of the first network, in pixels of its scaled image
@@ -51,7 +51,7 @@ class Mtcnn:
         """
         self.options = options
         self.proposal, self.refinement, self.output = (
-            open_session(path, threads=threads, device=device) for path in net_files(options)
+            open_session(with_fast_prelu(path), threads=threads, device=device) for path in net_files(options)
         )
         self.device = device_of(self.output)
 
@@ -71,7 +71,8 @@ class Mtcnn:
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
         scale = CELL / self.options.min_face
         while min(image.shape[:2]) * scale >= CELL:
-            box, score = self._propose_at(image, scale)
+            width, height = (int(np.ceil(side * scale)) for side in image.shape[1::-1])
+            box, score = self._propose_at(shrink(image, width, height), scale)
             keep = _nms(box, score, 0.5)
             boxes.append(box[keep])
             scores.append(score[keep])
@@ -79,10 +80,8 @@ class Mtcnn:
         box, score = np.concatenate(boxes), np.concatenate(scores)
         return box[_nms(box, score, 0.7)][:MAX_PROPOSALS]
 
-    def _propose_at(self, image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Run the first network on one scale of the image, and return boxes (N, 4) and scores (N,)."""
-        size = [int(np.ceil(side * scale)) for side in image.shape[1::-1]]
-        scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    def _propose_at(self, scaled: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """Run the first network on the image at one scale, and return boxes (N, 4) in the image, and scores (N,)."""
         shift, face = self.proposal.run(["conv2d_4", "softmax"], {"input_1": _net_input(scaled[None])})
         column, row = np.nonzero(face[0, ..., 1] >= self.options.min_proposal)
         corner = np.stack([column, row], axis=1) * STRIDE / scale
@@ -168,6 +167,10 @@ def _nms(box: np.ndarray, score: np.ndarray, max_overlap: float, *, of_smaller: 
     No kept box overlaps a better one by more than `max_overlap` of the area of their union. With `of_smaller`, it is
     the area of the smaller box, so that a box inside another one is dropped.
     """
+    if not of_smaller:
+        corner, span = box[:, :2], box[:, 2:] - box[:, :2]
+        keep = cv2.dnn.NMSBoxes(np.hstack([corner, span]).astype(float), score.astype(float), 0.0, max_overlap)
+        return np.asarray(keep, dtype=int).reshape(-1)
     area = np.prod(box[:, 2:] - box[:, :2], axis=1)
     order = np.argsort(-score, kind="stable")
     keep = []
@@ -176,6 +179,5 @@ def _nms(box: np.ndarray, score: np.ndarray, max_overlap: float, *, of_smaller: 
         keep.append(best)
         low, high = np.maximum(box[best, :2], box[rest, :2]), np.minimum(box[best, 2:], box[rest, 2:])
         shared = np.prod(np.clip(high - low, 0, None), axis=1)
-        whole = np.minimum(area[best], area[rest]) if of_smaller else area[best] + area[rest] - shared
-        order = rest[shared <= max_overlap * whole]
+        order = rest[shared <= max_overlap * np.minimum(area[best], area[rest])]
     return np.array(keep, dtype=int)
