@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Units = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=3, max_length=3)]
 """Number of residual units of each of three stages."""
@@ -27,10 +28,15 @@ class Unit(nn.Module):
             pooled = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
             self.shortcut = nn.Sequential(pooled, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
+    def fold(self) -> None:
+        """Fold each normalisation into the convolution before it, for inference: fewer passes over each map."""
+        self.conv1, self.bn1 = fuse_conv_bn_eval(self.conv1, self.bn1), nn.Identity()
+        self.conv2, self.bn2 = fuse_conv_bn_eval(self.conv2, self.bn2), nn.Identity()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)), inplace=True)
 
 
 def stage(inputs: int, outputs: int, units: int, *, stride: int) -> nn.Sequential:

@@ -14,7 +14,6 @@ Weights: MIT (OpenAI's), the model.safetensors of a folder as transformers saves
 import math
 import re
 
-import librosa
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -23,6 +22,7 @@ from torch import nn
 from emopipe.backbones.base import AudioInput, Spec
 from emopipe.backbones.hf_layers import CONTEXT_SECONDS, cuts
 from emopipe.core.options import Number, Options
+from emopipe.media.mel import mel_frequencies
 from emopipe.media.spectrogram import RATE, LogMelOptions, frame_times
 
 SPECTRUM = LogMelOptions(n_fft=400, n_mels=80, low_hz=0.0)
@@ -185,6 +185,6 @@ def sinusoids(length: int, width: int) -> torch.Tensor:
 
 def band_levels() -> torch.Tensor:
     """Return what Whisper's filters, which have an area of 1 and not a height of 1, add to each band, (bands, 1)."""
-    edges = librosa.mel_frequencies(SPECTRUM.n_mels + 2, fmin=SPECTRUM.low_hz, fmax=SPECTRUM.high_hz)  # Hz
+    edges = mel_frequencies(SPECTRUM.n_mels + 2, SPECTRUM.low_hz, SPECTRUM.high_hz)  # Hz
     levels = torch.from_numpy(2 / (edges[2:] - edges[:-2])).log10()
     return (levels - levels.max()).float()[:, None]

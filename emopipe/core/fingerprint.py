@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 UNCOUNTED = (
     "emopipe",  # the version alone
     "emopipe.cache",  # keeps what stages compute, bit by bit; its format has a number of its own, `store.SCHEMA`
+    "emopipe.core.ahead",  # when work is done, not what it gives
     "emopipe.core.atomic",
     "emopipe.core.errors",
     "emopipe.core.fingerprint",
@@ -46,7 +47,6 @@ UNCOUNTED = (
     "emopipe.core.tables",
     "emopipe.core.text",
     "emopipe.core.validation",
-    "emopipe.runtime.ahead",  # when work is done, not what it gives
     "emopipe.runtime.gpus",  # which of several GPUs computes
     "emopipe.workflow.job",
     # Registries only look modules up. A recipe names the module that is looked up as an entry point of its own.

@@ -43,6 +43,7 @@ class _Reader:
     def __init__(self, options: DecodeOptions) -> None:
         self._options = options
         self._process: _Process | None = None
+        self._is_over = False
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +51,7 @@ class _Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_over = True
         self._stop()
 
     def _stop(self) -> None:
@@ -128,6 +130,8 @@ class ClipReader(_Reader):
             return self._process.read(path, spans)
         except _LostError as lost:
             self._stop()
+            if self._is_over:  # the context ended while another thread was reading
+                raise
             if is_fresh and lost.is_machines:
                 raise MemoryError(status.text(str(lost))) from None
             if is_fresh or lost.is_sure:

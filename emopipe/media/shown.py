@@ -1,6 +1,7 @@
 """The pixels of a decoded frame as players show them: upright, not mirrored, with square pixels."""
 
 import bisect
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,8 +9,11 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import VideoReformatter
 
 from emopipe.media.decoded import DecodeOptions, encode_jpeg
+
+_OWN = threading.local()
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,19 @@ def _to_jpeg(frame: av.VideoFrame, display: Display, options: DecodeOptions) -> 
     width = frame.width * display.aspect
     scale = min(1.0, options.max_side / max(width, frame.height))
     size = max(1, round(width * scale)), max(1, round(frame.height * scale))
-    image = frame.to_ndarray(format="bgr24")
+    image = _converter().reformat(frame, format="bgr24", threads=1).to_ndarray()
     if size != (frame.width, frame.height):
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if display.matrix is not None:
         image = oriented(image, display.matrix)
     return encode_jpeg(image, options.jpeg_quality)
+
+
+def _converter() -> VideoReformatter:
+    """Return what converts frames of this thread. It prepares tables once for all frames of one size and format."""
+    if not hasattr(_OWN, "converter"):
+        _OWN.converter = VideoReformatter()
+    return _OWN.converter
 
 
 def _matrix(frame: av.VideoFrame) -> np.ndarray | None:

@@ -13,12 +13,13 @@ and the lowest 200 bins of an 800-point DFT. This project chose the rest:
 from functools import lru_cache
 from typing import Literal, Self
 
-import librosa
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field, model_validator
 
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
+from emopipe.media.mel import mel_filters, mel_frequencies
 
 RATE = 16_000
 """Sampling rate of every wave in this module, in Hz."""
@@ -26,7 +27,8 @@ RATE = 16_000
 _QUIETEST = 10 ** (
     -80 / 20
 )  # a clip whose peak is below -80 dBFS is noise, which is not amplified to the level of speech
-_DELTA_WIDTH = 9  # frames of each slope; librosa's default
+_BLOCK_FRAMES = 2048
+_DELTA_WIDTH = 9  # frames of each slope
 _DELTA_MS = 50.0  # deltas are changes per 50 ms: on speech the channels have standard deviations of 1.0, 0.4 and 1.0
 
 
@@ -168,11 +170,7 @@ def log_mel(wave: np.ndarray, options: LogMelOptions | None = None) -> np.ndarra
     options = options or LogMelOptions()
     filters = _filters(options.n_fft, options.n_mels, options.low_hz, options.high_hz)  # (n_mels, bins)
     mel = _decades(np.sqrt(filters @ _amplitude(wave, options) ** 2), options)  # (n_mels, T)
-    slopes = [
-        librosa.feature.delta(mel, width=_DELTA_WIDTH, order=order, mode="nearest")
-        * (_DELTA_MS / options.hop_ms) ** order
-        for order in (1, 2)
-    ]
+    slopes = [_slope(mel, order) * (_DELTA_MS / options.hop_ms) ** order for order in (1, 2)]
     return np.stack([mel, *slopes]).astype(np.float32)  # (3, n_mels, T)
 
 
@@ -192,7 +190,7 @@ def band_centres(options: SpectrogramOptions | LogMelOptions) -> np.ndarray:
     array([ 0., 20., 40.])
     """
     if isinstance(options, LogMelOptions):
-        return librosa.mel_frequencies(options.n_mels + 2, fmin=options.low_hz, fmax=options.high_hz)[1:-1]
+        return mel_frequencies(options.n_mels + 2, options.low_hz, options.high_hz)[1:-1]
     return np.arange(options.bins) * RATE / options.n_fft
 
 
@@ -202,18 +200,30 @@ def _amplitude(wave: np.ndarray, options: FrameOptions) -> np.ndarray:
         raise ValueError(f"A wave of shape {wave.shape} was given. Expected one channel, (n,), with n >= 1.")
     if not np.isfinite(wave).all():
         raise ValueError("The wave holds samples that are not finite. Decode the clip again.")
-    # Padded here, because librosa warns about clips that are shorter than the DFT.
+    # 1. The window, in the middle of the points of the DFT; periodic, as for a spectrum.
+    hamming = np.hamming(options.window + 1)[:-1]
+    before = (options.n_fft - options.window) // 2
+    window = np.pad(hamming, (before, options.n_fft - options.window - before)).astype(np.float32)
+    # 2. Frames about t * hop, with silence before the first sample and after the last one.
     padded = np.pad(wave.astype(np.float32, copy=False), options.n_fft // 2)
-    stft = librosa.stft(
-        padded,
-        n_fft=options.n_fft,
-        hop_length=options.hop,
-        win_length=options.window,
-        window="hamming",
-        center=False,
-    )  # (n_fft // 2 + 1, T)
-    half_sum = librosa.filters.get_window("hamming", options.window).sum() / 2
-    return np.abs(stft) / np.float32(half_sum)
+    frames = sliding_window_view(padded, options.n_fft)[:: options.hop]  # (T, n_fft), a view
+    # 3. Their magnitudes, by blocks of frames, whose copies need little memory.
+    starts = range(0, len(frames), _BLOCK_FRAMES)
+    magnitudes = [np.abs(np.fft.rfft(frames[start : start + _BLOCK_FRAMES] * window)) for start in starts]
+    return np.concatenate(magnitudes).T / np.float32(hamming.sum() / 2)
+
+
+def _slope(values: np.ndarray, order: int) -> np.ndarray:
+    """Return the first or second derivative over time of values (F, T), (F, T) per frame or per frame squared.
+
+    It is that of the polynomial of this order which fits the 9 frames about each by least squares (Savitzky and Golay,
+    1964), as in librosa's `delta`. Values at the edges are repeated.
+    """
+    half = _DELTA_WIDTH // 2
+    powers = np.vander(np.arange(-half, half + 1), order + 1, increasing=True)  # (9, order + 1)
+    weights = order * np.linalg.pinv(powers)[order]  # (9,); the factor is order!, for 1 and 2
+    around = sliding_window_view(np.pad(values, ((0, 0), (half, half)), mode="edge"), _DELTA_WIDTH, axis=1)
+    return around @ weights.astype(np.float32)  # (F, T)
 
 
 def _decades(amplitude: np.ndarray, options: FrameOptions) -> np.ndarray:
@@ -227,7 +237,7 @@ def _decades(amplitude: np.ndarray, options: FrameOptions) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _filters(n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
     """Return triangular filters with peak 1 on the Mel scale, (n_mels, n_fft // 2 + 1) float32."""
-    edges = librosa.mel_frequencies(n_mels + 2, fmin=low_hz, fmax=high_hz)
+    edges = mel_frequencies(n_mels + 2, low_hz, high_hz)
     narrowest = float(np.diff(edges).min())
     if narrowest < RATE / n_fft / 2:  # a triangle twice this wide may fall between two bins
         raise ConfigError(
@@ -235,4 +245,4 @@ def _filters(n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarr
             f"{RATE / n_fft:.0f} Hz apart, so the band could contain no bin. Decrease n_mels, or increase n_fft (now "
             f"{n_fft})."
         )
-    return librosa.filters.mel(sr=RATE, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=high_hz, norm=None)
+    return mel_filters(RATE, n_fft, edges)

@@ -11,9 +11,11 @@ import pandas as pd
 
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import Output, making
+from emopipe.cache.rows_ahead import rows_ahead
 from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import Row, Writer
 from emopipe.core import tables
+from emopipe.core.ahead import thread_pool
 from emopipe.core.errors import MediaError
 from emopipe.core.log import Progress
 from emopipe.media import rows
@@ -54,14 +56,14 @@ def run(
     with (
         making(output, rows.FIELDS, stage="decode", recipe=recipe) as media,
         Writer(status_file, {}, stage="decode", recipe=recipe) as statuses,
+        thread_pool(1) as pool,  # a clip is decoded while the one before it is written
         ClipReader(options) as read,
     ):
-        for clip, reading in _readings(table, root, read, media):
-            if row := media.earlier(clip.clip, clip.digest):
-                media.take(row)
-            else:
-                row = policy.row(clip.clip, clip.digest, functools.partial(_row, clip, root, reading))
-                media.add(row)
+        work = (
+            (clip.clip, clip.digest, functools.partial(_row, clip, root, reading))
+            for clip, reading in _readings(table, root, read, media)
+        )
+        for row in rows_ahead(media, work, policy, pool, 1):
             statuses.add(replace(row, arrays={}))
             progress.advance()
         policy.check(media.taken)

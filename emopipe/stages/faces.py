@@ -9,11 +9,11 @@ import cv2
 
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.incremental import making
+from emopipe.cache.rows_ahead import rows_ahead
 from emopipe.cache.store import Reader
-from emopipe.core.errors import CacheError
+from emopipe.core.ahead import thread_pool
 from emopipe.core.log import Progress
 from emopipe.faces import rows
-from emopipe.runtime.ahead import ahead, thread_pool
 
 
 def run(
@@ -51,22 +51,16 @@ def run(
     ):
         detect = rows.DetectorPerThread(recipe["detector"], recipe["options"], weights, device)
         find = functools.partial(detect.in_threads, frame_pool)
-        # The rows of reused clips are read a second time below: all of them would not fit in memory together.
-        reused = {clip for clip in clips.clips if faces.earlier(clip, clips.digest[clip])}
-        tasks = (
-            functools.partial(rows.row, clips, clip, find, recipe["jpeg_quality"], recipe["every"])
+        work = (
+            (
+                clip,
+                clips.digest[clip],
+                functools.partial(rows.row, clips, clip, find, recipe["jpeg_quality"], recipe["every"]),
+            )
             for clip in clips.clips
-            if clip not in reused
         )
-        made = ahead(tasks, clip_pool, threads)
         progress = Progress(f"faces {output.stem}", len(clips.clips))
-        for clip in clips.clips:
-            if clip not in reused:
-                faces.add(policy.row(clip, clips.digest[clip], next(made)))
-            elif row := faces.earlier(clip, clips.digest[clip]):
-                faces.take(row)
-            else:
-                raise CacheError(f"{output} was intact a moment ago, and is damaged now. Check the disk and run again.")
+        for _ in rows_ahead(faces, work, policy, clip_pool, threads):
             progress.advance()
         policy.check(faces.taken)
         faces.note(device=detect.device or faces.attributes.get("device", ""))

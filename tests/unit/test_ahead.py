@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from emopipe.runtime.ahead import ahead, thread_pool
+from emopipe.core.ahead import ahead, thread_pool
 
 
 def test_results_come_in_order_and_errors_where_they_are_asked_for():

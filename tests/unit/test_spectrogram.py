@@ -5,6 +5,7 @@ import warnings
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from emopipe.media.spectrogram import (
     RATE,
     LogMelOptions,
     SpectrogramOptions,
+    band_centres,
     compute_spectrogram,
     frame_times,
     log_mel,
@@ -86,6 +88,38 @@ def test_silence_is_zero(draw):
 
 def test_hiss_is_not_blown_up_to_a_voice():
     assert speech_spectrogram(1e-5 * noise(RATE)).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "n_fft", "hop_ms", "n_mels", "low_hz"),
+    [(25, 512, 10, 64, 20), (30, 601, 7, 20, 0), (64, 1024, 5, 8, 1200)],
+)
+def test_the_log_mel_spectrogram_is_made_of_librosas_stft_and_filters(window_ms, n_fft, hop_ms, n_mels, low_hz):
+    options = LogMelOptions(window_ms=window_ms, n_fft=n_fft, hop_ms=hop_ms, n_mels=n_mels, low_hz=low_hz)
+    wave = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    stft = librosa.stft(
+        np.pad(wave, n_fft // 2),
+        n_fft=n_fft,
+        hop_length=options.hop,
+        win_length=options.window,
+        window="hamming",
+        center=False,
+    )
+    amplitude = np.abs(stft) / (scipy.signal.get_window("hamming", options.window).sum() / 2)
+    filters = librosa.filters.mel(sr=16_000, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=8000, norm=None)
+    mel = np.sqrt(filters @ amplitude**2)
+    expected = np.maximum(np.log10(np.maximum(mel / mel.max(), 1e-4)) + 4, 0)
+    np.testing.assert_allclose(log_mel(wave, options)[0], expected, atol=1e-5)
+    centres = librosa.mel_frequencies(n_mels + 2, fmin=low_hz, fmax=8000)[1:-1]
+    np.testing.assert_allclose(band_centres(options), centres, rtol=1e-12)
+
+
+def test_a_long_wave_is_that_of_its_parts():
+    wave = np.random.default_rng(0).normal(0, 0.1, 16_000 * 45).astype(np.float32)  # several blocks of frames
+    options = SpectrogramOptions(level="full_scale")
+    whole = speech_spectrogram(wave, options)
+    part = speech_spectrogram(wave[16_000 * 19 : 16_000 * 23], options)
+    np.testing.assert_allclose(whole[..., 1910:2290], part[..., 10:390], atol=1e-6)
 
 
 def test_logmel_channels_are_librosas_deltas():
