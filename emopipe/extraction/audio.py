@@ -1,7 +1,8 @@
 """Vectors of clips' sound: the network takes a whole clip of any length at once."""
 
 import functools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import librosa
 import numpy as np
@@ -11,6 +12,7 @@ from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.status import OK
 from emopipe.cache.store import Row
+from emopipe.core.ahead import ahead, thread_pool
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Extractor
 from emopipe.media.decoded import AUDIO_RATE
@@ -19,7 +21,14 @@ from emopipe.media.wave import read_wave
 
 
 def rows(
-    media: ClipRows, clips: Iterator[str], network: Extractor, _batch: int, view: str, policy: FailurePolicy
+    media: ClipRows,
+    clips: Iterator[str],
+    network: Extractor,
+    _batch: int,
+    view: str,
+    policy: FailurePolicy,
+    *,
+    workers: int = 1,
 ) -> Iterator[Row]:
     """Yield the rows of clips, in order.
 
@@ -30,9 +39,19 @@ def rows(
         _batch: Not used; each clip is a batch.
         view: A view of `VIEWS["audio"]`; an empty name means the clip itself.
         policy: What happens if the network fails on a clip.
+        workers: How many threads compute clips; the network must allow it.
     """
-    for clip in clips:
-        yield policy.row(clip, media.digest[clip], functools.partial(_row, media, clip, network, view))
+    begun: deque[str] = deque()
+
+    def tasks() -> Iterator[Callable[[], Row]]:
+        for clip in clips:
+            begun.append(clip)
+            yield functools.partial(_row, media, clip, network, view)
+
+    with thread_pool(workers) as pool:
+        for result in ahead(tasks(), pool, 2 * workers):
+            clip = begun.popleft()
+            yield policy.row(clip, media.digest[clip], result)
 
 
 def _row(media: ClipRows, clip: str, network: Extractor, view: str) -> Row:

@@ -1,7 +1,8 @@
 """Vectors of clips' faces: a batch holds faces of several clips."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -9,17 +10,26 @@ from emopipe.cache.clip_rows import ClipRows
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.status import OK
 from emopipe.cache.store import Row
+from emopipe.core.ahead import ahead, thread_pool
 from emopipe.core.errors import EmopipeError
 from emopipe.extraction import views
 from emopipe.extraction.extractor import Embedded, Extractor
 from emopipe.faces.crops import read_crops
 
-GROUP_FACES = 1024
-"""Clips are read into memory until they have this many faces, so that clips share batches."""
+GPU_GROUP = 8
+"""On a GPU, clips are read together until they have the faces of so many batches, so that few batches are small. On
+the CPU, which gains nothing by large batches, it is one."""
 
 
 def rows(
-    faces: ClipRows, clips: Iterator[str], network: Extractor, batch: int, view: str, policy: FailurePolicy
+    faces: ClipRows,
+    clips: Iterator[str],
+    network: Extractor,
+    batch: int,
+    view: str,
+    policy: FailurePolicy,
+    *,
+    workers: int = 1,
 ) -> Iterator[Row]:
     """Yield the rows of clips, in order.
 
@@ -30,37 +40,52 @@ def rows(
         batch: The number of faces that the network takes at once.
         view: A view of `VIEWS["face"]`; an empty name means the clip itself.
         policy: What happens if the network fails on a clip, or its crops cannot be decoded.
+        workers: How many threads read and embed faces; the network must allow it.
     """
-    for group in _groups(faces, clips, network, view):
-        try:
-            vectors = _embed({clip: crops for clip, crops in group.items() if crops is not None}, network, batch)
-        except EmopipeError:
-            raise
-        except Exception:  # the network fails on a clip of the group: below, each clip is computed alone
-            vectors = {}
-        for clip, crops in group.items():
-            compute = functools.partial(_row, faces, clip, crops, vectors, network, batch, view)
-            yield policy.row(clip, faces.digest[clip], compute)
+    begun: deque[list[str]] = deque()
+
+    def tasks() -> Iterator[Callable[[], dict[str, Embedded]]]:
+        for group in _groups(faces, clips, batch * (1 if network.device == "cpu" else GPU_GROUP)):
+            begun.append(group)
+            yield functools.partial(_together, faces, group, network, batch, view)
+
+    with thread_pool(workers) as pool:
+        for result in ahead(tasks(), pool, workers):
+            vectors = result()
+            for clip in begun.popleft():
+                compute = functools.partial(_row, faces, clip, vectors, network, batch, view)
+                yield policy.row(clip, faces.digest[clip], compute)
 
 
-def _groups(
-    faces: ClipRows, clips: Iterator[str], network: Extractor, view: str
-) -> Iterator[dict[str, np.ndarray | None]]:
-    """Yield the crops of the clips, in groups of about GROUP_FACES; None for a clip whose crops cannot be read."""
-    group: dict[str, np.ndarray | None] = {}
+def _groups(faces: ClipRows, clips: Iterator[str], most: int) -> Iterator[list[str]]:
+    """Yield the clips in groups of about so many faces."""
+    group: list[str] = []
     held = 0
     for clip in clips:
+        group.append(clip)
+        held += len(faces.field(clip, "crop_size"))
+        if held >= most:
+            yield group
+            group, held = [], 0
+    yield group
+
+
+def _together(faces: ClipRows, clips: list[str], network: Extractor, batch: int, view: str) -> dict[str, Embedded]:
+    """Return the vectors of clips' faces; without clips that fail, whose errors are `_row`'s to raise."""
+    crops: dict[str, np.ndarray] = {}
+    for clip in clips:
         try:
-            group[clip] = _read(faces, clip, network, view)
-            held += len(group[clip])
+            crops[clip] = _read(faces, clip, network, view)
         except (EmopipeError, OSError):  # the file is damaged, or the system refuses to read it
             raise
         except Exception:  # only of this clip: `_row` reads it again, under the failure policy
-            group[clip] = None
-        if held >= GROUP_FACES:
-            yield group
-            group, held = {}, 0
-    yield group
+            continue
+    try:
+        return _embed(crops, network, batch)
+    except EmopipeError:
+        raise
+    except Exception:  # the network fails on a clip of the group: `_row` computes each alone
+        return {}
 
 
 def _read(faces: ClipRows, clip: str, network: Extractor, view: str) -> np.ndarray:
@@ -87,21 +112,11 @@ def _embed(crops: Mapping[str, np.ndarray], network: Extractor, batch: int) -> d
     return vectors
 
 
-def _row(
-    faces: ClipRows,
-    clip: str,
-    crops: np.ndarray | None,
-    vectors: Mapping[str, Embedded],
-    network: Extractor,
-    batch: int,
-    view: str,
-) -> Row:
+def _row(faces: ClipRows, clip: str, vectors: Mapping[str, Embedded], network: Extractor, batch: int, view: str) -> Row:
     """Return a clip's row, with vectors at the frames in which the face was found; the other frames are masked."""
-    if crops is None:
-        crops = _read(faces, clip, network, view)
-    if not len(crops):
+    if not len(faces.field(clip, "crop_size")):
         return Row(clip, faces.digest[clip], faces.status[clip], faces.reason[clip], {})
-    own = vectors[clip] if clip in vectors else _embed({clip: crops}, network, batch)[clip]
+    own = vectors[clip] if clip in vectors else _embed({clip: _read(faces, clip, network, view)}, network, batch)[clip]
     mask = faces.field(clip, "mask")
     arrays = {"time": faces.field(clip, "time"), "mask": mask, "fold": np.array([network.fold_of(clip)], np.int32)}
     for name, found in own.items():

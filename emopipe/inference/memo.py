@@ -18,7 +18,7 @@ class RememberingExtractor:
         """Take the extractor."""
         self._network = network
         self._kept: OrderedDict[bytes, Embedded] = OrderedDict()
-        self.spec, self.head = network.spec, network.head
+        self.spec, self.head, self.device = network.spec, network.head, network.device
         self.fold_of = network.fold_of
         self.patch_times = network.patch_times
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from emopipe import extraction
 from emopipe.backbones import registry
 from emopipe.cache.failures import FailurePolicy
@@ -54,7 +56,12 @@ def run(
         CacheError: `source` is damaged, or another recipe made it.
         DeviceError: The device does not exist.
     """
+    # On the CPU, networks of torch run on several clips at once, each in one thread: threads that share a small network
+    # wait for each other most of the time.
     where = devices.prepare(device, threads)
+    workers = threads if where.type == "cpu" and registry.trainable(recipe["kind"]) else 1
+    if workers > 1:
+        torch.set_num_threads(1)
     network = Extractor(
         recipe["kind"],
         registry.options_from(recipe, weights),
@@ -76,7 +83,9 @@ def run(
         # The rows of reused clips are read a second time below: all of them would not fit in memory together.
         reused = {clip for clip in clips.clips if vectors.earlier(clip, clips.digest[clip])}
         new = (clip for clip in clips.clips if clip not in reused)
-        made = extraction.module_for(spec.modality).rows(clips, new, network, recipe["batch"], recipe["view"], policy)
+        made = extraction.module_for(spec.modality).rows(
+            clips, new, network, recipe["batch"], recipe["view"], policy, workers=workers
+        )
         progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
         for clip in clips.clips:
             if clip not in reused:

@@ -275,7 +275,7 @@ def test_answers_are_those_of_the_batch_pipeline_for_each_container(files, tmp_p
 
 def test_inputs_that_come_again_are_computed_once():
     class Counting:
-        spec = fold_of = patch_times = head = None
+        spec = fold_of = patch_times = head = device = None
 
         def __init__(self):
             self.computed = []

@@ -111,7 +111,7 @@ EDITS = {
         "backbones/audio_alexnet.py", r"(class \w+\(nn\.Module\):)", r"\1\n    x = 1\n", LOGMEL | LAST,
     ),
     "pretraining": ("training/trainer.py", r"\bzero_grad\(\)", "zero_grad(set_to_none=True)", RESNET | LOGMEL | LAST),
-    "extraction of faces": ("extraction/face.py", r"GROUP_FACES = 1024", "GROUP_FACES = 512", FACES_READ),
+    "extraction of faces": ("extraction/face.py", r"GPU_GROUP = 8", "GPU_GROUP = 4", FACES_READ),
     "attention": ("fusion/attention.py", r"class RelationAttention\(", "class RelationAttention(object, ", FUSED),
     "the classes": ("core/labels.py", r'"Angry", ', '"Anger", ', EXPRESSION | RESNET | LOGMEL | FUSED | {"report"}),
     "combining": ("scoring/greedy.py", r"ROUNDS = 50\b", "ROUNDS = 60", {"ensemble"}),
