@@ -8,7 +8,7 @@ rule faces:
         f"{CACHE}/logs/faces/{{detector}}/{{shard}}.log",
     benchmark:
         f"{CACHE}/benchmarks/faces/{{detector}}/{{shard}}.tsv"
-    threads: CONFIG.threads
+    threads: RESOURCES.threads
     resources:
         gpu=RESOURCES.gpus,
         mem_mb=memory(4000),

@@ -10,7 +10,7 @@ rule features:
         f"{CACHE}/logs/features/{{backbone}}/{{shard}}.log",
     benchmark:
         f"{CACHE}/benchmarks/features/{{backbone}}/{{shard}}.tsv"
-    threads: CONFIG.threads
+    threads: RESOURCES.threads
     resources:
         gpu=RESOURCES.gpus_of_features,
         mem_mb=memory(6000),

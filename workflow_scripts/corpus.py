@@ -10,9 +10,9 @@ if __name__ == "__main__":
         from emopipe.corpora import demo
         from emopipe.stages import corpus
         from emopipe.workflow import scan
-        from emopipe.workflow.config import parse
+        from emopipe.workflow.config import parse_again
 
-        config = parse({key: value for key, value in snakemake.config.items() if key != "job"})
+        config = parse_again({key: value for key, value in snakemake.config.items() if key != "job"})
         if config.corpus.kind == "demo":
             options = demo.CorpusOptions.model_validate(config.corpus.options)
             demo.draw(scan.clips_root(config), options, snakemake.threads)

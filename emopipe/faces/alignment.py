@@ -114,9 +114,10 @@ def _compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 def _warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """Return an image warped by a similarity transform, (size, size, 3), without aliasing where it shrinks.
 
-    If it shrinks, k x k points are sampled for each pixel, as dense as the image's own pixels, and averaged.
+    If it shrinks to less than a half, k x k points are sampled for each pixel, and averaged. They are at most two of the
+    image's own pixels apart, and each is interpolated from the 2 x 2 pixels about it, so that no pixel is passed over.
     """
-    k = int(np.clip(np.ceil(1 / np.hypot(matrix[0, 0], matrix[1, 0]) - 1e-6), 1, MAX_SAMPLES))
+    k = int(np.clip(np.ceil(0.5 / np.hypot(matrix[0, 0], matrix[1, 0]) - 1e-6), 1, MAX_SAMPLES))
     dense = k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2)
     warped = cv2.warpAffine(image, dense, (k * size, k * size), flags=cv2.INTER_LINEAR)  # black border
     return warped if k == 1 else cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)

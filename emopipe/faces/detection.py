@@ -132,13 +132,19 @@ def letterbox(frame: np.ndarray, max_side: int, pad: float, *, multiple: int = 1
 def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return an image (H, W, 3) scaled down to (height, width, 3), without aliasing and faster than INTER_AREA.
 
-    It is halved by means of 2 x 2 pixels as often as possible. Of the rest, which is less than a half, each pixel is
-    interpolated from the 2 x 2 pixels about it.
+    It is halved as often as possible. Of the rest, which is less than a half, each pixel is interpolated from the 2 x 2
+    pixels about it.
     """
+    image = halved(image, width, height)
+    if image.shape[1::-1] == (width, height):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def halved(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return an image (H, W, 3) that is halved, by the means of 2 x 2 pixels, while it stays as large as that size."""
     while min(image.shape[0] / height, image.shape[1] / width) >= 2:
         half = image.shape[1] // 2, image.shape[0] // 2
         even = image[: 2 * half[1], : 2 * half[0]]
         image = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
-    if image.shape[1::-1] == (width, height):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return image

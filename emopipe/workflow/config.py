@@ -163,7 +163,8 @@ class Config(Options):
     each (a power of two). An existing cache keeps its number until the corpus has grown tenfold. If the number changes,
     nothing is computed again."""
     threads: int = Field(default=2, ge=1)
-    """CPU threads of a job that runs networks; never more than Snakemake's --cores."""
+    """CPU threads of a job that runs networks, at most; never more than Snakemake's --cores. On one machine without a
+    GPU, shards share the cores, so jobs of faces and features may have fewer."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks run. auto: on the GPU if there is one, else on the CPU. cuda: on the GPU, or the run fails."""
     keep_media: bool = True
@@ -270,6 +271,14 @@ def parse(raw: Mapping[str, Any]) -> Config:
         check_comparisons(config.comparisons, names)
     faults.raise_all()
     return config.model_copy(update={"faces": faces, "backbones": _by_seed(nets)})
+
+
+def parse_again(raw: Mapping[str, Any]) -> Config:
+    """Return a config that `parse` has checked before, for a job that needs its keys alone.
+
+    The options of each kind are not checked again, which would import all networks. Default presets are not filled in.
+    """
+    return checked(Config, raw)
 
 
 def modality(block: BackboneBlock) -> str:

@@ -97,7 +97,7 @@ def gpus_of_a_job(device: str, *, on_cluster: bool, gpu_here: bool) -> int:
 
 
 class ResourceEstimates:
-    """The functions that compute a rule's `gpu`, `mem_mb` and `runtime` for one plan."""
+    """The functions that compute a rule's `threads`, `gpu`, `mem_mb` and `runtime` for one plan."""
 
     def __init__(self, plan: Plan, workflow: Any = None) -> None:
         """Take the plan whose clips are counted, and Snakemake's workflow, which knows where jobs run."""
@@ -112,6 +112,18 @@ class ResourceEstimates:
         """Return the number of GPUs of a job that extracts features: 0 if its backbone computes on the CPU alone."""
         kind = self._plan.config.backbones[wildcards.backbone.partition("@")[0]].kind
         return 0 if backbones.cpu_only(kind) else self.gpus(wildcards)
+
+    def threads(self, wildcards: Any) -> int:
+        """Return the number of threads of a job that runs networks on one shard.
+
+        On this machine's CPU, the shards share the cores: jobs side by side also load their packages side by side,
+        which one job does on one core. With a GPU, which one job has at a time, and on a cluster, it is the config's.
+        """
+        most, here = self._plan.config.threads, cores(self._workflow)
+        uses_gpu = self.gpus_of_features(wildcards) if "backbone" in wildcards.keys() else self.gpus(wildcards)
+        if here is None or uses_gpu:
+            return most
+        return max(1, min(most, here // max(1, len(self._plan.shards))))
 
     def memory(
         self,

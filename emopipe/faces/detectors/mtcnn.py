@@ -13,7 +13,7 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, Found, search, shrink
+from emopipe.faces.detection import Detections, Found, halved, search, shrink
 from emopipe.faces.nets import packaged_file, with_fast_prelu
 from emopipe.runtime.onnx import device_of, open_session
 
@@ -69,10 +69,11 @@ class Mtcnn:
     def _propose(self, image: np.ndarray) -> np.ndarray:
         """Run the first network on an image pyramid, and return boxes (N, 4)."""
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
-        scale = CELL / self.options.min_face
+        scale, half = CELL / self.options.min_face, image
         while min(image.shape[:2]) * scale >= CELL:
             width, height = (int(np.ceil(side * scale)) for side in image.shape[1::-1])
-            box, score = self._propose_at(shrink(image, width, height), scale)
+            half = halved(half, width, height)
+            box, score = self._propose_at(shrink(half, width, height), scale)
             keep = _nms(box, score, 0.5)
             boxes.append(box[keep])
             scores.append(score[keep])
