@@ -1,7 +1,7 @@
 # What happens at the start and at the end of a run.
 from emopipe.cache import preserved
 from emopipe.report import summary
-from emopipe.workflow import after_failure, resume, submission
+from emopipe.workflow import after_failure, resume, scheduler_timers, submission
 
 
 onstart:
@@ -27,6 +27,7 @@ onerror:
 
 def end_run():
     """Remove what only a killed run needs: the record of this run, and the results that jobs preserved."""
+    scheduler_timers.cancel()
     resume.end(Path.cwd())
     submission.clear(CONFIG)
     preserved.clear(Path(CACHE, "weights"), Path(RESULTS, "models"))

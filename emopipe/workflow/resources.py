@@ -116,14 +116,16 @@ class ResourceEstimates:
     def threads(self, wildcards: Any) -> int:
         """Return the number of threads of a job that runs networks on one shard.
 
-        On this machine's CPU, the shards share the cores: jobs side by side also load their packages side by side,
-        which one job does on one core. With a GPU, which one job has at a time, and on a cluster, it is the config's.
+        On this machine's CPU, the jobs of all shards, and of all backbones, share the cores: jobs side by side also
+        load their packages side by side, which one job does on one core. With a GPU, which one job has at a time, and
+        on a cluster, it is the config's.
         """
         most, here = self._plan.config.threads, cores(self._workflow)
-        uses_gpu = self.gpus_of_features(wildcards) if "backbone" in wildcards.keys() else self.gpus(wildcards)
-        if here is None or uses_gpu:
+        is_features = "backbone" in wildcards.keys()  # as in `_clips`
+        if here is None or (self.gpus_of_features(wildcards) if is_features else self.gpus(wildcards)):
             return most
-        return max(1, min(most, here // max(1, len(self._plan.shards))))
+        jobs = len(self._plan.shards) * (len(self._plan.backbones) if is_features else 1)
+        return max(1, min(most, here // max(1, jobs)))
 
     def memory(
         self,

@@ -1,5 +1,6 @@
 """What pretraining asks a cluster for: by the samples that it holds and counts, not by the files that it reads."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from emopipe.media.spectrogram import RATE
 from emopipe.training import audio_clips, face_clips
 from emopipe.training.options import PretrainOptions
 from emopipe.workflow import config as configs
-from emopipe.workflow import resources
+from emopipe.workflow import resources, scheduler_timers
 from tests.unit.test_pretraining import FACE, table, write_faces
 
 SIXTEEN = DecodeOptions(policy="count", count=16)
@@ -215,3 +216,32 @@ def test_a_backbone_on_the_cpu_never_asks_for_a_gpu(device, gpus):
     names = [*blocks, "face@flip", "sound@fast"]
     asked = {name: known.gpus_of_features(Wildcards(fromdict={"backbone": name})) for name in names}
     assert asked == {**dict.fromkeys(names, gpus), "sound": 0, "sound@fast": 0}
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "shards", "faces", "features"),
+    [
+        (8, 0, 1, 4, 4),  # the config's 4 at most
+        (8, 0, 3, 2, 1),
+        (2, 0, 16, 1, 1),
+        (8, 1, 16, 4, 4),  # one job at a time has the GPU
+        (None, 0, 16, 4, 4),  # a cluster
+    ],
+)
+def test_jobs_of_shards_share_the_cores_of_one_machine(monkeypatch, cores, gpus, shards, faces, features):
+    config = SimpleNamespace(threads=4, device="cpu", backbones={"a": SimpleNamespace(kind="expression")})
+    plan = SimpleNamespace(config=config, shards=["0"] * shards, backbones={"a": None, "b": None})
+    monkeypatch.setattr(resources, "cores", lambda workflow: cores)
+    estimates = resources.ResourceEstimates(plan)
+    monkeypatch.setattr(estimates, "gpus", lambda wildcards: gpus)
+    assert estimates.threads(Wildcards(fromdict={"detector": "main", "shard": "00"})) == faces
+    assert estimates.threads(Wildcards(fromdict={"backbone": "a@flip", "shard": "00"})) == features
+
+
+def test_timers_of_the_scheduler_do_not_outlive_the_run():
+    timer, other = threading.Timer(60, int), threading.Thread(target=int)
+    timer.start()
+    other.start()
+    scheduler_timers.cancel()
+    timer.join(5)
+    assert not timer.is_alive()

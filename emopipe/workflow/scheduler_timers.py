@@ -1,0 +1,10 @@
+"""The timers with which Snakemake's scheduler looks again for jobs that it may start."""
+
+import threading
+
+
+def cancel() -> None:
+    """Cancel the timers that wait. After the last job they have no use, and the process would wait for them a second."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
