@@ -114,8 +114,8 @@ def _compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 def _warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """Return an image warped by a similarity transform, (size, size, 3), without aliasing where it shrinks.
 
-    If it shrinks to less than a half, k x k points are sampled for each pixel, and averaged. They are at most two of the
-    image's own pixels apart, and each is interpolated from the 2 x 2 pixels about it, so that no pixel is passed over.
+    If it shrinks to less than a half, k x k points are sampled for each pixel, and averaged. They are at most two
+    pixels of the image apart, and each is interpolated from the 2 x 2 pixels about it, so that no pixel is passed over.
     """
     k = int(np.clip(np.ceil(0.5 / np.hypot(matrix[0, 0], matrix[1, 0]) - 1e-6), 1, MAX_SAMPLES))
     dense = k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2)

@@ -121,7 +121,8 @@ class ResourceEstimates:
         on a cluster, it is the config's.
         """
         most, here = self._plan.config.threads, cores(self._workflow)
-        is_features = "backbone" in wildcards.keys()  # as in `_clips`
+        names = wildcards.keys()  # as in `_clips`
+        is_features = "backbone" in names
         if here is None or (self.gpus_of_features(wildcards) if is_features else self.gpus(wildcards)):
             return most
         jobs = len(self._plan.shards) * (len(self._plan.backbones) if is_features else 1)

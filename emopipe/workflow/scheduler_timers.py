@@ -4,7 +4,7 @@ import threading
 
 
 def cancel() -> None:
-    """Cancel the timers that wait. After the last job they have no use, and the process would wait for them a second."""
+    """Cancel the timers that wait: after the last job they have no use, but the process would wait for them."""
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
             thread.cancel()
