@@ -68,26 +68,27 @@ class Mtcnn:
 
     def _propose(self, image: np.ndarray) -> np.ndarray:
         """Run the first network on an image pyramid, and return boxes (N, 4)."""
-        boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
+        # 1. Cells with a face, of each level: boxes (n, 4) in the image, how they are to be moved (n, 4), scores (n,).
+        levels = [(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0))]
         scale, half = CELL / self.options.min_face, image
         while min(image.shape[:2]) * scale >= CELL:
             width, height = (int(np.ceil(side * scale)) for side in image.shape[1::-1])
             half = halved(half, width, height)
-            box, score = self._propose_at(shrink(half, width, height), scale)
-            keep = _nms(box, score, 0.5)
-            boxes.append(box[keep])
-            scores.append(score[keep])
+            levels.append(self._propose_at(shrink(half, width, height), scale))
             scale *= PYRAMID_STEP
-        box, score = np.concatenate(boxes), np.concatenate(scores)
+        # 2. The best boxes of each level, and of these the best of all.
+        box, shift, score = (np.concatenate(part) for part in zip(*levels, strict=True))
+        box, level = _moved(box, shift), np.repeat(np.arange(len(levels)), [len(part[2]) for part in levels])
+        keep = _nms(box, score, 0.5, group=level)
+        box, score = box[keep], score[keep]
         return box[_nms(box, score, 0.7)][:MAX_PROPOSALS]
 
-    def _propose_at(self, scaled: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Run the first network on the image at one scale, and return boxes (N, 4) in the image, and scores (N,)."""
+    def _propose_at(self, scaled: np.ndarray, scale: float) -> Found:
+        """Run the first network on the image at one scale."""
         shift, face = self.proposal.run(["conv2d_4", "softmax"], {"input_1": _net_input(scaled[None])})
         column, row = np.nonzero(face[0, ..., 1] >= self.options.min_proposal)
         corner = np.stack([column, row], axis=1) * STRIDE / scale
-        box = np.hstack([corner, corner + CELL / scale])
-        return _moved(box, shift[0, column, row]), face[0, column, row, 1]
+        return np.hstack([corner, corner + CELL / scale]), shift[0, column, row], face[0, column, row, 1]
 
     def _refine(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Run the second network, and return the boxes (N, 4) that it accepts, moved onto their faces."""
@@ -107,7 +108,7 @@ class Mtcnn:
         corner, span = box[:, None, :2], box[:, None, 2:] - box[:, None, :2]  # (N, 1, 2)
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * span + corner
         box = _moved(box, shift)
-        keep = _nms(box, score, 0.7, of_smaller=True)
+        keep = _nms_of_smaller(box, score, 0.7)
         return box[keep], landmarks[keep], score[keep]
 
 
@@ -147,8 +148,9 @@ def _patch(image: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray:
     if inside.size == 0:
         return np.zeros((side, side, 3), np.uint8)
     border = [max(0, v) for v in (-y1, y2 - height, -x1, x2 - width)]
-    whole = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT)
-    return cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)
+    if any(border):
+        inside = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT)
+    return cv2.resize(inside, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _moved(box: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -162,16 +164,23 @@ def _square(box: np.ndarray) -> np.ndarray:
     return np.round(np.hstack([center - half, center + half]))
 
 
-def _nms(box: np.ndarray, score: np.ndarray, max_overlap: float, *, of_smaller: bool = False) -> np.ndarray:
+def _nms(box: np.ndarray, score: np.ndarray, most: float, *, group: np.ndarray | None = None) -> np.ndarray:
     """Return the rows that non-maximum suppression keeps, best first.
 
-    No kept box overlaps a better one by more than `max_overlap` of the area of their union. With `of_smaller`, it is
-    the area of the smaller box, so that a box inside another one is dropped.
+    No kept box overlaps a better one by more than `most`, as a share of the area of their union; with `group` (N,),
+    this holds among the boxes of each group.
     """
-    if not of_smaller:
-        corner, span = box[:, :2], box[:, 2:] - box[:, :2]
-        keep = cv2.dnn.NMSBoxes(np.hstack([corner, span]).astype(float), score.astype(float), 0.0, max_overlap)
-        return np.asarray(keep, dtype=int).reshape(-1)
+    corner, span = box[:, :2], box[:, 2:] - box[:, :2]
+    boxes, scores = np.hstack([corner, span]).astype(float), score.astype(float)
+    if group is None:
+        keep = cv2.dnn.NMSBoxes(boxes, scores, 0.0, most)
+    else:
+        keep = cv2.dnn.NMSBoxesBatched(boxes, scores, group.tolist(), 0.0, most)
+    return np.asarray(keep, dtype=int).reshape(-1)
+
+
+def _nms_of_smaller(box: np.ndarray, score: np.ndarray, most: float) -> np.ndarray:
+    """Do the same, where the share is that of the smaller box, so that a box inside another one is dropped."""
     area = np.prod(box[:, 2:] - box[:, :2], axis=1)
     order = np.argsort(-score, kind="stable")
     keep = []
@@ -180,5 +189,5 @@ def _nms(box: np.ndarray, score: np.ndarray, max_overlap: float, *, of_smaller: 
         keep.append(best)
         low, high = np.maximum(box[best, :2], box[rest, :2]), np.minimum(box[best, 2:], box[rest, 2:])
         shared = np.prod(np.clip(high - low, 0, None), axis=1)
-        order = rest[shared <= max_overlap * np.minimum(area[best], area[rest])]
+        order = rest[shared <= most * np.minimum(area[best], area[rest])]
     return np.array(keep, dtype=int)
