@@ -7,7 +7,8 @@ length has one vector every 16 frames, which are 160 ms by default.
 Source: this project, after He et al., arXiv 1512.03385.
 Input: (N, 3, 64, T) for the log-Mel spectrogram, (N, 1, 200, T) for the speech spectrogram.
 Output: (N, T', 128), T' = T / 16 rounded up.
-Weights: `speech_logmel` and `speech_spectrogram` of the registry, CC BY-NC-SA 4.0, as the data they were trained on.
+Weights: `speech_logmel`, `speech_spectrogram` and others of the registry, CC BY-NC-SA 4.0, as the data that they were
+trained on.
 """
 
 from typing import Literal

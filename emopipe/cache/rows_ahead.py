@@ -1,7 +1,6 @@
 """The rows of a job's clips in order, where those of the next clips are computed in threads already."""
 
 import functools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 
@@ -30,16 +29,13 @@ def rows_ahead(
     Yields:
         Each row, after it was added.
     """
-    begun: deque[tuple[str, str, Row | None]] = deque()
 
-    def tasks() -> Iterator[Callable[[], Row]]:
+    def tasks() -> Iterator[tuple[tuple[str, str, Row | None], Callable[[], Row]]]:
         for clip, digest, compute in work:
             row = output.earlier(clip, digest)
-            begun.append((clip, digest, row))
-            yield compute if row is None else functools.partial(_same, row)
+            yield (clip, digest, row), compute if row is None else functools.partial(_same, row)
 
-    for result in ahead(tasks(), pool, depth):
-        clip, digest, row = begun.popleft()
+    for (clip, digest, row), result in ahead(tasks(), pool, depth):
         if row is not None:
             output.take(row)
         else:

@@ -76,8 +76,9 @@ def _resolved(wanted: WeightsRecipe, data: Path) -> WeightsRecipe:
             f"kind is {kind}, but networks of this kind are already trained and cannot be trained further. Choose "
             "another kind."
         )
+    wanted = wanted.model_copy(update={"kind": kind, "options": options})
     if not wanted.weights:
-        return wanted.model_copy(update={"kind": kind, "options": options})
+        return wanted
     beside = data / wanted.weights
     chosen = resolve(str(beside) if beside.is_file() else wanted.weights, kind, "weights")
     refuse_missing(chosen.path, "weights")
@@ -87,7 +88,7 @@ def _resolved(wanted: WeightsRecipe, data: Path) -> WeightsRecipe:
             f"weights is {chosen.path}, which is neither in {data} nor here. Put the file into "
             f"{data}, or change the path."
         )
-    return wanted.model_copy(update={"kind": kind, "options": {**chosen.defaults, **options}, "weights": chosen.path})
+    return wanted.model_copy(update={"options": {**chosen.defaults, **options}, "weights": chosen.path})
 
 
 def _recipes(wanted: WeightsRecipe, data: Path) -> list[Recipe]:
@@ -117,5 +118,5 @@ def _run(wanted: WeightsRecipe, recipes: Sequence[Recipe], data: Path, out: Path
             LOGGER.info(f"{output} already exists and was made by this recipe")
         else:
             beside = (output.with_suffix(suffix) for suffix in (".csv", ".png", ".events"))
-            chain.run(recipe, paths, output, *beside, start=start, device=device, threads=threads)
+            chain.run(recipe, paths, output, *beside, start=start, device=device, threads=threads, root=data)
         start = str(output)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
+Key = TypeVar("Key")
 Result = TypeVar("Result")
 
 
@@ -20,22 +21,26 @@ def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-def ahead(tasks: Iterable[Callable[[], Result]], pool: Executor, depth: int) -> Iterator[Callable[[], Result]]:
-    """Yield for each task, in order, a function that waits for its result and returns it, or raises what it raised.
+def ahead(
+    tasks: Iterable[tuple[Key, Callable[[], Result]]], pool: Executor, depth: int
+) -> Iterator[tuple[Key, Callable[[], Result]]]:
+    """Yield for each task, in order, its key and what waits for its result and returns it, or raises what it raised.
 
     Args:
-        tasks: The tasks; they are taken one by one.
-        pool: What runs them.
+        tasks: Pairs of a key and a task; they are taken one by one.
+        pool: What runs the tasks.
         depth: How many tasks are begun before their results are asked for. It bounds the memory of results that wait.
     """
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[tuple[Key, Future[Result]]] = deque()
     try:
-        for task in tasks:
-            waiting.append(pool.submit(task))
+        for key, task in tasks:
+            waiting.append((key, pool.submit(task)))
             if len(waiting) > depth:
-                yield waiting.popleft().result
+                first, future = waiting.popleft()
+                yield first, future.result
         while waiting:
-            yield waiting.popleft().result
+            first, future = waiting.popleft()
+            yield first, future.result
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()

@@ -1,8 +1,7 @@
 """Vectors of clips' sound: the network takes a whole clip of any length at once."""
 
 import functools
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import librosa
 import numpy as np
@@ -41,16 +40,9 @@ def rows(
         policy: What happens if the network fails on a clip.
         workers: How many threads compute clips; the network must allow it.
     """
-    begun: deque[str] = deque()
-
-    def tasks() -> Iterator[Callable[[], Row]]:
-        for clip in clips:
-            begun.append(clip)
-            yield functools.partial(_row, media, clip, network, view)
-
+    tasks = ((clip, functools.partial(_row, media, clip, network, view)) for clip in clips)
     with thread_pool(workers) as pool:
-        for result in ahead(tasks(), pool, 2 * workers):
-            clip = begun.popleft()
+        for clip, result in ahead(tasks, pool, 2 * workers):
             yield policy.row(clip, media.digest[clip], result)
 
 

@@ -1,8 +1,7 @@
 """Vectors of clips' faces: a batch holds faces of several clips."""
 
 import functools
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -42,17 +41,12 @@ def rows(
         policy: What happens if the network fails on a clip, or its crops cannot be decoded.
         workers: How many threads read and embed faces; the network must allow it.
     """
-    begun: deque[list[str]] = deque()
-
-    def tasks() -> Iterator[Callable[[], dict[str, Embedded]]]:
-        for group in _groups(faces, clips, batch * (1 if network.device == "cpu" else GPU_GROUP)):
-            begun.append(group)
-            yield functools.partial(_together, faces, group, network, batch, view)
-
+    groups = _groups(faces, clips, batch * (1 if network.device == "cpu" else GPU_GROUP))
+    tasks = ((group, functools.partial(_together, faces, group, network, batch, view)) for group in groups)
     with thread_pool(workers) as pool:
-        for result in ahead(tasks(), pool, workers):
+        for group, result in ahead(tasks, pool, workers):
             vectors = result()
-            for clip in begun.popleft():
+            for clip in group:
                 compute = functools.partial(_row, faces, clip, vectors, network, batch, view)
                 yield policy.row(clip, faces.digest[clip], compute)
 

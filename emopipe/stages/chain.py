@@ -41,6 +41,7 @@ def run(
     device: str,
     threads: int,
     preserve: bool = False,
+    root: Path = Path(),
 ) -> None:
     """Train a backbone on the corpora of one phase; an interrupted run resumes after its last epoch.
 
@@ -58,6 +59,7 @@ def run(
         preserve: Keep a copy of the outputs for the next run if this run is killed, and restore such a copy (see
             `emopipe.cache.preserved`). The workflow sets it, because it removes copies when a run ends; `emopipe
             pretrain` does not.
+        root: The folder below which a network to imitate is looked for first.
 
     Raises:
         ConfigError: The loss is not finite, because the learning rate is too high.
@@ -75,7 +77,7 @@ def run(
         if preserved and preserved.restore():
             return
         with contextlib.closing(TensorBoardLog(events)) as log:
-            trainer, loaded = _trainer(recipe, paths, work / made[:16], start, where, device, threads)
+            trainer, loaded = _trainer(recipe, paths, work / made[:16], start, where, device, threads, root)
             trainer.on_epoch = log.write
             trainer.run()
         write_history(trainer.history, history)
@@ -97,6 +99,7 @@ def _trainer(
     where: torch.device,
     device: str,
     threads: int,
+    root: Path,
 ) -> tuple[Trainer, Loaded]:
     """Return the phase's training, not started yet, and its samples; the folder `work` is for this recipe only."""
     # 1. The network, and where it starts.
@@ -122,7 +125,8 @@ def _trainer(
     checkpoint = Checkpoint(work / "checkpoint.pt", digest([recipe, devices.name_of(where)]))
     how = {"stop": phase.stop, "distill_weight": phase.distill_weight, "teacher": teacher}
     if isinstance(phase, SpeechPhase) and phase.imitate:
-        vectors = imitated_vectors.vectors(loaded.dataset.waves, phase.imitate, device=device, threads=threads)
+        other = phase.imitate.below(root)
+        vectors = imitated_vectors.vectors(loaded.dataset.waves, other, device=device, threads=threads)
         is_trained = loaded.dataset.split == "train"
         torch.manual_seed(phase.seed)  # for the layer; to build the other network may have drawn numbers
         how["imitation"] = imitation.Imitation(vectors, is_trained, spec.dim, phase.imitate.weight)

@@ -1,5 +1,6 @@
 """The recipe of one phase of a backbone's training on labelled stills or speech (`backbones.<name>.schedule`)."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -24,11 +25,18 @@ class ImitationOptions(Options):
     """A trained audio network whose vectors the network learns to predict; see `emopipe.training.imitation`."""
 
     kind: str
-    """The network: a kind of already trained audio network, such as `hf:<folder or id>`."""
+    """The network: a kind of already trained audio network, such as `hf:<folder or id>`. `emopipe pretrain` looks for
+    the folder in the one that --data names first."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Its own options. A path in them is absolute, or relative to the folder in which the command runs."""
     weight: Number = Field(default=1.0, gt=0)
     """Weight of the mean squared error beside the loss of the classes. The error is about 1 before training."""
+
+    def below(self, root: Path) -> "ImitationOptions":
+        """Return the network `hf:FOLDER` of a folder below `root`, if there is one; else these options."""
+        prefix, _, folder = self.kind.partition(":")
+        is_there = prefix == "hf" and bool(folder) and (root / folder).is_dir()
+        return self.model_copy(update={"kind": f"hf:{root / folder}"}) if is_there else self
 
 
 class PhaseOptions(TrainingOptions):

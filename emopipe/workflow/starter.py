@@ -111,7 +111,7 @@ def _text(found: Found, name: str, source: Path, streams: list[str], protocol: d
         "",
         "# The shipped networks as they are: only small models over their vectors are trained, in minutes.",
         "# To train a network on your clips too, add to it: pretrain: {folds: 3, epochs: 3, lr: 0.0005}",
-        *(["# speech_logmel was trained on RAVDESS, actors 1 to 12: test on others."] if heard else []),
+        *(["# speech_logmel was trained on RAVDESS, actors 1 to 16: test on others."] if heard else []),
         "backbones:",
         *(NETWORKS[stream] for stream in streams),
         "",

@@ -83,7 +83,7 @@ def phase_recipe(
     own = {library: major_minor(version)} if library else {}
     imitated = {}
     if isinstance(checked_phase, SpeechPhase) and checked_phase.imitate:
-        imitated = {"imitated": _imitated_recipe(f"{where}.imitate", checked_phase.imitate, digests)}
+        imitated = {"imitated": _imitated_recipe(f"{where}.imitate", checked_phase.imitate.below(root), digests)}
     own_sources = {name: _source_recipe(name, block, modality, root, digests, classes) for name, block in named.items()}
     return {
         "stage": "chain",

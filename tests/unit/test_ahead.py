@@ -15,20 +15,23 @@ def test_results_come_in_order_and_errors_where_they_are_asked_for():
         return 2 * n if n != 3 else 1 / 0
 
     with thread_pool(4) as pool:
-        results = ahead((partial(double, n) for n in range(5)), pool, 4)
-        assert [next(results)() for _ in range(3)] == [0, 2, 4]
-        third = next(results)
+        results = ahead(((f"key {n}", partial(double, n)) for n in range(5)), pool, 4)
+        for n in (0, 1, 2):
+            key, result = next(results)
+            assert (key, result()) == (f"key {n}", 2 * n)
+        key, result = next(results)
         with pytest.raises(ZeroDivisionError):
-            third()
-        assert next(results)() == 8
+            result()
+        key, result = next(results)
+        assert (key, result()) == ("key 4", 8)
         assert next(results, None) is None
 
 
 def test_no_more_tasks_are_begun_than_the_depth():
     begun = []
     with thread_pool(1) as pool:
-        results = ahead((partial(begun.append, n) for n in range(9)), pool, 2)
-        next(results)()
+        results = ahead(((n, partial(begun.append, n)) for n in range(9)), pool, 2)
+        next(results)[1]()
         pool.submit(int).result()  # all that was submitted is done
         assert begun == [0, 1, 2]
 

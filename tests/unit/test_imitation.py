@@ -202,3 +202,11 @@ def test_what_cannot_be_imitated_is_refused_before_training(tmp_path, block, sai
     result, _ = pretrain(tmp_path, {"imitate": block})
     assert result.exit_code == 1 and said in " ".join(result.output.split())
     assert "epoch" not in result.output
+
+
+def test_the_folder_of_the_network_is_looked_for_below_the_data(tmp_path):
+    (tmp_path / "net").mkdir()
+    options = ImitationOptions(kind="hf:net", weight=2)
+    assert options.below(tmp_path).kind == f"hf:{tmp_path / 'net'}" and options.below(tmp_path).weight == 2
+    for kind in ("hf:other", "hf:", "opensmile"):
+        assert ImitationOptions(kind=kind).below(tmp_path).kind == kind

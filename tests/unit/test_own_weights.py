@@ -17,7 +17,8 @@ TESTS = [
     ("expression", "fer2013:fer2013.zip", ["--split", "val"], "FER2013, PublicTest"),
     ("expression_plus", "table:ferplus.csv", ["--split", "val", *FERPLUS], "FER+, PublicTest"),
     ("expression", "ravdess:ravdess_av", [], "RAVDESS, faces of one actor's clips"),
-    ("speech_logmel", "ravdess:ravdess_speech", ACTORS, "RAVDESS, actors 13-16"),
+    ("speech_logmel", "cremad:crema_d", [], "CREMA-D, voice of one person's clips"),
+    ("speech_logmel_0_1_0", "ravdess:ravdess_speech", ACTORS, "RAVDESS, actors 13-16"),
     ("speech_spectrogram", "ravdess:ravdess_speech", ACTORS, "RAVDESS, actors 13-16"),
 ]
 
