@@ -32,6 +32,7 @@ from typing import Annotated, Any
 
 import av
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import onnxruntime
 import torch
@@ -81,11 +82,13 @@ def main(
     cores: Annotated[int, typer.Option(help="CPU cores.")] = 2,
     script: Annotated[str, typer.Option(help="The script's detector; empty: it is not run.")] = "mtcnn",
     floor: Annotated[bool, typer.Option(help="Whether the floor is measured.")] = True,
+    plot: Annotated[Path | None, typer.Option(help="A picture of the wall times to write.")] = None,
 ) -> None:
     """Print the table and the ratios."""
     corpus, face_net = corpus.absolute(), face_net.absolute()
     weights = weights.absolute() if weights else None
     print(f"{cores} cores, {detector}, every {every}\n{'':10}  wall s  clips/s frames/s    faces  peak MB written MB")
+    rows: dict[str, float] = {}
     with TemporaryDirectory() as work:
         config = run_config(detector, weights, face_net, every, cores)
         start = pipeline(two_clips(corpus, Path(work)), Path(work, "start"), config, cores)
@@ -99,11 +102,27 @@ def main(
             parts = floors(corpus, Path(work, "run", "cache", "bench"), detector, weights, face_net, cores)
             least = Row(sum(parts.values()), found.clips, found.frames, found.faces)
             print(least.line("floor"), "of which " + ", ".join(f"{k} {v:.1f}" for k, v in parts.items()))
+            rows["floor"] = least.seconds
+    rows |= {"start": start.seconds, "pipeline": found.seconds}
     print(f"start, of the pipeline's time: {start.seconds / found.seconds:.2f}")
     if script:
+        rows[f"script, {script}"] = plain.seconds
         print(f"script / pipeline: {plain.seconds / found.seconds:.2f}, faces {found.faces / max(1, plain.faces):.3f}")
     if floor:
         print(f"floor / pipeline: {least.seconds / found.seconds:.2f}")
+    if plot:
+        draw(rows, f"{found.clips} clips, {cores} cores, {detector}", plot)
+
+
+def draw(rows: dict[str, float], title: str, path: Path) -> None:
+    """Draw the wall times as bars."""
+    figure, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 0.9), layout="constrained")
+    bars = axes.barh(list(rows)[::-1], list(rows.values())[::-1], color="#4477aa")
+    axes.bar_label(bars, fmt="%.0f s", padding=3)
+    axes.margins(x=0.12)
+    axes.set(title=title, xlabel="wall time in seconds")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
 
 
 def run_config(detector: str, weights: Path | None, face_net: Path, every: int, cores: int) -> dict[str, Any]:

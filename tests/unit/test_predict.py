@@ -122,7 +122,8 @@ def test_the_heads_are_those_of_the_networks():
         frames = logp if name == "face" else logp[0]
         length = np.ones(2, int) if name == "face" else np.array([len(frames)])
         ours = np.exp(over_frames(frames, length, "mean_logp"))
-        np.testing.assert_allclose(ours, network.probabilities(batch), atol=1e-6)
+        whole = network.probabilities(batch)[:, :7]  # the voice has Calm as an eighth, which is dropped in use
+        np.testing.assert_allclose(ours, whole / whole.sum(1, keepdims=True), atol=1e-6)
 
 
 def test_the_card_states_the_exponents():
