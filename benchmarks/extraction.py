@@ -263,10 +263,16 @@ def detection(frames: Sequence[np.ndarray], kind: str, weights: Path | None, cor
         works = [
             (session, name, outputs, part)
             for (session, name, outputs, _), arrays in calls.items()
-            for part in batches(np.concatenate(arrays), batch)
+            for part in batches(np.concatenate(arrays), largest(session, batch))
         ]
         best.append(on_all_cores(lambda work: run(work[0], list(work[2]) or None, {work[1]: work[3]}), works, cores))
     return min(best)
+
+
+def largest(session: Any, batch: int) -> int:
+    """Return the size of a batch, or that of the network if it takes one size alone."""
+    size = session.get_inputs()[0].shape[0]
+    return size if isinstance(size, int) else batch
 
 
 def batches(array: np.ndarray, size: int) -> list[np.ndarray]:
