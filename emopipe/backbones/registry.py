@@ -24,7 +24,8 @@ A module has:
   content is part of what made the features. The option that holds a file of weights is called `weights`.
 - `LAST_LAYERS` of the network of `build`: optional; prefixes of the names of the parameters that a phase with `frozen`
   trains, beside the classifier's.
-- `fold()` of the network of `build`: optional; called once before inference, to merge layers that only training needs.
+- `fold()` of the network of `build`, or of modules in it: optional; called once before inference, to merge layers that
+  only training needs.
 - `adapt(state, options)`: optional; changes the keys of a published state dict, without its head, to the network's own.
 - `read_onnx(path)`: optional; returns the state dict, under the network's own keys, of a published ONNX file.
 - `version(options)`: optional; returns the name and version of a package that the network is part of, such as "timm

@@ -56,12 +56,8 @@ def run(
         CacheError: `source` is damaged, or another recipe made it.
         DeviceError: The device does not exist.
     """
-    # On the CPU, networks of torch run on several clips at once, each in one thread: threads that share a small network
-    # wait for each other most of the time.
     where = devices.prepare(device, threads)
-    workers = threads if where.type == "cpu" and registry.trainable(recipe["kind"]) else 1
-    if workers > 1:
-        torch.set_num_threads(1)
+    workers = _workers(recipe["kind"], where, threads)
     network = Extractor(
         recipe["kind"],
         registry.options_from(recipe, weights),
@@ -105,3 +101,14 @@ def run(
             citation=spec.citation,
             head_prior=json.dumps(network.head.prior.tolist()) if network.head else "",
         )
+
+
+def _workers(kind: str, where: torch.device, threads: int) -> int:
+    """Return how many threads run a network at once, and limit torch to one thread in each if there are several.
+
+    On the CPU, these are clips side by side: threads that share a small network wait for each other most of the time.
+    """
+    workers = threads if where.type == "cpu" and registry.trainable(kind) else 1
+    if workers > 1:
+        torch.set_num_threads(1)
+    return workers
