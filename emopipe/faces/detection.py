@@ -1,6 +1,6 @@
 """What each face detector returns, and the scaling and padding of frames that all detectors share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,7 +35,11 @@ class Detector(Protocol):
     """Finds the faces of a frame. Equal frames give equal detections. Each thread needs its own detector."""
 
     device: str
-    """The device on which it runs: cpu or cuda."""
+    """The device on which it runs: cpu or cuda.
+
+    A detector that gains by batches has an attribute `batch`, the number of frames of one size that it takes at once,
+    and a method `many`, which maps a list of frames to a list of detections.
+    """
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of `frame`, (H, W, 3) uint8 BGR of any size from 1x1."""
@@ -77,25 +81,52 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 def search(
     frame: np.ndarray, max_side: int, pad: float, find: Callable[[np.ndarray], Found], *, multiple: int = 1
 ) -> Detections:
-    """Return the faces of a frame. If there is none, or the best one fills the frame, search again with a border.
+    """Return the faces of a frame; see `search_all`. `find` finds those in the network's image."""
+    return search_all([frame], max_side, pad, lambda images: [find(image) for image in images], multiple=multiple)[0]
+
+
+def search_all(
+    frames: Sequence[np.ndarray],
+    max_side: int,
+    pad: float,
+    find: Callable[[Sequence[np.ndarray]], list[Found]],
+    *,
+    multiple: int = 1,
+) -> list[Detections]:
+    """Return the faces of frames. One without a face, or whose best one fills it, is searched again with a border.
 
     Detectors miss faces that are larger than the frame, or misplace their landmarks, because they need something around
     a face. A border for all frames would cost time in each, or make other faces smaller.
 
     Args:
-        frame: (H, W, 3) uint8.
+        frames: (H, W, 3) uint8, of one size.
         max_side: The longer side of the network's image, in both searches.
         pad: The border of the second search, see `letterbox`; 0 for no such search.
-        find: Finds faces in the network's image.
+        find: Finds the faces in each of the network's images, of one size.
         multiple: See `letterbox`.
     """
-    image, padding = letterbox(frame, max_side, 0.0, multiple=multiple)
-    found = padding.to_frame(*find(image))
-    if not pad or (len(found) and not _fills(found.box[0], frame)):
+    found = _search_once(frames, max_side, 0.0, find, multiple)
+    if not pad:
         return found
-    image, padding = letterbox(frame, round(max_side / (1 + 2 * pad)), pad, multiple=multiple)
-    again = padding.to_frame(*find(image))
-    return again if len(again) else found
+    unsure = [n for n, faces in enumerate(found) if not len(faces) or _fills(faces.box[0], frames[n])]
+    again = _search_once([frames[n] for n in unsure], round(max_side / (1 + 2 * pad)), pad, find, multiple)
+    for n, faces in zip(unsure, again, strict=True):
+        found[n] = faces if len(faces) else found[n]
+    return found
+
+
+def _search_once(
+    frames: Sequence[np.ndarray],
+    max_side: int,
+    pad: float,
+    find: Callable[[Sequence[np.ndarray]], list[Found]],
+    multiple: int,
+) -> list[Detections]:
+    if not frames:
+        return []
+    boxed = [letterbox(frame, max_side, pad, multiple=multiple) for frame in frames]
+    found = find([image for image, _ in boxed])
+    return [padding.to_frame(*faces) for (_, padding), faces in zip(boxed, found, strict=True)]
 
 
 def _fills(box: np.ndarray, frame: np.ndarray) -> bool:

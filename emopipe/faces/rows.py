@@ -14,7 +14,7 @@ from emopipe.cache.store import Field, Row
 from emopipe.faces import detectors
 from emopipe.faces.between import find_every
 from emopipe.faces.clip import ClipFaces, assemble
-from emopipe.faces.detection import Detections
+from emopipe.faces.detection import Detections, Detector
 from emopipe.media.decoded import decode_jpeg, encode_jpeg
 
 FIELDS = {
@@ -74,18 +74,28 @@ class DetectorPerThread:
         checked = detectors.options_class(kind).model_validate({**options, **path})
         self._build = functools.partial(detectors.build, kind, checked, threads=1, device=device)
         self._own = threading.local()
+        self._batch: int | None = None  # known once a detector is built
         self.device = ""
 
-    def __call__(self, frames: Sequence[np.ndarray], number: int) -> Detections:
-        """Return the faces of one of the frames."""
+    def in_threads(self, pool: Executor, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> list[Detections]:
+        """Return the faces of the frames with these numbers, which are searched in parallel, or in batches."""
+        if self._batch is None:
+            self._batch = getattr(self._of_this_thread(), "batch", 1)
+        batches = [numbers[start : start + self._batch] for start in range(0, len(numbers), self._batch)]
+        return [found for batch in pool.map(functools.partial(self._search, frames), batches) for found in batch]
+
+    def _search(self, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> Sequence[Detections]:
+        """Return the faces of some frames by the detector of this thread."""
+        detector = self._of_this_thread()
+        if hasattr(detector, "many"):
+            return detector.many([frames[number] for number in numbers])
+        return [detector(frames[number]) for number in numbers]
+
+    def _of_this_thread(self) -> Detector:
         if not hasattr(self._own, "detector"):
             self._own.detector = self._build()
             self.device = self._own.detector.device
-        return self._own.detector(frames[number])
-
-    def in_threads(self, pool: Executor, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> list[Detections]:
-        """Return the faces of the frames with these numbers, which are searched in parallel."""
-        return list(pool.map(functools.partial(self, frames), numbers))
+        return self._own.detector
 
 
 Detect = Callable[[Sequence[np.ndarray], Sequence[int]], Sequence[Detections]]

