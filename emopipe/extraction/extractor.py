@@ -1,5 +1,7 @@
 """A backbone with its weights and head. After pretraining by folds, a clip goes through a network not trained on it."""
 
+import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from emopipe.backbones.feature_alignment import apply_map
 from emopipe.backbones.for_inference import for_inference
 from emopipe.core.options import Options
 from emopipe.runtime.device import name_of as device_name
+from emopipe.runtime.device import upload
 from emopipe.runtime.memory import AdaptiveBatches
 
 Embedded = dict[str, np.ndarray]
@@ -38,6 +41,7 @@ class Extractor:
         torch_device: torch.device,
         device: str,
         threads: int,
+        precision: str = "float32",
         by_fold: bool = True,
     ) -> None:
         """Build the networks and load their weights.
@@ -50,6 +54,7 @@ class Extractor:
             torch_device: Where torch networks run.
             device: Where other networks run: auto, cpu or cuda.
             threads: CPU threads of other networks.
+            precision: What networks of torch compute with: float32, or bfloat16 where it is exact enough (autocast).
             by_fold: Whether the clips of the corpus go through the networks of their folds. Clips that are new go
                 through the network for all, whatever their names are.
 
@@ -58,7 +63,9 @@ class Extractor:
             DeviceError: The device does not exist.
         """
         self.spec = registry.spec(kind, options)
-        self._torch_device = torch_device
+        self._torch_device, self._precision = torch_device, precision
+        # A GPU computes one batch at a time; meanwhile other threads copy the next ones to it.
+        self._turn = threading.Lock() if torch_device.type == "cuda" else contextlib.nullcontext()
         self._crossfit = crossfit.load(pretrained) if pretrained else None
         self.device = device_name(torch_device)
         self.head: Head | None = None
@@ -123,9 +130,13 @@ class Extractor:
 
         @torch.inference_mode()
         def embed(batch: np.ndarray) -> Embedded:
-            vectors = module(torch.from_numpy(batch).to(self._torch_device)).float()
-            found = {} if head is None else {"logp": head.log_probabilities(vectors).cpu().numpy()}
-            x = vectors.cpu().numpy()
+            inputs = upload(torch.from_numpy(batch), self._torch_device)
+            with self._turn:
+                with torch.autocast(self._torch_device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
+                    vectors = module(inputs)
+                vectors = vectors.float()
+                found = {} if head is None else {"logp": head.log_probabilities(vectors).cpu().numpy()}
+                x = vectors.cpu().numpy()
             return {"x": x if axes is None else apply_map(x, axes), **found}
 
         return embed

@@ -282,7 +282,17 @@ def _stream(config: Config, name: str, files: set[str], folder: Path) -> Stream:
             )
     views = tuple(file.partition("@")[2] for file in sorted(files) if file.partition("@")[0] == name)
     preset = block.faces if modality(block) == "face" else block.decode
-    return Stream(block.kind, block.options, modality(block), weights, pretrained, preset, block.batch, views)
+    return Stream(
+        block.kind,
+        block.options,
+        modality(block),
+        weights,
+        pretrained,
+        preset,
+        block.batch,
+        block.precision,
+        views=views,
+    )
 
 
 def _presets(config: Config, streams: Mapping[str, Stream]) -> tuple[dict[str, FacePreset], dict[str, Any]]:

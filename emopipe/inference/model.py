@@ -48,6 +48,8 @@ class Stream:
     """The preset that it reads: of faces, or of decode for audio."""
     batch: int
     """How many faces the network takes at once."""
+    precision: str = "float32"
+    """What it computes with: float32 or bfloat16."""
     views: tuple[str, ...] = ("",)
     """The views whose vectors the model reads; "", the clip itself, is always among them."""
 

@@ -138,4 +138,4 @@ def _open(block: _StreamBlock) -> Stream:
     verify(path, entries)
     spec = registry.spec(block.kind, registry.options_class(block.kind).model_validate(entry.defaults))
     views = tuple(block.views)
-    return Stream(block.kind, entry.defaults, spec.modality, str(path), None, block.preset, block.batch, views)
+    return Stream(block.kind, entry.defaults, spec.modality, str(path), None, block.preset, block.batch, views=views)

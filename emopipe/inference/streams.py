@@ -98,6 +98,7 @@ class Streams:
                 torch_device=self._where,
                 device=self._device,
                 threads=self._threads,
+                precision=stream.precision,
                 by_fold=False,
             )
             self._networks[name] = RememberingExtractor(network)

@@ -66,6 +66,7 @@ def run(
         torch_device=where,
         device=device,
         threads=threads,
+        precision=recipe["precision"],
     )
     spec = network.spec
     made_by = {"device": network.device, "learned_sha256": sha256(pretrained) if pretrained else ""}
@@ -104,11 +105,13 @@ def run(
 
 
 def _workers(kind: str, where: torch.device, threads: int) -> int:
-    """Return how many threads run a network at once, and limit torch to one thread in each if there are several.
+    """Return how many threads read clips and run a network, and limit torch to one CPU thread in each.
 
     On the CPU, these are clips side by side: threads that share a small network wait for each other most of the time.
+    On a GPU, the network runs in one of them at a time, while the others read and decode the next clips. Networks that
+    are not torch's have threads of their own.
     """
-    workers = threads if where.type == "cpu" and registry.trainable(kind) else 1
+    workers = threads if registry.trainable(kind) else 1
     if workers > 1:
         torch.set_num_threads(1)
     return workers

@@ -297,7 +297,8 @@ class Plan:
         network = self._network(name, block)
         modules = backbones.module_name(block.kind), f"emopipe.extraction.{modality(block)}"
         made = f"features/{file}"
-        return self._recipe("features", *modules, made=made, batch=block.batch, view=view, learned=learned, **network)
+        run = {"batch": block.batch, "precision": block.precision}
+        return self._recipe("features", *modules, made=made, view=view, learned=learned, **run, **network)
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def merge(self, name: str) -> Recipe:

@@ -27,7 +27,14 @@ from emopipe.training.trainer import Trainer
 
 SHIPPED = Path(__file__).parents[2] / "emopipe" / "weights" / "files"
 
-FEATURES = {"kind": "expression", "options": {"size": 48}, "stage": "features", "batch": 8, "view": ""}
+FEATURES = {
+    "kind": "expression",
+    "options": {"size": 48},
+    "stage": "features",
+    "batch": 8,
+    "precision": "float32",
+    "view": "",
+}
 PRETRAIN = {
     "stage": "pretrain",
     "kind": "expression",

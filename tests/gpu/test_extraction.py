@@ -23,7 +23,7 @@ SPEECH = {
 """Their options, as in emopipe/weights/registry.yaml."""
 
 
-def extractor(net, where, device):
+def extractor(net, where, device, **others):
     kind, options, weights = net, {}, None
     if net.startswith("speech_"):
         pytest.importorskip("librosa")
@@ -32,7 +32,9 @@ def extractor(net, where, device):
     if (file := samples.SHIPPED / f"{net}.safetensors").is_file():
         weights = str(file)
     made = registry.options_class(kind).model_validate(options)
-    return Extractor(kind, made, weights=weights, pretrained=None, torch_device=where, device=device, threads=1)
+    return Extractor(
+        kind, made, weights=weights, pretrained=None, torch_device=where, device=device, threads=1, **others
+    )
 
 
 def batch_for(spec, count=6):
@@ -55,6 +57,16 @@ def test_vectors_are_those_of_the_cpu_in_every_run(net, where, device_name):
     assert network.device == devices.name_of(where)
     expected = extractor(net, torch.device("cpu"), "cpu").embed(-1, batch)["x"]
     assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("net", ["expression", "resnet18", "speech_logmel", "speech_spectrogram"])
+def test_bfloat16_keeps_the_direction_of_vectors(net, where, device_name):
+    exact = extractor(net, where, device_name)
+    batch = batch_for(exact.spec)
+    one, other = (n.embed(-1, batch)["x"] for n in (exact, extractor(net, where, device_name, precision="bfloat16")))
+    assert other.dtype == np.float32 and (one != other).any()
+    cosine = (one * other).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(other, axis=-1)
+    assert cosine.min() >= 0.999
 
 
 def test_the_stage_makes_the_same_file_twice(tmp_path, where, device_name):

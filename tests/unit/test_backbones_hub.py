@@ -539,7 +539,15 @@ def write_media(path, waves):
 
 def extract(folder, kind, chosen, weights, view=""):
     write_media(folder / "0.h5", {"long": noise(2 * RATE), "mute": noise(0), "short": noise(700, 1)})
-    recipe = {"stage": "features", "kind": kind, "options": chosen, "batch": 4, "view": view, "source": digest({})}
+    recipe = {
+        "stage": "features",
+        "kind": kind,
+        "options": chosen,
+        "batch": 4,
+        "precision": "float32",
+        "view": view,
+        "source": digest({}),
+    }
     run = {"weights": weights, "pretrained": None, "device": "cpu", "threads": 1}
     features.run(recipe, folder / "0.h5", folder / "f.h5", **run)
     return Reader(folder / "f.h5")

@@ -273,7 +273,14 @@ def test_features_and_merged_features_hold_the_number_of_blocks(tiny, tmp_path):
     with Writer(tmp_path / "0.h5", media_rows.FIELDS, stage="decode", recipe={}) as writer:
         sound = {"audio": np.rint(32768 * noise(4_000)).astype(np.int16), "audio_start": np.array([0.25])}
         writer.add(Row("a", "d", "ok", "", sound))
-    recipe = {"stage": "features", "kind": "hf", "options": {"layers": "learned"}, "batch": 4, "view": ""}
+    recipe = {
+        "stage": "features",
+        "kind": "hf",
+        "options": {"layers": "learned"},
+        "batch": 4,
+        "precision": "float32",
+        "view": "",
+    }
     recipe["source"] = digest({})
     run = {"weights": str(tiny[0]), "pretrained": None, "device": "cpu", "threads": 1}
     features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", **run)

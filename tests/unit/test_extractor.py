@@ -204,7 +204,15 @@ def test_reused_rows_are_not_held_in_memory_together(tmp_path, monkeypatch):
     names = [f"c{number}" for number in range(12)]
     write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
     block = {"size": 32, "width": 4, "dim": 8}
-    recipe = {"stage": "features", "kind": "expression", "options": block, "batch": 4, "view": "", "source": digest({})}
+    recipe = {
+        "stage": "features",
+        "kind": "expression",
+        "options": block,
+        "batch": 4,
+        "precision": "float32",
+        "view": "",
+        "source": digest({}),
+    }
     how = {"weights": None, "pretrained": None, "device": "cpu", "threads": 1}
     features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", **how)
     whole = (tmp_path / "f.h5").read_bytes()

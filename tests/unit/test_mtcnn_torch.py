@@ -50,8 +50,8 @@ def test_patches_are_those_of_opencv(side):
             wide[y1 + 200 : y2 + 200, x1 + 200 : x2 + 200], (side, side), interpolation=cv2.INTER_AREA
         )
         assert np.abs(found[n] - expected).max() <= 1
-        # OpenCV enlarges with weights of 11 bits, so that some values that lie between two are rounded otherwise.
-        assert np.mean(found[n] != expected) < (0.01 if x2 - x1 >= side else 0.3)
+        # Values in the middle between two are rounded otherwise; OpenCV enlarges with weights of 11 bits.
+        assert np.mean(found[n] != expected) < (0.08 if x2 - x1 >= side else 0.3)
 
 
 def test_an_empty_box_gives_a_black_patch():

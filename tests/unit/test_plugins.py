@@ -245,7 +245,14 @@ def test_the_backbone_extracts_means(package, tmp_path):
     module = backbones.build("mean_colour", backbones.options_class("mean_colour")())
     module.scale.data = torch.tensor([1.0, 2.0, 3.0])
     tensors.save(module, tmp_path / "mean.safetensors", {})
-    recipe = {"kind": "mean_colour", "options": {"size": 8}, "source": digest({}), "batch": 4, "view": ""}
+    recipe = {
+        "kind": "mean_colour",
+        "options": {"size": 8},
+        "source": digest({}),
+        "batch": 4,
+        "precision": "float32",
+        "view": "",
+    }
     features_stage.run(
         recipe,
         tmp_path / "faces.h5",

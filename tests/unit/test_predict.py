@@ -262,7 +262,7 @@ def test_answers_are_those_of_the_batch_pipeline_for_each_container(files, tmp_p
             recipe = {"kind": stream.kind, "options": stream.options, "source": digest(made_by)}
             file = f"{name}@{view}" if view else name
             features_stage.run(
-                recipe | {"batch": 128, "view": view}, source, tmp_path / f"{file}.h5",
+                recipe | {"batch": 128, "precision": "float32", "view": view}, source, tmp_path / f"{file}.h5",
                 weights=stream.weights, pretrained=None, device="cpu", threads=1,
             )  # fmt: skip
             vectors[file] = Reader(tmp_path / f"{file}.h5")

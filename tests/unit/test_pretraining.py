@@ -234,7 +234,7 @@ def test_each_training_clip_is_extracted_by_a_network_that_never_saw_it(tmp_path
     measured = history.groupby("network")["val_accuracy"].count()  # after the last epoch, on the fold that is left out
     assert measured.to_dict() == {"all": 0, "fold0": 1, "fold1": 1}
 
-    extraction = recipe | {"stage": "features", "batch": 5, "view": ""}
+    extraction = recipe | {"stage": "features", "batch": 5, "precision": "float32", "view": ""}
     output = tmp_path / "f.h5"
     features.run(extraction, tmp_path / "0.h5", output, weights=None, pretrained=weights, **run)
     with Reader(output) as shard:
@@ -408,7 +408,15 @@ def test_published_networks_extract_with_weights_from_a_file(tmp_path, kind, sid
     network = registry.build(kind, registry.options_class(kind)())
     save(network, tmp_path / "weights.safetensors", {})
     write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
-    recipe = {"stage": "features", "kind": kind, "options": {}, "batch": 4, "view": "", "source": digest({})}
+    recipe = {
+        "stage": "features",
+        "kind": kind,
+        "options": {},
+        "batch": 4,
+        "precision": "float32",
+        "view": "",
+        "source": digest({}),
+    }
     where = {"device": "cpu", "threads": 1}
     weights = str(tmp_path / "weights.safetensors")
     features.run(recipe, tmp_path / "0.h5", tmp_path / "f.h5", weights=weights, pretrained=None, **where)

@@ -144,7 +144,7 @@ def test_an_edit_reruns_what_depends_on_it(copy, edit):
         ("opencv", {"decode", "report"} | FACES | TRAINED | EXTRACTED),
         ("onnxruntime", FACES | RESNET | EXPRESSION | LAST),
         ("librosa", LOGMEL - {"pretrain logmel"} | LAST),
-        ("torch", TRAINED | EXTRACTED),
+        ("torch", FACES | TRAINED | EXTRACTED),  # MTCNN runs by torch on a GPU
         ("scikit-learn", {"ensemble", "report"}),
     ],
 )
