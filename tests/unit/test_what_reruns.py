@@ -144,7 +144,7 @@ def test_an_edit_reruns_what_depends_on_it(copy, edit):
         ("opencv", {"decode", "report"} | FACES | TRAINED | EXTRACTED),
         ("onnxruntime", FACES | RESNET | EXPRESSION | LAST),
         ("librosa", LOGMEL - {"pretrain logmel"} | LAST),
-        ("torch", FACES | TRAINED | EXTRACTED),  # MTCNN runs by torch on a GPU
+        ("torch", {"faces mtcnn"} | TRAINED | EXTRACTED),  # on a GPU, MTCNN runs by torch
         ("scikit-learn", {"ensemble", "report"}),
     ],
 )
