@@ -40,7 +40,7 @@ def main(
     max_side: Annotated[list[int] | None, typer.Option(help="Values of `max_side`; default: the kind's own.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 1,
 ) -> None:
-    """Print a row for each detector, `max_side` and `pad`: the share of faces found by size, false ones, and time."""
+    """Print a row for each detector, `max_side` and `pad`: the share of faces found by size, false ones, and CPU time."""
     kinds = detector or list(detectors.KINDS)
     faces = _faces(folders, frames, [_build(kind, weights, {"pad": 0.25}) for kind in detectors.KINDS])
     rng = np.random.default_rng(0)
@@ -102,7 +102,7 @@ def _scene(
 
 
 def _print_row(kind: str, detect: Detector, scenes: dict[int, list[tuple[np.ndarray, np.ndarray]]]) -> None:
-    shares, false, begin = [], 0, time.perf_counter()
+    shares, false, begin = [], 0, time.process_time()
     for scene in scenes.values():
         hits = 0
         for image, landmarks in scene:
@@ -113,7 +113,7 @@ def _print_row(kind: str, detect: Detector, scenes: dict[int, list[tuple[np.ndar
             false += int((~close).sum())
         shares.append(100 * hits / len(scene))
     count = sum(map(len, scenes.values()))
-    milliseconds = 1e3 * (time.perf_counter() - begin) / count
+    milliseconds = 1e3 * (time.process_time() - begin) / count
     used = detect.options
     cells = [kind, used.max_side, f"{used.pad:g}", *(f"{share:.0f}" for share in shares), false, f"{milliseconds:.0f}"]
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
