@@ -93,7 +93,7 @@ def training(kind: str, where: torch.device, batch: int, seconds: float) -> floa
         trainer._set_up()
         model.train()
         rows, rng = np.arange(batch) % SAMPLES, torch.Generator().manual_seed(0)
-        return repeated(lambda: trainer._step(rows, rng), where, seconds)
+        return repeated(lambda: trainer._step(trainer._prepare(rng, rows)), where, seconds)
 
 
 def made_up_inputs(spec: Spec, batch: int) -> np.ndarray:

@@ -48,6 +48,7 @@ UNCOUNTED = (
     "emopipe.core.text",
     "emopipe.core.validation",
     "emopipe.runtime.gpus",  # which of several GPUs computes
+    "emopipe.training.batches",  # when batches are prepared, not what is in them
     "emopipe.workflow.job",
     # Registries only look modules up. A recipe names the module that is looked up as an entry point of its own.
     "emopipe.backbones.registry",

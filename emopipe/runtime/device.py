@@ -1,5 +1,6 @@
 """The torch device on which networks run, with deterministic arithmetic."""
 
+import contextlib
 import os
 
 import torch
@@ -52,6 +53,14 @@ def prepare(device: str, threads: int) -> torch.device:
 def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return a CPU tensor on a device. A copy to a GPU goes through pinned memory, and nobody waits for it."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def current(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Make a GPU the current one of this thread; nothing for the CPU.
+
+    Pinned memory belongs to the current GPU, and a new thread starts with the machine's first one.
+    """
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def name_of(device: torch.device) -> str:

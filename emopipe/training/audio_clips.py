@@ -13,6 +13,7 @@ from emopipe.cache.store import Reader
 from emopipe.core.log import Progress
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import read_wave
+from emopipe.runtime.device import upload
 from emopipe.stills.base import one_hot
 from emopipe.training import augment_audio
 from emopipe.training.augment_options import SoundAugmentation
@@ -60,6 +61,8 @@ class SpectrogramDataset:
     networks see each clip in many epochs.
     """
 
+    batch_takes_one_core = False
+
     def __init__(
         self,
         spectrograms: Sequence[torch.Tensor],
@@ -86,7 +89,7 @@ class SpectrogramDataset:
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
         """Return augmented segments (n, C, F, frames) float32, each from a random place of its sound."""
-        return torch.stack([self._segment(self._spectrograms[row].float(), rng) for row in rows]).to(device)
+        return upload(torch.stack([self._segment(self._spectrograms[row].float(), rng) for row in rows]), device)
 
     def eval_batches(self, rows: np.ndarray, device: torch.device) -> Iterator[EvalBatch]:
         """Yield whole sounds (1, C, F, T), one per batch."""

@@ -1,6 +1,8 @@
 """Training of a backbone with a classifier on stills, speech or clips; an interrupted training can be resumed."""
 
+import contextlib
 import copy
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +18,10 @@ from emopipe.backbones.memory_format import memory_format_of
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.hashing import stable_hash
 from emopipe.core.log import LOGGER, PROGRESS, Progress
-from emopipe.runtime.device import name_of, upload
+from emopipe.runtime.device import current, name_of, upload
 from emopipe.runtime.memory import AdaptiveBatches, training_fits
 from emopipe.scoring.metrics import PROBABILITY_FLOOR, uar
+from emopipe.training.batches import Batch, prepared_ahead
 from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.dataset import Dataset
 from emopipe.training.ema import EMA
@@ -169,9 +172,12 @@ class Trainer:
         order = sample_epoch(self.dataset.targets[self._rows], self.options.balance, rng)
         # The sum stays on the device: to read each step's loss, the CPU would have to wait for the GPU.
         summed = torch.zeros((), dtype=torch.float64, device=self.device)
-        for rows in np.array_split(self._rows[order], self._steps):
-            summed += self._step(rows, rng)
-            PROGRESS.within(self._schedule.last_epoch - epoch * self._steps, self._steps)
+        steps, prepare = np.array_split(self._rows[order], self._steps), functools.partial(self._prepare, rng)
+        batches = prepared_ahead(prepare, steps) if self._prepares_ahead() else (prepare(rows) for rows in steps)
+        with contextlib.closing(batches):
+            for batch in batches:
+                summed += self._step(batch)
+                PROGRESS.within(self._schedule.last_epoch - epoch * self._steps, self._steps)
         total = float(summed)
         self._check_finite(epoch, total)
         return total / self._steps
@@ -185,17 +191,20 @@ class Trainer:
             found = f"The weights after epoch {epoch + 1} of {self.name} are not finite."
         raise ConfigError(f"{found} Lower the learning rate (lr is {self.options.lr:g}).")
 
-    def _step(self, rows: np.ndarray, rng: torch.Generator) -> torch.Tensor:
-        """Do one optimizer step on the samples at `rows`; return their loss (), on the device."""
-        # 1. The batch: augmentation and mixup.
-        x = self.dataset.batch(rows, rng, self.device)
-        targets = [self.dataset.targets, *([self.imitation.targets] if self.imitation else [])]
-        every = upload(torch.from_numpy(np.hstack([values[rows] for values in targets])), self.device)  # (n, K + D)
-        x, every = mixup(x, every, self.options.mixup, rng)
-        target, imitated = every.tensor_split([targets[0].shape[1]], dim=1)
-        x = x.contiguous(memory_format=self._memory_format)
+    def _prepare(self, rng: torch.Generator, rows: np.ndarray) -> Batch:
+        """Return the batch of the samples at `rows` (n,), after augmentation and mixup."""
+        with current(self.device):
+            x = self.dataset.batch(rows, rng, self.device)
+            targets = [self.dataset.targets, *([self.imitation.targets] if self.imitation else [])]
+            every = upload(torch.from_numpy(np.hstack([values[rows] for values in targets])), self.device)  # (n, K + D)
+            x, every = mixup(x, every, self.options.mixup, rng)
+            target, imitated = every.tensor_split([targets[0].shape[1]], dim=1)
+            return Batch(x.contiguous(memory_format=self._memory_format), target, imitated)
 
-        # 2. The loss, with the teacher's share of the target.
+    def _step(self, batch: Batch) -> torch.Tensor:
+        """Do one optimizer step on a batch; return its loss (), on the device."""
+        x, target, imitated = batch
+        # 1. The loss, with the teacher's share of the target.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._uses_bfloat16()):
             pooled = self.model.pooled(x)
             logits = self.model.classify(pooled)
@@ -210,13 +219,22 @@ class Trainer:
         if self.imitation:
             loss = loss + self.imitation.loss(pooled.float(), imitated)
 
-        # 3. The step.
+        # 2. The step.
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         self._schedule.step()
         self._ema.update(self.model)
         return loss.detach()
+
+    def _prepares_ahead(self) -> bool:
+        """Return whether a thread prepares the next batch while the network trains on this one.
+
+        On the CPU this saves time only if a batch would leave cores idle. A job with one thread keeps to one.
+        """
+        if self.device.type != "cpu":
+            return True
+        return self.dataset.batch_takes_one_core and torch.get_num_threads() > 1
 
     def _uses_bfloat16(self) -> bool:
         """Return whether the forward pass in training computes in bfloat16."""
