@@ -2,34 +2,37 @@
 """Measure how much faster many models train as one batched program than one by one.
 
 24 candidates (learning rates x dropouts x label smoothings) times 5 seeds, on a synthetic cache of AFEW's size (773
-clips, vectors as configs/afew.yaml caches them). They are trained by emopipe, and by a plain loop over the networks
-with torch's DataLoader, modules and AdamW. Both run on the same machine, so their ratio is the result.
+clips, vectors as configs/afew.yaml caches them). They are trained by emopipe, and by a plain loop over the networks,
+with the same modules and torch's fused AdamW. Its batches are rows of tensors that are padded and copied to the device
+once. Both run on the same machine, so their ratio is the result: of wall times, and of CPU times, which other programs
+disturb less.
 
-    python benchmarks/fusion_training.py [--fusions concat,fbp] [--epochs 20] [--device cuda]
+    python benchmarks/fusion_training.py [--fusions concat,fbp] [--epochs 20] [--repeats 3] [--device cuda]
 """
 
 import math
 import resource
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_map
-from torch.utils.data import DataLoader
 
 from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
-from emopipe.fusion.model import FusionModel
+from emopipe.fusion.model import FusionModel, Moments
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.stack import Run
-from emopipe.fusion.stream_batch import StreamBatch
+from emopipe.fusion.stream_batch import Streams
 from emopipe.fusion.training import WARM_UP, predict, train
 from emopipe.training.optimizer import cosine_warmup, decay_groups
+
+Result = TypeVar("Result")
 
 CLIPS, SEEDS = 773, 5
 STREAMS = {"expression": ("face", 64, 16, 16), "logmel": ("audio", 128, 2, 13), "spectrogram": ("audio", 64, 8, 65)}
@@ -40,14 +43,16 @@ SEARCH = {"lr": [3e-4, 1e-3, 3e-3], "dropout": [0.1, 0.2, 0.3, 0.5], "label_smoo
 def main(
     fusions: Annotated[str, typer.Option(help="Fusions to time, separated by commas.")] = "concat,fbp,gated",
     epochs: Annotated[int, typer.Option(help="Number of passes over the clips.")] = 20,
+    repeats: Annotated[int, typer.Option(help="How often both are measured, in turns.")] = 1,
     device: Annotated[str, typer.Option(help="Device: cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Number of CPU threads.")] = 2,
 ) -> None:
-    """Print a row for each fusion: seconds of both, their ratio, accuracies on the training clips, peak memory."""
+    """Print a row for each fusion and repetition: seconds of both, ratios, accuracies on the training clips, memory."""
     torch.set_num_threads(threads)
     where = torch.device(device)
     dataset, everything = synthetic_dataset(where), np.arange(CLIPS)
-    print("fusion      networks  together s  one by one s  ratio   acc. together  one by one  peak MiB")
+    print("                        together, s     one by one, s        ratio        accuracy")
+    print("fusion      networks   wall     CPU     wall     CPU     wall   CPU   together  one by one   peak MiB")
     for name in fusions.split(","):
         options = FusionOptions(fusion=name, epochs=epochs, search=SEARCH)
         runs = [
@@ -56,20 +61,18 @@ def main(
             for seed in range(SEEDS)
         ]
         train(dataset, [runs[0]])  # warm up
-        begin = wait(where)
-        networks = train(dataset, runs)
-        together = wait(where) - begin
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        begin = wait(where)
-        models = [train_plain(dataset, run) for run in runs]
-        alone = wait(where) - begin
-        batched = np.mean([accuracy(p, dataset) for p in predict(dataset, networks, [everything] * len(runs))])
-        plain = np.mean([accuracy(probabilities(model, dataset), dataset) for model in models])
-        print(
-            f"{name:12}{len(runs):8}{together:12.1f}{alone:14.1f}{alone / together:7.1f}{batched:16.3f}{plain:12.3f}"
-            f"{peak:10.0f}",
-            flush=True,
-        )
+        train_one_by_one(dataset, [runs[0]])
+        for _ in range(repeats):
+            networks, wall, cpu = timed(lambda runs=runs: train(dataset, runs), where)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            models, plain_wall, plain_cpu = timed(lambda runs=runs: train_one_by_one(dataset, runs), where)
+            batched = np.mean([accuracy(p, dataset) for p in predict(dataset, networks, [everything] * len(runs))])
+            plain = np.mean([accuracy(probabilities(model, dataset), dataset) for model in models])
+            print(
+                f"{name:12}{len(runs):8}{wall:7.1f}{cpu:8.1f}{plain_wall:9.1f}{plain_cpu:8.1f}{plain_wall / wall:9.1f}"
+                f"{plain_cpu / cpu:6.1f}{batched:11.3f}{plain:12.3f}{peak:11.0f}",
+                flush=True,
+            )
 
 
 def synthetic_dataset(where: torch.device) -> FusionDataset:
@@ -89,43 +92,33 @@ def synthetic_dataset(where: torch.device) -> FusionDataset:
     return FusionDataset.from_views(views, modalities, targets, where)
 
 
-def train_plain(dataset: FusionDataset, run: Run) -> FusionModel:
-    """Train one network with torch's own tools."""
+def train_one_by_one(dataset: FusionDataset, runs: list[Run]) -> list[FusionModel]:
+    """Train networks one after the other; all read the same padded tensors, which are on the device."""
+    streams = dataset.full_batch(torch.arange(CLIPS, device=dataset.device))
+    moments = dataset.moments(np.arange(CLIPS))
+    return [train_plain(dataset, streams, moments, run) for run in runs]
+
+
+def train_plain(dataset: FusionDataset, streams: Streams, moments: dict[str, Moments], run: Run) -> FusionModel:
+    """Train one network on all clips with torch's own tools."""
     torch.manual_seed(run.seed)
-    options = run.options
-    model = FusionModel(dataset.moments(run.train_idx), dataset.modalities, options, len(CLASSES)).to(dataset.device)
-    targets = dataset.targets.cpu()
-    spans = {s: [slice(a, a + n) for a, n in zip(f.start, f.length, strict=True)] for s, f in dataset.streams.items()}
-    clips = [
-        ({s: (f.x[spans[s][n]].cpu(), f.time[spans[s][n]].cpu()) for s, f in dataset.streams.items()}, targets[n])
-        for n in run.train_idx
-    ]
-    loader = DataLoader(clips, batch_size=options.batch, shuffle=True, drop_last=True, collate_fn=collate)
-    steps = len(loader) * options.epochs
+    options, device = run.options, dataset.device
+    model = FusionModel(moments, dataset.modalities, options, len(CLASSES)).to(device)
+    steps = CLIPS // options.batch * options.epochs
     shares = sum(cosine_warmup(step, WARM_UP * steps, steps) for step in range(steps))
     decay = -math.log(1 - options.weight_decay) / (options.lr * shares)  # shrinks weights by weight_decay in all steps
-    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), decay), lr=options.lr)
+    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), decay), lr=options.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_warmup(step, WARM_UP * steps, steps))
     for _ in range(options.epochs):
-        for batch in loader:
-            streams, target = tree_map(lambda tensor: tensor.to(dataset.device), batch)
-            loss = F.cross_entropy(model(streams), target, label_smoothing=options.label_smoothing)
+        order = torch.randperm(CLIPS, device=device)[: CLIPS // options.batch * options.batch]
+        for rows in order.split(options.batch):
+            batch, target = tree_map(lambda tensor, rows=rows: tensor[rows], (streams, dataset.targets))
+            loss = F.cross_entropy(model(batch), target, label_smoothing=options.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
     return model.eval()
-
-
-def collate(clips: list) -> tuple[dict[str, StreamBatch], torch.Tensor]:
-    """Return clips as a padded batch."""
-    streams = {}
-    for stream in clips[0][0]:
-        x, time = (pad_sequence(parts, batch_first=True) for parts in zip(*(v[stream] for v, _ in clips), strict=True))
-        length = torch.tensor([len(vectors[stream][0]) for vectors, _ in clips], device=x.device)
-        mask = torch.arange(x.shape[1], device=x.device) < length[:, None]
-        streams[stream] = StreamBatch(x, mask, time, x.new_zeros(len(x), 0), x.new_zeros(len(x), 0))
-    return streams, torch.stack([target for _, target in clips])
 
 
 @torch.inference_mode()
@@ -137,6 +130,13 @@ def probabilities(model: FusionModel, dataset: FusionDataset) -> np.ndarray:
 def accuracy(p: np.ndarray, dataset: FusionDataset) -> float:
     """Return the share of correct clips."""
     return float((p.argmax(1) == dataset.targets.cpu().numpy()).mean())
+
+
+def timed(run: Callable[[], Result], where: torch.device) -> tuple[Result, float, float]:
+    """Return the result of a call, its wall time and its CPU time in seconds."""
+    wall, cpu = wait(where), time.process_time()
+    result = run()
+    return result, wait(where) - wall, time.process_time() - cpu
 
 
 def wait(where: torch.device) -> float:
