@@ -16,8 +16,8 @@ from emopipe.backbones.crossfit import ALL
 from emopipe.backbones.feature_alignment import apply_map
 from emopipe.backbones.for_inference import for_inference
 from emopipe.core.options import Options
+from emopipe.runtime.device import current, upload
 from emopipe.runtime.device import name_of as device_name
-from emopipe.runtime.device import upload
 from emopipe.runtime.memory import AdaptiveBatches
 
 Embedded = dict[str, np.ndarray]
@@ -130,7 +130,8 @@ class Extractor:
 
         @torch.inference_mode()
         def embed(batch: np.ndarray) -> Embedded:
-            inputs = upload(torch.from_numpy(batch), self._torch_device)
+            with current(self._torch_device):
+                inputs = upload(torch.from_numpy(batch), self._torch_device)
             with self._turn:
                 with torch.autocast(self._torch_device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
                     vectors = module(inputs)

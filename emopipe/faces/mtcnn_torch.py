@@ -14,7 +14,7 @@ from emopipe.faces.mtcnn_cascade import Level, cells, finished, proposed, pyrami
 from emopipe.faces.mtcnn_networks import Network, output_network, proposal_network, refinement_network
 from emopipe.faces.patches import patches, summed
 from emopipe.runtime import device as devices
-from emopipe.runtime.device import upload
+from emopipe.runtime.device import current, upload
 from emopipe.runtime.memory import AdaptiveBatches
 
 
@@ -77,7 +77,8 @@ class TorchMtcnn:
         """Run the three networks on images (h, w, 3) uint8 BGR of one size."""
         o = self.options
         rgb = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images]
-        pixels = upload(torch.from_numpy(np.stack(rgb)), self._where)  # (N, h, w, 3) uint8
+        with current(self._where):
+            pixels = upload(torch.from_numpy(np.stack(rgb)), self._where)  # (N, h, w, 3) uint8
         # 1. Boxes of each image, by the image pyramid.
         levels: list[list[Level]] = [[] for _ in images]
         for level in self._levels(pixels):
