@@ -40,7 +40,7 @@ def main(
     max_side: Annotated[list[int] | None, typer.Option(help="Values of `max_side`; default: the kind's own.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 1,
 ) -> None:
-    """Print a row for each detector, `max_side` and `pad`: the share of faces found by size, false ones, and CPU time."""
+    """Print a row for each detector, `max_side` and `pad`: the share found by size, false ones, and CPU time."""
     kinds = detector or list(detectors.KINDS)
     faces = _faces(folders, frames, [_build(kind, weights, {"pad": 0.25}) for kind in detectors.KINDS])
     rng = np.random.default_rng(0)
