@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emopipe.cache.metadata import HEAD, UNREADABLE, has_head, unfit
+from emopipe.backbones.head_in_file import has_classifier
+from emopipe.cache.metadata import HEAD
 from emopipe.cache.tensors import State, read, save_state
 from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
@@ -99,19 +100,6 @@ def trained_classes(model: Classifier) -> dict[str, str]:
         return {}
     trained = [name for name, is_absent in zip(model.classes, model.absent.tolist(), strict=True) if not is_absent]
     return {TRAINED_CLASSES: json.dumps(trained)}
-
-
-def has_classifier(path: Path | str) -> bool:
-    """Return whether a file of weights holds a classifier that `save_classifier` wrote.
-
-    Raises:
-        WeightsError: The file cannot be read.
-        DamagedCacheError: The same, for a file in the cache.
-    """
-    try:
-        return has_head(path)
-    except UNREADABLE as error:
-        raise unfit(path, error) from error
 
 
 def load_head(model: Classifier, path: Path | str) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ValidationError
-from torch import nn
 
+from emopipe.backbones.torch_types import Module
 from emopipe.core.errors import WeightsError
 from emopipe.core.memory import is_out_of_memory
 
@@ -84,7 +83,7 @@ def weight_files(folder: Path, source: str) -> list[Path]:
     return [index, *(folder / name for name in names)]
 
 
-def load_model(auto: Any, folder: Path, key_mapping: Mapping[str, str] | None = None) -> nn.Module:
+def load_model(auto: Any, folder: Path, key_mapping: Mapping[str, str] | None = None) -> Module:
     """Load the network, and refuse missing weights, which transformers itself initialises at random.
 
     Args:
@@ -95,6 +94,8 @@ def load_model(auto: Any, folder: Path, key_mapping: Mapping[str, str] | None = 
     Raises:
         WeightsError: The weights are damaged, or belong to another network.
     """
+    import torch
+
     try:
         model, found = auto.from_pretrained(
             folder,

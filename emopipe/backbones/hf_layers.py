@@ -3,12 +3,10 @@
 Long clips go through a network in pieces that overlap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
-from torch import nn
 
 CHUNK_SECONDS = 30.0
 """Longer clips are split into pieces of this length, because the memory of attention grows with its square."""
@@ -36,18 +34,6 @@ def numbers(layers: Layers, count: int) -> list[int]:
 def count_blocks(layers: Layers, count: int) -> int:
     """Return the number of states of which a vector consists: all with learned weights, otherwise 1."""
     return count + 1 if layers == "learned" else 1
-
-
-def combine(states: Sequence[torch.Tensor], layers: Layers) -> torch.Tensor:
-    """Return the vectors (T, D) of hidden states (T, d) that `numbers` chose.
-
-    With learned weights, D = L d: the L states one after the other, each normalised over its d numbers to mean 0 and
-    variance 1 without parameters, so that their weights compare. S3PRL's weighted sum of layers has this as its option
-    `normalize` (Yang et al., SUPERB, arXiv 2105.01051).
-    """
-    if layers == "learned":
-        return torch.cat([nn.functional.layer_norm(state, state.shape[-1:]) for state in states], -1)
-    return states[0] if len(states) == 1 else torch.stack(list(states)).mean(0)
 
 
 def cuts(frames: int, core: int, context: int) -> Iterator[tuple[int, int, slice]]:

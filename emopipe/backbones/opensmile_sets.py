@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 
 from emopipe.backbones import optional_packages
 from emopipe.backbones.base import Spec, WaveInput
+from emopipe.backbones.torch_types import Tensor
 from emopipe.core.errors import WeightsError
 from emopipe.core.options import Number, Options
 
@@ -137,8 +137,10 @@ class OpenSmile:
             found.append(np.concatenate([self._smile(segment, RATE)[0].T for segment in padded]))  # (T', D)
         return np.stack(found)
 
-    def patch_times(self, samples: int) -> torch.Tensor:
+    def patch_times(self, samples: int) -> Tensor:
         """Return the time of each vector of so many samples, (T',) seconds: a segment's or descriptor's middle."""
+        import torch
+
         if self._options.level == "functionals":
             middle = [(start + end) / 2 for start, end in self._segments(samples)]
             return torch.tensor(middle, dtype=torch.float64) / RATE

@@ -3,6 +3,9 @@
 A backbone is a module. The project's own are rows of `KINDS`. A module of another package becomes a kind by an entry
 point of the group `emopipe.backbones` (see `emopipe.core.registry`). `emopipe kinds` lists them all.
 
+Planning a run imports the modules of its kinds, but not torch, which takes seconds to import. So the project's own
+modules import torch and their networks (`emopipe.backbones.nets`) in the functions that need them. Plug-ins may do so.
+
 A module has:
 
 - `MODALITY`: "face" or "audio", the input of the network. Only plug-ins need it; other kinds have it in their row.

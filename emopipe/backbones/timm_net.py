@@ -13,12 +13,11 @@ from functools import lru_cache
 from types import ModuleType
 from typing import ClassVar, NamedTuple
 
-import torch
 from pydantic import Field
-from torch import nn
 
 from emopipe.backbones import optional_packages
 from emopipe.backbones.base import FaceInput, Spec
+from emopipe.backbones.torch_types import Module
 from emopipe.core.errors import ConfigError
 from emopipe.core.options import Number, Options
 
@@ -77,7 +76,7 @@ def spec(options: BackboneOptions) -> Spec:
     )
 
 
-def build(options: BackboneOptions) -> nn.Module:
+def build(options: BackboneOptions) -> Module:
     """Build the network without its classifier, with random weights, drawn from torch's global generator.
 
     Raises:
@@ -98,6 +97,8 @@ def version(options: BackboneOptions) -> str:
 
 @lru_cache(maxsize=8)
 def _facts(name: str) -> _Facts:
+    import torch
+
     timm = _timm(name)
     published = timm.get_pretrained_cfg(name)
     # On the device meta, networks have shapes but no values: nothing is computed, and no random number is drawn.
@@ -120,7 +121,7 @@ def _facts(name: str) -> _Facts:
     )
 
 
-def _create(timm: ModuleType, name: str, **options: int) -> nn.Module:
+def _create(timm: ModuleType, name: str, **options: int) -> Module:
     return timm.create_model(name, pretrained=False, **options)
 
 

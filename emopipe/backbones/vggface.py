@@ -11,10 +11,9 @@ Weights: the authors' weights are for non-commercial research only. Two conversi
   takes BGR (issue 2 of vgg-face.pytorch), so the channels of its first convolution are reversed when it is loaded.
 """
 
-import torch
-
 from emopipe.backbones.base import FaceInput, Spec
-from emopipe.backbones.vgg16 import BLOCKS, DIM, VGG16
+from emopipe.backbones.torch_types import Module, Tensor
+from emopipe.backbones.vgg16 import BLOCKS, DIM
 from emopipe.core.options import Options
 
 
@@ -34,12 +33,14 @@ def spec(options: BackboneOptions) -> Spec:
     )
 
 
-def build(options: BackboneOptions) -> VGG16:
+def build(options: BackboneOptions) -> Module:
     """Build the network with random weights, drawn from torch's global generator."""
+    from emopipe.backbones.nets.vgg16 import VGG16
+
     return VGG16()
 
 
-def adapt(state: dict[str, torch.Tensor], options: BackboneOptions) -> dict[str, torch.Tensor]:
+def adapt(state: dict[str, Tensor], options: BackboneOptions) -> dict[str, Tensor]:
     """Convert the keys of either conversion to those of `vgg16`, and its filters to RGB. Other keys stay."""
     layers, adapted = _layers(), {}
     for key, tensor in state.items():

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from emopipe.backbones import registry
-from emopipe.backbones.classifier import Classifier, has_classifier, load_head, save_classifier
+from emopipe.backbones.classifier import Classifier, load_head, save_classifier
+from emopipe.backbones.head_in_file import has_classifier
 from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.core.errors import WeightsError

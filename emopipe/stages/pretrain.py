@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from emopipe.backbones import crossfit, feature_alignment, registry
-from emopipe.backbones.classifier import TRAINED_ON, Classifier, has_classifier, load_head, trained_classes
+from emopipe.backbones.classifier import TRAINED_ON, Classifier, load_head, trained_classes
+from emopipe.backbones.head_in_file import has_classifier
 from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.cache.store import content_digest

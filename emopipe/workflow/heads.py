@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from emopipe.backbones.classifier import has_classifier
+from emopipe.backbones.head_in_file import has_classifier
 from emopipe.core.errors import ConfigError
 from emopipe.fusion.options import POOLS, needs_head
 from emopipe.workflow.config import BackboneBlock, ModelBlock, modality

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from emopipe.backbones import hf_audio, hf_folder, optional_packages, registry
 from emopipe.backbones.base import FaceInput, WaveInput
+from emopipe.backbones.nets.hf_audio import HfAudio
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
@@ -297,7 +298,7 @@ def pieces(folder, **keys):
     net, seen = opened(folder, **keys), []
     net._model.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[-1]))
     settings = {"chunk_seconds": 2.0, "context_seconds": 0.5}
-    return hf_audio.HfAudio(net._model, net._extractor, net._layers, torch.device("cpu"), **settings), seen
+    return HfAudio(net._model, net._extractor, net._layers, torch.device("cpu"), **settings), seen
 
 
 @needs_transformers

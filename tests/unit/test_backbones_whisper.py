@@ -16,8 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emopipe.backbones import hf_whisper, registry
+from emopipe.backbones import registry
 from emopipe.backbones.base import WaveInput
+from emopipe.backbones.nets.hf_whisper import HfWhisper
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.fingerprint import digest
@@ -197,7 +198,7 @@ def test_a_long_clip_goes_through_in_pieces(tiny, samples, padded):
     folder, model = tiny
     wave, seen = noise(samples), []
     plain = opened(folder, padded=padded)
-    net = hf_whisper.HfWhisper(
+    net = HfWhisper(
         plain._model, plain._extractor, "last", padded, torch.device("cpu"), context_seconds=0.2
     )  # 10 vectors on either side of a piece's 30
     net._model.conv1.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[-1]))

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from tensorboardX.proto.event_pb2 import Event
 from typer.testing import CliRunner
 
-from emopipe.backbones import expression, registry
+from emopipe.backbones import registry
+from emopipe.backbones.nets.expression import ExpressionNet
 from emopipe.cache import metadata
 from emopipe.cache import tensors as files_of_weights
 from emopipe.cache.partial import partial_folder
@@ -207,7 +208,7 @@ def test_a_next_phase_goes_on_with_the_classifier_too(faces):
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [(), ("fc.weight",)])
 def test_a_frozen_phase_trains_the_last_layers_alone(faces, data, tmp_path, monkeypatch, last):
-    monkeypatch.setattr(expression.ExpressionNet, "LAST_LAYERS", last, raising=False)
+    monkeypatch.setattr(ExpressionNet, "LAST_LAYERS", last, raising=False)
     recipe = face_recipe(weights=str(faces / "net.step0.safetensors"), half=False)
     recipe |= {"schedule": [{"sources": ["b"], **FAST, "frozen": True}]}
     result = pretrain(tmp_path, data, recipe)

@@ -11,7 +11,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from emopipe.backbones import crossfit
-from emopipe.backbones.classifier import Classifier, has_classifier, load_head, save_classifier
+from emopipe.backbones.classifier import Classifier, load_head, save_classifier
+from emopipe.backbones.head_in_file import has_classifier
 from emopipe.cache import metadata, tensors
 from emopipe.commands.main import app
 from emopipe.core.errors import DamagedCacheError, WeightsError

@@ -336,11 +336,21 @@ def test_caches_do_not_depend_on_corpora_messages_or_class_names(stage):
 def test_kinds_do_not_know_each_other(kinds):
     """An edit of one detector or network reruns nothing of another; VGGFace is a VGG-16 with weights of its own."""
     modules = {row.module for row in kinds.values()}
-    knows = {module: modules & set(closure(module).symbols) for module in modules}
+    knows = {module: modules & {own.replace(".nets.", ".") for own in closure(module).symbols} for module in modules}
     assert len(modules) >= 4
     assert {module: known - {module} for module, known in knows.items() if known != {module}} == (
         {"emopipe.backbones.vggface": {"emopipe.backbones.vgg16"}} if kinds is backbones.KINDS else {}
     )
+
+
+def test_a_kind_counts_with_its_network():
+    """Kinds import their networks only when they build them, and these rerun their features all the same."""
+    nets = {f"emopipe.backbones.nets.{path.stem}" for path in (REPOSITORY / "emopipe/backbones/nets").glob("[!_]*.py")}
+    counted = {row.module: {*closure(row.module).symbols} for row in backbones.KINDS.values()}
+    own = {module: module.replace(".backbones.", ".backbones.nets.") for module in counted}
+    assert len(nets) >= 12
+    assert [module for module, net in own.items() if net in nets - counted[module]] == []
+    assert nets <= set().union(*counted.values())
 
 
 STAGES = ("corpus", "decode", "faces", "chain", "pretrain", "features", "merge", "fusion", "ensemble", "report")

@@ -8,6 +8,7 @@ import torch
 
 from emopipe.backbones import mobilefacenet, onnx_weights, registry
 from emopipe.backbones.for_inference import for_inference
+from emopipe.backbones.nets.mobilefacenet import StartedNorm
 from emopipe.cache import tensors
 from emopipe.core.errors import WeightsError
 
@@ -65,11 +66,11 @@ def test_normalisation_starts_as_the_identity():
     net, faces = network(), torch.randn(6, 3, 64, 64)
     with torch.inference_mode():
         before = net(faces)
-    assert not any(module.started for module in net.modules() if isinstance(module, mobilefacenet.StartedNorm))
+    assert not any(module.started for module in net.modules() if isinstance(module, StartedNorm))
     net.train()
     first = net(faces)
     torch.testing.assert_close(first, before, rtol=1e-3, atol=1e-3)  # the batch's own statistics
-    norms = [module for module in net.modules() if isinstance(module, mobilefacenet.StartedNorm)]
+    norms = [module for module in net.modules() if isinstance(module, StartedNorm)]
     assert len(norms) == 49 and all(module.started for module in norms)
     net.eval()
     torch.testing.assert_close(net(faces), before, rtol=1e-3, atol=1e-3)  # the running statistics
@@ -96,7 +97,7 @@ def test_for_inference_normalisation_is_folded_into_the_convolutions(started):
     with torch.inference_mode():
         before = net.eval()(faces)
         after = for_inference(net, torch.device("cpu"))(faces)
-    assert not any(isinstance(module, mobilefacenet.StartedNorm) for module in net.modules())
+    assert not any(isinstance(module, StartedNorm) for module in net.modules())
     assert before.std() > 0
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from emopipe.backbones import registry, speech_whisper
-from emopipe.backbones.speech_whisper import STRIDE
+from emopipe.backbones.nets.speech_whisper import STRIDE, WIDTH
 from emopipe.core.errors import WeightsError
 from emopipe.media.spectrogram import compute_spectrogram
 
@@ -82,7 +82,7 @@ def test_the_input_is_whispers_but_for_its_level():
     theirs = theirs.input_features[0]  # (80, T)
     seen = []
     net = network()
-    net.encode = lambda mel: seen.append(mel) or torch.zeros(1, -(-mel.shape[-1] // 2), speech_whisper.WIDTH)
+    net.encode = lambda mel: seen.append(mel) or torch.zeros(1, -(-mel.shape[-1] // 2), WIDTH)
     net(spectrum(wave))
     ours = seen[0][0, :, : theirs.shape[1]].numpy()
     loud = theirs > theirs.max() - 0.5  # of quarters of decades: 20 dB

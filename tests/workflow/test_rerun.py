@@ -65,7 +65,7 @@ def test_comments_and_docstrings(finished):
     edits = [
         ("emopipe/media/video.py", "# frames may grow in the middle", "# they may grow"),
         ("emopipe/faces/alignment.py", '"""From a face', '"""Out of a face'),
-        ("emopipe/backbones/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
+        ("emopipe/backbones/nets/expression.py", "# 1. stem: 48 -> 24", "# 1. the stem"),
         ("emopipe/fusion/attention.py", '"""The mean of a clip\'s vectors."""', '"""Mean."""'),
         ("emopipe/cache/store.py", "# create_dataset, not assignment:", "# not assignment:"),
         ("workflow_scripts/decode.py", '"""Decode one shard\'s clips."""', '"""Decode."""\n# And a comment.'),
@@ -104,7 +104,7 @@ def test_a_backbones_weights(finished):
 def test_a_backbones_code(finished):
     with edited(finished.code / "emopipe/backbones/onnx.py", "max(1, len(batch))", "max(2, len(batch))"):
         assert planned(finished) == jobs(*features("given"), *fusion("face_given", "fused_two"), *ANSWER)
-    with edited(finished.code / "emopipe/backbones/audio_alexnet.py", "STRIDE = 32", "STRIDE = 31 + 1"):
+    with edited(finished.code / "emopipe/backbones/nets/audio_alexnet.py", "STRIDE = 32", "STRIDE = 31 + 1"):
         expected = jobs("pretrain voice", *features("voice"), *fusion("audio_voice", "fused_two"), *ANSWER)
         assert planned(finished) == expected
 
