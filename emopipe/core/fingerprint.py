@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emopipe.core.syntax import chains, defined_names, stripped
+from emopipe.core.syntax import chains_and_imports, defined_names, statements, stripped
 from emopipe.core.syntax import text as syntax_text
 
 PACKAGE = "emopipe"
@@ -188,28 +188,30 @@ class _Module:
         self.bindings: dict[str, str] = {}
         """Imported name -> what it stands for, with dots."""
         self.names: dict[str, list[ast.stmt]] = {}
-        """Defined name -> the statements that define it."""
+        """Defined name -> the statements that define it, as they are written: few of them are used."""
         self._effects: list[ast.stmt] = []
         self._stars: list[str] = []
         """Modules of which all names are imported: each name here may use any of theirs."""
+        self._stripped: dict[str, list[ast.stmt]] = {}
         self._digests: dict[str, str] = {}
         self._used: dict[str, list[tuple[str, str, list[str]]]] = {}
-        for statement in stripped(path.read_text(encoding="utf-8")):
-            if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                for node in ast.walk(statement):  # imports may stand in `try` or `if`
-                    if isinstance(node, ast.Import | ast.ImportFrom):
-                        self.bindings |= dict(self._imported(node))
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                continue
+        for statement in statements(path.read_text(encoding="utf-8")):
             if (defined := defined_names(statement)) is not None:
                 for each in defined:
                     self.names.setdefault(each, []).append(statement)
-            else:
+                continue
+            for node in ast.walk(statement):  # imports may stand in `try` or `if`
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    self.bindings |= dict(self._imported(node))
+            if not isinstance(statement, ast.Import | ast.ImportFrom):
                 self._effects.append(statement)
 
     def statements(self, name: str) -> list[ast.stmt]:
         """Return the statements that define a name, or those that do something at import."""
-        return self._effects if name == EFFECTS else self.names.get(name, [])
+        if name not in self._stripped:
+            written = self._effects if name == EFFECTS else self.names.get(name, [])
+            self._stripped[name] = [stripped(statement) for statement in written]
+        return self._stripped[name]
 
     def digest(self, name: str) -> str:
         """Return the digest of a name's own code."""
@@ -226,13 +228,13 @@ class _Module:
 
     def _find_uses(self, name: str) -> Iterator[tuple[str, str, list[str]]]:
         bindings = dict(self.bindings)
-        for statement in self.statements(name):
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Import | ast.ImportFrom):
-                    bindings |= dict(self._imported(node))
+        found = [chains_and_imports(statement) for statement in self.statements(name)]
+        for _, imports in found:
+            for node in imports:
+                bindings |= dict(self._imported(node))
         yield from (("*", source, []) for source in self._stars)
-        for statement in self.statements(name):
-            for chain in chains(statement):
+        for chains, _ in found:
+            for chain in chains:
                 if chain[0] in bindings:
                     yield chain[0], bindings[chain[0]], chain[1:]
                 elif chain[0] in self.names and chain[0] != name:

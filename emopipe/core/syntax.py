@@ -7,9 +7,14 @@ import ast
 from typing import Any
 
 
-def stripped(source: str) -> list[ast.stmt]:
-    """Return the statements of a module without what changes no number."""
-    return _Stripped().visit(ast.parse(source)).body
+def statements(source: str) -> list[ast.stmt]:
+    """Return the statements of a module that may change a number, as they are written."""
+    return [statement for statement in ast.parse(source).body if not _is_silent(statement)]
+
+
+def stripped(statement: ast.stmt) -> ast.stmt:
+    """Return a statement of a module without what changes no number; the given one is changed."""
+    return _Stripped().visit(statement)
 
 
 class _Stripped(ast.NodeTransformer):
@@ -25,6 +30,11 @@ class _Stripped(ast.NodeTransformer):
             if isinstance(block := getattr(node, name, None), list):
                 setattr(node, name, [each for each in block if not _is_silent(each)])
         return super().generic_visit(node)
+
+    def _keep(self, node: ast.AST) -> ast.AST:
+        return node
+
+    visit_Name = visit_Constant = _keep  # noqa: N815 - nothing is inside; half of all nodes are of these two kinds
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Drop type hints."""
@@ -145,9 +155,15 @@ def defined_names(statement: ast.stmt) -> list[str] | None:
     return names
 
 
-def chains(statement: ast.stmt) -> list[list[str]]:
-    """Return the names that code uses, each with the attributes that are asked of it: `a.b.c` is [a, b, c]."""
+def chains_and_imports(statement: ast.stmt) -> tuple[list[list[str]], list[ast.Import | ast.ImportFrom]]:
+    """Return what code uses, and the imports in it.
+
+    Returns:
+        The names that it uses, each with the attributes that are asked of it: `a.b.c` is [a, b, c].
+        The statements that import something.
+    """
     found: list[list[str]] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
 
     def visit(node: ast.AST) -> None:
         chain, inner = [], node
@@ -157,8 +173,11 @@ def chains(statement: ast.stmt) -> list[list[str]]:
         if isinstance(inner, ast.Name):
             found.append([inner.id, *chain])
             return
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+            return
         for child in ast.iter_child_nodes(node):
             visit(child)
 
     visit(statement)
-    return found
+    return found, imports
