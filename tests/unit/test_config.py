@@ -197,7 +197,7 @@ def test_every_key_has_a_description(schema):
     ],
 )
 def test_descriptions_name_the_command_that_lists_every_kind(block, key, registry):
-    command = re.search(r"`emopipe\s(.*?)`", block.model_fields[key].description)[1]
+    command = re.search(r"`emopipe\s(.*?)`", block.model_json_schema()["properties"][key]["description"])[1]
     words = re.findall(r"^  (\w+)", CliRunner().invoke(app, [command]).output, re.M)
     assert set(registry.KINDS) <= set(words)
 

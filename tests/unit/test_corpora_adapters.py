@@ -48,7 +48,7 @@ def test_every_kind_is_told_in_the_config():
     from emopipe.commands.main import app  # here: adapters know nothing of configs and commands
     from emopipe.workflow.config import CorpusBlock
 
-    command = re.search("`emopipe (.*)`", CorpusBlock.model_fields["kind"].description)[1]
+    command = re.search("`emopipe (.*)`", CorpusBlock.model_json_schema()["properties"]["kind"]["description"])[1]
     section = CliRunner().invoke(app, [command]).output.partition("Corpora of clips")[2].partition("\n\n")[0]
     assert {line.split()[0] for line in section.splitlines()[1:]} == set(corpora.KINDS)
 
