@@ -21,8 +21,6 @@ from emopipe.corpora import times
 from emopipe.corpora.copies import second_copy
 from emopipe.corpora.digests import NO_CONTENT, content_digests
 from emopipe.media.decoded import DecodeOptions, Span
-from emopipe.media.sandbox import ClipReader
-from emopipe.media.spans import spans_of
 
 LOGGER = logging.getLogger(__name__)
 
@@ -190,6 +188,8 @@ def _decoding(apart: pd.DataFrame, root: Path, record: Path | None) -> set[str]:
     known |= dict.fromkeys(unknown["digest"], "yes")
     opened = unknown.iloc[:_MOST_OPENED]
     if len(opened):
+        from emopipe.media.spans import spans_of  # here, as most runs are planned without it
+
         fails = _fail([(root / path, span) for path, span in zip(opened["path"], spans_of(opened), strict=True)])
         known |= dict.fromkeys(opened["digest"][fails], "no")
     return {digest for digest in first["digest"] if known[digest] == "yes"}
@@ -200,6 +200,8 @@ def _fail(clips: Sequence[tuple[Path, Span | None]]) -> list[bool]:
 
     Another process opens them, so that they harm nothing.
     """
+    from emopipe.media.sandbox import ClipReader  # here, as most runs are planned without it
+
     fails = []
     with ClipReader(_LOOK) as read:
         for path, span in clips:

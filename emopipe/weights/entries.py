@@ -18,6 +18,8 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DETECTOR = "detector:"
 """Prefix of the kind of a face detector's entry."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML was built with it
+
 
 class Archive(Options):
     """The zip that contains an entry's file."""
@@ -134,7 +136,7 @@ def read(path: Path) -> Registry:
         WeightsError: The file is not a list of entries, an entry is invalid, or two entries share a name or a file.
     """
     try:
-        entries = TypeAdapter(list[Entry]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        entries = TypeAdapter(list[Entry]).validate_python(yaml.load(path.read_text(encoding="utf-8"), _LOADER))
     except (OSError, yaml.YAMLError) as error:
         raise WeightsError(f"The weights registry {path} cannot be read: {error}") from error
     except ValidationError as error:

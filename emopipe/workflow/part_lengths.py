@@ -11,8 +11,6 @@ from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.log import LOGGER, Progress
 from emopipe.corpora import times
 from emopipe.media.decoded import DecodeOptions
-from emopipe.media.sandbox import LengthReader
-from emopipe.media.spans import TOLERANCE_SECONDS, spans_of
 from emopipe.workflow import scan
 from emopipe.workflow.config import Config
 
@@ -38,6 +36,8 @@ def refuse_short_files(config: Config, table: pd.DataFrame) -> None:
     parts = parts[parts["digest"] != UNREADABLE]
     if parts.empty:
         return
+    from emopipe.media.spans import TOLERANCE_SECONDS, spans_of  # here, as most runs are planned without it
+
     seconds = _lengths(scan.clips_root(config), parts, scan.cache_folder(config) / "lengths.csv")
     faults = []
     for clip, path, digest, span in zip(
@@ -64,6 +64,8 @@ def _lengths(root: Path, parts: pd.DataFrame, index_path: Path) -> dict[str, flo
     missing = {digest: path for digest, path in files.items() if digest not in known}
     # 2. The others.
     if missing:
+        from emopipe.media.sandbox import LengthReader  # here, as most runs are planned without it
+
         progress = Progress("measuring files with parts", len(missing))
         with LengthReader(LIMITS) as read:
             for digest, path in missing.items():

@@ -250,7 +250,7 @@ def measured(monkeypatch):
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr(part_lengths, "LengthReader", Reader)
+    monkeypatch.setattr("emopipe.media.sandbox.LengthReader", Reader)
     return asked, Reader
 
 
