@@ -106,9 +106,9 @@ EDITS = {
     "what counts as cut off": ("media/survey.py", r"USABLE_FROM = 0\.5", "USABLE_FROM = 0.6", ALL_CACHES),
     "alignment": ("faces/alignment.py", r"MAX_SAMPLES = 16", "MAX_SAMPLES = 8", FACES | RESNET | EXPRESSION | LAST),
     "a detector's threshold": ("faces/detectors/centerface.py", r"heat > o.min", "heat >= o.min", CENTER),
-    "a backbone's forward": ("backbones/resnet18.py", r"x\.mean\(", "2 * x.mean(", RESNET | LAST),
+    "a backbone's forward": ("backbones/nets/resnet18.py", r"x\.mean\(", "2 * x.mean(", RESNET | LAST),
     "a layer of one network": (
-        "backbones/audio_alexnet.py", r"(class \w+\(nn\.Module\):)", r"\1\n    x = 1\n", LOGMEL | LAST,
+        "backbones/nets/audio_alexnet.py", r"(class \w+\(nn\.Module\):)", r"\1\n    x = 1\n", LOGMEL | LAST,
     ),
     "pretraining": ("training/trainer.py", r"\bzero_grad\(\)", "zero_grad(set_to_none=True)", RESNET | LOGMEL | LAST),
     "extraction of faces": ("extraction/face.py", r"GPU_GROUP = 8", "GPU_GROUP = 4", FACES_READ),
