@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
@@ -56,33 +57,66 @@ def packaged_file(package: str, name: str, distribution: str) -> Path:
     )
 
 
-def with_fast_prelu(path: Path) -> bytes:
-    """Return the ONNX network of a file with each PReLU written as a x + (1 - a) max(x, 0), which is the same number.
+def for_cpu(path: Path) -> bytes:
+    """Return the ONNX network of a file, written so that onnxruntime runs it faster on the CPU, with the same output.
 
-    onnxruntime's own operator for PReLU is slow on the CPU: with it, MTCNN's networks take 1.5 to 1.8 times as long.
+    MTCNN's networks take 1.5 to 2 times as long without it.
 
     Raises:
         WeightsError: The file is not an ONNX network.
     """
     model = _read(path)
-    slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    _fill_blocks(model, tensors)
+    _replace_prelu(model, tensors)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in tensors.items())
+    return model.SerializeToString()
+
+
+def _fill_blocks(model: onnx.ModelProto, tensors: dict[str, np.ndarray]) -> None:
+    """Give convolutions whole blocks of 8 channels, by channels of zeros: only then are they computed by blocks.
+
+    It is done where only PReLU and pooling, which keep zeros, lie between a convolution and the next one.
+    """
+    readers = {name: node for node in model.graph.node for name in node.input}
+    for conv in (node for node in model.graph.node if node.op_type == "Conv"):
+        missing = -len(tensors[conv.input[1]]) % 8
+        between, node = [], readers.get(conv.output[0])
+        while missing and node is not None and node.op_type in ("PRelu", "MaxPool"):
+            between.append(node)
+            node = readers.get(node.output[0])
+        if not missing or node is None or node.op_type != "Conv":
+            continue
+        for name in conv.input[1:]:  # (out, in, h, w) and (out,)
+            tensors[name] = _padded(tensors[name], missing, axis=0)
+        for rectifier in (each for each in between if each.op_type == "PRelu"):  # (1, channels, 1, 1)
+            tensors[rectifier.input[1]] = _padded(tensors[rectifier.input[1]], missing, axis=1)
+        tensors[node.input[1]] = _padded(tensors[node.input[1]], missing, axis=1)
+
+
+def _padded(values: np.ndarray, count: int, *, axis: int) -> np.ndarray:
+    return np.pad(values, [(0, count if at == axis else 0) for at in range(values.ndim)])
+
+
+def _replace_prelu(model: onnx.ModelProto, tensors: dict[str, np.ndarray]) -> None:
+    """Write each PReLU as a x + (1 - a) max(x, 0): onnxruntime's own operator is slow on the CPU."""
     nodes = []
     for node in model.graph.node:
-        if node.op_type != "PRelu" or node.input[1] not in slopes:
+        if node.op_type != "PRelu" or node.input[1] not in tensors:
             nodes.append(node)
             continue
         (x, slope), (out,) = node.input, node.output
-        above = numpy_helper.from_array(1 - slopes[slope], f"{out}_above")
-        model.graph.initializer.append(above)
+        above = f"{out}_above"
+        tensors[above] = 1 - tensors[slope]
         nodes += [
             helper.make_node("Relu", [x], [f"{out}_positive"]),
-            helper.make_node("Mul", [f"{out}_positive", above.name], [f"{out}_excess"]),
+            helper.make_node("Mul", [f"{out}_positive", above], [f"{out}_excess"]),
             helper.make_node("Mul", [x, slope], [f"{out}_line"]),
             helper.make_node("Add", [f"{out}_line", f"{out}_excess"], [out]),
         ]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    return model.SerializeToString()
 
 
 def with_dynamic_size(path: Path) -> bytes:

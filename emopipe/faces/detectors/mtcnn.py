@@ -16,7 +16,7 @@ from pydantic import Field
 from emopipe.core.options import Number, Options
 from emopipe.faces.detection import Detections, Detector, Found, halved, search, shrink
 from emopipe.faces.mtcnn_cascade import Level, cells, finished, proposed, pyramid, refined
-from emopipe.faces.nets import packaged_file, with_fast_prelu
+from emopipe.faces.nets import packaged_file, for_cpu
 from emopipe.runtime.gpus import usable_by_torch
 from emopipe.runtime.onnx import device_of, open_session
 
@@ -50,7 +50,7 @@ class Mtcnn:
         """
         self.options = options
         self.proposal, self.refinement, self.output = (
-            open_session(with_fast_prelu(path), threads=threads, device=device) for path in net_files(options)
+            open_session(for_cpu(path), threads=threads, device=device) for path in net_files(options)
         )
         self.device = device_of(self.output)
 
