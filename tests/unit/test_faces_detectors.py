@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from emopipe.faces import detectors
 from emopipe.faces.alignment import CANONICAL_SIDE, CANONICAL_UNITS, TEMPLATE, similarity
 from emopipe.faces.clip import find_faces
-from emopipe.faces.nets import packaged_file, for_cpu
+from emopipe.faces.nets import for_cpu, packaged_file
 from emopipe.runtime.onnx import open_session
 
 pytestmark = pytest.mark.data  # more files and weights where EMOPIPE_SHARED is set

@@ -16,7 +16,7 @@ from pydantic import Field
 from emopipe.core.options import Number, Options
 from emopipe.faces.detection import Detections, Detector, Found, halved, search, shrink
 from emopipe.faces.mtcnn_cascade import Level, cells, finished, proposed, pyramid, refined
-from emopipe.faces.nets import packaged_file, for_cpu
+from emopipe.faces.nets import for_cpu, packaged_file
 from emopipe.runtime.gpus import usable_by_torch
 from emopipe.runtime.onnx import device_of, open_session
 
