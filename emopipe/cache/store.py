@@ -32,6 +32,8 @@ from emopipe.core.fingerprint import digest, recipe_text
 
 SCHEMA = 2
 CHUNK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 23
+"""Bytes of a field that are copied at once from file to file."""
 SUM_BYTES = 16
 DROPPED, DROPS = "dropped", "drops"
 """Attributes of files that have lost the rows of a field, see `emopipe.cache.pictures`."""
@@ -112,15 +114,39 @@ class Writer:
             self._offsets[name].append(self._offsets[name][-1] + len(array))
             self._sums[name].append(_sum(array))
             self._gathered[name].append(array)
-            if self._offsets[name][-1] - len(self._data[name]) >= self._data[name].chunks[0]:
-                self._write(name)
+            self._write_if_enough(name)
+
+    def append(self, reader: "Reader") -> None:
+        """Append all clips of a file with the same fields. Rows are verified; the digests of the file remain theirs.
+
+        Raises:
+            DamagedCacheError: The file does not hold what was written.
+            ValueError: The file has other fields.
+        """
+        if reader.fields.keys() != self._fields.keys():
+            raise ValueError(f"{reader.path} has the fields {[*reader.fields]}, expected {[*self._fields]}.")
+        self._rows += [(clip, reader.digest[clip], reader.status[clip], reader.reason[clip]) for clip in reader.clips]
+        for name, field in self._fields.items():
+            for block, offsets, sums in reader.blocks(name):
+                if block.shape[1:] != field.row:
+                    raise ValueError(f"Rows of {name} in {reader.path} are {block.shape[1:]}, expected {field.row}.")
+                before = self._offsets[name][-1]
+                self._offsets[name] += [before + int(end) for end in offsets[1:]]
+                self._sums[name] += [one.tobytes() for one in sums]
+                self._gathered[name].append(block)
+                self._write_if_enough(name)
+
+    def _write_if_enough(self, name: str) -> None:
+        if self._offsets[name][-1] - len(self._data[name]) >= self._data[name].chunks[0]:
+            self._write(name)
 
     def _write(self, name: str) -> None:
         """Append the gathered rows of a field, a chunk at a time: a small write costs as much as a large one."""
         data, start = self._data[name], len(self._data[name])
         with defer_signals():
             data.resize(self._offsets[name][-1], axis=0)
-            data[start:] = np.concatenate(self._gathered[name])
+            gathered = self._gathered[name]
+            data[start:] = gathered[0] if len(gathered) == 1 else np.concatenate(gathered)
         self._gathered[name] = []
         self._output.check()
 
@@ -252,6 +278,26 @@ class Reader:
     def rows(self) -> Iterator[Row]:
         """Yield every clip in the file's order."""
         return (self[clip] for clip in self.clips)
+
+    def blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield a field of clip after clip in few parts: their rows, where each clip's rows begin and end, and digests.
+
+        A part holds at most BLOCK_BYTES, or one clip. Its n clips have rows (sum of n_i, ...), offsets (n + 1,) from 0,
+        and digests (n, 16).
+        """
+        offsets, data = self._offsets[name], self._data[name]
+        most = max(1, BLOCK_BYTES // max(1, data.dtype.itemsize * int(np.prod(data.shape[1:], dtype=np.int64))))
+        first = 0
+        while first < len(self.clips):
+            last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + most, side="right")) - 1)
+            with named_errors(self.path):
+                block = data[offsets[first] : offsets[last]]
+            inside = offsets[first : last + 1] - offsets[first]
+            for number in range(first, last):
+                rows = block[inside[number - first] : inside[number - first + 1]]
+                self._verify(self.clips[number], name, number, rows)
+            yield block, inside, self._sums[name][first:last]
+            first = last
 
     def flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a whole field: data (sum of n_i, ...) and offsets (clips + 1,)."""

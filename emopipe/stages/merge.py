@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emopipe.cache.status import OK, text
-from emopipe.cache.store import Reader, Row, Writer, clips_digest
+from emopipe.cache.store import Reader, Writer, clips_digest
 from emopipe.core.errors import CacheError, CoverageError
 
 SAME = ("dim", "blocks", "modality", "input", "licence", "citation", "head_prior")
@@ -38,15 +38,15 @@ def run(
         fields, same = first.fields, {name: first.attributes[name] for name in SAME}
     joined: dict[str, set[str]] = {name: set() for name in JOINED}
     held: list[tuple[str, str]] = []
-    lacking: list[Row] = []
+    lacking: list[tuple[str, str, str]] = []
     with Writer(output, fields, stage="merge", recipe=recipe) as writer:
         for path in shards:
             with Reader(path, recipe["features"]) as reader:
-                for row in reader.rows():
-                    writer.add(row)
-                    held.append((row.clip, row.digest))
-                    if row.status != OK:
-                        lacking.append(row)
+                writer.append(reader)
+                held += reader.digest.items()
+                lacking += [
+                    (clip, status, reader.reason[clip]) for clip, status in reader.status.items() if status != OK
+                ]
                 for name in JOINED:
                     joined[name].add(reader.attributes[name])
         _refuse_other_clips(held, clips, output)
@@ -62,9 +62,9 @@ def _refuse_other_clips(held: list[tuple[str, str]], clips: str, output: Path) -
         )
 
 
-def _refuse_thin(lacking: list[Row], total: int, least: float, output: Path) -> None:
+def _refuse_thin(lacking: list[tuple[str, str, str]], total: int, least: float, output: Path) -> None:
     if total - len(lacking) < least * total - ROUNDING:
-        named = "\n".join(f"  {row.clip}: {row.status}, {text(row.reason)}" for row in lacking[:MOST_NAMED])
+        named = "\n".join(f"  {clip}: {status}, {text(reason)}" for clip, status, reason in lacking[:MOST_NAMED])
         more = f"\n  and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
         raise CoverageError(
             f"{total - len(lacking)} of {total} clips have features of {output.stem}, fewer than the share of "

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emopipe import __version__
+from emopipe.cache import store
 from emopipe.cache.store import (
     CHUNK_BYTES,
     SUM_BYTES,
@@ -169,6 +171,49 @@ def test_damaged_data_is_told(tmp_path, read):
         assert len(reader.field("a", "x")) == 4  # the other field is whole
         with pytest.raises(DamagedCacheError, match=r"a\.h5 is damaged: bytes of the clip a is not what was written"):
             read(reader)
+
+
+@pytest.mark.parametrize("block", [1, 20, 1 << 23], ids=["clip by clip", "two clips", "all"])
+def test_a_file_appended_to_another_is_as_if_its_clips_were_added(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(store, "BLOCK_BYTES", block)
+    more = [replace(row, clip=f"{row.clip} 2") for row in rows()]
+    parts, joined = [write(tmp_path / "a.h5"), write(tmp_path / "b.h5", more), write(tmp_path / "c.h5", [])], []
+    with Writer(tmp_path / "joined.h5", FIELDS, stage="test", recipe=RECIPE) as writer:
+        for path in parts:
+            with Reader(path) as reader:
+                writer.append(reader)
+                joined += list(reader.rows())
+    assert [row.clip for row in joined] == [row.clip for row in [*rows(), *more]]
+    one_by_one = write(tmp_path / "added.h5", joined)
+    assert content_digest(tmp_path / "joined.h5") == content_digest(one_by_one)
+    with Reader(tmp_path / "joined.h5") as reader, Reader(one_by_one) as expected:
+        for name in FIELDS:
+            for found, wanted in zip(reader.flat(name), expected.flat(name), strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_damaged_file_is_not_appended(tmp_path):
+    path = write(tmp_path / "a.h5")
+    content = bytearray(path.read_bytes())
+    content[content.index(np.arange(5, dtype="u1").tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    with (
+        pytest.raises(DamagedCacheError, match=r"a\.h5 is damaged: bytes of the clip a is not what was written"),
+        Reader(path) as reader,
+        Writer(tmp_path / "joined.h5", FIELDS, stage="test", recipe=RECIPE) as writer,
+    ):
+        writer.append(reader)
+    assert not (tmp_path / "joined.h5").exists()
+
+
+@pytest.mark.parametrize("fields", [{"x": FIELDS["x"]}, {**FIELDS, "x": Field("f4", (4,))}], ids=["names", "shape"])
+def test_a_file_of_other_fields_is_not_appended(tmp_path, fields):
+    with (
+        pytest.raises(ValueError, match="expected"),
+        Reader(write(tmp_path / "a.h5")) as reader,
+        Writer(tmp_path / "joined.h5", fields, stage="test", recipe=RECIPE) as writer,
+    ):
+        writer.append(reader)
 
 
 def test_only_what_the_recipe_made_is_read_where_one_is_asked_for(tmp_path):
