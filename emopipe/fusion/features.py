@@ -176,23 +176,26 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         CacheError: The file is damaged, or another recipe made it.
     """
     with Reader(path, made_by) as reader:
-        (x, offsets), (mask, _), (time, _) = (reader.flat(name) for name in ("x", "mask", "time"))
+        (mask, offsets), (time, _) = (reader.flat(name) for name in ("mask", "time"))
         logp = reader.flat(LOGP)[0] if LOGP in reader.fields else None
         prior = tuple(json.loads(reader.attributes.get("head_prior", "[]"))) if logp is not None else ()
         blocks = int(reader.attributes.get("blocks", 1))
         number = {clip: row for row, clip in enumerate(reader.clips)}
+        spans = [slice(*offsets[number[clip] : number[clip] + 2]) if clip in number else slice(0) for clip in clips]
+        kept = [np.flatnonzero(mask[span]) + (span.start or 0) for span in spans]
+        order = np.concatenate([np.empty(0, np.int64), *kept])
+        x = _vectors(reader, order)
+    lengths = np.array([len(positions) for positions in kept], np.int64)
     finite = np.isfinite(x).all(1)
-    if broken := int((mask & ~finite).sum()):
+    if not finite.all():
         LOGGER.warning(
-            f"{path}: {broken} of {int(mask.sum())} vectors hold numbers that are not finite. They are omitted."
+            f"{path}: {int((~finite).sum())} of {len(x)} vectors hold numbers that are not finite. They are omitted."
         )
-    mask = mask & finite
-    spans = [slice(*offsets[number[clip] : number[clip] + 2]) if clip in number else slice(0) for clip in clips]
-    kept = [np.flatnonzero(mask[span]) + (span.start or 0) for span in spans]
-    order = np.concatenate([np.empty(0, np.int64), *kept])
-    length = torch.tensor([len(positions) for positions in kept], dtype=torch.int64)
+        lengths = np.bincount(np.repeat(np.arange(len(clips)), lengths)[finite], minlength=len(clips))
+        x, order = x[finite], order[finite]
+    length = torch.from_numpy(lengths)
     return Features(
-        torch.from_numpy(x[order]),
+        torch.from_numpy(x),
         length.cumsum(0) - length,
         length,
         None if logp is None else torch.from_numpy(logp[order]),
@@ -200,3 +203,16 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         time=torch.from_numpy(time[order]),
         blocks=blocks,
     )
+
+
+def _vectors(reader: Reader, order: np.ndarray) -> np.ndarray:
+    """Return the rows `order` (n,) of all vectors, (n, D) float32. The file is read in parts, without a second copy."""
+    place = np.argsort(order, kind="stable")
+    wanted = order[place]  # ascending
+    x = np.empty((len(order), *reader.fields["x"].row), np.float32)
+    first = 0
+    for part, _, _ in reader.blocks("x"):
+        here = slice(*np.searchsorted(wanted, [first, first + len(part)]))
+        x[place[here]] = part[wanted[here] - first]
+        first += len(part)
+    return x

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from emopipe.cache import store
 from emopipe.cache.status import text
 from emopipe.cache.store import Field, Reader, Row, Writer
 from emopipe.core import tables
@@ -318,6 +319,21 @@ def test_vectors_that_are_not_finite_are_omitted(tmp_path, caplog):
     features = load(path, list(table["clip"]))
     assert torch.isfinite(features.x).all() and features.length.tolist()[:3] == [0, 2, 1]
     assert "1 of 86 vectors hold numbers that are not finite" in caplog.text
+
+
+@pytest.mark.parametrize("block", [16, 70, 1 << 23], ids=["clip by clip", "two clips", "all"])
+def test_clips_are_loaded_in_the_order_that_is_asked_for(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(store, "BLOCK_BYTES", block)
+    table = corpus()
+    path = stream_file(tmp_path / "net.h5", table, broken=1)
+    asked = ["050", "absent", *table["clip"][::-2], "002", "002"]
+    features = load(path, asked)
+    with Reader(path) as reader:
+        for number, clip in enumerate(asked):
+            rows = reader.field(clip, "x") if clip in reader else np.empty((0, 4))
+            found = features.x[features.start[number] :][: features.length[number]]
+            np.testing.assert_array_equal(found, rows[np.isfinite(rows).all(1)])
+    assert len(features.x) == features.length.sum()
 
 
 def test_early_stopping_on_val_needs_val_clips():
