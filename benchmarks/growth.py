@@ -6,7 +6,7 @@ copied under many names with a content of its own. `snakemake extract` runs on t
 of each clip, `mtcnn`, the shipped networks of faces and of sound. The first table has the processor seconds and the
 most memory of each stage's jobs and of Snakemake itself, as the system counted them when each process ended. A job
 starts for some seconds before its first clip. A run on eight clips gives this time, which is subtracted in "ms a clip";
-where it is more than half of a stage's time, the rest is within its noise and is not shown.
+where it is most of a stage's time (70 %), the rest is within its noise and is not shown.
 
 The second table is of a cache of random vectors, 1,156 clips x 50 frames x 512 numbers: the merge of its shards, and
 the merged file loaded as models read it.
@@ -110,11 +110,11 @@ def growth(sizes: list[int], cores: int, folder: Path | None) -> None:
             first = start[stage].seconds / start[stage].jobs  # of one job with START clips
             a_clip = (cost.seconds - cost.jobs * first) / (size - cost.jobs * START)
             begun = cost.jobs * (first - START * a_clip)
-            each = f"{1000 * a_clip:.1f}" if begun < cost.seconds / 2 else ""
+            each = f"{1000 * a_clip:.1f}" if begun < 0.7 * cost.seconds else ""
             cells = f"{cost.jobs} | {cost.seconds:.1f} | {begun:.1f} | {each} | {cost.peak_mb:.0f}"
             print(f"| {size} | {stage} | {cells} |")
         own = costs["snakemake"]
-        print(f"| {size} | planning | | {own.seconds:.1f} | | {1000 * own.seconds / size:.1f} | {own.peak_mb:.0f} |")
+        print(f"| {size} | Snakemake | | {own.seconds:.1f} | | {1000 * own.seconds / size:.1f} | {own.peak_mb:.0f} |")
         spent = sum(cost.seconds for cost in costs.values())
         print(
             f"| {size} | all, {wall:.0f} s of wall time | | {spent:.1f} | | {1000 * spent / size:.1f} | |", flush=True
