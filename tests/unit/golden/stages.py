@@ -73,7 +73,14 @@ def _embed(folder: Path, name: str) -> Row:
     entry = named(name, registry)
     with Reader(source) as reader:
         made_by = reader.attributes["recipe_digest"]
-    recipe = {"kind": entry.kind, "options": entry.options, "source": made_by, "batch": 32, "view": ""}
+    recipe = {
+        "kind": entry.kind,
+        "options": entry.options,
+        "source": made_by,
+        "batch": 32,
+        "precision": "float32",
+        "view": "",
+    }
     path, weights = folder / f"{name}.h5", str(path_of(entry, registry))
     features.run(recipe, source, path, weights=weights, pretrained=None, device="cpu", threads=1)
     return _only_row(path)
