@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from emopipe.cache.status import reason
 from emopipe.media import files, structure
+from emopipe.media.sparse import Starts
 
 USABLE_FROM = 0.5
 """A stream is used if at least this share of its length is in the file and decodes."""
@@ -49,6 +50,10 @@ class Survey:
 
     times: np.ndarray = field(default_factory=lambda: np.empty(0))
     """(packets,) sorted presentation times of the video's packets, in seconds since `origin`."""
+    in_order: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """(packets,) these times in the order of the file; empty if a packet states no time, or is not shown."""
+    starts: array = field(default_factory=lambda: array("q"))
+    """Numbers of the packets with IDR pictures; none unless the codec is H.264."""
     lead: int = 0
     """How many packets of the video stand before its first keyframe. They do not decode, or to no real pictures."""
     decodable: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -144,10 +149,15 @@ class _Tally:
 class _VideoTally(_Tally):
     """Counts the packets of the video stream, and keeps the times of those that hold frames."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, stream: av.VideoStream | None) -> None:
         super().__init__()
-        self._rate = rate
+        self._rate = 25.0 if stream is None else frame_rate(stream)
+        self._starts = Starts(stream) if stream is not None and stream.codec_context is not None else ()
         self._times = array("d")
+        self.starts = array("q")
+        """Numbers of the packets with IDR pictures."""
+        self.is_plain = True
+        """Whether each packet so far holds a frame that is shown, and its time."""
         self.lead: int | None = None
         """How many packets stand before the first keyframe; None if none is marked as one."""
         self.lead_times = 0
@@ -157,8 +167,12 @@ class _VideoTally(_Tally):
         """Take a packet, and return its time in units of the stream."""
         if self.lead is None and packet.is_keyframe:
             self.lead, self.lead_times = self.packets, len(self._times)
+        if packet in self._starts:
+            self.starts.append(self.packets)
         stamp = super().add(packet)
-        if packet.size and not packet.is_discard:  # packets hidden by an edit list are decoded, but not shown
+        is_shown = packet.size > 0 and not packet.is_discard
+        self.is_plain = self.is_plain and is_shown and packet.pts is not None
+        if is_shown:  # packets hidden by an edit list are decoded, but not shown
             self._times.append(len(self._times) / self._rate if stamp is None else float(stamp * packet.time_base))
         return stamp
 
@@ -169,7 +183,7 @@ class _VideoTally(_Tally):
 
 
 def _survey(opened: _Opened) -> Survey:
-    video = _VideoTally(25.0 if opened.video is None else frame_rate(opened.video))
+    video = _VideoTally(opened.video)
     tallies = {stream.index: _Tally() for stream in opened.sound}
     if opened.video is not None:
         tallies[opened.video.index] = video
@@ -182,6 +196,8 @@ def _survey(opened: _Opened) -> Survey:
     by_time = _stock_by_time(opened, tallies) if None in by_packets else Stock()
     return Survey(
         np.sort(times),
+        times if video.is_plain else np.empty(0),
+        video.starts,
         video.lead or 0 if len(decodable) else 0,
         np.sort(decodable if len(decodable) else times),
         opened.origin,

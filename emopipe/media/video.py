@@ -5,7 +5,7 @@ Frames are streamed: for a clip of any length, one decoded frame is in memory at
 
 import itertools
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from emopipe.cache.status import join, reason
 from emopipe.media import files, structure
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.shown import Display, Displays, to_jpeg
+from emopipe.media.sparse import DECODE, skips
 from emopipe.media.survey import USABLE_FROM, Survey, frame_rate, survey
 from emopipe.media.tracks import choose_video
 
@@ -53,11 +54,53 @@ class SampledFrames:
         self.fault = self.survey.fault or self._too_little()
         if self.fault:
             return
+        targets = (self.choose or sample)(self.survey.decodable, self.options)
+        n_exact = 0
+        if (plan := self._skips(targets)) is not None:
+            for kept in self._exact(targets, plan):
+                yield kept
+                n_exact += 1
+        if not self.is_usable:  # anything unexpected: the whole stream says what it is, and gives the same first frames
+            yield from itertools.islice(self._all(targets), n_exact, None)
+
+    def _skips(self, targets: np.ndarray) -> list[str] | None:
+        """Return what the decoder may skip of each packet; None if all has to be decoded."""
+        survey = self.survey
+        return None if survey.lead else skips(survey.in_order, survey.starts, targets)
+
+    def _exact(self, targets: np.ndarray, plan: list[str]) -> Iterator[tuple[float, bytes]]:
+        """Decode what the frames at the targets need, and yield these.
+
+        This ends early, and `is_usable` stays false, if anything is not as it should be.
+        """
+        coming = targets.tolist()[::-1]
+        with files.container(self.file) as container:
+            frames = _Frames(self.file, container, container.streams[self.survey.stream], self.survey, plan)
+            if frames.has_doubtful_times:
+                return
+            try:
+                for time, (frame, display) in frames:
+                    if frames.is_in_doubt or frame.is_corrupt or (coming and time > coming[-1]):
+                        return
+                    if coming and time == coming[-1]:
+                        if not (jpeg := self._to_jpeg(frames, frame, display)):
+                            return
+                        yield coming.pop(), jpeg
+                    if self.choose and not coming:
+                        break
+            except MemoryError:
+                raise
+            except Exception:  # decoding the whole stream will say why
+                return
+        if not (coming or frames.is_in_doubt):
+            self.is_usable, self.fault = True, join("" if self.choose else self.survey.video.note, self.survey.which)
+
+    def _all(self, targets: np.ndarray) -> Iterator[tuple[float, bytes]]:
+        """Yield the frames nearest to the targets, and measure how much of the stream decodes."""
         with files.container(self.file) as container:
             stream = container.streams[self.survey.stream]
             has_size = stream.width * stream.height > 0
             frames = _Frames(self.file, container, stream, self.survey)
-            targets = (self.choose or sample)(self.survey.decodable, self.options)
             try:
                 for time, frame in nearest(_until(frames, targets) if self.choose else frames, targets):
                     if jpeg := self._to_jpeg(frames, *frame):
@@ -149,11 +192,21 @@ class _Frames:
     not there. Such pictures are not frames, and errors there are not damage.
     """
 
-    def __init__(self, file: int, container: InputContainer, stream: av.VideoStream, survey: Survey) -> None:
+    def __init__(
+        self,
+        file: int,
+        container: InputContainer,
+        stream: av.VideoStream,
+        survey: Survey,
+        plan: Sequence[str] = (),
+    ) -> None:
+        """Prepare to decode; `plan` says what may be skipped of each packet, see `sparse.skips`."""
         stream.thread_type = "NONE"  # jobs run side by side already, and one thread decodes reproducibly
         stream.codec_context.options.update(max_pixels=str(files.MOST_PIXELS))  # frames may grow in the middle
+        if plan:  # what is guessed in place of damaged pixels depends on frames that are skipped
+            stream.codec_context.options.update(err_detect="explode")
         stream.codec_context.copy_opaque = True
-        self._container, self._stream, self._survey = container, stream, survey
+        self._container, self._stream, self._survey, self._plan = container, stream, survey, plan
         self._displays = Displays(stream, lambda: structure.states_aspect(file, container.format.name))
         self._has_begun = survey.lead == 0
         self.fault = ""
@@ -164,6 +217,16 @@ class _Frames:
         """The time of each frame in seconds, in the order in which they are decoded."""
         self.after_errors: list[int] = []
         """Numbers of the frames before which packets could not be decoded."""
+
+    @property
+    def has_doubtful_times(self) -> bool:
+        """Whether the decoder gives frames in another order than that of the file, but times are as if it did not."""
+        return self._stream.codec_context.has_b_frames and bool((np.diff(self._survey.in_order) > 0).all())
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether there was a fault so far, or the last frame is not later than the one before it."""
+        return bool(self.error or self.fault) or (len(self.times) > 1 and self.times[-1] <= self.times[-2])
 
     def __iter__(self) -> Iterator[tuple[float, Shown]]:
         rate = frame_rate(self._stream)
@@ -189,6 +252,8 @@ class _Frames:
                 self.fault = self.fault or reason("damaged_video", error=files.describe(error))
                 return
             packet.opaque = (number,)
+            if self._plan:
+                self._stream.codec_context.skip_frame = self._plan[number] if number < len(self._plan) else DECODE
             try:
                 frames = packet.decode()
             except av.EOFError:
