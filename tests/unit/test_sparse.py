@@ -151,6 +151,16 @@ def test_a_cut_file_has_the_status_and_frames_of_the_whole(tmp_path, monkeypatch
     assert equal(read_clip(path, FIVE), whole(lambda: read_clip(path, FIVE), monkeypatch))
 
 
+def test_a_stream_that_is_lost_for_the_most_part_is_undecodable_though_the_wanted_frame_is_whole(tmp_path):
+    path, one = write(tmp_path, "no B-frames"), DecodeOptions(policy="count", count=1)
+    content = bytearray(path.read_bytes())
+    for at, size in [*places(path)[2:36], *places(path)[38:70]]:  # the 38th frame is wanted, its keyframe is the 37th
+        content[at : at + size] = bytes(size)
+    path.write_bytes(content)
+    found = read_clip(path, one)
+    assert (found.status, "lost_frames" in found.reason) == ("undecodable", True)
+
+
 def test_what_is_skipped():
     times, targets = np.array([0.0, 0.3, 0.1, 0.2, 0.4, 0.5, 0.6]), np.array([0.1, 0.6])
     plan = skips(times, [0, 4, 6], targets)
