@@ -61,8 +61,6 @@ class SpectrogramDataset:
     networks see each clip in many epochs.
     """
 
-    batch_takes_one_core = False
-
     def __init__(
         self,
         spectrograms: Sequence[torch.Tensor],

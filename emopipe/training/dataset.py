@@ -19,8 +19,6 @@ class Dataset(Protocol):
     """(n,) the person in the sample; "" where unknown."""
     clip: np.ndarray
     """(n,) int: the number of the clip that each sample is from; in scores, the samples of a clip are averaged."""
-    batch_takes_one_core: bool
-    """Whether `batch` computes on one CPU core while the others wait, also if torch has several threads."""
 
     def batch(self, rows: np.ndarray, rng: torch.Generator, device: torch.device) -> torch.Tensor:
         """Return the augmented samples at `rows` (n,) as a batch for the network."""

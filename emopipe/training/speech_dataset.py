@@ -17,8 +17,6 @@ from emopipe.training.phase_options import SpeechPhase
 class SpeechDataset:
     """Utterances in memory with targets; see `emopipe.training.dataset.Dataset`."""
 
-    batch_takes_one_core = True
-
     def __init__(
         self,
         waves: Sequence[np.ndarray],

@@ -19,8 +19,6 @@ EVAL_BATCH = 256
 class StillsDataset:
     """Cropped stills with targets; see `emopipe.training.dataset.Dataset`."""
 
-    batch_takes_one_core = False
-
     def __init__(
         self,
         images: ShardedImages | np.ndarray,

@@ -228,13 +228,8 @@ class Trainer:
         return loss.detach()
 
     def _prepares_ahead(self) -> bool:
-        """Return whether a thread prepares the next batch while the network trains on this one.
-
-        On the CPU this saves time only if a batch would leave cores idle. A job with one thread keeps to one.
-        """
-        if self.device.type != "cpu":
-            return True
-        return self.dataset.batch_takes_one_core and torch.get_num_threads() > 1
+        """Return whether a thread prepares the next batch meanwhile. On the CPU, the training keeps the cores busy."""
+        return self.device.type != "cpu"
 
     def _uses_bfloat16(self) -> bool:
         """Return whether the forward pass in training computes in bfloat16."""

@@ -54,8 +54,6 @@ def options(**keys):
 class Patterns:
     """Toy dataset: a class is a bright row of an 8 x 8 picture, under noise."""
 
-    batch_takes_one_core = False
-
     def __init__(self, n=56, n_val=14, noise=0.5, seed=0):
         label = np.arange(n + n_val) % CLASSES
         self.targets = one_hot(label)
