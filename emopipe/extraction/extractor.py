@@ -54,7 +54,8 @@ class Extractor:
             torch_device: Where torch networks run.
             device: Where other networks run: auto, cpu or cuda.
             threads: CPU threads of other networks.
-            precision: What networks of torch compute with: float32, or bfloat16 where it is exact enough (autocast).
+            precision: What networks of torch compute with: float32, or bfloat16 for the operations
+                that torch's autocast computes in it.
             by_fold: Whether the clips of the corpus go through the networks of their folds. Clips that are new go
                 through the network for all, whatever their names are.
 
@@ -64,7 +65,7 @@ class Extractor:
         """
         self.spec = registry.spec(kind, options)
         self._torch_device, self._precision = torch_device, precision
-        # A GPU computes one batch at a time; meanwhile other threads copy the next ones to it.
+        # A GPU computes one batch at a time; meanwhile other threads read the next ones and queue their copies.
         self._turn = threading.Lock() if torch_device.type == "cuda" else contextlib.nullcontext()
         self._crossfit = crossfit.load(pretrained) if pretrained else None
         self.device = device_name(torch_device)

@@ -16,8 +16,8 @@ from emopipe.extraction.extractor import Embedded, Extractor
 from emopipe.faces.crops import read_crops
 
 GPU_GROUP = 8
-"""On a GPU, clips are read together until they have the faces of so many batches, so that few batches are small. On
-the CPU, which gains nothing by large batches, it is one."""
+"""On a GPU, all threads together read clips until these have the faces of so many batches, so that few batches are
+small. On the CPU, which gains nothing by large batches, each thread reads those of one."""
 
 
 def rows(
@@ -41,7 +41,8 @@ def rows(
         policy: What happens if the network fails on a clip, or its crops cannot be decoded.
         workers: How many threads read and embed faces; the network must allow it.
     """
-    groups = _groups(faces, clips, batch * (1 if network.device == "cpu" else GPU_GROUP))
+    batches = 1 if network.device == "cpu" else max(1, GPU_GROUP // workers)
+    groups = _groups(faces, clips, batch * batches)
     tasks = ((group, functools.partial(_together, faces, group, network, batch, view)) for group in groups)
     with thread_pool(workers) as pool:
         for group, result in ahead(tasks, pool, workers):

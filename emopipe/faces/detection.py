@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -35,14 +35,22 @@ class Detector(Protocol):
     """Finds the faces of a frame. Equal frames give equal detections. Each thread needs its own detector."""
 
     device: str
-    """The device on which it runs: cpu or cuda.
-
-    A detector that gains by batches has an attribute `batch`, the number of frames of one size that it takes at once,
-    and a method `many`, which maps a list of frames to a list of detections.
-    """
+    """The device on which it runs: cpu or cuda."""
 
     def __call__(self, frame: np.ndarray) -> Detections:
         """Find the faces of `frame`, (H, W, 3) uint8 BGR of any size from 1x1."""
+        ...
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A detector that is faster if it takes several frames at once."""
+
+    batch: int
+    """How many frames it takes at once."""
+
+    def many(self, frames: Sequence[np.ndarray]) -> list[Detections]:
+        """Find the faces of each of some frames of one size, (H, W, 3) uint8 BGR."""
         ...
 
 

@@ -14,7 +14,7 @@ from emopipe.cache.store import Field, Row
 from emopipe.faces import detectors
 from emopipe.faces.between import find_every
 from emopipe.faces.clip import ClipFaces, assemble
-from emopipe.faces.detection import Detections, Detector
+from emopipe.faces.detection import BatchDetector, Detections, Detector
 from emopipe.media.decoded import decode_jpeg, encode_jpeg
 
 FIELDS = {
@@ -80,16 +80,25 @@ class DetectorPerThread:
     def in_threads(self, pool: Executor, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> list[Detections]:
         """Return the faces of the frames with these numbers, which are searched in parallel, or in batches."""
         if self._batch is None:
-            self._batch = getattr(self._of_this_thread(), "batch", 1)
+            self._batch = pool.submit(self._batch_size).result()
         batches = [numbers[start : start + self._batch] for start in range(0, len(numbers), self._batch)]
         return [found for batch in pool.map(functools.partial(self._search, frames), batches) for found in batch]
 
     def _search(self, frames: Sequence[np.ndarray], numbers: Sequence[int]) -> Sequence[Detections]:
         """Return the faces of some frames by the detector of this thread."""
         detector = self._of_this_thread()
-        if hasattr(detector, "many"):
-            return detector.many([frames[number] for number in numbers])
-        return [detector(frames[number]) for number in numbers]
+        if not isinstance(detector, BatchDetector):
+            return [detector(frames[number]) for number in numbers]
+        pictures = [frames[number] for number in numbers]
+        found: dict[int, Detections] = {}
+        for shape in {picture.shape for picture in pictures}:  # frames may change their size within a clip
+            places = [place for place, picture in enumerate(pictures) if picture.shape == shape]
+            found.update(zip(places, detector.many([pictures[place] for place in places]), strict=True))
+        return [found[place] for place in range(len(pictures))]
+
+    def _batch_size(self) -> int:
+        detector = self._of_this_thread()
+        return detector.batch if isinstance(detector, BatchDetector) else 1
 
     def _of_this_thread(self) -> Detector:
         if not hasattr(self._own, "detector"):

@@ -189,7 +189,8 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
     finite = np.isfinite(x).all(1)
     if not finite.all():
         LOGGER.warning(
-            f"{path}: {int((~finite).sum())} of {len(x)} vectors hold numbers that are not finite. They are omitted."
+            f"{path}: {int((~finite).sum())} of {len(x)} vectors of these clips hold numbers that are not finite. They "
+            "are omitted."
         )
         lengths = np.bincount(np.repeat(np.arange(len(clips)), lengths)[finite], minlength=len(clips))
         x, order = x[finite], order[finite]

@@ -37,6 +37,10 @@ class Starts:
             return False
         return next((kind == _IDR for kind in self._kinds(bytes(packet)) if kind in _PICTURES), False)
 
+    def lacks_picture(self, packet: av.Packet) -> bool:
+        """Return whether a packet of a known codec holds no picture, which a decoder that skips does not report."""
+        return self._is_known and not any(kind in _PICTURES for kind in self._kinds(bytes(packet)))
+
     def _kinds(self, packet: bytes) -> Iterator[int]:
         """Yield the kind of each NAL unit."""
         if not self._size_bytes:

@@ -152,7 +152,7 @@ class _VideoTally(_Tally):
     def __init__(self, stream: av.VideoStream | None) -> None:
         super().__init__()
         self._rate = 25.0 if stream is None else frame_rate(stream)
-        self._starts = Starts(stream) if stream is not None and stream.codec_context is not None else ()
+        self._starts = Starts(stream) if stream is not None and stream.codec_context is not None else None
         self._times = array("d")
         self.starts = array("q")
         """Numbers of the packets with IDR pictures."""
@@ -167,11 +167,12 @@ class _VideoTally(_Tally):
         """Take a packet, and return its time in units of the stream."""
         if self.lead is None and packet.is_keyframe:
             self.lead, self.lead_times = self.packets, len(self._times)
-        if packet in self._starts:
+        if self._starts and packet in self._starts:
             self.starts.append(self.packets)
         stamp = super().add(packet)
         is_shown = packet.size > 0 and not packet.is_discard
         self.is_plain = self.is_plain and is_shown and packet.pts is not None
+        self.is_plain = self.is_plain and not (self._starts and self._starts.lacks_picture(packet))
         if is_shown:  # packets hidden by an edit list are decoded, but not shown
             self._times.append(len(self._times) / self._rate if stamp is None else float(stamp * packet.time_base))
         return stamp

@@ -46,8 +46,9 @@ def prepare(device: str, threads: int) -> torch.device:
         )
     if not is_usable:
         return torch.device("cpu")
-    torch.cuda.set_device(gpus.own_gpu())
-    return torch.device("cuda", gpus.own_gpu())
+    number = gpus.own_gpu()
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

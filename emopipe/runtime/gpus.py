@@ -8,6 +8,7 @@ import fcntl
 import functools
 import itertools
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """Environment variables that hide GPUs from programs: empty or -1 hides all."""
 
+_CLAIMING = threading.Lock()
 _CLAIMS: list["Claim"] = []
 """Keeps the lock of this process' GPU open."""
 
@@ -58,13 +60,18 @@ def usable_by_torch() -> bool:
     return torch.cuda.is_available()
 
 
-@functools.cache
 def own_gpu() -> int:
     """Return the number of the GPU that this process uses, as torch and onnxruntime count the visible GPUs.
 
     The first call claims the GPU that the fewest jobs use; the claim ends with the process. Only visible GPUs count, so
     a cluster that sets CUDA_VISIBLE_DEVICES has the choice. If no claim is possible, it is the first GPU.
     """
+    with _CLAIMING:  # the first calls may be made in several threads at once
+        return _claimed()
+
+
+@functools.cache
+def _claimed() -> int:
     devices = _visible()
     try:
         claimed = claim(devices, lock_folder()) if devices else None

@@ -6,6 +6,7 @@ batch size would change its result.
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,11 +19,15 @@ from emopipe.runtime.device import name_of
 
 
 class AdaptiveBatches:
-    """Divides batches into parts that fit into the memory of a device. It starts with whole batches."""
+    """Divides batches into parts that fit into the memory of a device. It starts with whole batches.
+
+    Several threads may use it.
+    """
 
     def __init__(self, device: str, largest: int = sys.maxsize) -> None:
         """`device` is the name for messages; no part has more than `largest` samples."""
         self._device, self._largest = device, largest
+        self._halving = threading.Lock()
 
     def map(self, run: Callable[[Any], Any], batch: Sequence[Any] | Any) -> list[Any]:
         """Return the results of the parts of a batch.
@@ -37,19 +42,25 @@ class AdaptiveBatches:
             Exception: As `run`, also if the memory is too small for a single sample.
         """
         while True:
-            starts = range(0, max(1, len(batch)), self._largest)
+            largest = self._largest  # other threads may halve it meanwhile
+            size = min(len(batch), largest)
             try:
-                return [run(batch[start : start + self._largest]) for start in starts]
+                return [run(batch[start : start + largest]) for start in range(0, max(1, len(batch)), largest)]
             except Exception as error:
-                size = min(len(batch), self._largest)
                 if size < 2 or not is_out_of_memory(error):
                     raise
             torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps tensors alive
+            self._halve(size)
+
+    def _halve(self, size: int) -> None:
+        """Take at most half of a size from here on; only the first of several threads reports it."""
+        with self._halving:
+            if self._largest <= size // 2:
+                return
             self._largest = size // 2
-            LOGGER.warning(
-                f"The memory of {self._device} is too small for a batch of {size}. The batch size is now "
-                f"{self._largest}."
-            )
+        LOGGER.warning(
+            f"The memory of {self._device} is too small for a batch of {size}. The batch size is now {size // 2}."
+        )
 
 
 @contextlib.contextmanager

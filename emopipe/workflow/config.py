@@ -114,8 +114,8 @@ class BackboneBlock(Options):
     batch: int = Field(default=128, ge=1)
     """Faces that the network processes at once."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """The numbers that the network computes with when it extracts features. bfloat16 is faster on most GPUs; its
-    vectors have a cosine of at least 0.999 with those of float32. For networks of torch alone."""
+    """The numbers that the network computes with when it extracts features. bfloat16 is less exact; GPUs have units
+    for it. For networks of torch alone."""
     optional: bool = False
     """What happens if the weights are missing. true: models that need them are skipped, and the tables say so. false:
     the run stops before it starts."""

@@ -1,5 +1,8 @@
 """Too little memory of a device: prediction goes on in smaller batches, training says which option to lower."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -135,3 +138,22 @@ def test_training_of_fusion_names_the_options(monkeypatch):
     monkeypatch.setattr(fusion_training, "_train_stack", full)
     with pytest.raises(DeviceError, match="Lower `batch`, `hidden` or `frames` of the model"):
         fusion_training.train(fusion_dataset(CPU), fusion_runs("fbp", epochs=1, seeds=1))
+
+
+def test_threads_that_run_short_at_once_halve_once_and_lose_no_sample(monkeypatch):
+    said = []
+    monkeypatch.setattr(LOGGER, "warning", said.append)
+    batches, all_began = AdaptiveBatches("cpu"), threading.Barrier(4)
+
+    def run(part):
+        if len(part) == 16:
+            all_began.wait()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return part
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: batches.map(run, np.arange(16)), range(4)))
+    for parts in found:
+        assert [len(part) for part in parts] == [8, 8]
+        np.testing.assert_array_equal(np.concatenate(parts), np.arange(16))
+    assert said == ["The memory of cpu is too small for a batch of 16. The batch size is now 8."]

@@ -318,7 +318,7 @@ def test_vectors_that_are_not_finite_are_omitted(tmp_path, caplog):
     path = stream_file(tmp_path / "net.h5", table, broken=2)
     features = load(path, list(table["clip"]))
     assert torch.isfinite(features.x).all() and features.length.tolist()[:3] == [0, 2, 1]
-    assert "1 of 86 vectors hold numbers that are not finite" in caplog.text
+    assert "1 of 86 vectors of these clips hold numbers that are not finite" in caplog.text
 
 
 @pytest.mark.parametrize("block", [16, 70, 1 << 23], ids=["clip by clip", "two clips", "all"])

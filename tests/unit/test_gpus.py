@@ -107,9 +107,9 @@ class TestDevice:
         monkeypatch.setattr(torch.cuda, "set_device", self.current.append)
         monkeypatch.setattr(LOGGER, "propagate", True)
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        gpus.own_gpu.cache_clear()
+        gpus._claimed.cache_clear()
         yield
-        gpus.own_gpu.cache_clear()
+        gpus._claimed.cache_clear()
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
 

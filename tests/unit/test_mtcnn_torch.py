@@ -1,5 +1,6 @@
 """MTCNN by torch: its parts give what OpenCV and onnxruntime give, and batches give what single frames give."""
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from emopipe.core.errors import WeightsError
-from emopipe.faces import mtcnn_networks
+from emopipe.faces import mtcnn_networks, rows
 from emopipe.faces.detectors import mtcnn
 from emopipe.faces.mtcnn_torch import TorchMtcnn
 from emopipe.faces.patches import patches, summed
@@ -119,3 +120,30 @@ def test_frames_without_faces(by_torch):
 def test_which_form_runs(monkeypatch, device, usable, expected):
     monkeypatch.setattr(mtcnn, "usable_by_torch", lambda: usable)
     assert type(mtcnn.build(mtcnn.DetectorOptions(), device=device)) is expected
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+def test_frames_of_a_clip_go_to_a_batch_detector_by_their_size(monkeypatch, batch):
+    """A clip may change its size in the middle; answers keep the order of the frames."""
+    asked = []
+
+    class Recording:
+        device = "cpu"
+
+        def __init__(self):
+            self.batch = batch
+
+        def __call__(self, frame):
+            raise AssertionError("frames are not searched one by one")
+
+        def many(self, frames):
+            assert len({frame.shape for frame in frames}) == 1
+            asked.append(len(frames))
+            return [frame[0, 0, 0] for frame in frames]  # in place of faces
+
+    monkeypatch.setattr(rows.detectors, "build", lambda *_, **__: Recording())
+    frames = [np.full((4 + number % 2, 5, 3), number, np.uint8) for number in range(10)]
+    detect = rows.DetectorPerThread("mtcnn", {}, None, "cpu")
+    with ThreadPoolExecutor(2) as pool:
+        assert detect.in_threads(pool, frames, range(1, 10)) == list(range(1, 10))
+    assert max(asked) <= batch and sum(asked) == 9 and detect.device == "cpu"

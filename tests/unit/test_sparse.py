@@ -143,6 +143,19 @@ def test_a_damaged_header_of_a_frame_that_is_skipped_is_not_noticed(tmp_path, mo
     assert 0 < unnoticed < N_FRAMES
 
 
+@pytest.mark.parametrize("name", ["no B-frames", "B-frames"])
+def test_a_packet_whose_picture_cannot_be_recognised_is_reported(tmp_path, monkeypatch, name):
+    """The byte at 4 is the header of the first NAL unit; a kind that does not exist is in no frame."""
+    path, reported = write(tmp_path, name), 0
+    content = path.read_bytes()
+    for at, _ in places(path)[1::3]:
+        path.write_bytes(content[: at + 4] + bytes([content[at + 4] ^ 0x1F]) + content[at + 5 :])
+        expected = whole(lambda: read_clip(path, FIVE), monkeypatch)
+        assert equal(read_clip(path, FIVE), expected)
+        reported += "damaged_video" in expected.reason
+    assert reported > 10
+
+
 @pytest.mark.parametrize("name", ["B-frames", "Matroska", "start codes", "HEVC"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_cut_file_has_the_status_and_frames_of_the_whole(tmp_path, monkeypatch, name, share):
