@@ -116,6 +116,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["no B-frames", "B-frames", "B-pyramid", "open GOP", "HEVC", "Matroska"])
 def test_damage_in_any_packet_has_the_status_and_frames_of_the_whole(tmp_path, monkeypatch, name, damage):
@@ -156,6 +157,7 @@ def test_a_packet_whose_picture_cannot_be_recognised_is_reported(tmp_path, monke
     assert reported > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["B-frames", "Matroska", "start codes", "HEVC"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_cut_file_has_the_status_and_frames_of_the_whole(tmp_path, monkeypatch, name, share):
