@@ -1,7 +1,7 @@
 """Stage features: a shard's faces or sound -> a backbone's vectors, with its head's answers, times, mask and status."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from emopipe import extraction
 from emopipe.backbones import registry
 from emopipe.cache.failures import FailurePolicy
-from emopipe.cache.incremental import making
-from emopipe.cache.store import Field, Reader
+from emopipe.cache.incremental import Output, making
+from emopipe.cache.store import Field, Reader, Row
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import CacheError
 from emopipe.core.labels import CLASSES
@@ -83,15 +83,7 @@ def run(
         made = extraction.module_for(spec.modality).rows(
             clips, new, network, recipe["batch"], recipe["view"], policy, workers=workers
         )
-        progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
-        for clip in clips.clips:
-            if clip not in reused:
-                vectors.add(next(made))
-            elif row := vectors.earlier(clip, clips.digest[clip]):
-                vectors.take(row)
-            else:
-                raise CacheError(f"{output} was intact a moment ago, and is damaged now. Check the disk and run again.")
-            progress.advance()
+        _write(vectors, clips, reused, made, output)
         policy.check(vectors.taken)
         vectors.note(
             dim=spec.dim,
@@ -102,6 +94,19 @@ def run(
             citation=spec.citation,
             head_prior=json.dumps(network.head.prior.tolist()) if network.head else "",
         )
+
+
+def _write(vectors: Output, clips: Reader, reused: set[str], made: Iterator[Row], output: Path) -> None:
+    """Write the row of each clip in order: that of the earlier file, or the next one that is made."""
+    progress = Progress(f"features {output.parent.name} {output.stem}", len(clips.clips))
+    for clip in clips.clips:
+        if clip not in reused:
+            vectors.add(next(made))
+        elif row := vectors.earlier(clip, clips.digest[clip]):
+            vectors.take(row)
+        else:
+            raise CacheError(f"{output} was intact a moment ago, and is damaged now. Check the disk and run again.")
+        progress.advance()
 
 
 def _workers(kind: str, where: torch.device, threads: int) -> int:
