@@ -5,12 +5,14 @@ import os
 import resource
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 # Tests run side by side: threads that wait should sleep, not spin. Read when OpenMP is loaded, so set before anything.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,16 @@ def one_thread() -> None:
     """Commands that ran inside this process may have left more threads, which sum in another order."""
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A group photo of six, 1280 x 886; each face about 110 pixels wide."""
+    spec = find_spec("insightface")
+    path = Path(spec.submodule_search_locations[0]) / "data" / "images" / "t1.jpg" if spec else Path("none")
+    if not path.is_file():
+        pytest.skip("the package insightface and its example photo are not here")
+    return cv2.imread(str(path))
 
 
 @pytest.fixture(scope="session")

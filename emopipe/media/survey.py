@@ -171,8 +171,8 @@ class _VideoTally(_Tally):
             self.starts.append(self.packets)
         stamp = super().add(packet)
         is_shown = packet.size > 0 and not packet.is_discard
-        self.is_plain = self.is_plain and is_shown and packet.pts is not None
-        self.is_plain = self.is_plain and not (self._starts and self._starts.lacks_picture(packet))
+        has_picture = self._starts is None or not self._starts.lacks_picture(packet)
+        self.is_plain = self.is_plain and is_shown and packet.pts is not None and has_picture
         if is_shown:  # packets hidden by an edit list are decoded, but not shown
             self._times.append(len(self._times) / self._rate if stamp is None else float(stamp * packet.time_base))
         return stamp

@@ -353,9 +353,14 @@ def test_a_schedule_is_checked_against_the_network_and_the_sources():
             "backbones.face.weights is set, but a network of kind onnx is already trained: its kind and "
             "backbones.face.options name it. Remove weights.",
         ),
+        (
+            {"precision": "bfloat16"},
+            "backbones.face.precision is bfloat16, but networks of the kind onnx are not run by torch, so their "
+            "precision is that of their file. Remove the key.",
+        ),
     ],
 )
-def test_a_network_that_is_not_trained_here_takes_no_keys_of_training(more, message):
+def test_a_network_that_is_not_trained_here_takes_no_keys_of_torch(more, message):
     raw = changed("backbones/face", {"kind": "onnx", "options": {"weights": "x.onnx"}, **more}) | {"sources": SOURCES}
     with pytest.raises(ConfigError) as caught:
         configs.parse(raw)

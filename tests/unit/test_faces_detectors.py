@@ -2,7 +2,6 @@
 
 import os
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -40,16 +39,6 @@ def build(kind, **options):
 @pytest.fixture(scope="module", params=detectors.KINDS)
 def detector(request):
     return build(request.param)
-
-
-@pytest.fixture(scope="module")
-def photo():
-    """A group photo of six, 1280 x 886; each face about 110 pixels wide."""
-    spec = find_spec("insightface")
-    path = Path(spec.submodule_search_locations[0]) / "data" / "images" / "t1.jpg" if spec else Path("none")
-    if not path.is_file():
-        pytest.skip("the package insightface and its example photo are not here")
-    return cv2.imread(str(path))
 
 
 @pytest.mark.parametrize("net", ["pnet", "rnet", "onet"])

@@ -1,8 +1,6 @@
 """MTCNN by torch: its parts give what OpenCV and onnxruntime give, and batches give what single frames give."""
 
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,13 +18,8 @@ FILES = mtcnn.net_files(mtcnn.DetectorOptions())
 
 
 @pytest.fixture(scope="module")
-def frames():
+def frames(photo):
     """Four frames of one size: a group photo, its mirror, a part of it, and one face that fills the frame."""
-    spec = find_spec("insightface")
-    path = Path(spec.submodule_search_locations[0]) / "data" / "images" / "t1.jpg" if spec else Path("none")
-    if not path.is_file():
-        pytest.skip("the package insightface and its example photo are not here")
-    photo = cv2.imread(str(path))
     size = photo.shape[1::-1]
     face = cv2.resize(photo[62:199, 907:1010], size)
     return [photo, photo[:, ::-1].copy(), cv2.resize(photo[:, :900], size), face]
