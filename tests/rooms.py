@@ -19,7 +19,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 LAYERS = (
     "core", "demo", "cache", "runtime", "media", "corpora", "stills", "faces", "backbones", "weights", "extraction",
-    "scoring", "training", "fusion", "evaluation", "report", "workflow", "stages", "inference", "doctor", "commands",
+    "scoring", "training", "fusion", "evaluation", "report", "workflow", "stages", "inference", "export", "doctor",
+    "commands",
 )  # fmt: skip
 """Rooms from the ground up: each may import only those before it."""
 

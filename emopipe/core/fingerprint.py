@@ -41,6 +41,7 @@ UNCOUNTED = (
     "emopipe.core.fingerprint",
     "emopipe.core.log",
     "emopipe.core.memory",
+    "emopipe.core.notice",
     "emopipe.core.registry",
     "emopipe.core.syntax",
     "emopipe.core.options",  # options are part of every recipe by their values

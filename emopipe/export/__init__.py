@@ -1,0 +1,1 @@
+"""Results for use elsewhere: bundles that predict by themselves, and the formats of other tools."""
