@@ -8,6 +8,7 @@
 # make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
 # make test-gpu      set-up, then the tests of what runs on a GPU: there, and a few of them on the CPU
+# make test-browser  make demo, then its page in Chromium (Debian: chromium and chromium-driver; npm brings axe-core)
 # make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
@@ -15,9 +16,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 # Tests start many processes: they compile the code once.
-test check test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
+test check test-browser test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo demo-full resume test check test-data test-faults test-gpu test-slurm setup lint wheel
+.PHONY: demo demo-full resume test test-browser check test-data test-faults test-gpu test-slurm setup lint wheel
 
 demo: setup
 	@echo "The demo takes about three minutes on two cores, and 40 MB of disk in cache/ and results/."
@@ -44,6 +45,15 @@ test-data: setup
 test-gpu: setup
 	$(BIN)/python -m pytest tests/gpu $(ARGS)
 	$(BIN)/python -m pytest --numprocesses 0 -m gpu tests/unit/test_gpu_suite.py
+
+test-browser: demo .browser/.installed
+	EMOPIPE_PAGES=results/demo/report.html EMOPIPE_AXE=.browser/package/axe.min.js PYTHONPATH=.browser/python \
+		$(BIN)/python -m pytest --numprocesses 0 tests/browser
+
+.browser/.installed: tests/browser/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --target .browser/python --requirement tests/browser/requirements.txt
+	cd .browser && npm pack --silent axe-core@4.14.1 && tar --extract --file axe-core-4.14.1.tgz package/axe.min.js
+	touch $@
 
 test-slurm: setup
 	tests/slurm/one_node.sh $(BIN)/python -m tests.slurm

@@ -5,6 +5,9 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/hooks.smk"
 include: "rules/corpus.smk"
@@ -17,6 +20,7 @@ include: "rules/merge.smk"
 include: "rules/fusion.smk"
 include: "rules/ensemble.smk"
 include: "rules/report.smk"
+include: "rules/page.smk"
 
 
 wildcard_constraints:
@@ -32,7 +36,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        REPORT.values() if CONFIG.models else FEATURES,
+        [*REPORT.values(), PAGE] if CONFIG.models else FEATURES,
     localrule: True
 
 

@@ -123,6 +123,19 @@ def kept_media(path):
     return update(path) if CONFIG.keep_media else temp(path)
 
 
+def shown(name, path):
+    """Mark a file of the report for `snakemake --report`, if it is to be shown there."""
+    if name.startswith("confusion_"):
+        if not path.endswith(".png"):
+            return path
+        model, _, split = name.removeprefix("confusion_").rpartition("_")
+        labels = {"model": model, "split": split}
+        return report(path, caption="captions/confusion.rst", category="Confusion matrices", labels=labels)
+    if name not in CATEGORIES:
+        return path
+    return report(path, caption=f"captions/{Path(name).stem}.rst", category=CATEGORIES[name], labels={"table": name})
+
+
 def ancient_if(is_current, paths):
     """Mark inputs as `ancient` while the output is current, so that newer inputs do not rerun the job.
 

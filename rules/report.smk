@@ -13,6 +13,15 @@ if CONFIG.corpus.kind == "demo":  # faces of real people are not put into a figu
 if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles:
     REPORT["submission.zip"] = f"{RESULTS}/submission.zip"
 
+# What `snakemake --report` shows of them, and in which category. The captions are in rules/captions/.
+CATEGORIES = {
+    "metrics.csv": "Results",
+    **{f"tables/{name}.csv": "Results" for name in ("results", "comparisons", "ensembles", "streams")},
+    **{f"tables/{name}.csv": "Classes and people" for name in ("recalls", "subjects")},
+    "ledger.csv": "What became of each clip",
+    "faces": "Classes and people",
+}
+
 # The stages in the ledger, in their order, and the files that hold the statuses of their clips.
 STAGES = {
     **{PLAN.stage_name("decode", p): all_shards(f"{CACHE}/media/{p}/{{shard}}.status.h5") for p in CONFIG.decode},
@@ -32,7 +41,7 @@ rule report:
         weights=f"{RESULTS}/models/ensembles.csv",
         stages=[path for paths in STAGES.values() for path in paths],
     output:
-        list(REPORT.values()),
+        [shown(name, path) for name, path in REPORT.items()],
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:

@@ -258,6 +258,11 @@ class Reader:
             )
         return self._rows_of(clip, name)
 
+    def rows_in(self, clip: str, name: str) -> int:
+        """Return the number of one clip's rows of one field; nothing is read."""
+        number = self._number[clip]
+        return int(self._offsets[name][number + 1] - self._offsets[name][number])
+
     def field_bytes(self, name: str) -> int:
         """Return the bytes of all rows of one field."""
         return int(self._data[name].size) * self._data[name].dtype.itemsize

@@ -28,6 +28,13 @@ class Comparison(Options):
     """Whether this is the one comparison that the run is made for. Its p needs no correction for the other tests."""
 
 
+class ReportOptions(Options):
+    """What the page of a run shows."""
+
+    faces: bool = True
+    """Whether the page shows faces. false: no picture of a person is in it."""
+
+
 def check_comparisons(comparisons: Sequence[Comparison], names: Collection[str]) -> None:
     """Raise a ConfigError if comparisons name what is not a model or ensemble of the run, or if several are primary."""
     faults = Faults()

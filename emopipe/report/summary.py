@@ -61,8 +61,9 @@ def show(folder: Path) -> None:
     results = pd.read_csv(folder / "tables/results.csv")
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
     console.print(HEADING.strip("# "), style="bold")
-    for line in _read_first(folder / "summary.md"):
-        console.print(Text(f"- {line}"), soft_wrap=True)
+    for line in read_first(folder / "summary.md"):
+        if not line.startswith(BY_CHANCE):
+            console.print(Text(f"- {line}"), soft_wrap=True)
     scored = results[results["n"].notna()]
     if scored.empty:
         console.print("No clip outside the training split has a label, so there is nothing to score.")
@@ -77,14 +78,15 @@ def show(folder: Path) -> None:
             markup=False,
             soft_wrap=True,
         )
-    console.print(f"All results are in {folder}/", markup=False)
+    page = folder / "report.html"
+    look = f". To look at them, open {page} in a browser." if page.is_file() else ""
+    console.print(f"All results are in {folder}/{look}", markup=False, soft_wrap=True)
 
 
-def _read_first(file: Path) -> list[str]:
-    """Return what a run's summary says under HEADING, without the sentences on chance."""
+def read_first(file: Path) -> list[str]:
+    """Return what a run's summary says under HEADING, sentence by sentence."""
     listed = file.read_text(encoding="utf-8").partition(f"{HEADING}\n\n")[2].partition("\n\n")[0]
-    lines = [line.removeprefix("- ") for line in listed.splitlines()]
-    return [line for line in lines if not line.startswith(BY_CHANCE)]
+    return [line.removeprefix("- ") for line in listed.splitlines()]
 
 
 def headline(scored: pd.DataFrame, labels: pd.DataFrame) -> str:

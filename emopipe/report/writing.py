@@ -30,18 +30,28 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: s
         recipe: `Plan.report`.
         first: What to read first (Markdown).
     """
-    columns, notes = {
-        "results": (_results, _results_notes),
-        "comparisons": (_comparisons, _comparisons_notes),
-        "ensembles": (_ensembles, _ensembles_notes),
-        "streams": (_streams, _streams_notes),
-    }[name]
-    rows = columns(table)
+    rows = columns(name, table)
     lines = [f"# {TITLES[name]}: run {recipe['run']}", "", *([first] if first else [])]
     lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows.to_numpy()]
-    paragraphs = "\n\n".join(notes(table, recipe))
+    paragraphs = "\n\n".join(notes(name, table, recipe))
     return "\n".join([*lines, "", paragraphs]) + "\n"
+
+
+def columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that are shown of a table in TITLES, as texts; `table` is as its CSV file holds it."""
+    return {"results": _results, "comparisons": _comparisons, "ensembles": _ensembles, "streams": _streams}[name](table)
+
+
+def notes(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    """Return paragraphs on how the numbers of a table in TITLES were computed; `recipe` is `Plan.report`."""
+    made = {
+        "results": _results_notes,
+        "comparisons": _comparisons_notes,
+        "ensembles": _ensembles_notes,
+        "streams": _streams_notes,
+    }
+    return made[name](table, recipe)
 
 
 def _cell(text: str) -> str:

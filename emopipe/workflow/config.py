@@ -26,7 +26,7 @@ from emopipe.faces import detectors
 from emopipe.fusion.checks import BASELINES, ENSEMBLE, check_ensembles, check_model, check_protocol
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
 from emopipe.media.decoded import DecodeOptions
-from emopipe.report.options import Comparison, check_comparisons
+from emopipe.report.options import Comparison, ReportOptions, check_comparisons
 from emopipe.report.paper import Row as PaperRow
 from emopipe.training.options import PretrainOptions
 from emopipe.training.sources import SourceBlock, check_schedule
@@ -214,6 +214,9 @@ class Config(Options):
     comparisons: list[Comparison] = Field(default_factory=list)
     """Pairs of models to compare. Default: none. In any case, each fused model is compared with the best model of one
     modality, and each ensemble with the best single model."""
+
+    report: ReportOptions = Field(default_factory=ReportOptions)
+    """The page of the run, report.html."""
 
     @property
     def every_ensemble(self) -> dict[str, EnsembleBlock]:

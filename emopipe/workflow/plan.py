@@ -28,6 +28,7 @@ from emopipe.faces import detectors
 from emopipe.fusion.checks import BASELINES, default_members
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
+from emopipe.report.page.template import files_digest
 from emopipe.report.paper import figure
 from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import first_available, met_in_training, scan, sharding
@@ -357,6 +358,18 @@ class Plan:
             **({"met_by": self._met_by(), "corpus": corpus.kind} if self._met else {}),
             **({"taken": taken} if taken else {}),
         )
+
+    def page(self) -> Recipe:
+        """Return the recipe of the page."""
+        return self._recipe("page", report=self.report(), form=files_digest(), faces=self.config.report.faces)
+
+    def histories(self) -> dict[str, str]:
+        """Return the trainings of the run's backbones -> the files of their histories."""
+        made = {}
+        for name, block in self.backbones.items():
+            made |= {f"{backbone_of(name)}.step{step}": "" for step in range(len(block.schedule))}
+            made |= {name: ""} if block.pretrain else {}
+        return {name: (scan.cache_folder(self.config) / f"weights/{name}.csv").as_posix() for name in made}
 
     @cached_property
     def remarks(self) -> list[str]:

@@ -68,7 +68,8 @@ def test_one_opencv():
 
 
 @pytest.mark.parametrize(
-    "rule", ["corpus", "decode", "faces", "chain", "pretrain", "features", "merge", "fusion", "ensemble", "report"]
+    "rule",
+    ["corpus", "decode", "faces", "chain", "pretrain", "features", "merge", "fusion", "ensemble", "report", "page"],
 )
 def test_gpu_rules_ask_for_one(rule):
     text = (REPOSITORY / f"rules/{rule}.smk").read_text()
@@ -168,7 +169,7 @@ def test_the_image_is_set_up_as_make_does():
     makefile = (REPOSITORY / "Makefile").read_text()
     python = re.search(r"^PYTHON \?= python([\d.]+)$", makefile, re.M)[1]
     assert re.search(rf"^FROM python:{re.escape(python)}-slim$", docker, re.M)
-    steps = re.findall(r"python -m pip install (.*)", makefile)
+    steps = re.findall(r"python -m pip install (.*)", makefile.partition("\n$(STAMP): ")[2])
     made = re.findall(r"python -m pip install (.*)", docker)
     index = "--extra-index-url ${TORCH_INDEX} "
     assert index in made[0] and re.search(r"^ARG TORCH_INDEX=https://\S+/cpu$", docker, re.M)
@@ -196,5 +197,5 @@ def test_the_makefile_explains_its_targets():
     text = (REPOSITORY / "Makefile").read_text()
     targets = set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split())
     assert set(re.findall(r"^# make ([\w-]+)", text, re.M)) == targets - {"setup"}
-    suites = {"test", "check", "test-data", "test-faults", "test-gpu", "test-slurm"}
+    suites = {"test", "check", "test-data", "test-faults", "test-gpu", "test-browser", "test-slurm"}
     assert suites | {"demo", "demo-full", "lint", "setup", "resume", "wheel"} == targets

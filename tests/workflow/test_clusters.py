@@ -12,7 +12,7 @@ from tests.workflow import in_process
 from tests.workflow.conftest import Workflow, copy_of_the_code, made_once
 
 GPU_RULES = {"faces", "pretrain", "features", "fusion"}
-CPU_RULES = {"corpus", "decode", "merge", "ensemble", "report"}
+CPU_RULES = {"corpus", "decode", "merge", "ensemble", "report", "page"}
 INPUT_MB = 50
 
 

@@ -56,7 +56,7 @@ def test_they_make_features_and_predictions(finished):
     assert (finished.work / "results/plugins/summary.md").is_file()
 
 
-AFTER_FEATURES = ["merge mean", "fusion face_mean", "ensemble", "report"]
+AFTER_FEATURES = ["merge mean", "fusion face_mean", "ensemble", "report", "page"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.workflow.conftest import Workflow, small_config, write_config, write_
 
 SHARDS = ["00", "01"]
 MODELS = ["face_learned", "face_given", "audio_voice", "fused_two"]
-ANSWER = ["ensemble", "report"]
+ANSWER = ["ensemble", "report", "page"]
 
 
 def jobs(*names):
@@ -204,7 +204,7 @@ def test_weights_that_are_not_there(finished):
         config["backbones"]["absent"] = {"kind": "ir50", "weights": "nowhere.pth", "optional": True}
         config["models"]["face_absent"] = {"streams": ["absent"]}
 
-    assert planned(finished, change) == jobs("report")
+    assert planned(finished, change) == jobs("report", "page")
 
 
 def test_the_ensembles_members(finished):

@@ -335,5 +335,5 @@ def test_a_configfile_replaces_the_demo(workflow):
     }
     planned = workflow.jobs("--configfile", write_config(workflow.work / "two.yaml", config))
     voice = ["pretrain voice", "features voice 00", "merge voice", "fusion audio_one"]
-    assert set(planned) == {"corpus", "decode 00", *voice, "ensemble", "report"}
+    assert set(planned) == {"corpus", "decode 00", *voice, "ensemble", "report", "page"}
     shutil.rmtree(corpus)

@@ -1,0 +1,87 @@
+"""What the page is made from: the run's tables and predictions, and the caches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emopipe.core import tables
+from emopipe.core.labels import CLASSES
+from emopipe.report.clip import gathering
+from emopipe.scoring import predictions
+from emopipe.scoring.predictions import PROBABILITIES
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a run, read when they are needed."""
+
+    of_clips: gathering.Sources
+    """`results/<run>`, with config.yaml, ledger.csv, summary.md, tables/, predictions/ and attention/; the clip table,
+    decoded clips and faces."""
+    stages: Mapping[str, Sequence[Path]]
+    """Stage, as the ledger names it -> its files."""
+    histories: Mapping[str, Path]
+    """Backbone that was trained -> the history of its training."""
+    recipe: Mapping[str, Any]
+    """`Plan.page`."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.of_clips.results
+
+    @property
+    def clips(self) -> Path:
+        """The clip table, in the folder of the cache."""
+        return self.of_clips.clips
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The clip table."""
+        return tables.read(self.clips)
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """clip, split, stage, status, reason."""
+        return pd.read_csv(self.folder / "ledger.csv", keep_default_na=False)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a table of the folder tables/."""
+        return pd.read_csv(self.folder / f"tables/{name}.csv")
+
+    @property
+    def names(self) -> list[str]:
+        """All models and ensembles, in the order of the tables."""
+        return [*self.recipe["report"]["models"], *self.recipe["report"]["ensembles"]]
+
+    @cached_property
+    def answers(self) -> dict[str, pd.DataFrame]:
+        """Model or ensemble -> its predictions of the labelled clips that are reported."""
+        read = {name: predictions.read(self.folder / f"predictions/{name}.csv") for name in self.names}
+        return {name: frame[frame["label"] != ""].reset_index(drop=True) for name, frame in read.items()}
+
+    @property
+    def answer(self) -> str:
+        """The run's answer: its ensemble, or else its first model."""
+        return "ensemble" if "ensemble" in self.names else self.names[0]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that are scored."""
+        return sorted(set(self.answers[self.answer]["split"]))
+
+    @cached_property
+    def p_label(self) -> pd.Series:
+        """Clip -> the probability that the run's answer gives to its label."""
+        frame = self.answers[self.answer]
+        index = frame["label"].map(CLASSES.index).to_numpy()
+        return pd.Series(frame[PROBABILITIES].to_numpy()[range(len(frame)), index], index=frame["clip"])
+
+    def features(self) -> dict[str, Path]:
+        """Return backbone -> its merged vectors."""
+        head = "features/"
+        return {s.removeprefix(head): paths[0] for s, paths in self.stages.items() if s.startswith(head)}

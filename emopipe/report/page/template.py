@@ -1,0 +1,12 @@
+"""The files that give the page its form: templates, styles and JavaScript, in the folder `files`."""
+
+from pathlib import Path
+
+from emopipe.core.fingerprint import digest
+
+FILES = Path(__file__).with_name("files")
+
+
+def files_digest() -> str:
+    """Return the digest of all these files: a change of one makes the page again."""
+    return digest({path.name: path.read_text(encoding="utf-8") for path in sorted(FILES.iterdir())})

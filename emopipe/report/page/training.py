@@ -1,0 +1,47 @@
+"""How the networks were trained, and what the ensembles are made of."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from emopipe.report import writing
+from emopipe.report.page.charts import bars, curves
+from emopipe.report.page.parts import Chart, Group, Paragraphs, Section, Table
+from emopipe.report.page.sources import Sources
+
+LOSSES = {"loss": "training", "held_out_loss": "held out", "val_loss": "val"}
+"""Column of a history -> what the loss was computed on."""
+
+
+def section(sources: Sources) -> Section:
+    """Return the section."""
+    charts = [_curves(name, path) for name, path in sources.histories.items()]
+    parts: list[Group | Paragraphs | Table] = [Group(charts)]
+    if not charts:
+        parts = [Paragraphs(["No backbone was trained in this run, so there is no curve of one."])]
+    weights = sources.frame("ensembles")
+    parts.append(Group([_weights(name, rows) for name, rows in weights.groupby("ensemble", sort=False)]))
+    shown = writing.columns("ensembles", weights)
+    notes = writing.notes("ensembles", weights, sources.recipe["report"])
+    parts.append(Table.of(writing.TITLES["ensembles"], shown, notes, closed=True))
+    return Section("training", "Training and ensembles", parts)
+
+
+def _curves(name: str, path: Path) -> Chart:
+    """Return the losses of a backbone's networks over the epochs, each network and part of the data a line."""
+    table = pd.read_csv(path)
+    if "network" not in table:
+        table["network"] = "all"
+    losses = [column for column in LOSSES if column in table]
+    rows = table.melt(["network", "epoch"], losses, "part", "value").dropna(subset="value")
+    rows["line"] = rows["part"].map(LOSSES) + rows["network"].map(lambda network: f", {network}")
+    rows = rows[["epoch", "line", "value"]].rename(columns={"value": "loss"}).round(4)
+    numbers = Table.of("Losses", rows.pivot(index="epoch", columns="line", values="loss").reset_index())
+    caption = "Loss by epoch. Lines that end higher on held-out clips than on training clips show over-fitting."
+    return Chart(f"Training of {name}", curves(rows, "epoch", "loss", "line"), caption, numbers)
+
+
+def _weights(name: str, rows: pd.DataFrame) -> Chart:
+    shown = rows[["member", "weight"]].round(4)
+    title = f"Weights of {name} ({rows['method'].iat[0]})"
+    return Chart(title, bars(shown, "weight", "member"), numbers=Table.of(title, shown))
