@@ -21,6 +21,7 @@ EXAMPLES = {
     "init": "emopipe init /data/mine",
     "run": "emopipe run mine.yaml --cores 8",
     "resume": "emopipe resume --cores 8 --configfile configs/afew.yaml",
+    "clip": "emopipe clip s06_angry_1 --run results/demo --html clip.html",
     "check": "emopipe check configs/afew.yaml --corpus-root /data/AFEW",
     "doctor": "emopipe doctor configs/afew.yaml --corpus-root /data/AFEW",
     "config-keys": "emopipe config-keys pretrain",
