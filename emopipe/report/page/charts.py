@@ -78,7 +78,7 @@ def heat_map(rows: pd.DataFrame, x: str, y: str, share: str, text: str, *, step:
 
 def intervals(rows: pd.DataFrame, value: str, low: str, high: str, name: str, reference: float | None) -> Spec:
     """Return a point with its interval for each row, and a dashed line at a reference, such as chance."""
-    axis = {"format": "%"}
+    axis = {"format": "%", "values": [0, 0.25, 0.5, 0.75, 1]}
     names = _field(name, "nominal", None, sort=None)
     point = {
         "mark": {"type": "point", "filled": True, "size": 50, "color": COLOURS[5]},
@@ -105,9 +105,9 @@ def intervals(rows: pd.DataFrame, value: str, low: str, high: str, name: str, re
     return _spec(rows, layer=layer, width=170, height={"step": 18})
 
 
-def bars(rows: pd.DataFrame, value: str, name: str, *, colour: str | None = None, percent: bool = False) -> Spec:
+def bars(rows: pd.DataFrame, value: str, name: str, *, colour: str | None = None) -> Spec:
     """Return horizontal bars, one a name; with `colour`, stacked by the values of that column."""
-    axis = {"format": "%"} if percent else {}
+    axis = {"tickCount": 4}
     encoding = {
         "x": _field(value, "quantitative", value, axis=axis, stack="zero"),
         "y": _field(name, "nominal", None, sort=None),
@@ -132,7 +132,7 @@ def histogram(rows: pd.DataFrame, begin: str, end: str, count: str) -> Spec:
 
 def reliability(rows: pd.DataFrame) -> Spec:
     """Return accuracy over confidence: `confidence`, `accuracy` and `clips` of each bin, and the diagonal."""
-    unit = {"scale": {"domain": [0, 1]}, "axis": {"format": "%"}}
+    unit = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "values": [0, 0.25, 0.5, 0.75, 1]}}
     encoding = {
         "x": _field("confidence", "quantitative", "mean confidence", **unit),
         "y": _field("accuracy", "quantitative", "accuracy", **unit),

@@ -9,7 +9,9 @@ import pandas as pd
 
 from emopipe.core.labels import CLASSES
 from emopipe.report.clip.gathering import gather
+from emopipe.report.clip.spectrogram import spectrogram_image
 from emopipe.report.clip.story import ClipStory
+from emopipe.report.clip.strip import strip_image
 from emopipe.report.page.parts import Paragraphs, Section
 from emopipe.report.page.sources import Sources
 from emopipe.scoring.predictions import PROBABILITIES
@@ -75,11 +77,11 @@ def section(sources: Sources) -> Section:
     cards = chosen(sources)
     faces = bool(sources.recipe["faces"])
     stories = gather([card.clip for card in cards], sources.of_clips, faces=faces)
-    shown = Gallery([replace(card, pictures=_pictures(stories[card.clip], sources.answer)) for card in cards])
+    shown = Gallery([replace(card, pictures=_pictures(stories[card.clip])) for card in cards])
     said = (
         f"Of each class, the clip with the highest probability of its label by {sources.answer}, and the two with the "
-        "lowest. Below the faces stands the attention that single models pay to each of them; above the spectrogram, "
-        "that to the sound."
+        "lowest. Bars below the faces are the mean attention of the models to each of them, and lines above the "
+        "spectrogram that of each model to the sound. `emopipe clip` shows all of a clip."
     )
     hidden = [] if faces else ["Faces are not shown, because the config says so (`report.faces: false`)."]
     return Section("gallery", "Best and worst clips", [Paragraphs([said, *hidden]), shown])
@@ -102,10 +104,14 @@ def _card(row: pd.Series, kind: str) -> Card:
     return Card(row["clip"], row["split"], row["label"], row["pred"], float(row["p"]), top, kind)
 
 
-def _pictures(story: ClipStory, answer: str) -> list[Picture]:
+def _pictures(story: ClipStory) -> list[Picture]:
     """Return the strip of faces and the spectrogram of a clip, as far as the caches hold them."""
-    return []
-
-
-def _picture(data: bytes, kind: str, text: str) -> Picture:
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(data).decode()}", text)
+    drawn = {
+        "Faces over time, with the attention to each": strip_image(story),
+        "Spectrogram, with the attention to it": spectrogram_image(story),
+    }
+    return [
+        Picture(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}", f"{text}: {story.clip}")
+        for text, data in drawn.items()
+        if data
+    ]

@@ -35,10 +35,10 @@ def section(sources: Sources) -> Section:
         rows = _rows(sources, clips, vectors)
         if rows is not None:
             shown = f"{len(rows)} of {len(clips)} clips that have vectors"
-            charts.append(Chart(f"Vectors of {name}", scatter(rows, "label"), f"{shown}. {NOTE}"))
+            charts.append(Chart(f"Vectors of {name}", scatter(rows, "label"), f"{shown}."))
     if not charts:
         return Section("maps", "Maps of the vectors", [Paragraphs(["There are too few labelled clips for a map."])])
-    return Section("maps", "Maps of the vectors", [Group(charts)])
+    return Section("maps", "Maps of the vectors", [Paragraphs([NOTE]), Group(charts)])
 
 
 def _rows(sources: Sources, clips: list[str], vectors: np.ndarray) -> pd.DataFrame | None:

@@ -19,12 +19,30 @@ def section(sources: Sources) -> Section:
     parts: list[Group | Paragraphs | Table] = [Group(charts)]
     if not charts:
         parts = [Paragraphs(["No backbone was trained in this run, so there is no curve of one."])]
+    parts.append(_fusion(sources))
     weights = sources.frame("ensembles")
     parts.append(Group([_weights(name, rows) for name, rows in weights.groupby("ensemble", sort=False)]))
     shown = writing.columns("ensembles", weights)
     notes = writing.notes("ensembles", weights, sources.recipe["report"])
     parts.append(Table.of(writing.TITLES["ensembles"], shown, notes, closed=True))
     return Section("training", "Training and ensembles", parts)
+
+
+def _fusion(sources: Sources) -> Table:
+    """Return how the models came out of their training: the chosen candidate, as a mean over its seeds."""
+    rows = []
+    for name in sources.recipe["report"]["models"]:
+        found = pd.read_csv(sources.folder / f"models/{name}.csv")
+        chosen = found[found["chosen"] == 1]
+        mean = chosen[["epochs", "oof_loss", "oof_accuracy"]].mean()
+        accuracy = f"{100 * mean['oof_accuracy']:.1f}"
+        rows.append((name, found["candidate"].nunique(), len(chosen), mean["epochs"], mean["oof_loss"], accuracy))
+    columns = ["model", "candidates", "seeds", "epochs", "loss out of fold", "accuracy out of fold, %"]
+    notes = [
+        "The candidate with the lowest loss out of fold was chosen. Numbers are means over single seeds. Pools of "
+        "heads, and models of one candidate, had nothing to choose."
+    ]
+    return Table.of("Training of the models", pd.DataFrame(rows, columns=columns).round(3), notes)
 
 
 def _curves(name: str, path: Path) -> Chart:
