@@ -111,14 +111,14 @@ def vote_panels(story: ClipStory) -> list[Panel]:
 
 def _lines(axes: "Axes", attention: Sequence[Attention], end: float, title: str) -> None:
     draw_attention(axes, attention)
-    axes.set(title=title, xlim=(0, end))
+    axes.set(title=title, xlim=(0, end or 1))
 
 
 def _track(axes: "Axes", faces: Track, end: float) -> None:
     draw_track(axes, faces)
-    axes.set(title="The main face over seconds", xlim=(0, end))
+    axes.set(title="The main face over seconds", xlim=(0, end or 1))
 
 
 def _spectrogram(axes: "Axes", media: Media, end: float) -> None:
     draw_spectrogram(axes, media)
-    axes.set(title="Sound over seconds (log-Mel spectrogram)", xlim=(0, end))
+    axes.set(title="Sound over seconds (log-Mel spectrogram)", xlim=(0, end or 1))
