@@ -1,6 +1,6 @@
 """A finished run of any number of clips, whose numbers are drawn: results, tables, caches and page, without networks.
 
-Every tenth clip has no face and every fifteenth no sound; a few could not be decoded. `write` takes seconds for a
+Every tenth clip has no face and every fifteenth no sound; a few could not be decoded. `make` takes seconds for a
 thousand clips.
 """
 
@@ -113,8 +113,8 @@ class Drawn:
         return made.join(pd.DataFrame(p, columns=PROBABILITIES)).assign(covered=1)
 
 
-def write(work, count, *, faces=True, budget=whole.BUDGET):
-    """Write results/drawn and cache/drawn below a folder; return the page."""
+def make(work, count):
+    """Write results/drawn and cache/drawn below a folder; return what the page is made from."""
     results, cache, drawn = work / "results/drawn", work / "cache/drawn", Drawn(count)
     tables.write(drawn.table, cache / "clips.csv")
     stages = _caches(drawn, cache)
@@ -126,9 +126,7 @@ def write(work, count, *, faces=True, budget=whole.BUDGET):
     media = {"some": [cache / "media/some/00.h5"]}
     presets = {"face": "main", "voice": "some"}
     of_clips = gathering.Sources(results, cache / "clips.csv", media, {"main": stages["faces"]}, presets)
-    sources = Sources(of_clips, stages, histories, {"report": RECIPE, "faces": faces})
-    whole.write(sources, results / "report.html", budget)
-    return results / "report.html"
+    return Sources(of_clips, stages, histories, {"report": RECIPE, "faces": True})
 
 
 def _caches(drawn, cache):
@@ -197,4 +195,4 @@ def _history(path):
 
 
 if __name__ == "__main__":
-    print(write(Path(sys.argv[1]), int(sys.argv[2])))
+    whole.write(make(Path(sys.argv[1]), int(sys.argv[2])), Path(sys.argv[1], "report.html"))

@@ -1,0 +1,257 @@
+"""The page of a run: what it shows, what it must not, and its budget of bytes."""
+
+import html.parser
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emopipe.core.labels import CLASSES
+from emopipe.core.notice import NOTICE
+from emopipe.report.page import charts, drawing, gallery, maps, mistakes, whole
+from emopipe.report.page.about import stage_times
+from emopipe.report.page.by_model import bins_of_confidence
+from emopipe.report.page.gallery import Card, Gallery, Picture
+from emopipe.report.page.parts import Chart, Table
+from emopipe.report.page.sources import Sources
+from emopipe.scoring.predictions import PROBABILITIES
+from tests import drawn_run
+
+COUNT = 60
+
+
+class Read(html.parser.HTMLParser):
+    """The parts of a page that tests look at."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.images, self.tables, self.words = [], [], [], [], {}, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag not in ("meta", "link", "img", "input", "br"):
+            self.open.append(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if tag == "a" else []
+        self.images += [given] if tag == "img" else []
+        if tag == "tr" and self.open.count("tbody"):
+            self.tables[self.caption].append([])
+        if tag in ("td",) and self.tables.get(self.caption):
+            self.tables[self.caption][-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            assert self.open.pop() == tag, f"{tag} is closed in the wrong place"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "caption":
+            self.caption = data
+            self.tables.setdefault(data, [])
+        elif self.open and self.open[-1] == "td":
+            self.tables[self.caption][-1][-1] += data
+        if not {"script", "style", "svg"} & set(self.open):
+            self.words.append(data)
+
+
+def written(sources, path, **options):
+    whole.write(sources, path, **options)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return drawn_run.make(tmp_path_factory.mktemp("drawn"), COUNT)
+
+
+@pytest.fixture(scope="module")
+def folder(sources):
+    return sources.folder
+
+
+@pytest.fixture(scope="module")
+def text(sources, tmp_path_factory):
+    return written(sources, tmp_path_factory.mktemp("page") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Read(text)
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_it_is_well_formed_and_links_lead_somewhere(page):
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids) and len(page.links) > 8
+
+
+def test_nothing_comes_from_elsewhere(text):
+    own = re.sub(r"<script>.*?</script>", "", text, flags=re.S)  # the library names its home in comments and schemas
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", own)
+    assert "@import" not in own and "url(http" not in own
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert "default-src 'none'" in policy and "http" not in policy
+
+
+def test_texts_of_users_are_shown_as_they_are(page, text):
+    """Ids and configs may hold what HTML or a script would take for its own."""
+    assert "clip 0009 & <co>" in "".join(page.words)  # it has no face
+    assert "</script><b>not bold</b>" in "".join(page.words)
+    assert "<co>" not in text and "<b>not bold" not in text
+
+
+def test_the_tables_are_those_of_the_run(page, folder):
+    results = pd.read_csv(folder / "tables/results.csv")
+    shown = {row[0]: row for row in page.tables["Results"]}
+    assert list(shown) == results["model"].tolist()
+    for row in results.itertuples():
+        assert shown[row.model][2] == f"{row.right}/{row.n}"
+        assert shown[row.model][3] == f"{100 * row.accuracy:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+    said = "".join(page.words)
+    assert said.count(NOTICE) == 2
+    for line in (folder / "summary.md").read_text().split("## Read this first\n\n")[1].split("\n\n")[0].split("\n"):
+        assert line.removeprefix("- ") in said
+
+
+def test_failures_and_reasons(page, folder):
+    ledger = pd.read_csv(folder / "ledger.csv", keep_default_na=False)
+    failed = ledger[ledger["status"] != "ok"]
+    assert len(page.tables["Clips that a stage could not use"]) == len(failed) > 10
+    reasons = {(row[0], row[1]): int(row[3]) for row in page.tables["Reasons"]}
+    assert reasons[("faces", "no_face")] == ((failed["stage"] == "faces") & (failed["status"] == "no_face")).sum()
+
+
+def test_the_numbers_of_a_confusion_matrix(page, folder):
+    frame = pd.read_csv(folder / "predictions/ensemble.csv")
+    rows = {row[0]: [int(cell) for cell in row[1:]] for row in page.tables["Confusions of ensemble on val"]}
+    assert list(rows) == list(CLASSES)
+    for name, counts in rows.items():
+        assert counts == [((frame["label"] == name) & (frame["pred"] == other)).sum() for other in CLASSES]
+
+
+def test_the_gallery_has_the_best_and_the_worst_clip_of_each_class(page, text, folder):
+    frame = pd.read_csv(folder / "predictions/ensemble.csv").set_index("clip")
+    p = pd.Series({clip: row[f"p_{row['label']}"] for clip, row in frame.iterrows()})
+    cards = re.findall(r'data-label="(\w+)" data-kind="(\w+)">\s*<h3>(.*?)</h3>', text)
+    assert {kind for _, kind, _ in cards} == {"best", "worst"}
+    for label, kind, clip in cards:
+        of_class = p[frame["label"] == label]
+        value = of_class[html.unescape(clip)]
+        assert value == of_class.max() if kind == "best" else value <= sorted(of_class)[1]
+    assert all(image["src"].startswith("data:image/jpeg;base64,") and image["alt"] for image in page.images)
+    assert len(page.images) >= 2 * len(cards) - 8  # a clip without a face or sound lacks one
+
+
+def test_faces_can_be_omitted(tmp_path, sources, page):
+    hidden = replace(sources, recipe={**sources.recipe, "faces": False})
+    without = Read(written(hidden, tmp_path / "report.html"))
+    assert any(image["alt"].startswith("Faces") for image in page.images)
+    assert without.images and not any(image["alt"].startswith("Faces") for image in without.images)
+    assert "Faces are not shown" in "".join(without.words)
+
+
+def test_pictures_are_omitted_first_then_maps(tmp_path, sources, text):
+    whole_size = len(text.encode())
+    pictures = sum(len(found) for found in re.findall(r"data:image/jpeg[^\"]*", text))
+    fewest = written(sources, tmp_path / "b.html", budget=whole_size - pictures - 5000)
+    assert "pictures are omitted, because" in fewest
+    assert not Read(fewest).images and maps.OMITTED.texts[0] in fewest and "Vectors of face" not in fewest
+
+
+def test_equal_input_gives_equal_bytes(tmp_path, sources, text):
+    assert written(sources, tmp_path / "again.html") == text
+
+
+# --- parts
+
+
+def test_the_gallery_drops_pictures_from_its_end():
+    cards = [Card(str(n), "val", "Sad", "Sad", 0.5, 0.5, "best", [Picture("x" * 100, "")]) for n in range(5)]
+    made = Gallery(cards).without_pictures(250)
+    assert [len(card.pictures) for card in made.cards] == [1, 1, 0, 0, 0]
+    assert made.note.startswith("3 pictures are omitted")
+
+
+def test_bins_of_confidence():
+    found = bins_of_confidence(np.array([0.31, 0.35, 0.99, 1.0]), np.array([True, False, True, True]))
+    assert found["clips"].tolist() == [2, 2] and found["accuracy"].tolist() == [0.5, 1.0]
+    assert found["confidence"].tolist() == [0.33, 0.995]
+
+
+def test_what_all_models_get_wrong():
+    def frame(*answers):
+        made = pd.DataFrame({"clip": ["a", "b", "c"], "split": "val", "label": ["Sad", "Happy", "Fear"]})
+        return made.assign(pred=answers).join(pd.DataFrame(0.1, range(3), PROBABILITIES))
+
+    sources = Sources(None, {}, {}, {"report": {"models": ["m", "n"], "ensembles": []}})
+    sources.__dict__["answers"] = {"m": frame("Fear", "Happy", "Sad"), "n": frame("Fear", "Sad", "Sad")}
+    sources.__dict__["table"] = pd.DataFrame({"clip": ["a", "b", "c"], "subject": ["p", "q", ""]})
+    found = mistakes.wrong_everywhere(sources)
+    assert found["clip"].tolist() == ["a", "c"] and found["person"].tolist() == ["p", ""]
+    assert found["most models say"].tolist() == ["Fear (2 of 2)", "Sad (2 of 2)"]
+
+
+def test_layout_keeps_neighbours_together():
+    draw = np.random.default_rng(0)
+    vectors = np.concatenate([draw.normal(size=(20, 8)), draw.normal(size=(20, 8)) + 9]).astype(np.float32)
+    placed = maps.layout(vectors)
+    assert placed.shape == (40, 2) and np.isfinite(placed).all()
+    nearest = np.linalg.norm(placed[:, None] - placed[None], axis=2) + np.eye(40) * 1e9
+    assert (nearest.argmin(1) // 20 == np.arange(40) // 20).all()
+    np.testing.assert_array_equal(maps.layout(vectors), placed)
+
+
+def test_stage_times_add_up_jobs(tmp_path):
+    (tmp_path / "faces/main").mkdir(parents=True)
+    for number in range(2):
+        table = f"s\th:m:s\tmax_rss\tcpu_time\n{number + 1}.5\t0:0:1\t{100 + number}\t-\n"
+        (tmp_path / f"faces/main/0{number}.tsv").write_text(table)
+    (tmp_path / "report.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n9\t0:0:9\t50\t8\n")
+    found = stage_times([tmp_path, tmp_path / "missing"]).to_dict("records")
+    assert [(row["stage"], row["jobs"], row["seconds"]) for row in found] == [("report", 1, 9.0), ("faces", 2, 4.0)]
+    assert found[1]["most memory, MB"] == 101
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_charts_are_drawn_and_fit_a_phone(number):
+    names = pd.DataFrame({"name": ["a", "b"], "x": [0.0, 1.0], "y": [1.0, 0.5], "low": [0.1, np.nan], "n": [3, 4]})
+    made = [
+        lambda: charts.heat_map(names, "name", "n", "y", "x", step=(24, 20)),
+        lambda: charts.intervals(names, "y", "low", "x", "name", 0.14),
+        lambda: charts.bars(names, "n", "name"),
+        lambda: charts.bars(names, "n", "name", colour="x"),
+        lambda: charts.histogram(names, "x", "y", "n"),
+        lambda: charts.reliability(pd.DataFrame({"confidence": [0.2], "accuracy": [0.4], "clips": [3]})),
+        lambda: charts.curves(names, "x", "y", "name"),
+        lambda: charts.scatter(names.assign(label=["Happy", "Sad"]), "label"),
+    ][number]()
+    svg = drawing.picture(made, "p")
+    assert svg.startswith("<svg") and float(re.search(r'width="(\d+)', svg)[1]) <= charts.WIDTH
+    assert "currentColor" in svg and not re.search(r'id="(?!p-)', svg)
+    assert json.loads(drawing.embedded(made).replace("\\u003c", "<")) == json.loads(json.dumps(made))
+
+
+def test_long_lists_of_failures_are_cut():
+    rows = pd.DataFrame({"a": range(3)})
+    assert Table.of("t", rows).rows == [["0"], ["1"], ["2"]]
+    from emopipe.report.page import coverage
+
+    many = pd.DataFrame(
+        {"clip": map(str, range(600)), "split": "val", "stage": "faces", "status": "no_face", "reason": "None."}
+    )
+    parts = coverage._failures(many)
+    assert len(parts[1].rows) == coverage.MOST_ROWS and "600" in parts[1].notes[0]
+
+
+def test_a_chart_has_its_numbers_beside_it(sources):
+    """Those who cannot see a chart read its table; maps, whose axes mean nothing, have none."""
+    made = [module.section(sources) for module in (*whole.SECTIONS, gallery)]
+    of_charts = [chart for chart in whole._charts(made) if isinstance(chart, Chart)]
+    assert len(of_charts) > 10
+    assert {chart.title for chart in of_charts if chart.numbers is None} == {"Vectors of face", "Vectors of voice"}
