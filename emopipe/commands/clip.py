@@ -120,7 +120,8 @@ def _votes(story: "ClipStory") -> "Table":
 
     judged = {True: ", correct", False: ", wrong", None: ""}
     of_label = [f"of {story.label}"] if story.label else []
-    table = _table("model", "predicts", "probability", *of_label, "seeds that agree", title="Predictions")
+    title = "Predictions (seeds: how many of them predict the same class)"
+    table = _table("model", "predicts", "probability", *of_label, "seeds", title=title)
     for vote in story.votes:
         shares = [f"{vote.p(name):.0%}" for name in ("", *filter(None, [story.label]))]
         _add(table, vote.model, vote.pred + judged[vote.is_correct(story.label)], *shares, words.seeds(vote))

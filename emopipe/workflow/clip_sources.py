@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emopipe.core.errors import CacheError
+from emopipe.core.errors import CacheError, ConfigError
 from emopipe.report.clip.gathering import Sources
 from emopipe.workflow import config as configs
 from emopipe.workflow.config import Config, modality
@@ -38,7 +38,7 @@ def of_folder(results: Path) -> Sources:
         ConfigError: The config of the run has keys that this version does not know.
     """
     config = configs.parse_again(configs.read(results / "config.yaml"))
-    return of_config(config, results, results.resolve().parents[1] / "cache" / config.corpus.name)
+    return of_config(config, results, results.resolve().parent.parent / "cache" / config.corpus.name)
 
 
 def of_config(config: Config, results: Path, cache: Path) -> Sources:
@@ -62,5 +62,8 @@ def _preset(config: Config, backbone: str) -> str:
     block = config.backbones[backbone]
     if given := block.faces or block.decode:
         return given
-    presets = config.faces if modality(block) == "face" else config.decode
+    try:
+        presets = config.faces if modality(block) == "face" else config.decode
+    except ConfigError:  # the network is a plug-in that is not installed here
+        return ""
     return next(iter(presets)) if len(presets) == 1 else ""

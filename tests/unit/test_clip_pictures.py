@@ -16,7 +16,7 @@ from emopipe.report.clip.page import page
 from emopipe.report.clip.sheet import sheet_image
 from emopipe.report.clip.spectrogram import COLUMNS, spectrogram_image
 from emopipe.report.clip.story import Attention, ClipStory, Media, Track, Vote
-from emopipe.report.clip.strip import Columns, strip_image
+from emopipe.report.clip.strip import SMALL_BARS, Columns, strip_image
 from emopipe.report.clip.track import chosen_frames, frame_image
 from emopipe.report.clip.votes import votes_image
 from emopipe.workflow import clip_sources
@@ -92,6 +92,14 @@ def test_small_pictures_have_their_width_and_few_bytes(stories, noise):
 def test_a_short_clip_has_a_shorter_strip(stories):
     picture = decoded(strip_image(stories["good"]))
     assert (picture[:60, :300] < 250).any() and (picture[:, 310:] > 245).all()  # five of eight faces
+
+
+def test_bars_are_as_high_as_the_attention(stories):
+    picture = decoded(strip_image(stories["good"])).astype(int)
+    bars = picture[-SMALL_BARS:, [30, 90, 150, 210, 270]]
+    heights = ((bars[..., 0] > 140) & (bars[..., 2] < 60)).sum(0)  # blue
+    expected = np.array([0.5, 0.5, 1.0, 2.5, 0.5]) / (1.05 * 2.5) * SMALL_BARS
+    assert np.abs(heights - expected).max() <= 2
 
 
 def test_long_sound_is_averaged():

@@ -150,5 +150,13 @@ def test_a_run_is_found_by_its_folder_or_its_name(results, monkeypatch):
         clips_of(results)
 
 
+def test_a_backbone_of_a_plug_in_that_is_not_installed(results):
+    path = results / "config.yaml"
+    path.write_text(path.read_text().replace("kind: audio_alexnet", "kind: of_a_plugin"))
+    story = gather(["good"], clip_sources.of_folder(results))["good"]
+    assert [(one.stream, one.preset) for one in story.attention[1:]] == [("expression", "main"), ("logmel", "")]
+    assert [one.stream for one in story.attention_of("audio", "sparse")] == ["logmel"]
+
+
 def test_the_names_of_times_are_those_of_the_fusion_stage():
     assert gathering.TIME == attention_weights.TIME

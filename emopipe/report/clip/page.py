@@ -4,17 +4,16 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from emopipe.core.labels import CLASSES
 from emopipe.core.notice import NOTICE
 from emopipe.core.text import escape_text
-from emopipe.media.decoded import decode_jpeg, encode_jpeg
+from emopipe.media.decoded import encode_jpeg
 from emopipe.report.clip import words
 from emopipe.report.clip.panels import face_panels, panels_image, sound_panels
 from emopipe.report.clip.story import FACE, ClipStory, Vote
-from emopipe.report.clip.strip import Columns
+from emopipe.report.clip.strip import Columns, face_of
 from emopipe.report.clip.track import chosen_frames, frame_image
 
 TEMPLATE = "page.html.j2"
@@ -99,18 +98,13 @@ def _crops(story: ClipStory) -> list[dict[str, Any]]:
         ratio = float(columns.mean[place]) if len(columns.mean) else None
         found.append(
             {
-                "src": _uri(_small(track.crops[number]), "jpeg"),
+                "src": _uri(encode_jpeg(face_of(track.crops[number], CROP_SIDE), CROP_QUALITY), "jpeg"),
                 "time": f"{time:.2f} s",
                 "ratio": None if ratio is None else f"{ratio:.1f}",
                 "height": 0 if ratio is None else min(100, round(50 * ratio)),
             }
         )
     return found
-
-
-def _small(crop: bytes) -> bytes:
-    image = decode_jpeg(np.frombuffer(crop, np.uint8))
-    return encode_jpeg(cv2.resize(image, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA), CROP_QUALITY)
 
 
 def _vote(vote: Vote, label: str) -> dict[str, Any]:
