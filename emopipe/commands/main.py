@@ -18,6 +18,7 @@ from emopipe.core.log import DEBUG, debugging
 
 EXAMPLES = {
     "predict": "emopipe predict interview.mp4 --window 2 --step 0.5",
+    "export": "emopipe export results/demo --to bundle --out demo.zip",
     "init": "emopipe init /data/mine",
     "run": "emopipe run mine.yaml --cores 8",
     "resume": "emopipe resume --cores 8 --configfile configs/afew.yaml",
