@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.labels import CLASSES
+from emopipe.fusion.combination import Calibrated, Ensemble, calibrated, read_members
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.scoring import ensembling, predictions
-from emopipe.scoring.ensembling import Combine
 from emopipe.scoring.greedy import Selection
 from emopipe.scoring.metrics import log_losses
-from emopipe.scoring.pooling import MemberPredictions
 
 
 class FittedEnsemble:
@@ -23,20 +22,21 @@ class FittedEnsemble:
         """Fit by the options on the out-of-fold predictions of each member, whose tables have the same clips."""
         self._options = options
         self._classes, self._targets = np.unique(oof_tables[0]["label"].map(CLASSES.index), return_inverse=True)
-        self._members = self._read(oof_tables)
+        self._members = read_members(oof_tables, self._classes)
         fold = oof_tables[0]["fold"].to_numpy()
         self._fold_of = dict(zip(oof_tables[0]["clip"], fold, strict=True))
         # 1. for the clips of each fold: fitted on the other folds
-        self._combine_for: dict[int, Combine] = {}
+        self._combine_for: dict[int, Calibrated] = {}
         oof_probs = np.zeros(self._members.probs.shape[1:])
         for number in np.unique(fold):
             here, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            self._combine_for[number], *_ = self._fit(others if len(others) else here)
+            self._combine_for[number], _ = self._fit(others if len(others) else here)
             oof_probs[here] = self._combine_for[number](self._members.select(here))
         # 2. for all other clips: fitted on all training clips
-        self._combine, self._weights, self._temperatures = self._fit(np.arange(len(fold)))
+        combination, self._weights = self._fit(np.arange(len(fold)))
         # 3. temperatures of the ensemble, fitted on the same clips
-        self._t = self._fit_temperature(oof_probs, self._targets)
+        self.for_new_clips = Ensemble(self._classes, combination, self._fit_temperature(oof_probs, self._targets))
+        """The ensemble as it predicts clips that are not among the training clips."""
         self._t_for = {
             number: self._fit_temperature(oof_probs[fold != number], self._targets[fold != number])
             for number in self._combine_for
@@ -47,8 +47,8 @@ class FittedEnsemble:
 
         The prediction of a training clip comes from the combination that is fitted without the clip's fold.
         """
-        members, first = self._read(tables), tables[0]
-        p = ensembling.apply_temperature(self._combine(members), self._t)
+        members, first = self.for_new_clips.read(tables), tables[0]
+        p = self.for_new_clips.probabilities(members)
         is_train = (first["split"] == KFOLD) | ("fold" in first)
         fold = np.array(
             [self._fold_of[c] if train else -1 for c, train in zip(first["clip"], is_train, strict=True)], int
@@ -56,9 +56,7 @@ class FittedEnsemble:
         for number, combine in self._combine_for.items():
             rows = np.flatnonzero(fold == number)
             p[rows] = ensembling.apply_temperature(combine(members.select(rows)), self._t_for[number])
-        whole = np.zeros((len(p), len(CLASSES)))
-        whole[:, self._classes] = p
-        made = predictions.table(first, whole, members.covered.any(0))
+        made = predictions.table(first, self.for_new_clips.spread(p), members.covered.any(0))
         return made.assign(fold=fold) if "fold" in first else made
 
     def predict_by_seed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -73,34 +71,24 @@ class FittedEnsemble:
             {
                 "member": member,
                 "weight": self._weights.get(number, 0.0),
-                "temperature": self._temperatures.get(number, 1.0),
+                "temperature": self.for_new_clips.combination.temperatures.get(number, 1.0),
                 "oof_accuracy": (self._members.probs[number].argmax(1) == self._targets).mean(),
                 "oof_loss": log_losses(self._members.probs[number], self._targets).mean(),
             }
             for number, member in enumerate(members)
         ]
-        return [*rows, {"member": "(ensemble)", "temperature": self._t}]
+        return [*rows, {"member": "(ensemble)", "temperature": self.for_new_clips.temperature}]
 
-    def _fit(self, rows: np.ndarray) -> tuple[Combine, dict[int, float], dict[int, float]]:
-        """Fit on some of the training clips; return the combination, and selected members' weights and temperatures."""
+    def _fit(self, rows: np.ndarray) -> tuple[Calibrated, dict[int, float]]:
+        """Fit on some of the training clips; return the combination, and the weights of the selected members."""
         members, targets = self._members.select(rows), self._targets[rows]
         selected = ensembling.best_members(members, targets, self._options.top)
         temperatures = {number: self._fit_temperature(members.probs[number], targets) for number in selected}
-
-        def calibrated(predicted: MemberPredictions) -> MemberPredictions:
-            p = [ensembling.apply_temperature(predicted.probs[number], t) for number, t in temperatures.items()]
-            return MemberPredictions(np.stack(p), predicted.covered[selected])
-
         options = self._options
         selection = Selection(options.bags, options.sorted_start, options.seed)
-        combine, weights = ensembling.fit(options.method, calibrated(members), targets, options.mean, selection)
-        return lambda predicted: combine(calibrated(predicted)), dict(zip(selected, weights, strict=True)), temperatures
+        given = calibrated(members, temperatures)
+        combine, weights = ensembling.fit(options.method, given, targets, options.mean, selection)
+        return Calibrated(temperatures, combine), dict(zip(selected, weights, strict=True))
 
     def _fit_temperature(self, p: np.ndarray, targets: np.ndarray) -> float:
         return ensembling.fit_temperature(p, targets) if self._options.calibrate else 1.0
-
-    def _read(self, tables: list[pd.DataFrame]) -> MemberPredictions:
-        """Return the members' probabilities (M, N, C) of the classes that a training clip shows."""
-        columns = [predictions.PROBABILITIES[number] for number in self._classes]
-        probs = np.stack([table[columns].to_numpy(float) for table in tables])
-        return MemberPredictions(probs, np.stack([table["covered"].to_numpy(bool) for table in tables]))

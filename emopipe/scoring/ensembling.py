@@ -1,15 +1,13 @@
 """Combine models. Weights are fitted on out-of-fold predictions, never on the clips that are reported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from emopipe.scoring.combining import Stacking, WeightedMean, stacking_inputs
 from emopipe.scoring.greedy import Selection, greedy_weights
 from emopipe.scoring.metrics import PROBABILITY_FLOOR, log_losses
-from emopipe.scoring.pooling import Mean, MemberPredictions, softmax, weighted_mean
-
-Combine = Callable[[MemberPredictions], np.ndarray]
-"""Members' predictions -> the ensemble's probabilities (N, K)."""
+from emopipe.scoring.pooling import Mean, MemberPredictions, softmax
 
 
 def fit(
@@ -18,7 +16,7 @@ def fit(
     targets: np.ndarray,
     mean: Mean = "arithmetic",
     selection: Selection | None = None,
-) -> tuple[Combine, np.ndarray]:
+) -> tuple[WeightedMean | Stacking, np.ndarray]:
     """Fit a combination on out-of-fold predictions.
 
     Args:
@@ -40,7 +38,7 @@ def fit(
         weights = (_mixture_weights if mean == "arithmetic" else _pool_weights)(members, targets)
     else:
         weights = _equal_weights(members)
-    return (lambda predicted: weighted_mean(predicted, weights, mean)), weights
+    return WeightedMean(weights, mean), weights
 
 
 def _equal_weights(members: MemberPredictions) -> np.ndarray:
@@ -89,30 +87,16 @@ def _pool_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray
     return found / found.sum()
 
 
-def _fit_stacking(members: MemberPredictions, targets: np.ndarray) -> tuple[Combine, np.ndarray]:
+def _fit_stacking(members: MemberPredictions, targets: np.ndarray) -> tuple[WeightedMean | Stacking, np.ndarray]:
     """Fit multinomial logistic regression; a class without any clip gets probability zero."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and few need it
 
     equal = _equal_weights(members)
     if len(set(targets.tolist())) < 2:
-        return (lambda predicted: weighted_mean(predicted, equal)), equal
-    regression = LogisticRegression(C=0.05, max_iter=2000).fit(_stacking_inputs(members), targets)
-
-    def combine(predicted: MemberPredictions) -> np.ndarray:
-        p = np.zeros(predicted.probs.shape[1:])
-        if p.size:
-            p[:, regression.classes_] = regression.predict_proba(_stacking_inputs(predicted))
-        return p
-
+        return WeightedMean(equal), equal
+    regression = LogisticRegression(C=0.05, max_iter=2000).fit(stacking_inputs(members), targets)
     strength = np.abs(regression.coef_).reshape(len(regression.coef_), len(members.probs), -1).sum((0, 2))
-    return combine, strength / strength.sum() if strength.sum() > 0 else equal
-
-
-def _stacking_inputs(members: MemberPredictions) -> np.ndarray:
-    """Return centered log probabilities (N, M K); zeros where a member does not cover the clip."""
-    logits = np.log(members.probs.clip(1e-4))
-    logits = (logits - logits.mean(-1, keepdims=True)) * members.covered[..., None]
-    return logits.transpose(1, 0, 2).reshape(members.probs.shape[1], -1)
+    return Stacking(regression), strength / strength.sum() if strength.sum() > 0 else equal
 
 
 def best_members(members: MemberPredictions, targets: np.ndarray, top: int | None) -> Sequence[int]:

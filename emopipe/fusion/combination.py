@@ -1,0 +1,90 @@
+"""An ensemble that is fitted, for clips that it was not fitted on: plain numbers, and how they are applied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from emopipe.core.labels import CLASSES
+from emopipe.scoring import combining, predictions
+from emopipe.scoring.ensembling import apply_temperature
+from emopipe.scoring.pooling import MemberPredictions
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Some of the members, each with its temperature, and what combines them."""
+
+    temperatures: Mapping[int, float]
+    """Number of a selected member, in ascending order -> its temperature."""
+    combine: combining.WeightedMean | combining.Stacking
+    """What combines the selected members."""
+
+    def __call__(self, members: MemberPredictions) -> np.ndarray:
+        """Return probabilities (N, C) of the predictions of all members."""
+        return self.combine(calibrated(members, self.temperatures))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """An ensemble as fitted on all training clips.
+
+    It works on the C classes that a training clip shows, and gives the other ones the probability zero.
+    """
+
+    classes: np.ndarray
+    """(C,) class numbers."""
+    combination: Calibrated
+    """What combines the members."""
+    temperature: float
+    """The temperature of the whole."""
+
+    def predict(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Return the ensemble's predictions for new clips from those of its members, in the order of the fit."""
+        members = self.read(tables)
+        return predictions.table(tables[0], self.spread(self.probabilities(members)), members.covered.any(0))
+
+    def read(self, tables: Sequence[pd.DataFrame]) -> MemberPredictions:
+        """Return the members' probabilities (M, N, C)."""
+        return read_members(tables, self.classes)
+
+    def probabilities(self, members: MemberPredictions) -> np.ndarray:
+        """Return probabilities (N, C)."""
+        return apply_temperature(self.combination(members), self.temperature)
+
+    def spread(self, p: np.ndarray) -> np.ndarray:
+        """Return probabilities (N, K) of all classes for those (N, C) of the classes that a training clip shows."""
+        whole = np.zeros((len(p), len(CLASSES)))
+        whole[:, self.classes] = p
+        return whole
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain data; there is nothing of a single clip in them."""
+        return {
+            "classes": [CLASSES[number] for number in self.classes],
+            "temperature": self.temperature,
+            "members": [{"number": number, "temperature": t} for number, t in self.combination.temperatures.items()],
+            "combine": self.combination.combine.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` was called on; numbers are the same to the last bit."""
+        temperatures = {each["number"]: each["temperature"] for each in data["members"]}
+        classes = np.array([CLASSES.index(name) for name in data["classes"]], int)
+        return cls(classes, Calibrated(temperatures, combining.from_dict(data["combine"])), data["temperature"])
+
+
+def calibrated(members: MemberPredictions, temperatures: Mapping[int, float]) -> MemberPredictions:
+    """Return the predictions of the members that `temperatures` has, by number, at their temperatures."""
+    p = [apply_temperature(members.probs[number], t) for number, t in temperatures.items()]
+    return MemberPredictions(np.stack(p), members.covered[list(temperatures)])
+
+
+def read_members(tables: Sequence[pd.DataFrame], classes: np.ndarray) -> MemberPredictions:
+    """Return the members' probabilities (M, N, C) of the classes (C,) that a training clip shows."""
+    columns = [predictions.PROBABILITIES[number] for number in classes]
+    probs = np.stack([table[columns].to_numpy(float) for table in tables])
+    return MemberPredictions(probs, np.stack([table["covered"].to_numpy(bool) for table in tables]))
