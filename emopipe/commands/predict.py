@@ -26,7 +26,10 @@ def predict(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="`shipped`: this project's own networks; or the folder of a finished run: results/RUN.")
+        str,
+        typer.Option(
+            help="`shipped`: this project's own networks; the folder of a finished run: results/RUN; or a bundle."
+        ),
     ] = "shipped",
     window: Annotated[float | None, typer.Option(help="Answer over time, for windows of so many seconds.")] = None,
     step: Annotated[

@@ -52,6 +52,16 @@ class DamagedCacheError(CacheError):
         self.path = path
 
 
+class BundleError(EmopipeError):
+    """A bundle cannot be used: it is damaged or changed, or another program or version made it."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(
+            f"The bundle {escape_text(str(path))} cannot be used: {fault}. Get the bundle again, or write it again by "
+            "`emopipe export RUN --to bundle --out PATH`."
+        )
+
+
 class LittleMemoryError(EmopipeError):
     """The memory of the machine or the device was too small. This may pass, and says nothing about a clip or file."""
 

@@ -44,12 +44,13 @@ class Predictor:
         """Open a model.
 
         Args:
-            model: `shipped`, or the folder of a finished run, such as results/demo.
+            model: `shipped`; the folder of a finished run, such as results/demo; or a bundle, a folder or a .zip.
             device: auto, cpu or cuda.
             threads: CPU threads; default: as many as there are.
 
         Raises:
             CacheError: The run is not finished.
+            BundleError: The bundle is damaged or changed.
             WeightsError: Weights are missing.
             DeviceError: The device does not exist.
         """
@@ -244,7 +245,7 @@ def predict(
     Args:
         inputs: Files, parts of them (`talk.mp4#t=12.5,20`), folders, patterns, or tables with a column `path` and, for
             parts, `start` and `end`.
-        model: `shipped`, or the folder of a finished run, such as results/demo.
+        model: `shipped`; the folder of a finished run, such as results/demo; or a bundle, a folder or a .zip.
         window: Answer for windows of so many seconds, too.
         step: Seconds from one window to the next; default: half a window.
         device: auto, cpu or cuda.
@@ -260,6 +261,10 @@ def _open(model: str | Path, device: torch.device) -> Model:
     if str(model) == SHIPPED:
         return Shipped()
     # Imports that the shipped model does not need, and that take time.
+    from emopipe.inference.bundle import Bundle, is_bundle
+
+    if is_bundle(Path(model)):
+        return Bundle(Path(model), device)
     from emopipe.inference.finished_run import FinishedRun
 
     return FinishedRun(Path(model), device)

@@ -13,7 +13,7 @@ from emopipe.core.errors import CacheError
 from emopipe.fusion.attention_weights import TIME
 from emopipe.fusion.features import ClipFeatures
 from emopipe.fusion.features import Features as FusionFeatures
-from emopipe.inference.finished_run import FusionPredictor
+from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.inference.predictor import Predictor
 from emopipe.scoring import predictions
 from emopipe.workflow import config as configs

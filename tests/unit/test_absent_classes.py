@@ -22,7 +22,7 @@ from emopipe.fusion.options import EarlyStopping, EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import absent_classes
 from emopipe.fusion.stack import Run
 from emopipe.fusion.training import Loss, predict, train
-from emopipe.inference.finished_run import FusionPredictor
+from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.report import results, submission, summary, writing
 from emopipe.scoring import metrics, predictions
 from emopipe.scoring.predictions import PROBABILITIES

@@ -15,7 +15,7 @@ from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import load
 from emopipe.fusion.options import FusionOptions, Protocol
 from emopipe.fusion.training import predict, train
-from emopipe.inference.finished_run import FusionPredictor
+from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.scoring import predictions
 from emopipe.stages import fusion
 from emopipe.workflow import config as configs

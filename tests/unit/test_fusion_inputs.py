@@ -25,9 +25,10 @@ from emopipe.fusion.inputs import clip_statistics, model_inputs, normalise_by_su
 from emopipe.fusion.options import FusionOptions, Protocol, candidates
 from emopipe.fusion.stack import Run
 from emopipe.fusion.training import predict, train
-from emopipe.inference import finished_run
+from emopipe.inference import run_model
 from emopipe.inference.cached import load_features
-from emopipe.inference.finished_run import FinishedRun, FusionPredictor
+from emopipe.inference.finished_run import without_transductive
+from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.inference.run_results import FeatureModel
 from emopipe.scoring import predictions
 from emopipe.stages import fusion
@@ -322,7 +323,7 @@ def test_rows_in_memory_give_what_a_file_gives(tmp_path):
     table = table_of()
     whole = load(feature_file(tmp_path / "net.h5", table), list(table["clip"]))
     with Reader(tmp_path / "net.h5") as reader:
-        found = finished_run._features(RowsInMemory(list(reader.rows()), reader.fields), list(table["clip"]))
+        found = run_model.features_of(RowsInMemory(list(reader.rows()), reader.fields), list(table["clip"]))
     for name in ("x", "start", "length", "logp", "time"):
         assert torch.equal(getattr(found, name), getattr(whole, name))
 
@@ -353,14 +354,9 @@ def test_planning_refuses_models_of_backbones_without_a_head():
 def test_new_files_have_no_person(tmp_path):
     """A run whose answer normalises by person is refused; another model of that kind is omitted."""
     run_stage(tmp_path, FusionOptions(normalise="subject", **FAST))
-    finished = FinishedRun.__new__(FinishedRun)
-    finished._models = {"audio_m": FusionPredictor(tmp_path, "audio_m", CPU), "face_n": None}
-    finished._models["face_n"] = FusionPredictor.__new__(FusionPredictor)
-    finished._models["face_n"]._options, finished._models["face_n"]._modalities = FusionOptions(), {"f": "face"}
-    finished._members = ["face_n"]
-    finished._omit_transductive(tmp_path)
-    assert list(finished._models) == ["face_n"]
-    finished._models["audio_m"] = FusionPredictor(tmp_path, "audio_m", CPU)
-    finished._members = ["face_n", "audio_m"]
+    models = {"audio_m": FusionPredictor(tmp_path, "audio_m", CPU), "face_n": None}
+    models["face_n"] = FusionPredictor.__new__(FusionPredictor)
+    models["face_n"]._options, models["face_n"]._modalities = FusionOptions(), {"f": "face"}
+    assert list(without_transductive(models, ["face_n"], tmp_path)) == ["face_n"]
     with pytest.raises(ConfigError, match=r"comes from audio_m, which normalises sound by person .*subjects="):
-        finished._omit_transductive(tmp_path)
+        without_transductive(models, ["face_n", "audio_m"], tmp_path)

@@ -22,7 +22,7 @@ from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.product import Heads
 from emopipe.fusion.protocol import ProtocolSplit
-from emopipe.inference.finished_run import FusionPredictor
+from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.report import comparisons, streams, writing
 from emopipe.report.results import Model, Results
 from emopipe.scoring import predictions
