@@ -1,0 +1,43 @@
+"""A run's config as others may read it: without the paths of the user's machine, and without what names people."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+import yaml
+
+HEADER = (
+    "# The config of the run, for reading; predictions from this bundle do not use it. The folder and the options of\n"
+    "# the corpus are omitted, because they may name people. Of absolute paths, the last part alone is there.\n"
+)
+_HOME = re.compile(r"~[\w.-]*[/\\]|file://", re.IGNORECASE)
+
+
+def to_yaml(config: Mapping[str, Any]) -> str:
+    """Return the YAML of a config as it was read, without private parts."""
+    return HEADER + yaml.safe_dump(public(config), sort_keys=False, allow_unicode=True)
+
+
+def public(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the corpus' folder and options; of each absolute path, its last part."""
+    kept = {key: value for key, value in config.items() if key != "corpus_root"}
+    if isinstance(corpus := kept.get("corpus"), Mapping):
+        kept["corpus"] = {key: value for key, value in corpus.items() if key != "options"}
+    return without_paths(kept)
+
+
+def without_paths(value: Any) -> Any:
+    """Return plain data in which each text that is an absolute path is the path's last part alone."""
+    if isinstance(value, Mapping):
+        return {key: without_paths(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_paths(inside) for inside in value]
+    if isinstance(value, str) and _is_absolute(value):
+        return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    return value
+
+
+def _is_absolute(text: str) -> bool:
+    windows = PureWindowsPath(text)
+    return bool(PurePosixPath(text).is_absolute() or windows.drive or windows.root or _HOME.match(text))
