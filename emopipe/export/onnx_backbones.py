@@ -9,6 +9,8 @@ from emopipe.backbones import registry
 from emopipe.backbones.base import AudioInput, FaceInput, Spec
 from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.for_inference import for_inference
+from emopipe.backbones.mobilefacenet import STRIDE
+from emopipe.backbones.nets.mobilefacenet import MobileFaceNet
 from emopipe.core.labels import CLASSES
 from emopipe.export.onnx_writing import NotExportedError, Port, write
 from emopipe.inference.description import StreamBlock
@@ -33,6 +35,23 @@ class WithHead(nn.Module):
         return vectors if self.head is None else (vectors, self.head.log_probabilities(vectors))
 
 
+class OneBatch(nn.Module):
+    """A MobileFaceNet for faces of one size. It reads large batches in parts, which tracing would make one part of."""
+
+    def __init__(self, network: MobileFaceNet, size: int) -> None:
+        """Resize the network's last filter, which it does itself for each batch.
+
+        Its private functions are used, because other names in its module would make all of its features again.
+        """
+        super().__init__()
+        self.network = network
+        network.places.weight = nn.Parameter(network._places(size // STRIDE), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, size, size) -> (N, 128)."""
+        return self.network._vectors(x)
+
+
 def write_backbone(block: StreamBlock, weights: Path | None, path: Path) -> OnnxFile:
     """Write the network of a stream.
 
@@ -53,7 +72,10 @@ def write_backbone(block: StreamBlock, weights: Path | None, path: Path) -> Onnx
     module = registry.build(block.kind, options)
     registry.load(block.kind, options, module, weights)
     spec = registry.spec(block.kind, options)
-    network = WithHead(for_inference(module, torch.device("cpu")), read_head(weights)).eval()
+    module = for_inference(module, torch.device("cpu"))
+    if block.kind == "mobilefacenet":
+        module = OneBatch(module, spec.input.size)
+    network = WithHead(module, read_head(weights)).eval()
     axes = ("batch",) if block.modality == "face" else ("batch", "vectors")
     outputs = [Port("x", "float32", (*axes, spec.dim))]
     outputs += [Port("logp", "float32", (*axes, len(CLASSES)))] if network.head else []
@@ -67,7 +89,7 @@ def _input(spec: Spec) -> tuple[Port, list[tuple[int, ...]]]:
     """Return the network's input, and shapes of it to compare."""
     if isinstance(spec.input, FaceInput):
         shape = (spec.input.channels, spec.input.size, spec.input.size)
-        return Port("faces", "float32", ("batch", *shape)), [(2, *shape), (5, *shape), (1, *shape)]
+        return Port("faces", "float32", ("batch", *shape)), [(2, *shape), (20, *shape), (1, *shape)]
     if isinstance(spec.input, AudioInput):
         options = spec.input.options
         shape = (3, options.n_mels) if isinstance(options, LogMelOptions) else (1, options.bins)

@@ -38,8 +38,11 @@ class SummedBlocks(nn.Module):
         """(..., k L d) -> (..., k d)."""
         if not values.shape[-1]:
             return values
-        parts = values.unflatten(-1, (-1, len(self.weights), dim))  # (..., k, L, d)
-        return (parts * self.weights[:, None]).sum(-2).flatten(-2)
+        # By slices, because a reshape of a traced tensor keeps the number of clips of the example.
+        parts = [values[..., start : start + dim] for start in range(0, int(values.shape[-1]), dim)]  # k L of (..., d)
+        blocks = range(len(self.weights))
+        groups = range(0, len(parts), len(self.weights))
+        return torch.cat([sum(parts[first + n] * self.weights[n] for n in blocks) for first in groups], -1)
 
 
 class MeanOfNetworks(nn.Module):
@@ -149,7 +152,7 @@ def write_model(model: FusionPredictor, path: Path) -> OnnxFile:
     if several := [stream for stream in modalities if count_networks(stream, model.files) > 1]:
         raise NotExportedError(f"its networks read different networks of the backbone {several[0]}.")
     network = MeanOfNetworks(model)
-    examples = [network.example(*sizes) for sizes in ((2, 5, 0), (7, 13, 1), (1, 1, 2))]
+    examples = [network.example(*sizes) for sizes in ((2, 5, 101), (7, 13, 102), (1, 1, 103))]
     outputs = [Port("probabilities", "float32", (BATCH, len(CLASSES)))]
     about = f"the mean of the {len(network.networks)} fusion networks; masked vectors may hold any finite numbers"
     if views := [file for file in model.files if "@" in file]:

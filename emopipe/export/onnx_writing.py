@@ -5,6 +5,8 @@ example, so a network whose path depends on the length of its input may differ f
 inputs of other lengths finds this.
 """
 
+import contextlib
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,8 +67,9 @@ def write(
     axes = {port.name: {n: size for n, size in enumerate(port.shape) if isinstance(size, str)} for port in ports}
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of constants that the comparison judges, and of the other exporter
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            # of constants, which the comparison judges, and of the other exporter; failures print the whole network
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
                 tuple(examples[0]),
@@ -77,7 +80,7 @@ def write(
                 output_names=[port.name for port in outputs],
                 dynamic_axes=axes,
             )
-        _clean(path)
+        _clean(path, outputs)
         read = _compare(module, path, [port.name for port in inputs], examples)
     except Exception as error:
         path.unlink(missing_ok=True)
@@ -93,9 +96,12 @@ def _tensor(port: Port) -> OnnxTensor:
     return OnnxTensor(name=port.name, dtype=port.dtype, shape=list(port.shape))
 
 
-def _clean(path: Path) -> None:
-    """Remove texts on where in the source a node comes from: they have paths of this machine."""
+def _clean(path: Path, outputs: Sequence[Port]) -> None:
+    """State the shapes of outputs, and remove texts on where a node comes from: they have paths of this machine."""
     model = onnx.load(path)
+    for value, port in zip(model.graph.output, outputs, strict=True):
+        shape = onnx.helper.make_tensor_type_proto(value.type.tensor_type.elem_type, port.shape)
+        value.type.CopyFrom(shape)
     model.doc_string = model.graph.doc_string = ""
     for node in model.graph.node:
         node.doc_string = ""

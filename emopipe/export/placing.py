@@ -34,6 +34,8 @@ def placing(out: Path, is_earlier: Callable[[Path], bool]) -> Iterator[Path]:
     try:
         folder.mkdir()
         yield folder
+        if out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
         if out.suffix.lower() == ".zip":
             _zip(folder, out)
         else:
@@ -44,8 +46,6 @@ def placing(out: Path, is_earlier: Callable[[Path], bool]) -> Iterator[Path]:
 
 def _put(folder: Path, out: Path) -> None:
     """Rename a folder to `out`; an earlier one is removed when the new one is there."""
-    if out.is_dir() and not any(out.iterdir()):
-        out.rmdir()
     if not out.exists():
         folder.rename(out)
         return

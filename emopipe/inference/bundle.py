@@ -3,9 +3,11 @@
 It needs neither the corpus, nor the cache, nor the run's config. All of its files are compared with the manifest first.
 """
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -58,8 +60,9 @@ class Bundle(RunModel):
         if _is_zip(path):
             if not path.is_file():
                 raise BundleError(path, "the file does not exist")
-            self._unpacked = TemporaryDirectory(prefix="emopipe-bundle-")  # removed when nobody needs it any more
-            folder = unpack(path, Path(self._unpacked.name))
+            unpacked = Path(tempfile.mkdtemp(prefix="emopipe-bundle-"))
+            weakref.finalize(self, shutil.rmtree, unpacked, ignore_errors=True)  # after the last use, or at the exit
+            folder = unpack(path, unpacked)
         files = _Files(folder, manifest.read(folder))
         about = description.read(files.one(DESCRIPTION), path)
         models = {}

@@ -15,7 +15,7 @@ from emopipe.media.decoded import DecodeOptions
 from emopipe.scoring import predictions
 
 
-@dataclass
+@dataclass(eq=False)
 class RunModel:
     """The models of a run, and its answer: that of its ensemble, or else of its only model."""
 

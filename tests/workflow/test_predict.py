@@ -66,6 +66,16 @@ def test_a_folder_with_the_weights_is_enough_by_itself(finished, clips, answers,
     assert list(made[0].probabilities.values()) == pytest.approx(list(answers[0].probabilities.values()), abs=1e-6)
 
 
+def test_a_bundle_gives_the_same_answers_without_the_run(finished, clips, answers, tmp_path):
+    """Faces and sound, with networks that were given, shipped and trained by the run."""
+    done = CliRunner().invoke(
+        app, ["export", str(finished.work / "results/first"), "--to", "bundle", "--out", str(tmp_path / "first.zip")]
+    )
+    assert done.exit_code == 0, done.output
+    made = emopipe.predict(list(clips.values()), model=tmp_path / "first.zip", threads=2)
+    assert list(made) == list(answers)
+
+
 def test_the_command_prints_json_of_a_runs_answer(finished, clips):
     file = next(iter(clips.values()))
     done = CliRunner().invoke(app, ["predict", file, "--model", str(finished.work / "results/first"), "--json"])

@@ -1,0 +1,109 @@
+"""What may be in a bundle: weights by their terms, and the config as others may read it."""
+
+import types
+
+import pytest
+import yaml
+
+from emopipe.core.atomic import sha256
+from emopipe.export import public_config, terms
+from emopipe.export.weights_inside import WeightsInside
+from emopipe.inference.description import Weights
+from emopipe.inference.model import FacePreset, Stream
+from emopipe.weights import entries
+from emopipe.weights.entries import package_registry
+from tests.unit.test_backbones import tiny_onnx
+
+PASSED_ON = ["MIT", "BSD-3-Clause", "Apache-2.0", "CC BY-NC 4.0", "CC BY-NC-SA 4.0"]
+
+
+def registry_of(folder, net, licence):
+    """A registry with one network of the kind onnx, whose content is that of a file."""
+    entry = {"name": "net", "kind": "onnx", "file": "net.onnx", "url": "https://example.org/net.onnx", "dim": 4}
+    entry |= {"sha256": sha256(net), "licence": licence, "noncommercial": True, "citation": "Someone, 2020"}
+    entry |= {"input": {"crop_units": 112.0, "size": 4, "colour": "rgb", "mean": [0.0] * 3, "std": [1.0] * 3}}
+    (folder / "registry.yaml").write_text(yaml.safe_dump([entry]))
+    return entries.read(folder / "registry.yaml")
+
+
+def stream_of(net, **options):
+    return Stream("onnx", {"weights": str(net), "size": 4, **options}, "face", str(net), None, "main", 1)
+
+
+@pytest.fixture
+def run():
+    block = types.SimpleNamespace(schedule=[], weights=None)
+    config = types.SimpleNamespace(backbones={"face": block}, sources={}, corpus=types.SimpleNamespace(name="c"))
+    return types.SimpleNamespace(config=config)
+
+
+@pytest.mark.parametrize("licence", PASSED_ON)
+def test_weights_that_may_be_passed_on_are_copied_with_their_licence(licence, run, tmp_path):
+    net = tiny_onnx(tmp_path)
+    inside = WeightsInside(run, tmp_path / "b", registry_of(tmp_path, net, licence))
+    assert inside.of_stream("face", stream_of(net)) == Weights(path="weights/face/tiny.onnx")
+    assert (tmp_path / "b/weights/face/tiny.onnx").read_bytes() == net.read_bytes()
+    terms.write_texts(inside.parts, tmp_path / "b/LICENSES", inside.registry)
+    listed = (tmp_path / "b/LICENSES/README.md").read_text()
+    text = terms.PASSED_ON[licence]
+    assert f"`weights/face/tiny.onnx` (the face network face): {licence}, see {text}" in listed
+    assert "cite: Someone, 2020" in listed and "for non-commercial use only" in listed
+    assert (tmp_path / "b/LICENSES" / text).stat().st_size > 100
+
+
+@pytest.mark.parametrize("licence", ["InsightFace's own", "MIT for its code", "research use"])
+def test_other_weights_are_named_wherever_their_file_lies(licence, run, tmp_path):
+    net = tiny_onnx(tmp_path)
+    inside = WeightsInside(run, tmp_path / "b", registry_of(tmp_path, net, licence))
+    named = Weights(name="net", sha256=sha256(net))
+    assert inside.of_stream("face", stream_of(net)) == named
+    assert inside.of_faces("main", FacePreset("yunet", {}, str(net), "frames", 95)) == named
+    assert not (tmp_path / "b").exists() and [part.path for part in inside.parts] == [None, None]
+
+
+def test_a_file_of_the_user_is_copied_with_its_tensors_and_a_warning(run, tmp_path):
+    (tmp_path / "tensors.bin").write_bytes(bytes(12))
+    net = tiny_onnx(tmp_path, place="tensors.bin")
+    inside = WeightsInside(run, tmp_path / "b")
+    assert inside.of_stream("face", stream_of(net)) == Weights(path="weights/face/tiny.onnx")
+    assert {path.name for path in (tmp_path / "b/weights/face").iterdir()} == {"tiny.onnx", "tensors.bin"}
+    (part,) = inside.parts
+    assert part.licence == terms.UNKNOWN and "has to know that they may" in part.note
+
+
+def test_the_terms_of_every_entry_are_decided():
+    """A new licence in the registry has to be looked at: may such weights be in a bundle?"""
+    own = {entry.licence for entry in package_registry() if entry.shipped}
+    named = {"MIT for its code", "InsightFace's own"}
+    assert {entry.licence for entry in package_registry()} == own | named | {*PASSED_ON}
+    assert [entry.name for entry in package_registry() if not terms.may_be_passed_on(entry)] == [
+        "ir_se50_msceleb", "arcface_r50", "arcface_mobilefacenet", "scrfd_500m", "scrfd_2g5", "scrfd_10g"
+    ]  # fmt: skip
+
+
+PRIVATE = {
+    "run": "mine",
+    "corpus_root": "/data/people",
+    "corpus": {"name": "c", "kind": "table", "options": {"val_subjects": ["anna"]}},
+    "backbones": {
+        "a": {"weights": "/home/anna/nets/face.pth", "options": {"side": 112}},
+        "b": {"weights": "weights/mine.safetensors"},
+        "c": {"weights": "~/net.onnx"},
+        "d": {"weights": "D:\\nets\\voice.onnx"},
+        "e": {"weights": "expression"},
+    },
+    "sources": {"s": {"kind": "folder", "path": "/data/stills/", "options": {"lists": ["\\\\server\\share\\a.csv"]}}},
+}
+
+
+def test_a_config_has_no_paths_and_no_people():
+    text = public_config.to_yaml(PRIVATE)
+    made = yaml.safe_load(text)
+    assert text.startswith("# The config of the run") and "corpus_root" not in made
+    assert made["corpus"] == {"name": "c", "kind": "table"}
+    weights = [block["weights"] for block in made["backbones"].values()]
+    assert weights == ["face.pth", "weights/mine.safetensors", "net.onnx", "voice.onnx", "expression"]
+    assert made["sources"]["s"] == {"kind": "folder", "path": "stills", "options": {"lists": ["a.csv"]}}
+    assert made["backbones"]["a"]["options"] == {"side": 112}
+    for private in ("anna", "/data", "D:", "server"):
+        assert private not in text
