@@ -28,6 +28,7 @@ EXAMPLES = {
     "config-keys": "emopipe config-keys pretrain",
     "kinds": "emopipe kinds",
     "inspect": "emopipe inspect cache/demo/faces/main/00.h5",
+    "compare": "emopipe compare results/first results/second --clips 20",
     "verify": "emopipe verify cache/demo",
     "cache": "emopipe cache cache/demo",
     "migrate": "emopipe migrate cache/demo",
