@@ -5,6 +5,7 @@
 # make test-data     set-up, then a run of odd files, and the tests that use real data: EMOPIPE_SHARED names its folder
 # make lint          set-up, then the linters
 # make resume        set-up, then what a killed run did not finish: make resume ARGS="--configfile configs/afew.yaml ..."
+# make docs          the documentation as a site: site/index.html (in an environment of its own, .venv-docs)
 # make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
 # make test-gpu      set-up, then the tests of what runs on a GPU: there, and a few of them on the CPU
@@ -14,11 +15,12 @@ PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 STAMP := .venv/.installed
+DOCS_STAMP := .venv-docs/.installed
 
 # Tests start many processes: they compile the code once.
 test check test-browser test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo demo-full resume test test-browser check test-data test-faults test-gpu test-slurm setup lint wheel
+.PHONY: demo demo-full resume test test-browser check test-data test-faults test-gpu test-slurm setup lint wheel docs
 
 demo: setup
 	@echo "The demo takes about three minutes on two cores, and 40 MB of disk in cache/ and results/."
@@ -66,6 +68,15 @@ lint: setup
 
 wheel: setup
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# The variable turns off a notice of the theme on the future of MkDocs, which is not about these pages.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+$(DOCS_STAMP): docs/constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --no-deps --requirement docs/constraints.txt
+	touch $(DOCS_STAMP)
 
 setup: $(STAMP)
 
