@@ -6,6 +6,10 @@ A module has one function:
 
 `run` is the folder of a finished run, `out` the path to write, which does not exist, or which the user allowed to
 replace. It returns remarks for the user, one sentence each. It writes all or nothing.
+
+If a module has OPTIONS, a tuple of names such as `("model", "features", "media")`, it takes these options of the
+command, and `write` gets those that the user gives by their names: `model` a list of names, `features` True, `media` a
+text.
 """
 
 import importlib
@@ -17,6 +21,12 @@ from emopipe.core.errors import ConfigError
 
 FORMATS: Mapping[str, str] = {
     "bundle": "emopipe.export.bundle",
+    "csv": "emopipe.export.csv_tables",
+    "parquet": "emopipe.export.parquet_tables",
+    "elan": "emopipe.export.elan",
+    "fiftyone": "emopipe.export.fiftyone",
+    "hf-dataset": "emopipe.export.hf_dataset",
+    "label-studio": "emopipe.export.label_studio",
 }
 """Name, as `--to` takes it -> module."""
 

@@ -50,6 +50,7 @@ def test_conda_lists_every_dependency():
         *extras["detectors"],
         *extras["demo"],
         *extras["hf"],
+        *extras["elan"],
         *extras["slurm"],
     ]
     wanted = {re.split(r"[<>=]", name)[0] for name in listed}
