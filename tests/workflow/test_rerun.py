@@ -77,6 +77,39 @@ def test_comments_and_docstrings(finished):
         assert planned(finished) == jobs()
 
 
+def test_whether_the_page_shows_faces(finished):
+    assert planned(finished, lambda config: config.update(report={"faces": False})) == jobs("page")
+
+
+def test_the_form_of_the_page(finished):
+    with edited(finished.code / "emopipe/report/page/files/page.css", "max-width: 75rem", "max-width: 70rem"):
+        assert planned(finished) == jobs("page")
+
+
+def test_the_page_does_not_have_media_decoded_again(finished):
+    """It shows what is kept, and a run whose media were deleted stays finished."""
+    media = finished.work / "cache/small/media"
+    shutil.move(media, hidden := finished.work / "hidden")
+    (media / "sparse").mkdir(parents=True)
+    for status in (hidden / "sparse").glob("*.status.h5"):
+        shutil.copy2(status, media / "sparse")
+    try:
+        assert planned(finished) == jobs()
+    finally:
+        shutil.rmtree(media)
+        shutil.move(hidden, media)
+
+
+def test_snakemakes_own_report_has_the_tables_and_figures(finished):
+    made = finished.work / "report.html"
+    finished.snakemake("--configfile", str(finished.work / "small.yaml"), "--report", str(made), start=True)
+    text = made.read_text(encoding="utf-8")
+    for name in ("report.html", "results.csv", "comparisons.csv", "ledger.csv", "confusion_ensemble_val.png"):
+        assert f"results/first/{name}" in text or f"/{name}" in text, name
+    for caption in ("95 % intervals over the groups", "Clips by label (rows)", "EU AI Act", "What became of each clip"):
+        assert caption in text, caption
+
+
 def test_a_backbones_config(finished):
     def change(config):
         config["backbones"]["given"]["batch"] = 7
