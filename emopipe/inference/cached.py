@@ -1,5 +1,6 @@
 """What the cache holds of clips, for use from Python: vectors of a backbone, and faces."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Features(Mapping[str, ClipFeatures]):
         self.dim: int = self._reader.fields["x"].row[0]
         self.blocks = int(self._reader.attributes.get("blocks", 1))
         """Number of equally long parts of a vector, such as the layers of `layers: learned`, one after the other."""
+        self.prior: tuple[float, ...] = tuple(json.loads(self._reader.attributes.get("head_prior") or "[]"))
+        """(K,) the shares of the classes that the network's own head was trained on; () without a head."""
         self.status = dict(self._reader.status)
 
     def __getitem__(self, clip: str) -> ClipFeatures:

@@ -123,8 +123,10 @@ def _stream(config: Config, name: str, files: set[str], folder: Path) -> Stream:
     weights = block.weights or block.options.get("weights")
     if block.schedule and not pretrained:
         weights = str(folder / f"{name}.step{len(block.schedule) - 1}.safetensors")
-    # Already trained networks, which may be a folder or part of a package, say themselves what they lack.
-    for file in filter(None, (pretrained, weights if backbones.trainable(block.kind) else None)):
+    is_trainable = backbones.trainable(block.kind)
+    if not is_trainable:  # such a network may be a folder or part of a package; its kind knows what it lacks
+        backbones.net_files(block.kind, backbones.options_class(block.kind).model_validate(block.options))
+    for file in filter(None, (pretrained, weights if is_trainable else None)):
         if not Path(file).is_file():
             raise CacheError(
                 f"The file {file} is missing. It holds the weights of the backbone {name}, which the run used. Run it "

@@ -16,7 +16,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
 from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
-from emopipe.fusion.options import POOLS, FusionOptions, effective_options, encodes_time
+from emopipe.fusion.options import POOLS, FusionOptions, effective_options, encodes_time, frame_inputs
 from emopipe.fusion.pooled_heads import PREFIX, PooledHeads, of_first_network, read_heads
 from emopipe.fusion.stack import Run, TrainedRun
 from emopipe.fusion.training import predict
@@ -61,6 +61,11 @@ class FusionPredictor:
     def normalises_by_subject(self) -> bool:
         """Whether the model normalises sound over all clips of a person."""
         return self._options.normalise == "subject" and "audio" in self._modalities.values()
+
+    @property
+    def reads_evidence(self) -> bool:
+        """Whether the networks read what the streams' own heads say beyond their priors."""
+        return any("evidence" in frame_inputs(self._options, kind) for kind in self._modalities.values())
 
     @property
     def is_pool(self) -> bool:

@@ -1,11 +1,14 @@
 """A run's models with their ensemble, as a model of new clips: what finished runs and bundles have in common."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from emopipe.backbones import crossfit, registry
+from emopipe.backbones.classifier import Head, read_head
 from emopipe.cache.clip_rows import ClipRows
 from emopipe.fusion.combination import Ensemble
 from emopipe.fusion.features import LOGP, ClipFeatures, Features
@@ -37,7 +40,10 @@ class RunModel:
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
         """Return the ensemble's probabilities, and as parts those of each model."""
         table = pd.DataFrame({"clip": clips, "split": "test", "label": "", "subject": ""})
-        features = {file: features_of(rows, clips) for file, rows in vectors.items()}
+        features = {
+            file: features_of(rows, clips, self._head_priors.get(file.partition("@")[0], ()))
+            for file, rows in vectors.items()
+        }
         found = {name: model.predict(table, features) for name, model in self.models.items()}
         final = found[self.members[0]]
         if self.ensemble:
@@ -45,11 +51,30 @@ class RunModel:
         parts = {name: (_probs(made), made["covered"].to_numpy(bool)) for name, made in found.items()}
         return Answers(_probs(final), final["covered"].to_numpy(bool), parts)
 
+    @functools.cached_property
+    def _head_priors(self) -> dict[str, tuple[float, ...]]:
+        """Stream -> the shares of the classes that its head was trained on, as files of features have them.
 
-def features_of(rows: ClipRows, clips: list[str]) -> Features:
+        Only models that read the heads' evidence need them, so without such a model no file is read.
+        """
+        if not any(model.reads_evidence for model in self.models.values()):
+            return {}
+        heads = {name: _head(stream) for name, stream in self.streams.items()}
+        return {name: tuple(head.prior.tolist()) for name, head in heads.items() if head}
+
+
+def _head(stream: Stream) -> Head | None:
+    """Return the emotion head of a stream's network; None if it has none."""
+    if stream.pretrained:
+        return crossfit.load(stream.pretrained).head(crossfit.ALL)
+    return read_head(stream.weights) if stream.weights and registry.trainable(stream.kind) else None
+
+
+def features_of(rows: ClipRows, clips: list[str], prior: tuple[float, ...] = ()) -> Features:
     """Return the vectors of clips that are neither masked nor infinite, as `emopipe.fusion.features.load` does."""
     names = [*("x", "mask", "time"), *([LOGP] if LOGP in rows.fields else [])]
-    return Features.from_clips([ClipFeatures(*(rows.field(clip, name) for name in names)) for clip in clips])
+    found = Features.from_clips([ClipFeatures(*(rows.field(clip, name) for name in names)) for clip in clips])
+    return replace(found, prior=prior)
 
 
 def _probs(table: pd.DataFrame) -> np.ndarray:

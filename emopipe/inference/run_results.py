@@ -1,6 +1,7 @@
 """What a finished run has found, for use from Python."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,8 @@ def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFe
     logp = None if some.logp is None else some.logp[:0]
     none = ClipFeatures(some.x[:0], some.mask[:0], some.time[:0], logp)
     found = [features.get(clip) for clip in clips]
-    return FusionFeatures.from_clips([none if each is None else each for each in found])
+    stacked = FusionFeatures.from_clips([none if each is None else each for each in found])
+    return replace(stacked, prior=getattr(features, "prior", ()))
 
 
 def load_run(folder: str | Path) -> RunResults:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import emopipe
 from emopipe.cache.clip_rows import RowsInMemory
+from emopipe.cache.store import Row, Writer
 from emopipe.cache.tensors import read
 from emopipe.commands.main import app
 from emopipe.core.atomic import sha256
@@ -26,10 +27,12 @@ from emopipe.core.notice import NOTICE
 from emopipe.export import bundle, formats
 from emopipe.inference import unpacking
 from emopipe.inference.bundle import Bundle
+from emopipe.inference.cached import load_features
 from emopipe.inference.finished_run import FinishedRun
 from emopipe.inference.streams import Streams
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import Media
+from emopipe.scoring.predictions import PROBABILITIES
 from tests.conftest import write_clip
 from tests.pages import REPOSITORY
 from tests.unit import small_run
@@ -117,6 +120,28 @@ def test_it_needs_neither_corpus_nor_cache_nor_home_nor_snakemake(run, made, sou
     assert not list((tmp_path / "home").glob("emopipe-bundle-*")), "what was unpacked is removed at the end"
 
 
+@pytest.mark.slow
+def test_the_evidence_of_heads_is_that_of_the_run(tmp_path):
+    """It is relative to the prior of each head, which files of features have, and rows in memory do not."""
+    run = small_run.make(tmp_path, audio_inputs=["vectors", "evidence"])
+    bundle.write(run, tmp_path / "made")
+    model = FinishedRun(run, CPU)
+    vectors, streams = vectors_of_a_sound(model)
+    for name, rows in vectors.items():
+        head = streams._network(name, model.streams[name]).head
+        with Writer(tmp_path / f"{name}.h5", rows.fields, stage="merge", recipe={}) as writer:
+            writer.add(Row("tone", "", "ok", "", {field: rows.field("tone", field) for field in rows.fields}))
+            writer.note(head_prior=json.dumps(head.prior.tolist()))
+    features = {name: load_features(tmp_path / f"{name}.h5") for name in vectors}
+    wanted = emopipe.load_run(run).model("audio_both").predict(features)[PROBABILITIES].to_numpy(float)
+    for answering in (model, Bundle(tmp_path / "made", CPU)):
+        found, _ = answering.answer(["tone"], vectors).parts["audio_both"]
+        np.testing.assert_array_equal(found, wanted)
+    model.__dict__["_head_priors"] = {}
+    found, _ = model.answer(["tone"], vectors).parts["audio_both"]
+    assert np.abs(found - wanted).max() > 1e-3, "the priors count"
+
+
 # -- what is inside ------------------------------------------------------------------------------------------------
 
 
@@ -171,14 +196,19 @@ def test_equal_runs_give_equal_bytes(run, made, tmp_path):
 # -- ONNX ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_onnx_gives_what_the_run_gives_on_a_real_sound(run, made, sound):
-    """From the sound's spectrogram to the probabilities of a model, by onnxruntime alone."""
-    model = FinishedRun(run, CPU)
+def vectors_of_a_sound(model):
+    """Stream -> rows of vectors, and the streams that computed them."""
     streams = Streams(model, CPU, "cpu", 1)
     wave = (0.3 * 32767 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)).astype(np.int16)
     row = media_rows.row("tone", "", Media("no_video", "", [], np.empty(0), wave, 0.0))
-    vectors = streams.vectors({"frames": RowsInMemory([row], media_rows.FIELDS)}, {})
+    return streams.vectors({"frames": RowsInMemory([row], media_rows.FIELDS)}, {}), streams
+
+
+@pytest.mark.slow
+def test_onnx_gives_what_the_run_gives_on_a_real_sound(run, made):
+    """From the vectors of a sound to the probabilities of a model, by onnxruntime alone."""
+    model = FinishedRun(run, CPU)
+    vectors, _ = vectors_of_a_sound(model)
     answers = model.answer(["tone"], vectors)
     for name in ("audio_both", "audio_one"):
         session = onnxruntime.InferenceSession(str(made / f"onnx/{name}.onnx"))
