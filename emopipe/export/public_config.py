@@ -28,14 +28,17 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_paths(value: Any) -> Any:
-    """Return plain data in which each text that is an absolute path is the path's last part alone."""
+    """Return plain data in which each text that is an absolute path, or a kind and a path, has its last part alone."""
     if isinstance(value, Mapping):
         return {key: without_paths(inside) for key, inside in value.items()}
     if isinstance(value, list | tuple):
         return [without_paths(inside) for inside in value]
-    if isinstance(value, str) and _is_absolute(value):
-        return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
-    return value
+    if not isinstance(value, str):
+        return value
+    kind, colon, path = value.partition(":")  # as in hf:/nets/wav2vec2
+    if colon and len(kind) > 1 and _is_absolute(path) and not _is_absolute(value):
+        return f"{kind}:{without_paths(path)}"
+    return re.split(r"[/\\]", value.rstrip("/\\"))[-1] if _is_absolute(value) else value
 
 
 def _is_absolute(text: str) -> bool:

@@ -35,14 +35,14 @@ CONFIG = {
 }
 
 
-def make(work, *, config=None, **options):
+def make(work, *, config=None, dims=None, **options):
     """Write `results/small` and `cache/private/weights` into a folder, and return `results/small`.
 
-    `options` are those of all models; `config` replaces keys of CONFIG.
+    `options` are those of all models; `config` replaces keys of CONFIG, and `dims` lengths of vectors.
     """
     run, config = work / "results/small", CONFIG | (config or {})
     clips = _clips(run)
-    streams = {name: _vectors(run / f"{name}.h5", clips, dim) for name, dim in DIMS.items()}
+    streams = {name: _vectors(run / f"{name}.h5", clips, dim) for name, dim in (DIMS | (dims or {})).items()}
     chosen = FusionOptions(**FAST | options)
     for name, block in config["models"].items():
         recipe = {"options": chosen.model_dump(), "protocol": Protocol(folds=3).model_dump()}

@@ -36,6 +36,7 @@ from emopipe.scoring.predictions import PROBABILITIES
 from tests.conftest import write_clip
 from tests.pages import REPOSITORY
 from tests.unit import small_run
+from tests.unit.test_backbones_hub import needs_transformers, save_tiny
 
 CPU = torch.device("cpu")
 
@@ -88,6 +89,21 @@ def test_every_method_of_the_ensemble_gives_the_same_numbers(method, tmp_path, s
     bundle.write(run, tmp_path / "made")
     wanted, found = (emopipe.Predictor(model, threads=1).predict(sound) for model in (run, tmp_path / "made"))
     assert wanted[0].answered and list(found) == list(wanted)
+
+
+@pytest.mark.slow
+@needs_transformers
+def test_a_network_that_is_a_folder(tmp_path, sound):
+    save_tiny(tmp_path / "net")
+    backbones = small_run.CONFIG["backbones"] | {"voice": {"kind": f"hf:{tmp_path / 'net'}"}}
+    run = small_run.make(tmp_path, config={"backbones": backbones}, dims={"voice": 16})
+    bundle.write(run, tmp_path / "made")
+    wanted = emopipe.Predictor(run, threads=1).predict(sound)
+    (tmp_path / "net").rename(tmp_path / "moved")
+    assert wanted[0].answered and list(emopipe.Predictor(tmp_path / "made", threads=1).predict(sound)) == list(wanted)
+    text = (tmp_path / "made/README.md").read_text()
+    assert "the backbone voice is not there as ONNX: it is not a network of torch (kind hf)." in text
+    assert str(tmp_path) not in text and str(tmp_path) not in (tmp_path / "made/config.yaml").read_text()
 
 
 @pytest.mark.slow

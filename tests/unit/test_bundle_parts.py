@@ -91,6 +91,8 @@ PRIVATE = {
         "c": {"weights": "~/net.onnx"},
         "d": {"weights": "D:\\nets\\voice.onnx"},
         "e": {"weights": "expression"},
+        "f": {"kind": "hf:/home/anna/nets/wav2vec2"},
+        "g": {"kind": "timm:resnet18"},
     },
     "sources": {"s": {"kind": "folder", "path": "/data/stills/", "options": {"lists": ["\\\\server\\share\\a.csv"]}}},
 }
@@ -101,9 +103,10 @@ def test_a_config_has_no_paths_and_no_people():
     made = yaml.safe_load(text)
     assert text.startswith("# The config of the run") and "corpus_root" not in made
     assert made["corpus"] == {"name": "c", "kind": "table"}
-    weights = [block["weights"] for block in made["backbones"].values()]
+    weights = [block["weights"] for block in made["backbones"].values() if "weights" in block]
     assert weights == ["face.pth", "weights/mine.safetensors", "net.onnx", "voice.onnx", "expression"]
     assert made["sources"]["s"] == {"kind": "folder", "path": "stills", "options": {"lists": ["a.csv"]}}
+    assert [made["backbones"][name]["kind"] for name in "fg"] == ["hf:wav2vec2", "timm:resnet18"]
     assert made["backbones"]["a"]["options"] == {"side": 112}
     for private in ("anna", "/data", "D:", "server"):
         assert private not in text
