@@ -46,7 +46,7 @@ class Card:
                     self._training(),
                     self._needed(),
                     self._onnx(),
-                    TERMS,
+                    self._terms(),
                 ]
             )
             + "\n"
@@ -100,7 +100,7 @@ class Card:
             if part.path is None:
                 lines.append(
                     f"- {part.use} needs {part.origin}, whose terms ({part.licence}) do not let this bundle hold them. "
-                    f"Get them by `emopipe weights fetch {part.origin.split()[2]}`, if their terms allow your use."
+                    f"Get them by `emopipe weights fetch {part.name}`, if their terms allow your use."
                 )
         lines += [f"- {text}" for text in packages(self.run)]
         return "\n".join(lines)
@@ -112,6 +112,12 @@ class Card:
         lines += ["", "`manifest.json` has the names, types and shapes of inputs and outputs. emopipe itself does not "
                   "use these files."] if self.onnx else []  # fmt: skip
         return "\n".join(lines)
+
+    def _terms(self) -> str:
+        limited = [part.use for part in self.parts if part.noncommercial]
+        if not limited:
+            return TERMS
+        return f"{TERMS} This bundle is for non-commercial use only, because of the weights of {', '.join(limited)}."
 
 
 ABOUT = """## What it is
@@ -150,8 +156,7 @@ It needs neither the corpus, nor a cache, nor the internet. Intended use: resear
 by people who know the clips. It is not made for decisions about people."""
 TERMS = """## Terms
 
-`LICENSES/README.md` lists the licence of each part, with its source and what to cite. Where a part is for
-non-commercial use only, so is the bundle."""
+`LICENSES/README.md` lists the licence of each part, with its source and what to cite."""
 
 
 def packages(run: FinishedRun) -> list[str]:

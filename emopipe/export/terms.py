@@ -42,6 +42,8 @@ class Part:
     source: str = ""
     """Address of the source."""
     note: str = ""
+    name: str = ""
+    """Their name in the registry of weights, if they are of it."""
 
 
 def may_be_passed_on(entry: Entry) -> bool:
@@ -62,6 +64,7 @@ def of_entry(entry: Entry, use: str, path: str | None) -> Part:
         entry.citation.strip(),
         entry.url or "",
         entry.note.strip(),
+        entry.name,
     )
 
 

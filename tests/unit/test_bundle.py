@@ -195,6 +195,7 @@ def test_the_card_says_what_it_is(made):
     assert "| `ensemble` | val | 12 | 50.0 [25.0, 75.0] | 50.0 [20.0, 80.0] | 6 subjects (bootstrap) |" in text
     assert "24 clips of the corpus `private` (kind `folder`): Angry 12, Disgust 12." in text
     assert "- the audio network own: trained by the run on the corpus private." in text
+    assert "for non-commercial use only, because of the weights of the audio network voice." in text
     assert json.loads((made / "labels.json").read_text())[0] == "Angry"
     terms = (made / "LICENSES/README.md").read_text()
     assert "`weights/voice/speech_logmel.safetensors` (the audio network voice): CC BY-NC-SA 4.0" in terms

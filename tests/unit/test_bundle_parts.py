@@ -1,10 +1,13 @@
 """What may be in a bundle: weights by their terms, and the config as others may read it."""
 
+import json
 import types
 
 import pytest
+import torch
 import yaml
 
+from emopipe.cache.tensors import read, save_state
 from emopipe.core.atomic import sha256
 from emopipe.export import public_config, terms
 from emopipe.export.weights_inside import WeightsInside
@@ -59,6 +62,25 @@ def test_other_weights_are_named_wherever_their_file_lies(licence, run, tmp_path
     assert inside.of_stream("face", stream_of(net)) == named
     assert inside.of_faces("main", FacePreset("yunet", {}, str(net), "frames", 95)) == named
     assert not (tmp_path / "b").exists() and [part.path for part in inside.parts] == [None, None]
+
+
+def test_a_network_of_a_schedule_keeps_its_classes_and_loses_what_names_people(run, tmp_path):
+    block, step = run.config.backbones["face"], tmp_path / "face.step0.safetensors"
+    block.schedule, block.weights = [{"sources": ["stills"]}, {"sources": ["stills", "more"]}], "/nets/start.pth"
+    run.config.sources = {name: types.SimpleNamespace(kind="fer2013") for name in ("stills", "more")}
+    seen = {"classes": {"Happy": 3}, "speakers": ["ravdess/07"], "contents": "00ff"}
+    about = {"classes": '["Angry"]', "trained_on": json.dumps(seen), "recipe": "/nets/start.pth"}
+    save_state({"w": torch.ones(2)}, step, about)
+    inside = WeightsInside(run, tmp_path / "b")
+    found = inside.of_stream("face", Stream("expression", {}, "face", str(step), None, "main", 1))
+    assert found == Weights(path="weights/face.safetensors")
+    tensors, kept = read(tmp_path / "b/weights/face.safetensors", sealed=True)
+    assert list(tensors) == ["w"] and kept == {"classes": '["Angry"]', "trained_on": '{"classes":{"Happy":3}}'}
+    (part,) = inside.parts
+    assert (
+        part.origin == "trained by the run on fer2013 (stills), fer2013 (more), started from a file of the user's own"
+    )
+    assert "/nets" not in str(part)
 
 
 def test_a_file_of_the_user_is_copied_with_its_tensors_and_a_warning(run, tmp_path):
