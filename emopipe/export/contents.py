@@ -59,7 +59,9 @@ class Contents:
         self.root = self._work / scan.clips_root(self.config)
         """The folder to which the clips' paths are relative."""
         self._cache = self._work / scan.cache_folder(self.config)
-        self._table = _table(self._cache, self.results)
+        ledger = tables.read(run / "ledger.csv")  # as texts: an id may be 007
+        self._stages = list(dict.fromkeys(ledger["stage"]))
+        self._table = _table(self._cache, self.results.name, ledger)
         self._needs_features, self._needs_video = features, needs_video
         self.remarks: list[str] = []
         """What the user should know of what is missing, one sentence each."""
@@ -134,12 +136,11 @@ class Contents:
         """Return backbone -> its merged vectors, of the backbones that the run has."""
         if not self._needs_features:
             return {}
-        stages = dict.fromkeys(self.results.ledger["stage"])
-        names = [stage.removeprefix("features/") for stage in stages if stage.startswith("features/")]
+        names = [stage.removeprefix("features/") for stage in self._stages if stage.startswith("features/")]
         return {name: self._cache / "features" / f"{name}.h5" for name in names}
 
 
-def _table(cache: Path, results: RunResults) -> pd.DataFrame:
+def _table(cache: Path, run: str, ledger: pd.DataFrame) -> pd.DataFrame:
     """Return the clips of a run: the clip table, and the status, decode_status and reason of the ledger.
 
     Raises:
@@ -151,10 +152,10 @@ def _table(cache: Path, results: RunResults) -> pd.DataFrame:
             f"{path} is missing. An export reads the run and its cache: expected results/ and cache/ side by side, as "
             "a run leaves them. Put the cache back, or run again."
         )
-    table, statuses = tables.read(path), _statuses(results.ledger)
+    table, statuses = tables.read(path), _statuses(ledger)
     if lost := sorted(set(statuses.index) - set(table["clip"])):
         raise CacheError(
-            f"The clips {abbreviate(lost)} of the run {results.name} are not in {path}: the cache has been made from "
+            f"The clips {abbreviate(lost)} of the run {run} are not in {path}: the cache has been made from "
             "another state of the corpus since. Run again with this config, then export."
         )
     return table.merge(statuses, left_on="clip", right_index=True, how="inner")
@@ -162,14 +163,17 @@ def _table(cache: Path, results: RunResults) -> pd.DataFrame:
 
 def _statuses(ledger: pd.DataFrame) -> pd.DataFrame:
     """Return clip -> status (the first that is not ok), decode_status, and reason (all different ones)."""
-    rows = {}
-    for clip, of_clip in ledger.groupby("clip", sort=False):
-        bad = of_clip["status"][of_clip["status"] != OK]
-        texts = [f"{row.status}: {row.reason}" for row in of_clip.itertuples() if row.reason]
-        decoded = of_clip["status"][of_clip["stage"].str.startswith("decode")]
-        rows[clip] = {
-            "status": bad.iat[0] if len(bad) else OK,
-            "decode_status": decoded.iat[0] if len(decoded) else OK,
-            "reason": " ".join(dict.fromkeys(texts)),
-        }
+    rows: dict[str, dict[str, str]] = {}
+    texts: dict[str, dict[str, None]] = {}
+    for clip, stage, status, why in zip(*(ledger[name] for name in ("clip", "stage", "status", "reason")), strict=True):
+        row = rows.setdefault(clip, {"status": OK, "decode_status": OK})
+        if row["status"] == OK:
+            row["status"] = status
+        if row["decode_status"] == OK and stage.partition("/")[0] == "decode":
+            row["decode_status"] = status
+        said = texts.setdefault(clip, {})
+        if why:
+            said[f"{status}: {why}"] = None
+    for clip, row in rows.items():
+        row["reason"] = " ".join(texts[clip])
     return pd.DataFrame.from_dict(rows, orient="index", columns=["status", "decode_status", "reason"])

@@ -2,9 +2,7 @@
 
 import contextlib
 import csv
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -13,6 +11,7 @@ from emopipe.core.errors import ConfigError
 from emopipe.core.notice import NOTICE
 from emopipe.corpora.ids import safe_id
 from emopipe.export.clip import Clip
+from emopipe.export.placing import placing
 
 NOTICE_FILE = "notice.txt"
 """The file that marks a folder as an export: only such a folder is replaced."""
@@ -23,39 +22,19 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder beside `out` that becomes `out` when all is written; after an error nothing of it remains.
 
-    Raises:
-        ConfigError: `out` is a file, or a folder with content that is not an export.
-    """
-    out = out.absolute()
-    _refuse_foreign(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
-        (part / NOTICE_FILE).write_text(f"{NOTICE}\n", encoding="utf-8")
-        yield part
-        _refuse_foreign(out)
-        if out.is_dir():
-            shutil.rmtree(out)
-        os.replace(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Refuse to replace what is not an export, whatever the user allowed.
+    If `out` ends in .zip, it becomes a zip of the folder.
 
     Raises:
-        ConfigError: `out` is a link, a file, or a folder with content and without the notice.
+        ConfigError: `out` is a link, another file than a zip, or a folder with content that is not an export.
     """
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise ConfigError(f"--out is {out}, which is not a folder. Expected a folder that is new, empty or an export.")
-    if out.is_dir() and any(out.iterdir()) and not (out / NOTICE_FILE).is_file():
+    is_zip = out.suffix.lower() == ".zip" and not out.is_dir()
+    if out.is_symlink() or (out.exists() and not out.is_dir() and not is_zip):
         raise ConfigError(
-            f"--out is the folder {out}, which has content and is not an export: it has no {NOTICE_FILE}. Nothing was "
-            "written. Give another path."
+            f"--out is {out}, which is a file or a link. Expected a .zip, or a folder that is new, empty or an export."
         )
+    with placing(out.absolute(), lambda folder: (folder / NOTICE_FILE).is_file()) as folder:
+        (folder / NOTICE_FILE).write_text(f"{NOTICE}\n", encoding="utf-8")
+        yield folder
 
 
 def file_name(clip: str, suffix: str) -> str:

@@ -89,7 +89,7 @@ def _row(clip: Clip, backbones: Sequence[str]) -> dict[str, Any]:
         **{name: plain(getattr(clip, name if name != "clip" else "id")) for name in _TEXTS},
         "start": clip.start,
         "end": clip.end,
-        "label": CLASSES.index(clip.label) if clip.label else None,
+        "label": CLASSES.index(clip.label) if clip.label in CLASSES else None,
         "predictions": [
             {
                 "model": answer.model,

@@ -1,6 +1,7 @@
 """What an export reads of a finished run and its cache, and the folders that it writes."""
 
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -109,6 +110,14 @@ def test_a_cache_that_is_not_that_of_the_run(tmp_path):
         Contents(run)
 
 
+def test_ids_are_texts(tmp_path):
+    run = finished_run(tmp_path)
+    tables.write(CLIPS.iloc[:1].assign(clip="007"), tmp_path / "cache/own/clips.csv")
+    tables.write(tables.read(run / "ledger.csv").iloc[:1].assign(clip="007"), run / "ledger.csv")
+    with Contents(run) as contents:
+        assert [clip.id for clip in contents.clips()] == ["007"]
+
+
 def test_choice_of_models(run):
     results = load_run(run)
     assert choice.choose(results, []) == ["ensemble"]
@@ -136,12 +145,20 @@ def test_a_folder_appears_as_a_whole(tmp_path):
     assert [path.name for path in out.iterdir()] == [NOTICE_FILE]
 
 
+def test_a_zip(tmp_path):
+    for _ in range(2):  # the second one replaces the first one
+        with new_folder(tmp_path / "out.zip") as folder:
+            (folder / "whole").touch()
+    assert sorted(zipfile.ZipFile(tmp_path / "out.zip").namelist()) == [NOTICE_FILE, "whole"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zip"]
+
+
 def test_what_is_not_an_export_is_never_replaced(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").touch()
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     for name in ("mine", "link", "mine/thesis.txt"):
-        with pytest.raises(ConfigError, match=r"not an export|not a folder"), new_folder(tmp_path / name):
+        with pytest.raises(ConfigError, match=r"no earlier export wrote|a file or a link"), new_folder(tmp_path / name):
             pass
     assert (tmp_path / "mine/thesis.txt").exists()
 
