@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from emopipe.inference.predictions import Prediction, StreamAnswer
+    from emopipe.inference.shown import Shown
 
 BAR_WIDTH = 12
 """Characters of a bar for the probability 1."""
+SHOWN_WINDOW, SHOWN_STEP = 2.0, 0.5
+"""Seconds of a window and from one to the next, where something over time is to be shown and no window was given."""
 
 
 def predict(
@@ -40,6 +43,17 @@ def predict(
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write one row an input to this CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as a Parquet file.")] = None,
+    timeline: Annotated[
+        str | None,
+        typer.Option(
+            help="Write a page (.html) or a figure (.png, .svg) of an input over time: frames, attention, sound, "
+            "probabilities. For several inputs, {} in the name stands for the name of each."
+        ),
+    ] = None,
+    video: Annotated[
+        str | None,
+        typer.Option(help="Write the video again (.mp4), with the main face, the label and probabilities drawn in."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input could not be answered.")] = False,
     device: Annotated[str, typer.Option(help="Where the networks run: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="The number of CPU threads. Default: all.")] = None,
@@ -49,24 +63,52 @@ def predict(
     The networks that are shipped need no training and no internet. They give acted and posed expressions the names of
     seven classes; how a person feels is another matter.
 
-    Exits with 0 if any input could be answered.
+    Exits with 0 if any input could be answered, and what was asked for could be written.
     """
     log_to(None)
     _refuse_suffix("--csv", csv, ".csv")
     _refuse_suffix("--parquet", parquet, ".parquet")
+    shown = _shown(inputs, timeline, video)
+    window, step = _windows(window, step) if shown else (window, step)
     # torch is slow to import, and the other commands do not need it.
     from emopipe.inference.predictions import Predictions
     from emopipe.inference.predictor import Predictor
 
-    answers = Predictor(model, device=device, threads=threads).stream(inputs, window=window, step=step)
+    predictor = Predictor(model, device=device, threads=threads)
+    watch = shown.watch(predictor) if shown else None
+    answers = predictor.stream(inputs, window=window, step=step, watch=watch)
+    answers = shown.written(answers) if shown else answers
     made = Predictions(_printed(answers) if as_json else list(answers))
     if not as_json:
         _print_table(made)
     for path in filter(None, (csv, parquet)):
         made.write(path)
+    for fault in shown.faults if shown else ():
+        typer.echo(fault, err=True)
     answered = [one.answered for one in made]
-    if not any(answered) or (strict and not all(answered)):
+    if not any(answered) or (strict and not all(answered)) or (shown and shown.faults):
         raise typer.Exit(1)
+
+
+def _windows(window: float | None, step: float | None) -> tuple[float | None, float | None]:
+    """Return the windows to show, those that were asked for or the default, which is reported."""
+    if window is not None or step is not None:
+        return window, step
+    typer.echo(
+        f"No --window was given, so there are windows of {SHOWN_WINDOW:g} s, one every {SHOWN_STEP:g} s, and the "
+        "answer for a file is their mean.",
+        err=True,
+    )
+    return SHOWN_WINDOW, SHOWN_STEP
+
+
+def _shown(inputs: list[str], timeline: str | None, video: str | None) -> "Shown | None":
+    """Return what is to be written of each input; None if nothing is. Wrong names are refused."""
+    if timeline is None and video is None:
+        return None
+    from emopipe.inference.shown import Shown
+
+    return Shown.asked(inputs, timeline, video)
 
 
 def _refuse_suffix(option: str, path: Path | None, suffix: str) -> None:

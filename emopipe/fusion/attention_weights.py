@@ -57,6 +57,16 @@ def write(
             writer.add(Row(clip, "", OK, "", arrays))
 
 
+def of_clips(networks: Sequence[TrainedRun], dataset: FusionDataset, rows: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Return stream -> weights (T,) for each clip of `rows` (B,): the mean over networks that read the first vectors.
+
+    If backbones were trained with several seeds, networks that read the vectors of others are omitted, as in `write`.
+    """
+    models = [_model(dataset, network) for network in networks if network.run.network == 0]
+    parts = [rows[start : start + CLIPS_AT_ONCE] for start in range(0, len(rows), CLIPS_AT_ONCE)]
+    return [weights for part in parts for weights in _mean_weights(models, dataset, part)]
+
+
 def _by_clip(
     result: CrossValidationResult, dataset: FusionDataset, split: ProtocolSplit
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:

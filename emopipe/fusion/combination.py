@@ -22,6 +22,13 @@ class Calibrated:
     combine: combining.WeightedMean | combining.Stacking
     """What combines the selected members."""
 
+    @property
+    def used(self) -> list[int]:
+        """The numbers of the members that count, in ascending order."""
+        if isinstance(self.combine, combining.Stacking):
+            return list(self.temperatures)
+        return [number for number, weight in zip(self.temperatures, self.combine.weights, strict=True) if weight]
+
     def __call__(self, members: MemberPredictions) -> np.ndarray:
         """Return probabilities (N, C) of the predictions of all members."""
         return self.combine(calibrated(members, self.temperatures))

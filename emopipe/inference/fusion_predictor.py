@@ -13,6 +13,7 @@ from emopipe.backbones.seeds import backbone_of, count_networks
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.labels import CLASSES
+from emopipe.fusion import attention_weights
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
 from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
@@ -99,26 +100,46 @@ class FusionPredictor:
         p = np.tile(self.prior, (len(table), 1))
         if self._pooled:
             return self._predict_by_heads(table, features, p)
-        options, modalities = self.effective
-        if modalities:
-            subjects = list(table["subject"])
-            views = {
-                stream: [model_inputs(each, modalities[stream], self._options, subjects) for each in of_stream]
-                for stream, of_stream in self._views(modalities, features).items()
-            }
-            count = {stream: count_networks(stream, self.files) for stream in modalities}
-            unlabelled = np.full(len(table), -1)
-            dataset = FusionDataset.from_views(views, modalities, unlabelled, self._device, self.prior > 0, count)
+        if self.has_attention:
+            dataset, runs = self._read(table, features)
             covered = dataset.present.cpu().numpy()
-            rows = np.arange(len(table))
-            place = {f"seed{seed}": number % dataset.combinations for number, seed in enumerate(self._options.seeds)}
-            runs = [
-                TrainedRun(Run(options, 0, rows, rows[:0], 1, place[name.partition(".")[0]]), state, 0)
-                for name, state in self.networks.items()
-            ]
-            probs = np.mean(predict(dataset, runs, [rows] * len(runs)), 0)
+            probs = np.mean(predict(dataset, runs, [np.arange(len(table))] * len(runs)), 0)
             p = np.where(covered[:, None], probs, p)
         return predictions.table(table, p, covered)
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model is a network that reads a stream."""
+        return not self.is_pool and bool(self.effective[1])
+
+    def attention(self, table: pd.DataFrame, features: Mapping[str, Features]) -> list[dict[str, np.ndarray]]:
+        """Return stream -> the weights (T,) of its vectors, which sum to 1, for each clip: the mean over the networks.
+
+        Args:
+            table: The clips, as for `predict`.
+            features: As for `predict`. The weights are in the order of these vectors.
+        """
+        dataset, runs = self._read(table, features)
+        return attention_weights.of_clips(runs, dataset, np.arange(len(table)))
+
+    def _read(self, table: pd.DataFrame, features: Mapping[str, Features]) -> tuple[FusionDataset, list[TrainedRun]]:
+        """Return what the networks read of clips, and the networks, which read at least one stream."""
+        options, modalities = self.effective
+        subjects = list(table["subject"])
+        views = {
+            stream: [model_inputs(each, modalities[stream], self._options, subjects) for each in of_stream]
+            for stream, of_stream in self._views(modalities, features).items()
+        }
+        count = {stream: count_networks(stream, self.files) for stream in modalities}
+        unlabelled = np.full(len(table), -1)
+        dataset = FusionDataset.from_views(views, modalities, unlabelled, self._device, self.prior > 0, count)
+        rows = np.arange(len(table))
+        place = {f"seed{seed}": number % dataset.combinations for number, seed in enumerate(self._options.seeds)}
+        runs = [
+            TrainedRun(Run(options, 0, rows, rows[:0], 1, place[name.partition(".")[0]]), state, 0)
+            for name, state in self.networks.items()
+        ]
+        return dataset, runs
 
     def _predict_by_heads(self, table: pd.DataFrame, features: Mapping[str, Features], p: np.ndarray) -> pd.DataFrame:
         """Return the predictions of a pool of heads; `p` (N, K) is for clips without any stream."""

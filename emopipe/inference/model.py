@@ -66,6 +66,19 @@ class Answers:
     """Stream, or model of a run -> its own probabilities (N, K), and for which clips (N,) it has them."""
 
 
+@dataclass(frozen=True)
+class Trace:
+    """What the n vectors of one stream have to do with the answer for one clip, over the clip's time."""
+
+    time: np.ndarray
+    """(n,) seconds since the start of the clip."""
+    weight: np.ndarray | None = None
+    """(n,) how much each vector counts by the model's attention, where 1 is an equal share; None: see `probabilities`.
+    """
+    probabilities: np.ndarray | None = None
+    """(n, K) what the stream's own network says of each vector; None if `weight` is given."""
+
+
 class Model(Protocol):
     """A model."""
 
@@ -80,6 +93,15 @@ class Model(Protocol):
 
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
         """Return the answers for clips from the rows of the features stage, by stream or `<stream>@<view>`."""
+        ...
+
+    def traces(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> list[dict[str, Trace]]:
+        """Return for each clip stream -> trace; streams without vectors of the clip, or with neither, are omitted."""
+        ...
+
+    @property
+    def about_traces(self) -> str:
+        """What the traces are, in plain sentences for a caption."""
         ...
 
 

@@ -15,6 +15,9 @@ from emopipe.core.labels import CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from emopipe.inference.recording import Recording
 
 TEXT_COLUMNS = ("input", "status", "reason", "label")
 """Columns of the frame that hold text; all others hold numbers."""
@@ -100,9 +103,9 @@ class Predictions(Sequence[Prediction]):
     ('Happy', ['Happy'])
     """
 
-    def __init__(self, predictions: Sequence[Prediction]) -> None:
-        """Take the answers."""
-        self._predictions = list(predictions)
+    def __init__(self, predictions: Sequence[Prediction], recordings: "Mapping[str, Recording] | None" = None) -> None:
+        """Take the answers, and input -> what was kept of it for a figure, if that was asked for."""
+        self._predictions, self._recordings = list(predictions), recordings or {}
 
     def __len__(self) -> int:
         return len(self._predictions)
@@ -146,6 +149,19 @@ class Predictions(Sequence[Prediction]):
             )
         rows = [{"start": w.start, "end": w.end, "label": w.label, **_named(w.probabilities)} for w in one.windows]
         return pd.DataFrame(rows, columns=["start", "end", "label", *(f"p_{name}" for name in CLASSES)])
+
+    def timeline_figure(self, key: str | int | Path = 0) -> "Figure":
+        """Return a figure of an input over time: frames, attention, spectrogram, probabilities.
+
+        Raises:
+            ConfigError: The pictures were not kept.
+        """
+        from emopipe.inference.timeline_figure import timeline_figure
+
+        one = self[key]
+        if one.input not in self._recordings:
+            raise ConfigError(f"Of {one.input}, no pictures were kept. Ask for them: predict(..., record=True).")
+        return timeline_figure(one, self._recordings[one.input])
 
     def plot(self, key: str | int | Path = 0, axes: "Axes | None" = None) -> "Axes":
         """Draw an input's probabilities: over time if it has windows, else as bars.

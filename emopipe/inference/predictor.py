@@ -19,8 +19,10 @@ from emopipe.core.labels import CLASSES
 from emopipe.inference import inputs as given_inputs
 from emopipe.inference.model import Answers, Model, as_dict
 from emopipe.inference.predictions import Prediction, Predictions, Probabilities, StreamAnswer, WindowAnswer
+from emopipe.inference.recording import Recorder
 from emopipe.inference.shipped import Shipped
 from emopipe.inference.streams import Streams
+from emopipe.inference.watching import Watch, seen, shown_preset
 from emopipe.inference.windows import PART_SECONDS, WINDOWS_AT_ONCE, Grid, Timeline, ready
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions, Media
@@ -59,18 +61,46 @@ class Predictor:
         self._model = _open(model, where)
         self._streams = Streams(self._model, where, device, threads)
 
+    @property
+    def about_traces(self) -> str:
+        """What the traces of the model are (`Seen.traces`), in plain sentences for a caption."""
+        return self._model.about_traces
+
+    @property
+    def decode_options(self) -> DecodeOptions:
+        """How the model reads the frames that a watch sees."""
+        return self._model.decode[shown_preset(self._model)]
+
     def predict(
-        self, inputs: str | Path | Iterable[str | Path], *, window: float | None = None, step: float | None = None
+        self,
+        inputs: str | Path | Iterable[str | Path],
+        *,
+        window: float | None = None,
+        step: float | None = None,
+        record: bool = False,
     ) -> Predictions:
         """Predict files; see `stream` for the arguments.
+
+        Args:
+            inputs: See `stream`.
+            window: See `stream`.
+            step: See `stream`.
+            record: Keep small pictures, the spectrogram and the attention of each input, for `timeline_figure`.
 
         Returns:
             The answers, in the order of the inputs.
         """
-        return Predictions(list(self.stream(inputs, window=window, step=step)))
+        recorder = Recorder(self.about_traces) if record else None
+        made = list(self.stream(inputs, window=window, step=step, watch=recorder))
+        return Predictions(made, {one.input: recorder.take(one.input) for one in made} if recorder else {})
 
     def stream(
-        self, inputs: str | Path | Iterable[str | Path], *, window: float | None = None, step: float | None = None
+        self,
+        inputs: str | Path | Iterable[str | Path],
+        *,
+        window: float | None = None,
+        step: float | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[Prediction]:
         """Yield the answers one by one, as soon as they are known.
 
@@ -79,6 +109,8 @@ class Predictor:
                 tables with a column `path` and, for parts, `start` and `end`.
             window: Answer for windows of so many seconds, too; the answer for the file is then the mean over them.
             step: Seconds from one window to the next; default: half a window.
+            watch: Is called with the frames, faces and sound of each clip, or window, as soon as it is answered, and
+                before the answer for its file is yielded.
 
         Raises:
             CorpusError: There is no input.
@@ -97,21 +129,46 @@ class Predictor:
                 # The first file alone, so that the first answer comes soon.
                 starts = [0, *range(1, len(files), FILES_AT_ONCE)]
                 for start, stop in itertools.pairwise([*starts, len(files)]):
-                    yield from self._whole(files[start:stop], {n: made[start:stop] for n, made in readings.items()})
+                    some = {name: made[start:stop] for name, made in readings.items()}
+                    yield from self._whole(files[start:stop], some, watch)
             return
         grid = _grid(window, step)
         for file in files:
-            yield self._over_time(file, grid)
+            yield self._over_time(file, grid, watch)
 
     # -- whole files ---------------------------------------------------------------------------------------------
 
-    def _whole(self, files: list[str], readings: Mapping[str, list[Callable[[], Media]]]) -> list[Prediction]:
+    def _whole(
+        self, files: list[str], readings: Mapping[str, list[Callable[[], Media]]], watch: Watch | None
+    ) -> list[Prediction]:
         """Return the answers for some files, each as one clip; `readings` decode them."""
         clips = _ids(files)
         media = {preset: self._decode(clips, made) for preset, made in readings.items()}
         faces = {name: self._streams.faces(name, media[block.decode]) for name, block in self._model.faces.items()}
+        return self._answers(clips, media, faces, dict.fromkeys(clips), watch)
+
+    def _answers(
+        self,
+        clips: Mapping[str, str],
+        media: Mapping[str, ClipRows],
+        faces: Mapping[str, ClipRows],
+        spans: Mapping[str, tuple[float, float] | None],
+        watch: Watch | None,
+    ) -> list[Prediction]:
+        """Return the answers for clips, each a file or a window of one.
+
+        Args:
+            clips: Clip -> its file.
+            media: Decode preset -> the decoded clips.
+            faces: Preset of faces -> the faces of the clips.
+            spans: Clip -> its window; None: it is a whole file.
+            watch: See `stream`.
+        """
         vectors = self._streams.vectors(media, faces)
         answers = self._model.answer(list(clips), vectors)
+        if watch:
+            for clip, traces in zip(clips, self._model.traces(list(clips), vectors), strict=True):
+                watch(seen(clips[clip], spans[clip], clip, self._model, media, faces, traces))
         return [
             _prediction(file, number, answers, self._stream_answers(clip, number, media, faces, vectors, answers))
             for number, (clip, file) in enumerate(clips.items())
@@ -156,12 +213,12 @@ class Predictor:
 
     # -- windows over time ---------------------------------------------------------------------------------------
 
-    def _over_time(self, file: str, grid: Grid) -> Prediction:
+    def _over_time(self, file: str, grid: Grid, watch: Watch | None) -> Prediction:
         """Return the answer for a file of any length, with an answer for each window."""
         whole = Media(statuses.UNDECODABLE)
         windows: list[WindowAnswer] = []
         made: list[Prediction] = []
-        seen: dict[str, dict[float, bool]] = {}
+        found: dict[str, dict[float, bool]] = {}
         timelines = {preset: Timeline() for preset in self._model.decode}
         with ExitStack() as stack:
             readers = [_in_parts(stack, file, grid.options(options)) for options in self._model.decode.values()]
@@ -177,7 +234,7 @@ class Predictor:
                 waiting = ready(grid, len(windows), end, is_last=is_last)
                 for begin in range(0, len(waiting), WINDOWS_AT_ONCE):
                     some = waiting[begin : begin + WINDOWS_AT_ONCE]
-                    answered = self._answer_windows(some, timelines, seen)
+                    answered = self._answer_windows(file, some, timelines, found, watch)
                     made += answered
                     windows += [
                         WindowAnswer(*window, one.label, one.probabilities)
@@ -185,17 +242,17 @@ class Predictor:
                     ]
                 for timeline in timelines.values():
                     timeline.drop(grid.window(len(windows))[0])
-        counts = {name: self._counts(name, seen, timelines) for name in self._model.streams}
+        counts = {name: self._counts(name, found, timelines) for name in self._model.streams}
         return _mean(file, whole, made, windows, counts)
 
     def _counts(
-        self, name: str, seen: Mapping[str, Mapping[float, bool]], timelines: Mapping[str, Timeline]
+        self, name: str, found: Mapping[str, Mapping[float, bool]], timelines: Mapping[str, Timeline]
     ) -> tuple[float, float]:
         """Return how many frames have a face, of how many; or the seconds of sound twice. Windows overlap."""
         stream = self._model.streams[name]
         if stream.modality == "audio":
             return timelines[stream.preset].heard, timelines[stream.preset].heard
-        frames = seen.get(stream.preset, {})
+        frames = found.get(stream.preset, {})
         return float(sum(frames.values())), float(len(frames))
 
     def _detectors_of(self, preset: str) -> dict[str, functools.partial]:
@@ -208,27 +265,24 @@ class Predictor:
 
     def _answer_windows(
         self,
+        file: str,
         windows: list[tuple[float, float]],
         timelines: Mapping[str, Timeline],
-        seen: dict[str, dict[float, bool]],
+        has_face: dict[str, dict[float, bool]],
+        watch: Watch | None,
     ) -> list[Prediction]:
-        """Return the answers for windows; `seen` notes, for each preset of faces, which frames have a face."""
-        clips = [str(number) for number in range(len(windows))]
+        """Return the answers for windows; `has_face` notes, for each preset of faces, which frames have a face."""
+        spans = {str(number): window for number, window in enumerate(windows)}
         media = {preset: timeline.media(windows) for preset, timeline in timelines.items()}
         faces = {}
         for name, block in self._model.faces.items():
             timeline = timelines[block.decode]
-            found = {clip: timeline.found(name, window) for clip, window in zip(clips, windows, strict=True)}
+            found = {clip: timeline.found(name, window) for clip, window in spans.items()}
             faces[name] = self._streams.faces(name, media[block.decode], found)
-            for clip, window in zip(clips, windows, strict=True):
+            for clip, window in spans.items():
                 mask = faces[name].field(clip, "mask").tolist()  # empty if the search failed
-                seen.setdefault(name, {}).update(zip(timeline.times(window), mask, strict=False))
-        vectors = self._streams.vectors(media, faces)
-        answers = self._model.answer(clips, vectors)
-        return [
-            _prediction("", number, answers, self._stream_answers(clip, number, media, faces, vectors, answers))
-            for number, clip in enumerate(clips)
-        ]
+                has_face.setdefault(name, {}).update(zip(timeline.times(window), mask, strict=False))
+        return self._answers(dict.fromkeys(spans, file), media, faces, spans, watch)
 
 
 def predict(
@@ -237,6 +291,7 @@ def predict(
     *,
     window: float | None = None,
     step: float | None = None,
+    record: bool = False,
     device: str = "auto",
     threads: int | None = None,
 ) -> Predictions:
@@ -248,13 +303,14 @@ def predict(
         model: `shipped`; the folder of a finished run, such as results/demo; or a bundle, a folder or a .zip.
         window: Answer for windows of so many seconds, too.
         step: Seconds from one window to the next; default: half a window.
+        record: Keep small pictures, the spectrogram and the attention of each input, for `timeline_figure`.
         device: auto, cpu or cuda.
         threads: CPU threads; default: as many as there are.
 
     Returns:
         The answers, in the order of the inputs. A file that cannot be read has an answer that says why.
     """
-    return Predictor(model, device=device, threads=threads).predict(inputs, window=window, step=step)
+    return Predictor(model, device=device, threads=threads).predict(inputs, window=window, step=step, record=record)
 
 
 def _open(model: str | Path, device: torch.device) -> Model:

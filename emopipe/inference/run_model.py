@@ -9,11 +9,12 @@ import pandas as pd
 
 from emopipe.backbones import crossfit, registry
 from emopipe.backbones.classifier import Head, read_head
+from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.clip_rows import ClipRows
 from emopipe.fusion.combination import Ensemble
 from emopipe.fusion.features import LOGP, ClipFeatures, Features
 from emopipe.inference.fusion_predictor import FusionPredictor
-from emopipe.inference.model import Answers, FacePreset, Stream
+from emopipe.inference.model import Answers, FacePreset, Stream, Trace
 from emopipe.media.decoded import DecodeOptions
 from emopipe.scoring import predictions
 
@@ -39,17 +40,62 @@ class RunModel:
 
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
         """Return the ensemble's probabilities, and as parts those of each model."""
-        table = pd.DataFrame({"clip": clips, "split": "test", "label": "", "subject": ""})
-        features = {
-            file: features_of(rows, clips, self._head_priors.get(file.partition("@")[0], ()))
-            for file, rows in vectors.items()
-        }
+        table, features = _unlabelled(clips), self._features(clips, vectors)
         found = {name: model.predict(table, features) for name, model in self.models.items()}
         final = found[self.members[0]]
         if self.ensemble:
             final = self.ensemble.predict([found[name] for name in self.members])
         parts = {name: (_probs(made), made["covered"].to_numpy(bool)) for name, made in found.items()}
         return Answers(_probs(final), final["covered"].to_numpy(bool), parts)
+
+    @property
+    def about_traces(self) -> str:
+        """What the traces are: attention, for streams that a network of the answer reads, else what heads say."""
+        names = self._attentive
+        if not names:
+            return (
+                "The models of this run have no attention: each frame with a face counts alike, and so does each "
+                "stretch of sound. The bars show how probable the network of a stream alone holds the answered class."
+            )
+        models = f"the model {names[0]}" if len(names) == 1 else f"the models {', '.join(names)}, each counted alike"
+        return (
+            f"Attention of {models}: how much a vector counts within its stream. 1 (the dotted line) is an equal "
+            "share. It does not show why an answer was given. Of a stream that none of them reads, the bars show how "
+            "probable the stream's own network holds the answered class."
+        )
+
+    @property
+    def _attentive(self) -> list[str]:
+        """The networks that the answer uses; pools of heads are none."""
+        used = self.members
+        if self.ensemble:
+            used = [used[number] for number in self.ensemble.combination.used]
+        return [name for name in used if self.models[name].has_attention]
+
+    def traces(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> list[dict[str, Trace]]:
+        """Return the attention over each clip's vectors, the mean over the networks that the answer uses.
+
+        Of streams that no network reads, the probabilities by their own heads.
+        """
+        table, features = _unlabelled(clips), self._features(clips, vectors)
+        of_models = [self.models[name].attention(table, features) for name in self._attentive]
+        found = []
+        for number in range(len(clips)):
+            one = {}
+            for stream in (name for name in self.streams if backbone_of(name) == name):  # of several seeds, the first
+                begin, length = (int(x[number]) for x in (features[stream].start, features[stream].length))
+                part = slice(begin, begin + length)
+                weights = [model[number][stream] for model in of_models if len(model[number].get(stream, ()))]
+                if length and weights:
+                    one[stream] = Trace(features[stream].time[part].numpy(), np.mean(weights, 0) * length)
+                elif length and (logp := features[stream].logp) is not None:
+                    one[stream] = Trace(features[stream].time[part].numpy(), probabilities=np.exp(logp[part].numpy()))
+            found.append(one)
+        return found
+
+    def _features(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> dict[str, Features]:
+        priors = self._head_priors
+        return {file: features_of(rows, clips, priors.get(file.partition("@")[0], ())) for file, rows in vectors.items()}
 
     @functools.cached_property
     def _head_priors(self) -> dict[str, tuple[float, ...]]:
@@ -68,6 +114,11 @@ def _head(stream: Stream) -> Head | None:
     if stream.pretrained:
         return crossfit.load(stream.pretrained).head(crossfit.ALL)
     return read_head(stream.weights) if stream.weights and registry.trainable(stream.kind) else None
+
+
+def _unlabelled(clips: list[str]) -> pd.DataFrame:
+    """Return the table of clips of which nothing is known."""
+    return pd.DataFrame({"clip": clips, "split": "test", "label": "", "subject": ""})
 
 
 def features_of(rows: ClipRows, clips: list[str], prior: tuple[float, ...] = ()) -> Features:

@@ -13,7 +13,7 @@ from emopipe.cache.clip_rows import ClipRows
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 from emopipe.core.options import Number, Options
 from emopipe.fusion.product import Heads, over_frames, over_views, product
-from emopipe.inference.model import Answers, FacePreset, Stream
+from emopipe.inference.model import Answers, FacePreset, Stream, Trace
 from emopipe.media.decoded import DecodeOptions
 from emopipe.weights.checksums import verify
 from emopipe.weights.entries import package_registry
@@ -48,6 +48,10 @@ class Shipped:
     """The shipped networks; see `shipped.yaml` for their settings and `shipped.md` for their scores."""
 
     name = "shipped"
+    about_traces = (
+        "This model has no attention: each frame with a face counts alike, and so does each stretch of sound. The bars "
+        "show how probable the network of the face alone, or of the voice alone, holds the answered class at that time."
+    )
 
     def __init__(self) -> None:
         """Open the description.
@@ -79,6 +83,19 @@ class Shipped:
             self.prior,
         )
         return Answers(p, np.any([found for _, found in parts.values()], 0), parts)
+
+    def traces(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> list[dict[str, Trace]]:
+        """Return what the network of each stream says of each vector of clips: the mean over the stream's views."""
+        return [
+            {name: trace for name in self.streams if len((trace := self._trace(name, clip, vectors)).time)}
+            for clip in clips
+        ]
+
+    def _trace(self, name: str, clip: str, vectors: Mapping[str, ClipRows]) -> Trace:
+        of_views = [vectors[f"{name}@{view}" if view else name] for view in self.streams[name].views]
+        mask = of_views[0].field(clip, "mask")
+        p = np.mean([np.exp(rows.field(clip, "logp")[mask].astype(float)) for rows in of_views], 0)
+        return Trace(of_views[0].field(clip, "time")[mask], probabilities=p / p.sum(1, keepdims=True))
 
     def _stream_probs(
         self, name: str, clips: list[str], vectors: Mapping[str, ClipRows]
