@@ -10,6 +10,7 @@
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
 # make test-gpu      set-up, then the tests of what runs on a GPU: there, and a few of them on the CPU
 # make test-browser  make demo, then its page in Chromium (Debian: chromium and chromium-driver; npm brings axe-core)
+# make pictures      make demo, then the pictures of the docs; needs what make test-browser needs
 # make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
@@ -20,7 +21,7 @@ DOCS_STAMP := .venv-docs/.installed
 # Tests start many processes: they compile the code once.
 test check test-browser test-data test-faults test-gpu: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo demo-full resume test test-browser check test-data test-faults test-gpu test-slurm setup lint wheel docs
+.PHONY: demo demo-full resume test test-browser check test-data test-faults test-gpu test-slurm setup lint wheel docs pictures
 
 demo: setup
 	@echo "The demo takes about three minutes on two cores, and 40 MB of disk in cache/ and results/."
@@ -51,6 +52,9 @@ test-gpu: setup
 test-browser: demo .browser/.installed
 	EMOPIPE_PAGES=results/demo/report.html EMOPIPE_AXE=.browser/package/axe.min.js PYTHONPATH=.browser/python \
 		$(BIN)/python -m pytest --numprocesses 0 tests/browser
+
+pictures: demo .browser/.installed
+	PYTHONPATH=.browser/python $(BIN)/python -m tests.browser.pictures results/demo docs
 
 .browser/.installed: tests/browser/requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --target .browser/python --requirement tests/browser/requirements.txt

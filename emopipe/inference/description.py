@@ -133,6 +133,8 @@ def _fault(made: Description) -> str:
     """Return what parts of a description contradict each other; "" if none do."""
     if unknown := [name for name in made.members if name not in made.models]:
         return f"has the member {unknown[0]}, which is not one of its models"
+    if named := [name for name, block in {**made.streams, **made.faces}.items() if "weights" in block.options]:
+        return f"has a path in the options of {named[0]}; weights are in the bundle or in the registry"
     block = made.ensemble
     if block is None:
         return "" if len(made.members) == 1 else "has several members, but no ensemble"

@@ -94,8 +94,11 @@ class RunModel:
         return found
 
     def _features(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> dict[str, Features]:
+        """Return file of features -> the vectors of clips, as the models read them."""
         priors = self._head_priors
-        return {file: features_of(rows, clips, priors.get(file.partition("@")[0], ())) for file, rows in vectors.items()}
+        return {
+            file: features_of(rows, clips, priors.get(file.partition("@")[0], ())) for file, rows in vectors.items()
+        }
 
     @functools.cached_property
     def _head_priors(self) -> dict[str, tuple[float, ...]]:

@@ -1,6 +1,6 @@
 """Make the pictures of the docs from the demo's run: `make pictures`, after which they are looked at and committed.
 
-    python -m tests.browser.pictures results/demo docs
+python -m tests.browser.pictures results/demo docs
 """
 
 import base64
@@ -26,15 +26,19 @@ def main(run, docs):
                 (docs / name).write_bytes(picture(browser, section, height))
         finally:
             browser.driver.quit()
-    words = ("clip", CLIP, "--run", run, "--png", docs / "clip.png")
-    subprocess.run([sys.executable, "-m", "emopipe.commands", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+    emopipe("clip", CLIP, "--run", run, "--png", docs / "clip.png")
+    file = next((run.resolve().parents[1] / "cache" / run.name / "clips").glob(f"{CLIP}.*"))
+    emopipe("predict", file, "--model", run, "--timeline", docs / "timeline.png")
+
+
+def emopipe(*words):
+    program = Path(sys.executable).with_name("emopipe")
+    subprocess.run([str(word) for word in (program, *words)], check=True, stdout=subprocess.DEVNULL)
 
 
 def picture(browser, section, height):
     browser.open()
-    browser.command(
-        "Emulation.setDeviceMetricsOverride", width=WIDTH, height=height, deviceScaleFactor=1, mobile=False
-    )
+    browser.command("Emulation.setDeviceMetricsOverride", width=WIDTH, height=height, deviceScaleFactor=1, mobile=False)
     for _ in range(2):  # charts that are drawn again may move what follows
         browser.run("document.getElementById(arguments[0]).scrollIntoView({behavior: 'instant'})", section)
         time.sleep(2)

@@ -424,12 +424,44 @@ def test_an_unknown_format_is_refused():
     assert done.exit_code == 1 and f"Expected one of {', '.join(formats.FORMATS)}" in done.output
 
 
+def described_as(folder, change):
+    """Change the description of a bundle, and its manifest with it."""
+    path = folder / "bundle.json"
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
+    listed_as(folder, lambda m: m["files"].update({"bundle.json": sha256(path)}))
+
+
+FAULTS = {
+    "has a path in the options of voice": lambda a: a["streams"]["voice"]["options"].update(weights="/etc/passwd"),
+    "its models read own, which": lambda a: a["streams"].pop("own"),
+    "reads the preset frames, which is not described": lambda a: a.update(decode={}),
+    "has the member other, which is not one of its models": lambda a: a["members"].append("other"),
+    "has 1 weights for 2 selected members": lambda a: a["ensemble"]["combine"]["weights"].pop(),
+    "has several members, but no ensemble": lambda a: a.update(ensemble=None),
+    "expected Angry": lambda a: a["classes"].reverse(),
+    "other is not listed": lambda a: a["streams"]["own"].update(weights={"path": "weights/other"}),
+    "run: Field required": lambda a: a.pop("run"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "change"), FAULTS.items(), ids=[*FAULTS])
+def test_a_description_that_contradicts_itself_is_refused(copy, fault, change):
+    described_as(copy, change)
+    with pytest.raises(BundleError, match=fault):
+        Bundle(copy, CPU)
+
+
 @pytest.mark.slow
 def test_weights_that_are_only_named_have_to_be_there(copy, tmp_path, monkeypatch):
     monkeypatch.setenv("EMOPIPE_WEIGHTS", str(tmp_path / "none"))
-    about = json.loads((copy / "bundle.json").read_text())
-    about["streams"]["voice"]["weights"] = {"name": "ir_se50_msceleb"}
-    (copy / "bundle.json").write_text(json.dumps(about))
-    listed_as(copy, lambda m: m["files"].update({"bundle.json": sha256(copy / "bundle.json")}))
+    described_as(copy, lambda a: a["streams"]["voice"].update(weights={"name": "ir_se50_msceleb"}))
     with pytest.raises(WeightsError, match=r"stream voice of the bundle needs the weights ir_se50_msceleb: .*fetch"):
+        Bundle(copy, CPU)
+    monkeypatch.setenv("EMOPIPE_WEIGHTS", str(tmp_path))
+    described_as(copy, lambda a: a["streams"]["voice"].update(weights={"name": "yunet", "sha256": "0" * 64}))
+    (tmp_path / "face_detection_yunet_2023mar.onnx").write_text("another file")
+    with pytest.raises(WeightsError, match="is not the file of the weights yunet"):
         Bundle(copy, CPU)

@@ -19,11 +19,12 @@ from emopipe.fusion.features import load
 from emopipe.fusion.options import FusionOptions
 from emopipe.inference import sound_picture, thumbnails
 from emopipe.inference.boxes import Boxes
-from emopipe.inference.finished_run import FinishedRun, FusionPredictor
+from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.inference.model import Trace
 from emopipe.inference.output_names import output_names
 from emopipe.inference.predictions import Prediction, Predictions, StreamAnswer, WindowAnswer
 from emopipe.inference.recording import Recorder, Recording
+from emopipe.inference.run_model import RunModel
 from emopipe.inference.shown import write_timeline
 from emopipe.inference.sound_picture import SoundPicture
 from emopipe.inference.thumbnails import Thumbnails
@@ -169,8 +170,7 @@ def test_attention_of_new_clips_is_what_the_stage_wrote(tmp_path):
             np.testing.assert_allclose(own, weights.field(clip, "net"), atol=1e-6)
     assert np.ptp(own) > 1e-4
     # the whole run: attention, where 1 is an equal share
-    run = FinishedRun.__new__(FinishedRun)
-    run._models, run._members, run._ensemble, run.streams = {"audio_m": model}, ["audio_m"], None, {"net": None}
+    run = RunModel("r", {"audio_m": model}, ["audio_m"], None, {"net": None}, {}, {})
     with Reader(tmp_path / "net.h5") as rows:
         traces = run.traces(list(table["clip"]), {"net": rows})
         times = rows.field(table["clip"].iloc[-1], "time")
@@ -182,9 +182,9 @@ def test_attention_of_new_clips_is_what_the_stage_wrote(tmp_path):
 @pytest.mark.slow
 def test_a_run_that_pools_heads_shows_what_heads_say(tmp_path):
     table = run_stage(tmp_path, FusionOptions(fusion="product", seeds=[0]))
-    run = FinishedRun.__new__(FinishedRun)
-    run._models = {"audio_m": FusionPredictor(tmp_path, "audio_m", CPU)}
-    run._members, run._ensemble, run.streams = ["audio_m"], None, {"net": None}
+    run = RunModel(
+        "r", {"audio_m": FusionPredictor(tmp_path, "audio_m", CPU)}, ["audio_m"], None, {"net": None}, {}, {}
+    )
     with Reader(tmp_path / "net.h5") as rows:
         trace = run.traces(list(table["clip"]), {"net": rows})[0]["net"]
         logp = rows.field(table["clip"].iloc[0], "logp")

@@ -199,4 +199,4 @@ def test_the_makefile_explains_its_targets():
     targets = set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split())
     assert set(re.findall(r"^# make ([\w-]+)", text, re.M)) == targets - {"setup"}
     suites = {"test", "check", "test-data", "test-faults", "test-gpu", "test-browser", "test-slurm"}
-    assert suites | {"demo", "demo-full", "lint", "setup", "resume", "wheel", "docs"} == targets
+    assert suites | {"demo", "demo-full", "lint", "setup", "resume", "wheel", "docs", "pictures"} == targets

@@ -81,7 +81,7 @@ def section(sources: Sources) -> Section:
     said = (
         f"Of each class, the clip with the highest probability of its label by {sources.answer}, and the two with the "
         "lowest. Bars below the faces are the mean attention of the models to each of them, and lines above the "
-        "spectrogram that of each model to the sound. `emopipe clip` shows all of a clip."
+        "spectrogram that of each model to the sound. The command emopipe clip shows all of a clip."
     )
     hidden = [] if faces else ["Faces are not shown, because the config says so (`report.faces: false`)."]
     return Section("gallery", "Best and worst clips", [Paragraphs([said, *hidden]), shown])
