@@ -9,7 +9,8 @@
 # make wheel         set-up, then the wheel that runs the workflow from any folder: dist/
 # make test-faults   set-up, then the long suite of faults; make test has a short form of it
 # make test-gpu      set-up, then the tests of what runs on a GPU: there, and a few of them on the CPU
-# make test-browser  make demo, then its page in Chromium (Debian: chromium and chromium-driver; npm brings axe-core)
+# make test-browser  make demo, then its page and one of 1,156 clips in Chromium (Debian: chromium and chromium-driver,
+#                    npm for axe-core)
 # make pictures      make demo, then the pictures of the docs; needs what make test-browser needs
 # make test-slurm    set-up, then the smoke config on a Slurm of one node (root, Debian)
 PYTHON ?= python3.11
@@ -50,7 +51,8 @@ test-gpu: setup
 	$(BIN)/python -m pytest --numprocesses 0 -m gpu tests/unit/test_gpu_suite.py
 
 test-browser: demo .browser/.installed
-	EMOPIPE_PAGES=results/demo/report.html EMOPIPE_AXE=.browser/package/axe.min.js PYTHONPATH=.browser/python \
+	$(BIN)/python -m tests.drawn_run .browser/drawn 1156
+	EMOPIPE_PAGES="results/demo/report.html .browser/drawn/report.html" EMOPIPE_AXE=.browser/package/axe.min.js PYTHONPATH=.browser/python \
 		$(BIN)/python -m pytest --numprocesses 0 tests/browser
 
 pictures: demo .browser/.installed
