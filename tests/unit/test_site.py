@@ -48,7 +48,7 @@ def test_the_navigation_lists_every_page_once():
 def test_links_lead_to_files_of_the_site(place, source):
     path = REPOSITORY / source
     text = hook.notebook(path)[0] if path.suffix == ".ipynb" else path.read_text()
-    there = {*pages(), *hook.OTHERS.values(), *(path.name for path in (REPOSITORY / "docs").glob("*.[ps][nv]g"))}
+    there = {*pages(), *hook.OTHERS.values(), *(path.name for path in (REPOSITORY / "docs").glob("*.[jps][pnv]g"))}
     there |= {name for each in NOTEBOOKS for name in hook.notebook(each)[1]}
     for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", hook.rewritten(text, source)):
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))

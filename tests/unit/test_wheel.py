@@ -51,7 +51,7 @@ def test_every_file_is_in_it(installed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arguments", "jobs"), [(["-n"], 22), (["--configfile", "smoke", "-n"], 22)])
+@pytest.mark.parametrize(("arguments", "jobs"), [(["-n"], 23), (["--configfile", "smoke", "-n"], 23)])
 def test_a_dry_run_in_an_empty_folder(installed, tmp_path, arguments, jobs):
     # Snakemake would find these before the profile beside the Snakefile.
     for decoy in ("profiles/default", "default"):

@@ -33,14 +33,15 @@ def _fusion(sources: Sources) -> Table:
     rows = []
     for name in sources.recipe["report"]["models"]:
         found = pd.read_csv(sources.folder / f"models/{name}.csv")
-        chosen = found[found["chosen"] == 1]
-        mean = chosen[["epochs", "oof_loss", "oof_accuracy"]].mean()
-        accuracy = f"{100 * mean['oof_accuracy']:.1f}"
-        rows.append((name, found["candidate"].nunique(), len(chosen), mean["epochs"], mean["oof_loss"], accuracy))
+        chosen = found[found["chosen"] == 1].reindex(columns=["seed", "epochs", "oof_loss", "oof_accuracy"])
+        mean = chosen.mean()  # NaN if nothing could be trained, as without a training clip that has vectors
+        accuracy = round(100 * mean["oof_accuracy"], 1)
+        seeds = chosen["seed"].nunique()
+        rows.append((name, found["candidate"].nunique(), seeds, mean["epochs"], mean["oof_loss"], accuracy))
     columns = ["model", "candidates", "seeds", "epochs", "loss out of fold", "accuracy out of fold, %"]
     notes = [
         "The candidate with the lowest loss out of fold was chosen. Numbers are means over single seeds. Pools of "
-        "heads, and models of one candidate, had nothing to choose."
+        "heads, and models of one candidate, had nothing to choose. The loss of single epochs is not recorded."
     ]
     return Table.of("Training of the models", pd.DataFrame(rows, columns=columns).round(3), notes)
 
