@@ -67,7 +67,8 @@ class Card:
         )
 
     def _scores(self) -> str:
-        if self.results.empty:
+        scored = self.results[self.results["n"].notna()]  # models that did not run have a row with the reason
+        if scored.empty:
             return "## Scores\n\nThe run reports no scores: no split with labels was held out."
         rows = [
             (
@@ -78,7 +79,7 @@ class Card:
                 _interval(row, "uar", "uar_low", "uar_high"),
                 _drawn(row),
             )
-            for _, row in self.results.iterrows()
+            for _, row in scored.iterrows()
         ]
         return SCORES.format(rows="\n".join(f"| {' | '.join(cells)} |" for cells in rows))
 

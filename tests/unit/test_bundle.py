@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -25,6 +26,7 @@ from emopipe.core.atomic import sha256
 from emopipe.core.errors import BundleError, CacheError, ConfigError, WeightsError
 from emopipe.core.notice import NOTICE
 from emopipe.export import bundle, formats
+from emopipe.export.card import Card
 from emopipe.inference import unpacking
 from emopipe.inference.bundle import Bundle
 from emopipe.inference.cached import load_features
@@ -202,6 +204,16 @@ def test_the_card_says_what_it_is(made):
     assert (made / "LICENSES/MIT-emopipe.txt").read_text() == (REPOSITORY / "LICENSE").read_text()
     own_terms = REPOSITORY / "emopipe/weights/files/LICENSE-weights.md"
     assert (made / "LICENSES/LICENSE-weights.md").read_bytes() == own_terms.read_bytes()
+
+
+def test_the_card_omits_scores_of_models_that_did_not_run():
+    ran = {"model": "fused", "split": "val", "n": 12.0, "accuracy": 0.5, "uar": 0.5, "groups": 6, "drawn": "subject"}
+    results = pd.DataFrame([ran, {"model": "other", "note": "Its weights are missing."}])
+    results = results.assign(low=np.nan, uar_low=np.nan, interval="none")
+    shown = Card(None, results, {}, [], {}, {})._scores()
+    assert "| `fused` | val | 12 | 50.0 | 50.0 | none: 6 subjects are too few |" in shown
+    assert "other" not in shown.partition("UAR is")[0] and "nan" not in shown
+    assert "no split with labels" in Card(None, results.tail(1), {}, [], {}, {})._scores()
 
 
 @pytest.mark.slow
