@@ -3,6 +3,7 @@
 import html.parser
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -168,6 +169,36 @@ def test_equal_input_gives_equal_bytes(tmp_path, sources, text):
     assert written(sources, tmp_path / "again.html") == text
 
 
+@pytest.fixture
+def copy(sources, tmp_path):
+    """The run in a folder that a test may change."""
+    folder = shutil.copytree(sources.folder, tmp_path / "copy")
+    return Sources(replace(sources.of_clips, results=folder), sources.stages, sources.histories, sources.recipe)
+
+
+def test_a_run_without_labelled_clips_to_report_has_a_page_too(copy, tmp_path):
+    """Such as a corpus whose test clips have no labels, and that has no val split."""
+    for path in (copy.folder / "predictions").glob("*.csv"):
+        pd.read_csv(path, dtype=str).assign(label="").to_csv(path, index=False)
+    for name in ("recalls", "subjects", "comparisons"):
+        pd.read_csv(copy.folder / f"tables/{name}.csv").head(0).to_csv(copy.folder / f"tables/{name}.csv", index=False)
+    results = pd.read_csv(copy.folder / "tables/results.csv")
+    results.drop(columns="model").map(lambda _: "").assign(model=results["model"]).to_csv(
+        copy.folder / "tables/results.csv", index=False
+    )
+    page = Read(written(copy, tmp_path / "report.html"))
+    assert "get 0 of the 0 labelled clips" in "".join(page.words) and not page.images
+    assert {row[0] for row in page.tables["Clips by class and split"]} == set(CLASSES)
+
+
+def test_people_have_the_names_that_the_corpus_gives_them(copy, tmp_path):
+    path = copy.folder / "tables/subjects.csv"
+    table = pd.read_csv(path, dtype=str).head(2)
+    table.assign(subject=["007", "NA"]).to_csv(path, index=False)
+    rows = Read(written(copy, tmp_path / "report.html")).tables["Accuracy by person"]
+    assert [row[2] for row in rows] == ["007", "NA"]
+
+
 # --- parts
 
 
@@ -207,6 +238,14 @@ def test_layout_keeps_neighbours_together():
     np.testing.assert_array_equal(maps.layout(vectors), placed)
 
 
+def test_vectors_of_one_number_have_a_map_and_equal_ones_have_none(copy):
+    placed = maps.layout(np.arange(20, dtype=np.float32)[:, None])
+    assert placed.shape == (20, 2) and np.isfinite(placed).all()
+    clips = copy.table["clip"].tolist()
+    assert len(maps._rows(copy, clips, np.eye(len(clips), 8, dtype=np.float32))) == len(clips)
+    assert maps._rows(copy, clips, np.ones((len(clips), 8), np.float32)) is None
+
+
 def test_stage_times_add_up_jobs(tmp_path):
     (tmp_path / "faces/main").mkdir(parents=True)
     for number in range(2):
@@ -237,6 +276,13 @@ def test_charts_are_drawn_and_fit_a_phone(number):
     assert json.loads(drawing.embedded(made).replace("\\u003c", "<")) == json.loads(json.dumps(made))
 
 
+def test_names_in_charts_stay_as_they_are():
+    rows = pd.DataFrame({"name": ["rate 0.00125"], "n": [3.123456]})
+    svg = drawing.picture(charts.bars(rows, "n", "name"), "p")
+    assert ">rate 0.00125</text>" in svg
+    assert not re.search(r' (?:d|transform)="[^"]*\d\.\d{3}', svg)
+
+
 def test_long_lists_of_failures_are_cut():
     rows = pd.DataFrame({"a": range(3)})
     assert Table.of("t", rows).rows == [["0"], ["1"], ["2"]]
@@ -247,6 +293,8 @@ def test_long_lists_of_failures_are_cut():
     )
     parts = coverage._failures(many)
     assert len(parts[1].rows) == coverage.MOST_ROWS and "600" in parts[1].notes[0]
+    each = coverage._failures(many.assign(reason=many["clip"]))
+    assert len(each[0].rows) == coverage.MOST_ROWS and each[0].notes == ["100 rarer ones are omitted."]
 
 
 def test_a_chart_has_its_numbers_beside_it(sources):

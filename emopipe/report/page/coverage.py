@@ -29,7 +29,9 @@ def _failures(rows: pd.DataFrame) -> list[Paragraphs | Table]:
     notes = []
     if len(listed) > MOST_ROWS:
         notes = [f"These are the first {MOST_ROWS} of {len(listed)} rows. The file ledger.csv has all."]
+    by_reason = by_reason.sort_values("clips", ascending=False, kind="stable")
+    more = len(by_reason) - MOST_ROWS
     return [
-        Table.of("Reasons", by_reason.sort_values("clips", ascending=False)),
+        Table.of("Reasons", by_reason.head(MOST_ROWS), [f"{more} rarer ones are omitted."] if more > 0 else []),
         Table.of("Clips that a stage could not use", listed.head(MOST_ROWS), notes, closed=len(listed) > 12),
     ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _IDS = re.compile(r'(\bid="|url\(#|href="#)(?=\w)')
+_PLACES = re.compile(r'(?<= )(?:d|transform|x|y|x1|x2|y1|y2|width|height)="[^"<]*"')
 _NUMBERS = re.compile(r"(\d+\.\d\d)\d+")
 
 
@@ -22,7 +23,8 @@ def picture(spec: Mapping[str, Any], prefix: str) -> str:
     import vl_convert
 
     drawn = vl_convert.vegalite_to_svg(dict(spec))
-    return _NUMBERS.sub(r"\1", _IDS.sub(rf"\g<1>{prefix}-", drawn))
+    # Places are cut to hundredths of a pixel. Texts stay as they are: a name may have such a number in it.
+    return _PLACES.sub(lambda place: _NUMBERS.sub(r"\1", place[0]), _IDS.sub(rf"\g<1>{prefix}-", drawn))
 
 
 def embedded(value: Any) -> str:

@@ -37,7 +37,11 @@ def section(sources: Sources) -> Section:
             shown = f"{len(rows)} of {len(clips)} clips that have vectors"
             charts.append(Chart(f"Vectors of {name}", scatter(rows, "label"), f"{shown}."))
     if not charts:
-        return Section("maps", "Maps of the vectors", [Paragraphs(["There are too few labelled clips for a map."])])
+        return Section(
+            "maps",
+            "Maps of the vectors",
+            [Paragraphs(["There are too few labelled clips with different vectors for a map."])],
+        )
     return Section("maps", "Maps of the vectors", [Paragraphs([NOTE]), Group(charts)])
 
 
@@ -46,7 +50,7 @@ def _rows(sources: Sources, clips: list[str], vectors: np.ndarray) -> pd.DataFra
     table = sources.table.set_index("clip")[["split", "label"]].reindex(clips)
     chosen = np.flatnonzero((table["label"] != "").to_numpy() & np.isfinite(vectors).all(1))
     chosen = chosen[:: -(-len(chosen) // MOST_CLIPS) or 1]
-    if len(chosen) < FEWEST_CLIPS:
+    if len(chosen) < FEWEST_CLIPS or not np.ptp(vectors[chosen], axis=0).any():  # equal vectors have no places
         return None
     made = table.iloc[chosen].rename_axis("clip").reset_index()
     answers = sources.answers[sources.answer].set_index("clip")["pred"]
@@ -80,6 +84,7 @@ def layout(vectors: np.ndarray) -> np.ndarray:
     scaled = (vectors - vectors.mean(0)) / np.maximum(vectors.std(0), 1e-6)
     axes = min(AXES, *scaled.shape)
     reduced = PCA(axes, svd_solver="full").fit_transform(scaled.astype(np.float64))
+    reduced = np.pad(reduced, ((0, 0), (0, max(0, 2 - axes))))  # vectors of one number lie on a line
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     with threadpool_limits(1):  # threads that wait for each other would slow down the other jobs of a small machine
         placed = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)

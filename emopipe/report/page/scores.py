@@ -8,6 +8,9 @@ from emopipe.report.page.parts import Chart, Group, Section, Table
 from emopipe.report.page.sources import Sources
 from emopipe.report.summary import baselines
 
+MOST_ROWS = 5000
+"""How many rows of people the page has: one for each model, split and person."""
+
 
 def section(sources: Sources) -> Section:
     """Return the section."""
@@ -16,7 +19,10 @@ def section(sources: Sources) -> Section:
     subjects = sources.frame("subjects")
     if len(subjects):
         subjects = subjects.assign(accuracy=(100 * subjects["accuracy"]).map("{:.1f}".format))
-        shown.append(Table.of("Accuracy by person", subjects, closed=True))
+        notes = []
+        if len(subjects) > MOST_ROWS:
+            notes = [f"These are the first {MOST_ROWS} of {len(subjects)} rows. tables/subjects.csv has all."]
+        shown.append(Table.of("Accuracy by person", subjects.head(MOST_ROWS), notes, closed=True))
     return Section("results", "Results", [Group(charts), *shown])
 
 

@@ -50,8 +50,9 @@ class Sources:
         return pd.read_csv(self.folder / "ledger.csv", keep_default_na=False)
 
     def frame(self, name: str) -> pd.DataFrame:
-        """Return a table of the folder tables/."""
-        return pd.read_csv(self.folder / f"tables/{name}.csv")
+        """Return a table of the folder tables/. People are texts, as their ids are: one may be 007, or NA."""
+        path = self.folder / f"tables/{name}.csv"
+        return pd.read_csv(path, dtype={"subject": str}, keep_default_na=False, na_values=[""])
 
     @property
     def names(self) -> list[str]:
@@ -78,7 +79,7 @@ class Sources:
     def p_label(self) -> pd.Series:
         """Clip -> the probability that the run's answer gives to its label."""
         frame = self.answers[self.answer]
-        index = frame["label"].map(CLASSES.index).to_numpy()
+        index = frame["label"].map(CLASSES.index).to_numpy(int)  # without rows, pandas knows no type
         return pd.Series(frame[PROBABILITIES].to_numpy()[range(len(frame)), index], index=frame["clip"])
 
     def features(self) -> dict[str, Path]:
