@@ -69,11 +69,14 @@ def write_timeline(one: Prediction, recording: Recording, path: Path) -> None:
     """Write a page or a figure of a file over time, by the suffix of the path.
 
     Raises:
-        ConfigError: Nothing of the file could be decoded.
+        ConfigError: The file is a picture, or nothing of it could be decoded.
     """
     if not recording.end:
         why = f" {one.reason}" if one.reason else ""
-        raise ConfigError(f"{one.input} has neither frames nor sound, so {path.name} was not written.{why}")
+        raise ConfigError(
+            f"{one.input} has no frames or sound over time, so {path.name} was not written: it is a picture, or "
+            f"it cannot be decoded.{why}"
+        )
     if path.suffix.lower() == ".html":
         write_page(one, recording, path)
     else:

@@ -293,7 +293,7 @@ def test_a_file_without_an_answer_has_a_figure_of_what_there_is(tmp_path):
     assert "There is no answer. Status: no_face." in (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "no answer: no_face" in texts(timeline_figure(silent, made, Look(is_dark=True, is_narrow=True)))
     assert alternative(silent, made).startswith("a.mp4 over 2.0 seconds")
-    with pytest.raises(ConfigError, match=r"a\.mp4 has neither frames nor sound, so b\.png was not written"):
+    with pytest.raises(ConfigError, match=r"a\.mp4 has no frames or sound over time, so b\.png was not written"):
         write_timeline(silent, Recording(""), tmp_path / "b.png")
 
 
