@@ -129,7 +129,7 @@ all probabilities).
 - Its answer is {answer}.
 - It reads the networks {streams}.
 - The run `{run}` of emopipe {version} made it. `config.yaml` is the run's config, without paths and without the options
-  of the corpus.
+  of the corpus and of sources.
 - It was written with {libraries}. Other versions may change the last digits of a prediction.
 - `manifest.json` has the sha256 of every file, which is compared when the bundle is opened. It shows damage and
   changes; it does not show who wrote the bundle."""

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 HEADER = (
-    "# The config of the run, for reading; predictions from this bundle do not use it. The folder and the options of\n"
-    "# the corpus are omitted, because they may name people. Of absolute paths, the last part alone is there.\n"
+    "# The config of the run, for reading; predictions from this bundle do not use it. The folder of the corpus, and\n"
+    "# the options of the corpus and of sources, are omitted, because they may name people. Of absolute paths, the\n"
+    "# last part alone is there.\n"
 )
 _HOME = re.compile(r"~[\w.-]*[/\\]|file://", re.IGNORECASE)
 
@@ -20,11 +21,17 @@ def to_yaml(config: Mapping[str, Any]) -> str:
 
 
 def public(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without the corpus' folder and options; of each absolute path, its last part."""
+    """Return a config without the corpus' folder, and the options of it and of sources; of absolute paths, the end."""
     kept = {key: value for key, value in config.items() if key != "corpus_root"}
     if isinstance(corpus := kept.get("corpus"), Mapping):
-        kept["corpus"] = {key: value for key, value in corpus.items() if key != "options"}
+        kept["corpus"] = _without_options(corpus)
+    if isinstance(sources := kept.get("sources"), Mapping):
+        kept["sources"] = {name: _without_options(block) for name, block in sources.items()}
     return without_paths(kept)
+
+
+def _without_options(block: Any) -> Any:
+    return {key: value for key, value in block.items() if key != "options"} if isinstance(block, Mapping) else block
 
 
 def without_paths(value: Any) -> Any:

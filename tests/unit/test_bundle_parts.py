@@ -115,8 +115,9 @@ PRIVATE = {
         "e": {"weights": "expression"},
         "f": {"kind": "hf:/home/anna/nets/wav2vec2"},
         "g": {"kind": "timm:resnet18"},
+        "h": {"weights": "\\\\server\\share\\voice.pt"},
     },
-    "sources": {"s": {"kind": "folder", "path": "/data/stills/", "options": {"lists": ["\\\\server\\share\\a.csv"]}}},
+    "sources": {"s": {"kind": "folder", "path": "/data/stills/", "options": {"subject_pattern": "(?P<subject>anna)"}}},
 }
 
 
@@ -126,8 +127,8 @@ def test_a_config_has_no_paths_and_no_people():
     assert text.startswith("# The config of the run") and "corpus_root" not in made
     assert made["corpus"] == {"name": "c", "kind": "table"}
     weights = [block["weights"] for block in made["backbones"].values() if "weights" in block]
-    assert weights == ["face.pth", "weights/mine.safetensors", "net.onnx", "voice.onnx", "expression"]
-    assert made["sources"]["s"] == {"kind": "folder", "path": "stills", "options": {"lists": ["a.csv"]}}
+    assert weights == ["face.pth", "weights/mine.safetensors", "net.onnx", "voice.onnx", "expression", "voice.pt"]
+    assert made["sources"]["s"] == {"kind": "folder", "path": "stills"}
     assert [made["backbones"][name]["kind"] for name in "fg"] == ["hf:wav2vec2", "timm:resnet18"]
     assert made["backbones"]["a"]["options"] == {"side": 112}
     for private in ("anna", "/data", "D:", "server"):
