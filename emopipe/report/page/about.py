@@ -23,7 +23,7 @@ def section(sources: Sources) -> Section:
             stage_times([sources.folder / "benchmarks", sources.clips.parent / "benchmarks"]),
             [
                 "Seconds of the jobs when they last ran, added up over jobs, some of which run at the same time. What "
-                "was in the cache before this run is counted with the run that made it."
+                "was in the cache before this run is counted as well, and so is what other runs on the corpus made."
             ],
         ),
         Code("The config", (sources.folder / "config.yaml").read_text(encoding="utf-8")),
