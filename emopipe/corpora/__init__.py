@@ -54,6 +54,7 @@ KINDS: dict[str, Row] = {
     "afew": Row("emopipe.corpora.afew"),
     "cremad": Row("emopipe.corpora.cremad"),
     "demo": Row("emopipe.corpora.demo"),
+    "dfew": Row("emopipe.corpora.dfew"),
     "emodb": Row("emopipe.corpora.emodb"),
     "folder": Row("emopipe.corpora.folder"),
     "ravdess": Row("emopipe.corpora.ravdess"),

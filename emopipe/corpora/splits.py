@@ -99,6 +99,30 @@ class GivenSplitOptions(SplitOptions):
         return super().subjects_apart and self.shared_subjects == "refuse"
 
 
+class OwnSplitOptions(Options):
+    """How a corpus is used that is published with splits for training, validation and test."""
+
+    shared_subjects: Literal["refuse", "keep"] = "refuse"
+    """What happens if people are in several splits: refuse stops with an error; keep uses the splits as they are, and
+    scores then say how well models know these people."""
+
+    @property
+    def subjects_apart(self) -> bool:
+        """Whether no subject may be in two splits."""
+        return self.shared_subjects == "refuse"
+
+
+def with_val(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
+    """Return the clip table of a corpus with published train and test lists, and a val split drawn from train.
+
+    Raises:
+        CorpusError: See `by_subject`.
+    """
+    in_train = table["split"] == "train"
+    drawn = [assign(table[in_train], options)] if in_train.any() else []
+    return pd.concat([table[~in_train], *drawn]).fillna({SPLIT_BY: ""})
+
+
 def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
     """Return the clip table with its column `split` filled as the options say, and log a sentence on the val split.
 

@@ -741,7 +741,7 @@ def test_unknown_kinds_and_places_are_told(rigged, tmp_path, voices):
     own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
     said = refused(tmp_path / "net.safetensors", "--corpus", f"fer2013:{voices}")
     assert said.startswith(
-        "--corpus has the kind 'fer2013'. Expected for an audio network: one of afew, cremad, demo, emodb"
+        "--corpus has the kind 'fer2013'. Expected for an audio network: one of afew, cremad, demo, dfew"
     )
 
 

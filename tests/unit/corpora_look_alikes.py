@@ -1,0 +1,42 @@
+"""Tiny look-alikes of published corpora: empty files with the names that the corpora have, and lists of their form.
+
+Each function fills a folder and returns what an adapter must make of it: clip -> (path, split, label, subject). The
+split is "" where the corpus has none of its own, so that it is drawn, and `DRAWN` where it is drawn from train.
+"""
+
+from pathlib import Path
+
+Clips = dict[str, tuple[str, str, str, str]]
+DRAWN = "drawn"
+"""The split of clips of a published training list, from which val is drawn."""
+
+
+def touch(root: Path, *paths: str) -> None:
+    """Make empty files."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def write(root: Path, path: str, *lines: str) -> None:
+    """Write a text file."""
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text("".join(f"{line}\n" for line in lines))
+
+
+def dfew(root: Path, fold: int = 1) -> Clips:
+    """DFEW: 30 clips of which 28 have a single label; fold k tests those whose number is k - 1 modulo 5."""
+    labels = ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear")
+    code = {number: (number - 1) % 7 + 1 for number in range(1, 29)}
+    for k in range(1, 6):
+        for split, tested in (("train", False), ("test", True)):
+            chosen = [number for number in code if (number % 5 == k - 1) == tested]
+            rows = [f"{number},{code[number]}" for number in chosen]
+            write(root, f"EmoLabel_DataSplit/{split}(single-labeled)/set_{k}.csv", "video_name,label", *rows)
+    touch(root, *(f"Clip/original/{number}.mp4" for number in range(1, 31)), "Annotation/annotation.xlsx")
+    touch(root, *(f"Clip/clip_224x224_avi/{number:05d}.avi" for number in range(1, 31)))
+    touch(root, "Clip/clip_224x224/00001/00001_00001.jpg")
+    return {
+        f"{n:05d}": (f"Clip/original/{n}.mp4", "test" if n % 5 == fold - 1 else DRAWN, labels[c - 1], "")
+        for n, c in code.items()
+    }

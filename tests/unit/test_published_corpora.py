@@ -1,0 +1,106 @@
+"""Adapters of published corpora on look-alikes: clips, labels, splits and people are exact; errors are sentences."""
+
+import pytest
+from pydantic import ValidationError
+
+from emopipe import corpora
+from emopipe.core.errors import CorpusError
+from tests.unit import corpora_look_alikes as look_alikes
+from tests.unit.corpora_look_alikes import DRAWN, touch, write
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    return folder
+
+
+def scan(kind, root, **options):
+    return corpora.scan(kind, root, corpora.options_class(kind)(**options))
+
+
+def as_clips(table):
+    """What a look-alike returns, as the adapter has it."""
+    columns = [table[name] for name in ("clip", "path", "split", "label", "subject")]
+    return {clip: tuple(rest) for clip, *rest in zip(*columns, strict=True)}
+
+
+def with_split(clips, split):
+    """The clips with another split."""
+    return {clip: (path, split, label, subject) for clip, (path, _, label, subject) in clips.items()}
+
+
+def check_drawn(table, expected):
+    """The clips are exact; those of the training list are train or val, the others have their published split."""
+    found = as_clips(table)
+    listed = {clip for clip, (_, split, _, _) in expected.items() if split == DRAWN}
+    assert {found[clip][1] for clip in listed} == {"train", "val"}
+    drawn = {clip: (path, found[clip][1] if clip in listed else split, *rest)
+             for clip, (path, split, *rest) in expected.items()}  # fmt: skip
+    assert found == drawn
+
+
+def check_apart(table, expected):
+    """The clips are exact, and the drawn splits keep people apart."""
+    assert with_split(as_clips(table), "") == expected
+    assert (table.groupby("subject")["split"].nunique() == 1).all() and set(table["split"]) == {"train", "val"}
+
+
+# DFEW
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 4, 5])
+def test_dfew_folds(root, fold):
+    expected = look_alikes.dfew(root, fold)
+    check_drawn(scan("dfew", root, fold=fold), expected)
+
+
+def test_dfew_tests_each_clip_once(root):
+    look_alikes.dfew(root)
+    tests = [set(table.loc[table["split"] == "test", "clip"]) for table in (scan("dfew", root, fold=k)
+             for k in range(1, 6))]  # fmt: skip
+    assert sum(map(len, tests)) == len(set.union(*tests)) == 28
+    with pytest.raises(ValidationError, match="1, 2, 3, 4 or 5"):
+        scan("dfew", root, fold=6)
+
+
+def test_dfew_faces_and_the_older_lists(root):
+    look_alikes.dfew(root)
+    table = scan("dfew", root, clips="clip_224x224_avi")
+    assert table["path"][0] == "Clip/clip_224x224_avi/00001.avi" and len(table) == 28
+    for split in ("train", "test"):
+        (root / f"EmoLabel_DataSplit/{split}(single-labeled)/set_1.csv").rename(root / f"single_{split}set_1.csv")
+    assert scan("dfew", root)["clip"].tolist() == table["clip"].tolist()
+
+
+def test_dfew_errors(root):
+    look_alikes.dfew(root)
+    with pytest.raises(
+        CorpusError, match=r"has videos in the folders Clip/clip_224x224_avi, Clip/original\..*Set clips"
+    ):
+        scan("dfew", root, clips="nowhere")
+    touch(root, "Clip/original/part_2/7.mp4")
+    with pytest.raises(CorpusError, match=r"clip 00007 of DFEW is in .* twice: Clip/original/7\.mp4 and .*part_2"):
+        scan("dfew", root)
+    (root / "Clip/original/7.mp4").unlink()
+    assert "Clip/original/part_2/7.mp4" in scan("dfew", root)["path"].tolist()
+    (root / "Clip/original/8.mp4").unlink()
+    with pytest.raises(CorpusError, match=r"name 28 clips, and 1 of them have no file in .*: 00008\..*Unpack"):
+        scan("dfew", root)
+    write(root, "EmoLabel_DataSplit/test(single-labeled)/set_1.csv", "video_name,label", "5,0")
+    with pytest.raises(CorpusError, match=r"set_1\.csv has the video_name '5' with the label '0'\. Expected a number"):
+        scan("dfew", root)
+    write(root, "EmoLabel_DataSplit/test(single-labeled)/set_1.csv", "name,label", "5,1")
+    with pytest.raises(CorpusError, match=r"has the columns name, label\. Expected video_name, label"):
+        scan("dfew", root)
+
+
+def test_lists_that_are_not_there(root):
+    message = r"has no CSV file\. Expected the list EmoLabel_DataSplit/train\(single-labeled\)/set_1\.csv of DFEW"
+    with pytest.raises(CorpusError, match=message):
+        scan("dfew", root)
+    write(root, "a/train/set_1.csv", "x")
+    write(root, "b/train/set_1.csv", "x")
+    with pytest.raises(CorpusError, match=r"has 2 lists of DFEW of the same name: a/train/set_1\.csv, b/train"):
+        scan("dfew", root)
