@@ -56,6 +56,7 @@ KINDS: dict[str, Row] = {
     "demo": Row("emopipe.corpora.demo"),
     "dfew": Row("emopipe.corpora.dfew"),
     "emodb": Row("emopipe.corpora.emodb"),
+    "ferv39k": Row("emopipe.corpora.ferv39k"),
     "folder": Row("emopipe.corpora.folder"),
     "ravdess": Row("emopipe.corpora.ravdess"),
     "table": Row("emopipe.corpora.tabular"),

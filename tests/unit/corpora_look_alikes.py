@@ -40,3 +40,20 @@ def dfew(root: Path, fold: int = 1) -> Clips:
         f"{n:05d}": (f"Clip/original/{n}.mp4", "test" if n % 5 == fold - 1 else DRAWN, labels[c - 1], "")
         for n, c in code.items()
     }
+
+
+def ferv39k(root: Path) -> Clips:
+    """FERV39k: three scenes with clips of each class; each third clip is in the test list."""
+    labels = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
+    names = [(f"{scene}/{label}/{n:04d}", label) for scene in ("Action", "Interview", "War") for label in labels
+             for n in range(3)]  # fmt: skip
+    test = [f"{name} {label}" for name, label in names if name.endswith("2")]
+    write(root, "4_setups/All_scenes/test_All.csv", *test)
+    write(root, "4_setups/All_scenes/train_All.csv", *(f"{n} {c}" for n, c in names if not n.endswith("2")))
+    touch(root, *(f"2_ClipsforFaceCrop/{name}.mp4" for name, _ in names), "2_ClipsforFaceCrop/War/Sad/0000/00001.jpg")
+    return {
+        name.replace("/", "__"): (
+            f"2_ClipsforFaceCrop/{name}.mp4", "test" if name.endswith("2") else DRAWN, label, ""
+        )
+        for name, label in names
+    }  # fmt: skip

@@ -104,3 +104,36 @@ def test_lists_that_are_not_there(root):
     write(root, "b/train/set_1.csv", "x")
     with pytest.raises(CorpusError, match=r"has 2 lists of DFEW of the same name: a/train/set_1\.csv, b/train"):
         scan("dfew", root)
+
+
+# FERV39k
+
+
+def test_ferv39k(root):
+    expected = look_alikes.ferv39k(root)
+    table = scan("ferv39k", root)
+    check_drawn(table, expected)
+    assert set(table["scene"]) == {"Action", "Interview", "War"}
+
+
+def test_ferv39k_errors(root):
+    look_alikes.ferv39k(root)
+    (root / "2_ClipsforFaceCrop/War/Sad/0000.mp4").unlink()
+    with pytest.raises(CorpusError, match=r"FERV39k name 63 clips, and 1 of them have no file in .*: War/Sad/0000\."):
+        scan("ferv39k", root)
+    touch(root, "2_ClipsforFaceCrop/War/Sad/0000.mp4", "2_ClipsforFaceCrop/again/War/Sad/0000.mp4")
+    with pytest.raises(CorpusError, match=r"clip War/Sad/0000 of FERV39k is in .* twice: .*Set clips"):
+        scan("ferv39k", root)
+    write(root, "4_setups/All_scenes/test_All.csv", "War/Sad Sad")
+    with pytest.raises(
+        CorpusError, match=r"test_All\.csv has the line 'War/Sad Sad'\. Expected <Scene>/<Class>/<clip>"
+    ):
+        scan("ferv39k", root)
+
+
+def test_ferv39k_folders_of_frames(root):
+    expected = look_alikes.ferv39k(root)
+    for path, *_ in expected.values():
+        (root / path).unlink()
+    with pytest.raises(CorpusError, match=r"no video, but 1 pictures.*Folders of frames are not read: join the frames"):
+        scan("ferv39k", root)
