@@ -52,6 +52,7 @@ from emopipe.corpora.table import check
 
 KINDS: dict[str, Row] = {
     "afew": Row("emopipe.corpora.afew"),
+    "caer": Row("emopipe.corpora.caer"),
     "cremad": Row("emopipe.corpora.cremad"),
     "demo": Row("emopipe.corpora.demo"),
     "dfew": Row("emopipe.corpora.dfew"),

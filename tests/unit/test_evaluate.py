@@ -732,7 +732,7 @@ def test_a_corpus_has_a_kind_and_a_path(given):
 def test_unknown_kinds_and_places_are_told(rigged, tmp_path, voices):
     said = refused("shade", "--corpus", f"fodler:{tmp_path}")
     assert said.startswith(
-        "--corpus has the kind 'fodler'. Expected for a face network: one of afew, affectnet, cremad"
+        "--corpus has the kind 'fodler'. Expected for a face network: one of afew, affectnet, caer"
     )
     assert refused("shade", "--corpus", f"folder:{tmp_path}/nowhere").endswith(
         "nowhere does not exist. Correct the path in --corpus."
@@ -741,7 +741,7 @@ def test_unknown_kinds_and_places_are_told(rigged, tmp_path, voices):
     own_weights(tmp_path / "net.safetensors", "audio_alexnet", VOICE)
     said = refused(tmp_path / "net.safetensors", "--corpus", f"fer2013:{voices}")
     assert said.startswith(
-        "--corpus has the kind 'fer2013'. Expected for an audio network: one of afew, cremad, demo, dfew"
+        "--corpus has the kind 'fer2013'. Expected for an audio network: one of afew, caer, cremad, demo"
     )
 
 

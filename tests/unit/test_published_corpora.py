@@ -137,3 +137,38 @@ def test_ferv39k_folders_of_frames(root):
         (root / path).unlink()
     with pytest.raises(CorpusError, match=r"no video, but 1 pictures.*Folders of frames are not read: join the frames"):
         scan("ferv39k", root)
+
+
+# CAER
+
+
+def test_caer(root):
+    expected = look_alikes.caer(root)
+    assert as_clips(scan("caer", root)) == expected
+
+
+def test_caer_with_a_table_of_people(root):
+    look_alikes.caer(root)
+    write(root, "cast.csv", "clip,actor", "train__Sad__0001,Ann", "test__Sad__0001,Ann")
+    with pytest.raises(CorpusError, match=r"'Ann' is in the splits test and train.*shared_subjects: keep"):
+        scan("caer", root, groups="cast.csv")
+    table = scan("caer", root, groups="cast.csv", shared_subjects="keep")
+    assert table.loc[table["subject"] == "Ann", "split"].tolist() == ["test", "train"]
+
+
+def test_caer_errors(root):
+    touch(root, "train/Anger/0001.png", "test/Anger/0001.png")
+    with pytest.raises(
+        CorpusError, match=r"has the folders test, train\. Expected CAER's folders train, validation, t"
+    ):
+        scan("caer", root)
+    touch(root, "validation/Anger/0001.png")
+    with pytest.raises(CorpusError, match=r"has 3 pictures and no video\. .* the stills of CAER-S"):
+        scan("caer", root)
+    touch(root, "train/Anger/0001.avi", "train/Joy/0001.avi", "x.avi")
+    with pytest.raises(CorpusError, match=r"files x\.avi, train/Joy/0001\.avi in .* not in a folder of CAER"):
+        scan("caer", root)
+    for stray in ("x.avi", "train/Joy/0001.avi"):
+        (root / stray).unlink()
+    with pytest.raises(CorpusError, match=r"folder .*validation has no video files\. Expected validation/<Class>"):
+        scan("caer", root)
