@@ -59,6 +59,7 @@ KINDS: dict[str, Row] = {
     "emodb": Row("emopipe.corpora.emodb"),
     "ferv39k": Row("emopipe.corpora.ferv39k"),
     "folder": Row("emopipe.corpora.folder"),
+    "meld": Row("emopipe.corpora.meld"),
     "ravdess": Row("emopipe.corpora.ravdess"),
     "table": Row("emopipe.corpora.tabular"),
 }

@@ -70,3 +70,38 @@ def caer(root: Path) -> Clips:
                 clips[f"{folder}__{name}__{number}"] = (f"{folder}/{name}/{number}.avi", split, label, "")
     touch(root, *(path for path, *_ in clips.values()), "train.txt")
     return clips
+
+
+_FRIENDS = ("Ross", "Rachel", "Monica", "Chandler", "Joey", "Phoebe", "Guy")
+_MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+
+
+def meld(root: Path) -> Clips:
+    """MELD.Raw: two dialogues of seven utterances in each split, dev with the utterance that has no file."""
+    classes = {"anger": "Angry", "disgust": "Disgust", "fear": "Fear", "joy": "Happy", "neutral": "Neutral",
+               "sadness": "Sad", "surprise": "Surprise"}  # fmt: skip
+    places = {
+        "train": ("train", "train/train_splits", "train/train_sent_emo.csv"),
+        "dev": ("val", "dev_splits_complete", "dev_sent_emo.csv"),
+        "test": ("test", "output_repeated_splits_test", "test_sent_emo.csv"),
+    }
+    clips: Clips = {}
+    for name, (split, folder, table) in places.items():
+        lines = []
+        for dialogue in (0, 1):
+            for utterance, (emotion, label) in enumerate(classes.items()):
+                who = _FRIENDS[(utterance + dialogue) % len(_FRIENDS)]
+                lines.append(f'{len(lines) + 1},"Well, ""hi"".",{who},{emotion},neutral,{dialogue},{utterance},4,7,'
+                             '"00:20:57,256","00:21:00,049"')  # fmt: skip
+                path = f"{folder}/dia{dialogue}_utt{utterance}.mp4"
+                clips[f"{name}_dia{dialogue}_utt{utterance}"] = (path, split, label, who)
+        if name == "dev":
+            lines.append('15,Hm.,Joey,neutral,neutral,110,7,6,4,"00:20:57,256","00:21:00,049"')
+        write(root, table, _MELD_HEADER, *lines)
+    touch(root, *(path for path, *_ in clips.values()), "dev_splits_complete/dia66_utt9.mp4")
+    touch(
+        root,
+        "output_repeated_splits_test/final_videos_testdia0_utt0.mp4",
+        "output_repeated_splits_test/._dia0_utt1.mp4",
+    )
+    return clips

@@ -731,9 +731,7 @@ def test_a_corpus_has_a_kind_and_a_path(given):
 
 def test_unknown_kinds_and_places_are_told(rigged, tmp_path, voices):
     said = refused("shade", "--corpus", f"fodler:{tmp_path}")
-    assert said.startswith(
-        "--corpus has the kind 'fodler'. Expected for a face network: one of afew, affectnet, caer"
-    )
+    assert said.startswith("--corpus has the kind 'fodler'. Expected for a face network: one of afew, affectnet, caer")
     assert refused("shade", "--corpus", f"folder:{tmp_path}/nowhere").endswith(
         "nowhere does not exist. Correct the path in --corpus."
     )

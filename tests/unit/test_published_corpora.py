@@ -172,3 +172,50 @@ def test_caer_errors(root):
         (root / stray).unlink()
     with pytest.raises(CorpusError, match=r"folder .*validation has no video files\. Expected validation/<Class>"):
         scan("caer", root)
+
+
+# MELD
+
+
+def test_meld(root, caplog):
+    expected = look_alikes.meld(root)
+    with caplog.at_level("INFO", logger="emopipe"):
+        table = scan("meld", root)
+    assert as_clips(table) == expected
+    assert "has no file for dev_dia110_utt7, which is omitted" in caplog.text
+    assert table.set_index("clip").loc["test_dia1_utt3", ["dialogue", "episode", "sentiment"]].tolist() == [
+        "test_dia1", "s04e07", "neutral",
+    ]  # fmt: skip
+
+
+def test_meld_shares_its_people(root):
+    look_alikes.meld(root)
+    with pytest.raises(CorpusError, match=r"subject 'Chandler' is in the splits test and train and val"):
+        scan("meld", root, shared_subjects="refuse")
+
+
+def test_meld_in_folders_of_the_splits(root):
+    expected = look_alikes.meld(root)
+    (root / "output_repeated_splits_test").rename(root / "test")
+    (root / "dev_splits_complete").rename(root / "dev")
+    assert set(scan("meld", root)["clip"]) == set(expected)
+
+
+def test_meld_errors(root):
+    look_alikes.meld(root)
+    (root / "train/train_splits/dia1_utt2.mp4").unlink()
+    with pytest.raises(CorpusError, match=r"MELD name 42 clips, and 1 of them have no file in .*: train_dia1_utt2\."):
+        scan("meld", root)
+    touch(root, "train/train_splits/dia1_utt2.mp4", "train/more/dia1_utt2.mp4")
+    with pytest.raises(
+        CorpusError, match=r"clip train_dia1_utt2 of MELD is in .* twice: train/more/.* and train/train"
+    ):
+        scan("meld", root)
+    write(root, "dev_sent_emo.csv", "Utterance,Speaker", "Hi,Ross")
+    with pytest.raises(CorpusError, match=r"dev_sent_emo\.csv has the columns Utterance, Speaker\. Expected Speaker, "):
+        (root / "train/more/dia1_utt2.mp4").unlink()
+        scan("meld", root)
+    (root / "test_sent_emo.csv").unlink()
+    write(root, "dev_sent_emo.csv", ",".join(("Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season", "Episode")))
+    with pytest.raises(CorpusError, match=r"Expected the list test_sent_emo\.csv of MELD, at any depth"):
+        scan("meld", root)
