@@ -57,6 +57,7 @@ KINDS: dict[str, Row] = {
     "demo": Row("emopipe.corpora.demo"),
     "dfew": Row("emopipe.corpora.dfew"),
     "emodb": Row("emopipe.corpora.emodb"),
+    "enterface": Row("emopipe.corpora.enterface"),
     "ferv39k": Row("emopipe.corpora.ferv39k"),
     "folder": Row("emopipe.corpora.folder"),
     "meld": Row("emopipe.corpora.meld"),

@@ -105,3 +105,19 @@ def meld(root: Path) -> Clips:
         "output_repeated_splits_test/._dia0_utt1.mp4",
     )
     return clips
+
+
+def enterface(root: Path) -> Clips:
+    """eNTERFACE'05: three people, with the odd names that the release has."""
+    classes = {"anger": "Angry", "disgust": "Disgust", "fear": "Fear", "happiness": "Happy", "sadness": "Sad",
+               "surprise": "Surprise"}  # fmt: skip
+    stem = {"1": "s1_{}_{}", "3": "s_3_{}_{}", "11": "s12_{}_{}"}
+    clips: Clips = {}
+    for person, pattern in stem.items():
+        for folder, label in classes.items():
+            for number in range(1, 6):
+                name = pattern.format(folder[:2], number)
+                path = f"subject {person}/{folder}/sentence {number}/{name}.avi"
+                clips[f"subject_{person}__{folder}__sentence_{number}__{name}"] = (path, "", label, person)
+    touch(root, *(path for path, *_ in clips.values()), "subject 1/Thumbs.db")
+    return clips

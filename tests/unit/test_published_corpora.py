@@ -219,3 +219,38 @@ def test_meld_errors(root):
     write(root, "dev_sent_emo.csv", ",".join(("Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season", "Episode")))
     with pytest.raises(CorpusError, match=r"Expected the list test_sent_emo\.csv of MELD, at any depth"):
         scan("meld", root)
+
+
+# eNTERFACE'05
+
+
+def test_enterface(root):
+    expected = look_alikes.enterface(root)
+    table = scan("enterface", root)
+    check_apart(table, expected)
+    assert table.set_index("path").loc["subject 3/fear/sentence 5/s_3_fe_5.avi", "sentence"] == "fear_5"
+    listed = scan("enterface", root, val_subjects=["3"], test_subjects=["11"])
+    assert listed.groupby("subject")["split"].first().to_dict() == {"1": "train", "3": "val", "11": "test"}
+    assert set(scan("enterface", root, omit_folders=["subject 11"])["subject"]) == {"1", "3"}
+
+
+def test_enterface_with_other_separators(root):
+    touch(root, "db/subject-01/anger/sentence-1/s1_an_1.avi", "db/subject_2/sadness/s2_sa_1.avi")
+    table = scan("enterface", root)
+    assert table[["clip", "subject", "sentence"]].to_numpy().tolist() == [
+        ["subject_1__anger__sentence_1__s1_an_1", "1", "anger_1"], ["subject_2__sadness__s2_sa_1", "2", ""],
+    ]  # fmt: skip
+
+
+def test_enterface_errors(root):
+    with pytest.raises(CorpusError, match=r"No clips of eNTERFACE'05 were found .*Expected files such as subject 1"):
+        scan("enterface", root)
+    touch(root, "subject 1/joy/sentence 1/a.avi", "subject 1/anger/sentence 1/a.avi")
+    with pytest.raises(
+        CorpusError, match=r"files subject 1/joy/sentence 1/a\.avi in .* not in the folders of eNTERFACE"
+    ):
+        scan("enterface", root)
+    (root / "subject 1/joy/sentence 1/a.avi").unlink()
+    touch(root, "copy/subject 1/anger/sentence 1/a.avi")
+    with pytest.raises(CorpusError, match=r"rows have the clip 'subject_1__anger__sentence_1__a' .*omit_folders"):
+        scan("enterface", root)
