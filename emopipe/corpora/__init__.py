@@ -62,6 +62,7 @@ KINDS: dict[str, Row] = {
     "folder": Row("emopipe.corpora.folder"),
     "meld": Row("emopipe.corpora.meld"),
     "ravdess": Row("emopipe.corpora.ravdess"),
+    "savee": Row("emopipe.corpora.savee"),
     "table": Row("emopipe.corpora.tabular"),
 }
 """The project's own kinds."""

@@ -121,3 +121,21 @@ def enterface(root: Path) -> Clips:
                 clips[f"subject_{person}__{folder}__sentence_{number}__{name}"] = (path, "", label, person)
     touch(root, *(path for path, *_ in clips.values()), "subject 1/Thumbs.db")
     return clips
+
+
+def savee(root: Path, modality: str = "video") -> Clips:
+    """SAVEE: videos and sound of the four speakers, three sentences of each class."""
+    classes = {"a": "Angry", "d": "Disgust", "f": "Fear", "h": "Happy", "n": "Neutral", "sa": "Sad", "su": "Surprise"}
+    clips: Clips = {}
+    for person in ("DC", "JE", "JK", "KL"):
+        for letters, label in classes.items():
+            for number in (1, 2, 3):
+                video, sound = (
+                    f"AudioVisualClip/{person}/{letters}{number}.avi",
+                    f"AudioData/{person}/{letters}0{number}.wav",
+                )
+                touch(root, video, sound)
+                path = video if modality == "video" else sound
+                clips[f"{person}_{letters}0{number}"] = (path, "", label, person)
+    touch(root, "AudioData/Info.txt")
+    return clips

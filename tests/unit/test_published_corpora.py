@@ -254,3 +254,36 @@ def test_enterface_errors(root):
     touch(root, "copy/subject 1/anger/sentence 1/a.avi")
     with pytest.raises(CorpusError, match=r"rows have the clip 'subject_1__anger__sentence_1__a' .*omit_folders"):
         scan("enterface", root)
+
+
+# SAVEE
+
+
+@pytest.mark.parametrize("modality", ["video", "audio"])
+def test_savee(root, modality):
+    expected = look_alikes.savee(root, modality)
+    table = scan("savee", root, modality=modality)
+    check_apart(table, expected)
+    assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 3, "val": 1}
+    assert set(table["sex"]) == {"male"} and table["sentence"][0] == "a01"
+
+
+def test_savee_in_one_folder(root):
+    touch(root, "ALL/DC_a01.wav", "ALL/KL_su15.wav")
+    table = scan("savee", root, modality="audio", split="stratified")
+    assert table[["clip", "label", "subject"]].to_numpy().tolist() == [
+        ["DC_a01", "Angry", "DC"], ["KL_su15", "Surprise", "KL"],
+    ]  # fmt: skip
+
+
+def test_savee_errors(root):
+    with pytest.raises(CorpusError, match=r"No clips of SAVEE were found .*AudioVisualClip/DC/a01\.avi"):
+        scan("savee", root)
+    touch(root, "DC/a01.avi", "XY/a01.avi", "DC/x01.avi", "DC/take.avi")
+    with pytest.raises(CorpusError, match=r"files DC/take\.avi, DC/x01\.avi, XY/a01\.avi in .* file names of SAVEE"):
+        scan("savee", root)
+    for stray in ("XY/a01.avi", "DC/x01.avi", "DC/take.avi"):
+        (root / stray).unlink()
+    touch(root, "ALL/DC_a1.avi")
+    with pytest.raises(CorpusError, match=r"rows have the clip 'DC_a01' .*omit_folders"):
+        scan("savee", root)
