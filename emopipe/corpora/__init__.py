@@ -64,6 +64,7 @@ KINDS: dict[str, Row] = {
     "ravdess": Row("emopipe.corpora.ravdess"),
     "savee": Row("emopipe.corpora.savee"),
     "table": Row("emopipe.corpora.tabular"),
+    "tess": Row("emopipe.corpora.tess"),
 }
 """The project's own kinds."""
 

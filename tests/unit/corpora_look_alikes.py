@@ -139,3 +139,19 @@ def savee(root: Path, modality: str = "video") -> Clips:
                 clips[f"{person}_{letters}0{number}"] = (path, "", label, person)
     touch(root, "AudioData/Info.txt")
     return clips
+
+
+def tess(root: Path) -> Clips:
+    """TESS: three words of both speakers in all classes, in folders, with the file whose name lacks a letter."""
+    classes = {"angry": "Angry", "disgust": "Disgust", "fear": "Fear", "happy": "Happy", "neutral": "Neutral",
+               "ps": "Surprise", "sad": "Sad"}  # fmt: skip
+    clips: Clips = {}
+    for person in ("OAF", "YAF"):
+        for code, label in classes.items():
+            folder = f"{person}_pleasant_surprised" if code == "ps" else f"{person}_{code}"
+            for word in ("back", "bite", "long"):
+                odd = person == "OAF" and code == "neutral" and word == "bite"
+                stem = f"{'OA' if odd else person}_{word}_{code}"
+                clips[stem] = (f"{folder}/{stem}.wav", "", label, person)
+    touch(root, *(path for path, *_ in clips.values()))
+    return clips

@@ -287,3 +287,28 @@ def test_savee_errors(root):
     touch(root, "ALL/DC_a1.avi")
     with pytest.raises(CorpusError, match=r"rows have the clip 'DC_a01' .*omit_folders"):
         scan("savee", root)
+
+
+# TESS
+
+
+def test_tess(root):
+    expected = look_alikes.tess(root)
+    table = scan("tess", root)
+    check_apart(table, expected)
+    odd = table.set_index("clip").loc["OA_bite_neutral"]
+    assert odd[["subject", "sentence", "sex", "age"]].tolist() == ["OAF", "bite", "female", "64"]
+    assert set(table.loc[table["subject"] == "YAF", "age"]) == {"26"}
+
+
+def test_tess_errors(root):
+    look_alikes.tess(root)
+    touch(root, "OAF_calm/OAF_back_calm.wav")
+    with pytest.raises(
+        CorpusError, match=r"files OAF_calm/OAF_back_calm\.wav in .* file names of TESS\. .*OAF_back_angry"
+    ):
+        scan("tess", root)
+    (root / "OAF_calm/OAF_back_calm.wav").unlink()
+    look_alikes.tess(root / "TESS Toronto emotional speech set data")
+    with pytest.raises(CorpusError, match=r"42 recordings of TESS are there more than once.*omit_folders"):
+        scan("tess", root)
