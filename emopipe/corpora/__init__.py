@@ -58,6 +58,7 @@ KINDS: dict[str, Row] = {
     "dfew": Row("emopipe.corpora.dfew"),
     "emodb": Row("emopipe.corpora.emodb"),
     "enterface": Row("emopipe.corpora.enterface"),
+    "esd": Row("emopipe.corpora.esd"),
     "ferv39k": Row("emopipe.corpora.ferv39k"),
     "folder": Row("emopipe.corpora.folder"),
     "meld": Row("emopipe.corpora.meld"),

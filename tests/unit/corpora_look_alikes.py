@@ -155,3 +155,18 @@ def tess(root: Path) -> Clips:
                 clips[stem] = (f"{folder}/{stem}.wav", "", label, person)
     touch(root, *(path for path, *_ in clips.values()))
     return clips
+
+
+def esd(root: Path, folders: bool = True) -> Clips:
+    """ESD: two speakers of each language, three sentences of each class, one in each published split."""
+    splits = {1: ("evaluation", "val"), 21: ("test", "test"), 51: ("train", "train")}
+    clips: Clips = {}
+    for person in ("0001", "0010", "0011", "0020"):
+        write(root, f"{person}/{person}.txt", f"{person}_000351\tThe nine the eggs, I keep.\tAngry")
+        for block, label in enumerate(("Neutral", "Angry", "Happy", "Sad", "Surprise")):
+            for sentence, (folder, split) in splits.items():
+                stem = f"{person}_{350 * block + sentence:06d}"
+                path = f"{person}/{label}/{folder}/{stem}.wav" if folders else f"{person}/{label}/{stem}.wav"
+                clips[stem] = (path, split if folders else "", label, person)
+    touch(root, *(path for path, *_ in clips.values()))
+    return clips

@@ -312,3 +312,49 @@ def test_tess_errors(root):
     look_alikes.tess(root / "TESS Toronto emotional speech set data")
     with pytest.raises(CorpusError, match=r"42 recordings of TESS are there more than once.*omit_folders"):
         scan("tess", root)
+
+
+# ESD
+
+
+@pytest.mark.parametrize("split", ["auto", "published"])
+def test_esd_published(root, split):
+    expected = look_alikes.esd(root)
+    table = scan("esd", root, split=split)
+    assert as_clips(table) == expected
+    assert (
+        table.groupby("sentence")["split"].nunique().max() == 1 == table.groupby("sentence")["language"].nunique().max()
+    )
+    assert set(table["sentence"]) == {f"{language}{n:03d}" for language in ("en", "zh") for n in (1, 21, 51)}
+
+
+@pytest.mark.parametrize("folders", [True, False])
+def test_esd_by_subject(root, folders):
+    expected = look_alikes.esd(root, folders)
+    table = scan("esd", root, split="subject" if folders else "auto")
+    check_apart(table, with_split(expected, ""))
+    listed = scan("esd", root, val_subjects=["0020"], language="en")
+    assert listed.groupby("subject")["split"].first().to_dict() == {"0011": "train", "0020": "val"}
+    assert set(scan("esd", root, language="zh")["subject"]) == {"0001", "0010"}
+
+
+def test_esd_errors(root):
+    look_alikes.esd(root, folders=False)
+    with pytest.raises(CorpusError, match=r"not all in folders train, evaluation, test .*set split: subject"):
+        scan("esd", root, split="published")
+    touch(root, "0011/Joyous/0011_000002.wav")
+    with pytest.raises(CorpusError, match=r"'Joyous' of the clip 0011/Joyous"):
+        scan("esd", root)
+    (root / "0011/Joyous/0011_000002.wav").unlink()
+    touch(root, "0011_000002.wav")
+    with pytest.raises(CorpusError, match=r"files 0011_000002\.wav in .* are in no folder of a class"):
+        scan("esd", root)
+    touch(root, "0021_000001.wav")
+    with pytest.raises(CorpusError, match=r"files 0021_000001\.wav in .* do not follow the file names of ESD"):
+        scan("esd", root)
+
+
+def test_esd_of_one_language(root):
+    touch(root, "0011/Angry/0011_000351.wav")
+    with pytest.raises(CorpusError, match=r"None of the 1 recordings in .* is of language: zh"):
+        scan("esd", root, language="zh")
