@@ -20,6 +20,7 @@ from emopipe.corpora.classes import is_class
 from emopipe.corpora.files import look
 
 ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("caer", {}),
     ("folder", {}),
     ("folder", {"others": "exclude"}),
     ("folder", {"clip_id": "path"}),
@@ -32,8 +33,18 @@ ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cremad", {}),
     ("cremad", {"modality": "audio"}),
     ("emodb", {}),
+    ("dfew", {}),
+    ("dfew", {"clips": "clip_224x224_avi"}),
+    ("ferv39k", {}),
+    ("meld", {}),
+    ("enterface", {}),
+    ("savee", {}),
+    ("savee", {"modality": "audio"}),
+    ("tess", {}),
+    ("esd", {}),
 )
-"""Kinds with their options, in the order in which they are tried. Folders of classes go before schemes of names."""
+"""Kinds with their options, in the order in which they are tried. Folders of classes go before schemes of names, except
+those whose names are of one corpus alone."""
 PEOPLE = (r"^(?P<subject>[A-Za-z]*\d+)[_-]", r"^(?P<subject>[A-Za-z]+)[_-]")
 """How file names may begin with a person: `p01_`, `1001_`, `anna-`."""
 
@@ -84,7 +95,8 @@ def in_folder(root: Path) -> Found:
             if kind == "folder":
                 _refuse_without_classes(found)
         except CorpusError as error:
-            first = first or error
+            if kind == "folder":
+                first = first or error
         else:
             return Found(kind, root, fitting, found.table, found.drawn, odd)
     raise first

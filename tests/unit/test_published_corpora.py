@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from emopipe import corpora
 from emopipe.core.errors import CorpusError
+from emopipe.corpora import recognition
 from tests.unit import corpora_look_alikes as look_alikes
 from tests.unit.corpora_look_alikes import DRAWN, touch, write
 
@@ -72,6 +73,16 @@ def test_dfew_faces_and_the_older_lists(root):
     for split in ("train", "test"):
         (root / f"EmoLabel_DataSplit/{split}(single-labeled)/set_1.csv").rename(root / f"single_{split}set_1.csv")
     assert scan("dfew", root)["clip"].tolist() == table["clip"].tolist()
+
+
+def test_dfew_with_a_table_of_people(root):
+    look_alikes.dfew(root)
+    train = sorted(n for n in range(1, 29) if n % 5)
+    write(root, "cast.csv", "clip,subject", *(f"{n:05d},p{n % 4}" for n in train))
+    table = scan("dfew", root, groups="cast.csv", val_subjects=["p2"])
+    assert set(table.loc[table["split"] == "val", "subject"]) == {"p2"}
+    assert set(table.loc[table["split"] == "train", "subject"]) == {"p0", "p1", "p3"}
+    assert set(table.loc[table["split"] == "test", "subject"]) == {""}
 
 
 def test_dfew_errors(root):
@@ -358,3 +369,29 @@ def test_esd_of_one_language(root):
     touch(root, "0011/Angry/0011_000351.wav")
     with pytest.raises(CorpusError, match=r"None of the 1 recordings in .* is of language: zh"):
         scan("esd", root, language="zh")
+
+
+# emopipe init
+
+
+@pytest.mark.parametrize("kind", ["caer", "dfew", "enterface", "esd", "ferv39k", "meld", "savee", "tess"])
+def test_each_look_alike_is_recognised(root, kind):
+    expected = getattr(look_alikes, kind)(root)
+    found = recognition.in_folder(root)
+    assert (found.kind, found.options) == (kind, {})
+    assert with_split(as_clips(found.table), "") == with_split(expected, "")
+    assert bool(found.drawn) == (kind not in ("caer", "meld", "esd"))
+
+
+def test_options_are_recognised(root):
+    look_alikes.dfew(root)
+    for number in range(1, 31):
+        (root / f"Clip/original/{number}.mp4").unlink()
+    found = recognition.in_folder(root)
+    assert (found.kind, found.options) == ("dfew", {"clips": "clip_224x224_avi"})
+
+
+def test_sound_of_savee_is_recognised(root):
+    touch(root, *(f"AudioData/{who}/{code}01.wav" for who in ("DC", "KL") for code in ("a", "sa")))
+    found = recognition.in_folder(root)
+    assert (found.kind, found.options) == ("savee", {"modality": "audio"})
