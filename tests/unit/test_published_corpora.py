@@ -1,11 +1,14 @@
 """Adapters of published corpora on look-alikes: clips, labels, splits and people are exact; errors are sentences."""
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from emopipe import corpora
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import recognition
+from tests.pages import REPOSITORY
 from tests.unit import corpora_look_alikes as look_alikes
 from tests.unit.corpora_look_alikes import DRAWN, touch, write
 
@@ -395,3 +398,13 @@ def test_sound_of_savee_is_recognised(root):
     touch(root, *(f"AudioData/{who}/{code}01.wav" for who in ("DC", "KL") for code in ("a", "sa")))
     found = recognition.in_folder(root)
     assert (found.kind, found.options) == ("savee", {"modality": "audio"})
+
+
+# docs/corpora.md
+
+
+def test_each_published_corpus_has_its_rows_in_the_docs():
+    text = (REPOSITORY / "docs/corpora.md").read_text()
+    for table in text.split("\n## "):
+        kinds = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+        assert sorted(kinds) == sorted(set(corpora.KINDS) - {"demo", "folder", "table"})
