@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emopipe.cache.store import Field, Row, Writer
 from emopipe.core.labels import CLASSES
 from emopipe.core.notice import NOTICE
 from emopipe.report.page import charts, drawing, gallery, maps, mistakes, whole
@@ -238,12 +239,32 @@ def test_layout_keeps_neighbours_together():
     np.testing.assert_array_equal(maps.layout(vectors), placed)
 
 
-def test_vectors_of_one_number_have_a_map_and_equal_ones_have_none(copy):
+def test_vectors_of_one_number_have_a_map_and_equal_ones_have_none(copy, tmp_path):
     placed = maps.layout(np.arange(20, dtype=np.float32)[:, None])
     assert placed.shape == (20, 2) and np.isfinite(placed).all()
     clips = copy.table["clip"].tolist()
-    assert len(maps._rows(copy, clips, np.eye(len(clips), 8, dtype=np.float32))) == len(clips)
-    assert maps._rows(copy, clips, np.ones((len(clips), 8), np.float32)) is None
+    for name, value in (("differ", lambda n: n % 8), ("equal", lambda n: 0)):
+        write_vectors(tmp_path / f"{name}.h5", {clip: np.eye(8)[[value(n)] * 2] for n, clip in enumerate(clips)})
+    said = f"{len(clips)} of {len(clips)} labelled clips with vectors."
+    assert maps._map(copy, "net", tmp_path / "differ.h5").caption == said
+    assert maps._map(copy, "net", tmp_path / "equal.h5") is None
+
+
+def write_vectors(path, vectors, masked=()):
+    fields = {"x": Field("f4", (8,)), "mask": Field("?")}
+    with Writer(path, fields, stage="test", recipe={}) as writer:
+        for clip, x in vectors.items():
+            writer.add(Row(clip, "", "ok", "", {"x": x, "mask": np.full(len(x), clip not in masked)}))
+
+
+def test_of_many_clips_every_nth_is_on_the_map(tmp_path, monkeypatch):
+    monkeypatch.setattr(maps, "MOST_CLIPS", 3)
+    vectors = {str(n): np.full((2, 8), n, float) + np.array([[0], [1]]) for n in range(10)}
+    vectors["4"][1] = np.nan
+    write_vectors(tmp_path / "x.h5", vectors, masked={"0"})
+    clips, means, count = maps.mean_vectors(tmp_path / "x.h5", {str(n) for n in range(9)})
+    assert (clips, count) == (["1", "7"], 8)  # of 1 to 8, every third; 4 is not finite
+    np.testing.assert_array_equal(means, np.array([[1.5] * 8, [7.5] * 8], np.float32))
 
 
 def test_stage_times_add_up_jobs(tmp_path):

@@ -1,6 +1,7 @@
 """A map of each backbone's vectors: clips that a network finds alike lie close together."""
 
 import itertools
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -29,50 +30,45 @@ OMITTED = Paragraphs(["The page would be too large with the maps, so they are om
 
 def section(sources: Sources) -> Section:
     """Return the section."""
-    charts = []
-    for name, path in sources.features().items():
-        clips, vectors = mean_vectors(path)
-        rows = _rows(sources, clips, vectors)
-        if rows is not None:
-            shown = f"{len(rows)} of {len(clips)} clips that have vectors"
-            charts.append(Chart(f"Vectors of {name}", scatter(rows, "label"), f"{shown}."))
+    charts = [chart for name, path in sources.features().items() if (chart := _map(sources, name, path))]
     if not charts:
-        return Section(
-            "maps",
-            "Maps of the vectors",
-            [Paragraphs(["There are too few labelled clips with different vectors for a map."])],
-        )
+        said = "There are too few labelled clips with different vectors for a map."
+        return Section("maps", "Maps of the vectors", [Paragraphs([said])])
     return Section("maps", "Maps of the vectors", [Paragraphs([NOTE]), Group(charts)])
 
 
-def _rows(sources: Sources, clips: list[str], vectors: np.ndarray) -> pd.DataFrame | None:
-    """Return a point for each labelled clip: x, y, clip, label, split and, where it is known, the run's answer."""
-    table = sources.table.set_index("clip")[["split", "label"]].reindex(clips)
-    chosen = np.flatnonzero((table["label"] != "").to_numpy() & np.isfinite(vectors).all(1))
-    chosen = chosen[:: -(-len(chosen) // MOST_CLIPS) or 1]
-    if len(chosen) < FEWEST_CLIPS or not np.ptp(vectors[chosen], axis=0).any():  # equal vectors have no places
+def _map(sources: Sources, name: str, path: Path) -> Chart | None:
+    """Return a map with clip, label, split and, where it is known, the run's answer; None if no map can be made."""
+    labelled = sources.table[sources.table["label"] != ""].set_index("clip")
+    clips, vectors, count = mean_vectors(path, set(labelled.index))
+    if len(clips) < FEWEST_CLIPS or not np.ptp(vectors, axis=0).any():  # equal vectors have no places
         return None
-    made = table.iloc[chosen].rename_axis("clip").reset_index()
+    rows = labelled.loc[clips, ["split", "label"]].rename_axis("clip").reset_index()
     answers = sources.answers[sources.answer].set_index("clip")["pred"]
-    made["answer"] = answers.reindex(made["clip"]).fillna("").to_numpy()
-    return made.join(pd.DataFrame(layout(vectors[chosen]), columns=["x", "y"]))
+    rows["answer"] = answers.reindex(clips).fillna("").to_numpy()
+    rows = rows.join(pd.DataFrame(layout(vectors), columns=["x", "y"]))
+    return Chart(f"Vectors of {name}", scatter(rows, "label"), f"{len(rows)} of {count} labelled clips with vectors.")
 
 
-def mean_vectors(path: Path) -> tuple[list[str], np.ndarray]:
-    """Return the clips of a file of features that have vectors, and the mean of each one's vectors (N, D)."""
-    clips, means = [], []
+def mean_vectors(path: Path, wanted: Collection[str]) -> tuple[list[str], np.ndarray, int]:
+    """Return the mean of each clip's vectors, of at most MOST_CLIPS clips.
+
+    Args:
+        path: A file of features.
+        wanted: The clips that may be taken.
+
+    Returns:
+        Clips (n), means (n, D) float32, all finite, and how many of the wanted clips have vectors.
+    """
     with Reader(path) as reader:
         mask, offsets = reader.flat("mask")
-        number = 0
-        for rows, inside, _ in reader.blocks("x"):
-            for first, last in itertools.pairwise(inside):
-                kept = mask[offsets[number] : offsets[number + 1]]
-                if kept.any():
-                    clips.append(reader.clips[number])
-                    means.append(rows[first:last][kept].mean(0))
-                number += 1
-        width = reader.fields["x"].row[0]
-    return clips, np.array(means).reshape(-1, width)
+        has = [mask[first:last].any() for first, last in itertools.pairwise(offsets)]
+        known = [clip for clip, any_of in zip(reader.clips, has, strict=True) if any_of and clip in wanted]
+        taken = known[:: max(1, -(-len(known) // MOST_CLIPS))]
+        means = [reader.field(clip, "x")[reader.field(clip, "mask")].mean(0) for clip in taken]
+        found = np.array(means, np.float32).reshape(-1, reader.fields["x"].row[0])
+    finite = np.isfinite(found).all(1)
+    return [clip for clip, keep in zip(taken, finite, strict=True) if keep], found[finite], len(known)
 
 
 def layout(vectors: np.ndarray) -> np.ndarray:
