@@ -24,6 +24,7 @@ EXAMPLES = {
     "resume": "emopipe resume --cores 8 --configfile configs/afew.yaml",
     "clip": "emopipe clip s06_angry_1 --run results/demo --html clip.html",
     "check": "emopipe check configs/afew.yaml --corpus-root /data/AFEW",
+    "audit": "emopipe audit configs/afew.yaml --corpus-root /data/AFEW",
     "doctor": "emopipe doctor configs/afew.yaml --corpus-root /data/AFEW",
     "config-keys": "emopipe config-keys pretrain",
     "kinds": "emopipe kinds",
