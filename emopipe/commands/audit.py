@@ -68,6 +68,8 @@ def _audited(config: "Config", path: Path) -> "Audit":
     found = Audit(len(table), contents.class_counts(table), contents.identical(table))
     prints = audit_sources.read_prints(config, table)
     _note_missing(found, len(prints.clips), "frames and sound", path)
+    if still := sum(shown.is_still for shown in prints.pictures.values()):
+        found.not_done.append(f"Frames: {still} clips show no movement, so their frames are not compared.")
     found.findings += contents.alike(table, prints.pictures, prints.sounds, found.findings)
     found.findings += contents.shared("person", table, "subject")
     sentence = contents.sentence_column(table)

@@ -21,6 +21,8 @@ from emopipe.corpora.audit.sounds import same_sounds, sound_print
 from emopipe.corpora.digests import content_digests
 from emopipe.evaluation.corpus_audit import Audit, add_comparison, add_people, flattery
 from emopipe.evaluation.split_comparison import compare
+from emopipe.media import rows as media_rows
+from emopipe.media.decoded import Media, encode_jpeg
 from emopipe.stages import decode
 
 RATE, FPS, SIZE = 16_000, 10, (96, 64)
@@ -188,6 +190,26 @@ def test_the_text_and_the_exit_code(drawn, monkeypatch):
         assert line in text.splitlines(), (line, text)
 
 
+def test_clips_without_movement_are_named(tmp_path, monkeypatch):
+    """A run that samples one frame of each clip has nothing to compare frames by; their sound is compared."""
+    root = tmp_path / "clips"
+    root.mkdir()
+    jpeg = encode_jpeg(scene(0)[0][0], 90)
+    media = tmp_path / "cache/small/media/eight"
+    media.mkdir(parents=True)
+    for name in ("a1", "c1"):
+        (root / f"{name}.avi").write_text(name)
+    table = content_digests(root, tables.of(rows(["a1", "c1"])), None)
+    sound = (20_000 * scene(0)[1]).astype(np.int16)
+    with Writer(media / "00.h5", media_rows.FIELDS, stage="test", recipe={}) as writer:
+        for clip, digest, gain in zip(table["clip"], table["digest"], (1, 5), strict=True):
+            decoded = Media("ok", jpegs=[jpeg], times=np.zeros(1), audio=sound // gain)
+            writer.add(media_rows.row(clip, digest, decoded))
+    found = json.loads(audited(tmp_path, ["a1", "c1"], monkeypatch, "--json"))
+    assert by_kind(found) == {"sound": {frozenset({"a1", "c1"})}}
+    assert "Frames: 2 clips show no movement, so their frames are not compared." in found["not_examined"]
+
+
 def test_what_the_cache_lacks_is_said_and_the_rest_is_reported(tmp_path, monkeypatch):
     (tmp_path / "clips").mkdir()
     for number, name in enumerate(["a1", "b1", "shared"]):
@@ -296,6 +318,11 @@ def test_cached_vectors_reach_the_audit(tmp_path, monkeypatch):
     (by_subject,) = found["comparison_of_splits"]
     assert (by_subject["by"], by_subject["clips"], by_subject["groups"]) == ("subject", 47, 6)
     assert by_subject["gain"]["low"] <= by_subject["gain"]["value"] <= by_subject["gain"]["high"]
+    block = {"kind": "audio_alexnet", "options": {"spectrum": {"kind": "logmel"}}, "pretrain": {"folds": 2}}
+    own = CONFIG | {"corpus_root": str(root), "backbones": {"speech": block}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(own))
+    text = CliRunner().invoke(app, ["audit", "config.yaml"]).stdout
+    assert "Not examined: Splits by speech: its networks are trained on this corpus" in text and "by clip" not in text
 
 
 def test_prints_of_nothing_are_not_compared():
