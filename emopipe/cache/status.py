@@ -45,6 +45,8 @@ TEXTS: dict[str, str] = {
     "no_such_video_track": "None of the {found} video tracks is {track} (video_track).",
     "video_tracks": "Of {found} video tracks, number {taken} is used.",
     "truncated_end": "The file is truncated: it ends within an element of its container. Its length is not stated.",
+    "not_frames": "The folder does not hold frames: at least two images whose names differ in their number alone.",
+    "missing_frames": "Of {expected} numbers of frames, {missing} are missing.",
     "lost_start": "The video begins between two keyframes: its first {seconds:g} s cannot be decoded.",
     "lost_frames": "The video is damaged: {percent} % of its length can be decoded.",
     "wrong_frame_count": "The header states {announced} frames, but the file has {packets} and is not truncated.",

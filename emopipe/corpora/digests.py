@@ -15,7 +15,7 @@ import pandas as pd
 from emopipe.cache.status import UNREADABLE  # also stands for the digest of a file that cannot be read
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
-from emopipe.corpora import times
+from emopipe.corpora import frames, times
 from emopipe.media.pairs import SOUND_FILE, sound_files
 
 LOGGER = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ def content_digests(
     remember: bool = True,
 ) -> pd.DataFrame:
     """Return the clip table with the column `digest`, the SHA-256 of each file's content.
+
+    That of a folder of frames is of its frames in their order, and of its rate if one is given.
 
     That of a part of a file depends on the part's times, too; a table with parts also has the column FILE_DIGEST of
     `emopipe.corpora.times`, the SHA-256 of the whole file.
@@ -85,7 +87,8 @@ def content_digests(
             unreadable[0],
         )
     by_path = dict(zip(paths, found, strict=True))
-    return _of_parts(_of_pairs(table.assign(digest=table["path"].map(by_path).astype(str)), by_path))
+    table = frames.with_rates(table.assign(digest=table["path"].map(by_path).astype(str)), UNREADABLE)
+    return _of_parts(_of_pairs(table, by_path))
 
 
 def _files(table: pd.DataFrame) -> list[str]:
@@ -118,7 +121,7 @@ def _of_parts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stamp(root: Path, path: str) -> tuple[int, int, int]:
-    """Return the values of STAMP of a file; _NO_FILE if it is a broken link, a pipe or a device.
+    """Return the values of STAMP of a file or a folder of frames; _NO_FILE if it is a broken link, a pipe or a device.
 
     Stamps are taken before files are read: a file that changes meanwhile has another stamp in the next run.
     """
@@ -126,6 +129,8 @@ def _stamp(root: Path, path: str) -> tuple[int, int, int]:
         status = os.stat(os.path.join(root, path))
     except OSError:
         return _NO_FILE
+    if stat.S_ISDIR(status.st_mode):
+        return frames.stamp(os.path.join(root, path)) or _NO_FILE
     if not stat.S_ISREG(status.st_mode):
         return _NO_FILE
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -154,6 +159,12 @@ def _digests(root: Path, paths: list[str]) -> Iterator[str]:
 
 
 def _digest(path: Path) -> str:
+    if path.is_dir():
+        return frames.content(path, _digest_of_file, UNREADABLE)
+    return _digest_of_file(path)
+
+
+def _digest_of_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

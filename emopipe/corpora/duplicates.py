@@ -6,6 +6,7 @@ Such a clip is in both training and test data, or one of its labels is wrong. It
 import itertools
 import logging
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from emopipe.cache.status import UNDECODABLE, UNREADABLE
 from emopipe.core import tables
 from emopipe.core.errors import CacheError, CorpusError, MediaError
 from emopipe.core.text import escape_text
-from emopipe.corpora import times
+from emopipe.corpora import frames, times
 from emopipe.corpora.copies import second_copy
 from emopipe.corpora.digests import NO_CONTENT, content_digests
 from emopipe.media.decoded import DecodeOptions, Span
@@ -251,6 +252,9 @@ def _named(row: pd.Series) -> str:
 
 def _size(path: Path) -> int:
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            return (frames.stamp(str(path)) or (0,))[0]
+        return found.st_size
     except (OSError, ValueError):
         return 0

@@ -6,7 +6,7 @@ Decoding decides what a file gives; here it is only taken for a clip or an image
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.options import Options
 from emopipe.core.text import escape_text
 from emopipe.corpora.signatures import HEAD, kind_of
+from emopipe.media.frame_folders import Frames, frames_among, sound_beside, sound_in
 
 LOGGER = logging.getLogger(__name__)
 
@@ -77,6 +78,10 @@ SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 SYSTEM = SYSTEM_FOLDERS | SYSTEM_FILES
 
 
+IsClip = Callable[[str, Frames], bool]
+"""Returns whether a folder, which holds these frames, is a clip."""
+
+
 class FileOptions(Options):
     """Which files below the corpus folder are used."""
 
@@ -92,6 +97,8 @@ class Taken:
     """Kind -> paths."""
     others: Counter[str] = field(default_factory=Counter)
     """Suffix -> number of the files that are neither video, sound nor image."""
+    frames: dict[str, str] = field(default_factory=dict)
+    """Folder of frames -> its sound file, or ""; none unless they were asked for."""
     example: str = ""
     """The first of these by name, of a suffix that says nothing if there is one."""
 
@@ -154,21 +161,68 @@ def clip_files(folder: Path, kinds: Collection[str] = ("video", "audio"), omit: 
     return taken.paths(kinds)
 
 
-def look(folder: Path, omit: Collection[str] = ()) -> Taken:
+def look(folder: Path, omit: Collection[str] = (), is_clip: IsClip | None = None) -> Taken:
     """Return all files below a folder by kind: of a known suffix, or else by their first bytes.
+
+    Args:
+        folder: Where to search.
+        omit: Folders below it that are passed over.
+        is_clip: Whether a folder of frames is a clip: then its images and its sound are not taken by themselves. None:
+            there are no such clips.
 
     Raises:
         CorpusError: A folder cannot be read, or one to omit does not exist.
     """
-    taken = Taken()
-    for path in _walk(folder, _omitted(folder, omit)):
-        suffix = _suffix(path)
-        kind = KINDS.get(suffix) or _kind_by_content(path)
-        if kind in taken.found:
-            taken.found[kind].append(path)
-        else:
-            taken.add_other(path, suffix)
+    taken, images = Taken(), []
+    for here, names in _folders(folder, _omitted(folder, omit)):
+        frames = frames_in(names) if is_clip is not None else None
+        inside = {*frames.names} if frames is not None and is_clip(here, frames) else set()
+        if inside:
+            taken.frames[here] = ""
+            images.append((here, [os.path.join(here, name) for name in names if name in inside]))
+        for path in (os.path.join(here, name) for name in names if name not in inside):
+            suffix = _suffix(path)
+            kind = KINDS.get(suffix) or _kind_by_content(path)
+            if kind in taken.found:
+                taken.found[kind].append(path)
+            else:
+                taken.add_other(path, suffix)
+    _join_sounds(taken, images)
     return taken
+
+
+def _join_sounds(taken: Taken, images: list[tuple[str, list[str]]]) -> None:
+    """Give folders of frames their sounds. Those beside a video of their name are not clips, but made of it."""
+    videos = {os.path.splitext(path)[0] for path in taken.found["video"]}
+    for folder, frames in images:
+        if folder in videos:
+            del taken.frames[folder]
+            taken.found["image"] += frames
+    beside: dict[str, list[str]] = {}
+    for path in taken.found["audio"] if taken.frames else ():
+        beside.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
+    for folder in taken.frames:
+        above, name = os.path.split(folder)
+        inside = sound_in(beside.get(folder, []))
+        outside = sound_beside(name, sound_in(beside.get(above, [])))
+        taken.frames[folder] = (
+            os.path.join(folder, inside[0]) if inside else os.path.join(above, outside) if outside else ""
+        )
+    used = {*taken.frames.values()}
+    taken.found["audio"] = [path for path in taken.found["audio"] if path not in used]
+
+
+def frames_in(names: Collection[str]) -> Frames | None:
+    """Return the frames among the names of a folder's files; None if other images, videos or sounds are among them.
+
+    At most one sound file may be there. What is not known by its suffix does not matter.
+    """
+    shown = [name for name in names if not is_hidden(name)]
+    kinds = [KINDS.get(_suffix(name), "") for name in shown]
+    if kinds.count("image") < 2 or "video" in kinds or kinds.count("audio") > 1:
+        return None
+    frames = frames_among(shown)
+    return frames if frames is not None and len(frames.names) == kinds.count("image") else None
 
 
 def media_files(folder: Path, extensions: Collection[str]) -> list[Path]:
@@ -205,6 +259,13 @@ def _sorted(paths: Collection[str] | Iterator[str]) -> list[Path]:
 
 def _walk(folder: Path, omitted: Collection[str]) -> Iterator[str]:
     """Yield the paths of all files that are not hidden."""
+    for here, names in _folders(folder, omitted):
+        for name in names:
+            yield os.path.join(here, name)
+
+
+def _folders(folder: Path, omitted: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder with the names of its files; hidden ones are passed over."""
     for here, folders, names in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
         folders[:] = [
             name
@@ -213,9 +274,7 @@ def _walk(folder: Path, omitted: Collection[str]) -> Iterator[str]:
             and not _is_circular(Path(here), name)
             and not (omitted and os.path.join(here, name) in omitted)
         ]
-        for name in names:
-            if not is_hidden(name):
-                yield os.path.join(here, name)
+        yield here, [name for name in names if not is_hidden(name)]
 
 
 def _omitted(folder: Path, omit: Collection[str]) -> frozenset[str]:

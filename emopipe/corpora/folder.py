@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,9 +13,11 @@ from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import copies, layouts, splits
 from emopipe.corpora.classes import LabelOptions, is_class
-from emopipe.corpora.files import FileOptions, counts, look
+from emopipe.corpora.files import KINDS, FileOptions, counts, look
+from emopipe.corpora.frames import FrameOptions, with_frames
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows, refuse_duplicates
+from emopipe.media.frame_folders import clip_name
 from emopipe.media.pairs import SOUND_FILE
 
 GROUPS = ("label", "subject", "split")
@@ -46,7 +48,7 @@ def _has_groups(pattern: str) -> str:
     return pattern
 
 
-class CorpusOptions(FileOptions, LabelOptions, GroupOptions, splits.GivenSplitOptions):
+class CorpusOptions(FrameOptions, FileOptions, LabelOptions, GroupOptions, splits.GivenSplitOptions):
     """How clips are named, what their paths say, and how they are split if the folders do not name the splits."""
 
     clip_id: Literal["stem", "path"] = "stem"
@@ -61,7 +63,7 @@ class CorpusOptions(FileOptions, LabelOptions, GroupOptions, splits.GivenSplitOp
     beside: Literal["refuse", "video", "audio", "pair"] = "refuse"
     """What happens to a sound file beside a video of the same name: video uses the video with its own sound, audio uses
     the sound file alone, pair uses the frames of the video and the sound of the sound file, refuse stops with an
-    error."""
+    error. A folder of frames and its sound are one clip in any case."""
 
     @model_validator(mode="after")
     def _has_one_source_of_subjects(self) -> Self:
@@ -85,7 +87,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             a class folder, a path does not match, a sound file is beside a video, or an id is repeated. Where options
             would help, the message names them.
     """
-    files, sounds = _files(root, options)
+    files, sounds, frames = _files(root, options)
     try:
         table = _labelled(root, files, options)
     except CorpusError as error:
@@ -96,7 +98,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         table = _labelled(root, files, options, without_class="test")
     if table["clip"].duplicated().any() and (copy := copies.second_copy_by_content(root, files)):
         raise CorpusError(copy.sentence())
-    return _split(options.with_subjects(_unique(table, sounds, options), root), options)
+    table = with_frames(_unique(table, sounds, options), root, options.frame_rate, frames)
+    return _split(options.with_subjects(table, root), options)
 
 
 class _NoClassesError(CorpusError):
@@ -122,13 +125,21 @@ def fitting_options(root: Path) -> dict[str, Any]:
     Raises:
         CorpusError: There are no media files.
     """
-    return _fitting(root, *_files(root, CorpusOptions()), CorpusOptions())
+    files, sounds, _ = _files(root, CorpusOptions())
+    return _fitting(root, files, sounds, CorpusOptions())
 
 
-def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path]]:
-    """Return all clips, and those that are sound alone, relative to root."""
-    taken = look(root, options.omit_folders)
-    files = [file.relative_to(root) for file in taken.paths(("video", "audio"))]
+def is_clip(root: Path, folder: str, labels: Mapping[str, str]) -> bool:
+    """Return whether a folder of numbered images below a corpus is a clip, not a class or a split that holds stills."""
+    path = Path(folder)
+    return path != root and not is_class(path.name, labels) and not splits.split_of(path.name)
+
+
+def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path], dict[str, str]]:
+    """Return all clips, those that are sound alone, and folder of frames -> its sound, relative to root."""
+    taken = look(root, options.omit_folders, lambda folder, _: is_clip(root, folder, options.labels))
+    found = sorted([*taken.paths(("video", "audio")), *map(Path, taken.frames)], key=lambda path: path.parts)
+    files = [file.relative_to(root) for file in found]
     if not files:
         found = f"; found {counts(taken.others)}" if taken.others else ""
         raise CorpusError(
@@ -136,7 +147,13 @@ def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path]]:
             "Check corpus_root."
         )
     taken.report(root, ("video", "audio"))
-    return files, {file.relative_to(root) for file in taken.paths(("audio",))}
+    frames = {folder: _below(root, sound) for folder, sound in taken.frames.items()}
+    frames = {_below(root, folder): sound for folder, sound in frames.items()}
+    return files, {file.relative_to(root) for file in taken.paths(("audio",))}, frames
+
+
+def _below(root: Path, path: str) -> str:
+    return Path(path).relative_to(root).as_posix() if path else ""
 
 
 def _labelled(root: Path, files: list[Path], options: CorpusOptions, without_class: str = "train") -> pd.DataFrame:
@@ -146,7 +163,7 @@ def _labelled(root: Path, files: list[Path], options: CorpusOptions, without_cla
         CorpusError: See `scan`. A `_NoClassesError` only if `without_class` is train.
     """
     if "label" in _groups(options.pattern):
-        rows = _rows_by_pattern(files, options)
+        rows = _rows_by_pattern(root, files, options)
     else:
         rows = _rows_by_folders(root, files, options, without_class)
     table = from_rows(rows)
@@ -181,7 +198,7 @@ def _rows_by_folders(root: Path, files: list[Path], options: CorpusOptions, with
         folders = file.parts[shared:-1]
         classes = folders[1:] if by_folder else folders
         split = splits.split_of(folders[0]) if by_folder and folders else without_class
-        rows.append({**_row(file, options), "split": split, "label": classes[0] if classes else "", **said})
+        rows.append({**_row(root, file, options), "split": split, "label": classes[0] if classes else "", **said})
     stray = [row["path"] for row in rows if not row["label"] and row["split"] != "test"]
     if stray:
         has_names = by_pattern or by_folder or any(row["label"] for row in rows)
@@ -192,18 +209,21 @@ def _rows_by_folders(root: Path, files: list[Path], options: CorpusOptions, with
     return rows
 
 
-def _rows_by_pattern(files: list[Path], options: CorpusOptions) -> list[dict[str, str]]:
+def _rows_by_pattern(root: Path, files: list[Path], options: CorpusOptions) -> list[dict[str, str]]:
     """Return the rows of files whose class the pattern gives; the first folders are the splits if all of them are."""
     tops = [splits.split_of(file.parts[0]) if len(file.parts) > 1 else "" for file in files]
     given = tops if all(tops) else ["train"] * len(files)
     said = _said(files, options.pattern)
     return [
-        {**_row(file, options), "split": split, **more} for file, split, more in zip(files, given, said, strict=True)
+        {**_row(root, file, options), "split": split, **more}
+        for file, split, more in zip(files, given, said, strict=True)
     ]
 
 
-def _row(file: Path, options: CorpusOptions) -> dict[str, str]:
-    clip = file.stem if options.clip_id == "stem" else "__".join(file.with_suffix("").parts)
+def _row(root: Path, file: Path, options: CorpusOptions) -> dict[str, str]:
+    is_folder = file.suffix.lower() not in KINDS and (root / file).is_dir()
+    named = clip_name(file) if is_folder else file.with_suffix("")
+    clip = named.name if options.clip_id == "stem" else "__".join(named.parts)
     return {"clip": clip, "path": file.as_posix()}
 
 

@@ -15,6 +15,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.text import abbreviate
 from emopipe.corpora import times
 from emopipe.corpora.ids import safe_id
+from emopipe.media.frame_folders import RATE
 from emopipe.media.pairs import SOUND_FILE, sound_files
 
 COLUMNS: tuple[str, ...] = ("clip", "path", "split", "label", "subject")
@@ -150,7 +151,8 @@ def _refuse_bad_paths(table: pd.DataFrame, root: Path, column: str) -> None:
 
 
 def _refuse_parts_with_sound_files(table: pd.DataFrame) -> None:
-    both = table[times.is_part(table) & pd.Series(sound_files(table), index=table.index, dtype=bool)]
+    is_file = table[RATE] == "" if RATE in table else True  # parts of folders of frames take parts of their sound
+    both = table[is_file & times.is_part(table) & pd.Series(sound_files(table), index=table.index, dtype=bool)]
     if not both.empty:
         raise CorpusError(
             f"The clip {both['clip'].iloc[0]!r} is a part of a file (start, end) and has a {SOUND_FILE}"
@@ -160,11 +162,12 @@ def _refuse_parts_with_sound_files(table: pd.DataFrame) -> None:
 
 def _refuse_missing_files(table: pd.DataFrame, root: Path) -> None:
     paths = dict.fromkeys([*table["path"], *filter(None, sound_files(table))])
-    missing = [path for path in paths if not _exists(root / path)]
+    folders = set(table.loc[table[RATE] != "", "path"]) if RATE in table else set()
+    missing = [path for path in paths if path not in folders and not _exists(root / path)]
     if missing:
         raise CorpusError(
             f"The files {abbreviate(missing)} are not in the corpus folder {root}. Put them there, correct their "
-            "paths, or remove their rows."
+            "paths, or remove their rows. A folder is a clip if it holds frames: images that differ in their number."
         )
 
 

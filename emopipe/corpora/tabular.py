@@ -9,12 +9,14 @@ from emopipe.core.text import abbreviate
 from emopipe.corpora import splits, times
 from emopipe.corpora.cells import SUFFIXES, read_cells
 from emopipe.corpora.classes import LabelOptions
+from emopipe.corpora.frames import FrameOptions, with_frames
 from emopipe.corpora.spelling import on_disk
 from emopipe.corpora.table import from_rows
+from emopipe.media.frame_folders import RATE, clip_name
 from emopipe.media.pairs import SOUND_FILE
 
 
-class CorpusOptions(LabelOptions, splits.GivenSplitOptions):
+class CorpusOptions(LabelOptions, splits.GivenSplitOptions, FrameOptions):
     """Which file lists the clips, and how they are split if it has no column `split`."""
 
     table: str = "clips.csv"
@@ -24,7 +26,8 @@ class CorpusOptions(LabelOptions, splits.GivenSplitOptions):
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """Return the clip table from the columns path and label and, optionally, clip, split, subject, start, end, others.
 
-    Paths are relative to root; they may have backslashes. A row with `start` or `end` is that part of its file. A
+    Paths are relative to root; they may have backslashes. A path may be a folder of
+    frames (`emopipe.corpora.frames`). A row with `start` or `end` is that part of its file. A
     missing clip id is the file's stem; that of a part is made of its path and times. Without a column `split`, clips
     without a label are test clips, and the others are split as the options say.
 
@@ -39,7 +42,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     table = from_rows(row | {"path": _tidy(found)} for row, found in zip(listed, paths, strict=True))
     if SOUND_FILE in table:
         table = table.assign(**{SOUND_FILE: [_tidy(path) for path in on_disk(root, table[SOUND_FILE].tolist())]})
-    table = options.with_labels(_with_ids(table, own))
+    table = options.with_labels(_with_ids(with_frames(table, root, options.frame_rate), own))
     if "split" in header:
         return table.assign(split=table["split"].map(lambda name: splits.split_of(name) or name).astype(str))
     unlabelled = table["label"] == ""
@@ -68,13 +71,17 @@ def _refuse_bad_header(header: list[str], file: Path) -> None:
             "split, subject, start, end, sound_file. The cells of label may be empty. `emopipe init` writes such a "
             "table from one with other names."
         )
-    bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest", times.FILE_DIGEST)})
+    bad = sorted({name for name in header if header.count(name) > 1 or name in ("", "digest", times.FILE_DIGEST, RATE)})
     if bad:
         raise CorpusError(
             f"The table {file} has the columns {abbreviate([repr(name) for name in bad])}. Column names must be unique "
-            f"and not empty, and must not be digest or {times.FILE_DIGEST}, which emopipe fills itself. Rename these "
-            "columns."
+            f"and not empty, and must not be digest, {times.FILE_DIGEST} or {RATE}, which emopipe fills itself. Rename "
+            "these columns."
         )
+
+
+def _name(path: str, *, is_folder: bool) -> str:
+    return clip_name(Path(path)).name if is_folder else PurePosixPath(path).stem
 
 
 def _own_path(given: str, found: str) -> str:
@@ -95,8 +102,9 @@ def _with_ids(table: pd.DataFrame, own: list[str]) -> pd.DataFrame:
     """
     table = times.normalised(table, [f"row {number} ({path})" for number, path in enumerate(own, start=2)])
     parts = table[list(times.COLUMNS)].to_numpy() if times.is_part(table).any() else [("", "")] * len(table)
+    folders = table[RATE] != "" if RATE in table else [False] * len(table)
     ids = [
-        clip or (times.fragment(path, *part) if any(part) else PurePosixPath(path).stem)
-        for clip, path, part in zip(table["clip"], own, parts, strict=True)
+        clip or (times.fragment(path, *part) if any(part) else _name(path, is_folder=is_folder))
+        for clip, path, part, is_folder in zip(table["clip"], own, parts, folders, strict=True)
     ]
     return table.assign(clip=pd.Series(ids, index=table.index, dtype=str))

@@ -27,6 +27,7 @@ from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces
 from emopipe.faces.detection import Detector
 from emopipe.media.decoded import DecodeOptions, Media, decode_jpeg
+from emopipe.media.frame_folders import RATE, played
 from emopipe.media.pairs import sound_files, with_sound_of
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spans import in_order, spans_of
@@ -343,10 +344,14 @@ def _rows(table: pd.DataFrame, classes: Sequence[str]) -> Iterator[tuple[int, st
 def _readings(table: pd.DataFrame, root: Path, read_clip: ClipReader) -> Iterable[Callable[[], Media]]:
     """Return what decodes each clip; parts of one file, which follow each other, are decoded in one pass."""
     files = [root / path for path in table["path"]]
-    readings = read_clip.readings([*zip(files, spans_of(table), strict=True)])
+    spans = spans_of(table)
+    readings = read_clip.readings([*zip(files, spans, strict=True)])
+    rates = table[RATE] if RATE in table else [""] * len(table)
     return [
-        with_sound_of(reading, read_clip, root / sound if sound else None)
-        for reading, sound in zip(readings, sound_files(table), strict=True)
+        functools.partial(read_clip, file, span, how)
+        if (how := played(root, rate, sound))
+        else with_sound_of(reading, read_clip, root / sound if sound else None)
+        for file, span, reading, sound, rate in zip(files, spans, readings, sound_files(table), rates, strict=True)
     ]
 
 

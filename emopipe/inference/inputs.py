@@ -11,9 +11,11 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import times
 from emopipe.corpora.cells import SUFFIXES, read_cells
-from emopipe.corpora.files import clip_files
+from emopipe.corpora.files import look
+from emopipe.corpora.picture_sizes import one_size
 from emopipe.corpora.spelling import on_disk
 from emopipe.media.decoded import Span
+from emopipe.media.frame_folders import Frames
 
 KINDS = ("video", "audio", "image")
 """The files of a folder that are taken."""
@@ -23,7 +25,8 @@ _FRAGMENT = re.compile(r"(.+)#t=([0-9.:]*)(?:,([0-9.:]+))?")
 def expand(inputs: str | Path | Iterable[str | Path]) -> list[str]:
     """Return the files that the inputs name, in their order, each once.
 
-    A folder stands for all its videos, images and sound files, at any depth. A pattern such as `clips/*.mp4` stands for
+    A folder of frames is a clip (see `is_clip`). Another folder stands for all its clips, at any depth: videos, images,
+    sound files and folders of frames. A pattern such as `clips/*.mp4` stands for
     the files that match. A .csv or .tsv file stands for the files of its column `path`, relative to its own folder;
     with columns `start` and `end`, for these parts of them: `talk.mp4#t=12.5,20` (see `part_of`). Any other name is a
     file, or a part of one, and it need not exist: its answer says so.
@@ -42,7 +45,9 @@ def expand(inputs: str | Path | Iterable[str | Path]) -> list[str]:
 def _files(name: str) -> list[str]:
     path = Path(name).expanduser()
     if path.is_dir():
-        found = [str(file) for file in clip_files(path, KINDS)]
+        taken = look(path, is_clip=is_clip)
+        taken.report(path, KINDS)
+        found = [str(file) for file in sorted([*taken.paths(KINDS), *map(Path, taken.frames)], key=_parts)]
         if not found:
             raise CorpusError(
                 f"The folder {name} holds no video, image or sound file that is known by its suffix or by its first "
@@ -57,6 +62,18 @@ def _files(name: str) -> list[str]:
             raise CorpusError(f"No file matches {name}. Correct the pattern.")
         return [file for match in found for file in _files(match)]
     return [str(path)]
+
+
+def is_clip(folder: str, frames: Frames) -> bool:
+    """Return whether a folder of numbered images is one clip: numbered from 0 or 1, none missing, of one size.
+
+    Any other images are inputs of their own.
+    """
+    return frames.has_all and one_size(Path(folder, name) for name in frames.names)
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    return path.parts
 
 
 def _listed(table: Path) -> list[str]:

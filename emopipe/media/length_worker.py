@@ -6,12 +6,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 
 from emopipe.cache import status
 from emopipe.media import files
 from emopipe.media.decoded import Media
+from emopipe.media.ends import end_of
 from emopipe.media.worker import serve
 
 
@@ -21,20 +21,10 @@ def longest(path: Path) -> Iterator[Media]:
     A header may state too little or too much, and packets may lack times. Where the packets do not say, there is no
     time in the answer.
     """
-    try:
-        with files.opened(path) as file, files.container(file) as container:
-            end = (container.duration or 0) / av.time_base
-            for packet in container.demux([*container.streams.video, *container.streams.audio]):
-                stamp = packet.dts if packet.pts is None else packet.pts
-                if packet.size and stamp is None:
-                    raise ValueError("a packet has no time")
-                if packet.size:
-                    last = float((stamp + (packet.duration or 0)) * packet.time_base)
-                    end = max(end, last - files.start(container))
-    except (av.FFmpegError, ValueError):
-        end = 0.0
+    with files.opened(path) as file:
+        end = end_of(file)
     yield Media(status.OK, "", [b""], np.array([end])) if end > 0 else Media(status.UNDECODABLE)
 
 
 if __name__ == "__main__":
-    serve(lambda path, _options, _spans: longest(path))
+    serve(lambda path, _options, _spans, _how: longest(path))

@@ -22,7 +22,7 @@ _OF_SOUND = {
 }  # fmt: skip
 _OF_FRAMES = {
     "no_video_stream", "no_video_codec", "no_video_packets", "no_frame_decodes", "no_frame_size", "no_such_video_track",
-    "damaged_video", "video_tracks", "lost_start", "lost_frames", "wrong_frame_count",
+    "damaged_video", "video_tracks", "lost_start", "lost_frames", "wrong_frame_count", "missing_frames",
 }  # fmt: skip
 
 

@@ -4,9 +4,22 @@
 """
 
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from emopipe.media.decoded import DecodeOptions, Media, Span
+from emopipe.media.frame_clips import read_folder_in_parts
+from emopipe.media.frame_folders import FrameFolder
 from emopipe.media.parts import read_parts
 from emopipe.media.worker import serve
 
+
+def _parts(path: Path, options: DecodeOptions, _spans: Sequence[Span], how: FrameFolder) -> Iterator[Media]:
+    seconds = float(sys.argv[2])
+    if path.is_dir():
+        return read_folder_in_parts(path, options, seconds, how)
+    return read_parts(path, options, seconds)
+
+
 if __name__ == "__main__":
-    serve(lambda path, options, _spans: read_parts(path, options, float(sys.argv[2])))
+    serve(_parts)

@@ -1,9 +1,10 @@
 """The protocol of a job and its decoding process. The job sends paths, the process returns frames and sound.
 
-A request is the length of a path, then its bytes; and likewise the starts and ends of parts of the file, each of which
-has an answer. Without parts, the whole file has one. An answer is the length of its head, the head as JSON, and then
-the arrays whose lengths the head gives, as raw bytes: times, the time of the first sample, samples, JPEGs. If a file is
-read in parts of one length, several answers follow a request; the last one has another status than `part`.
+A request is the length of a path, then its bytes; likewise the starts and ends of parts of the file, each of which has
+an answer (without parts, the whole has one); and likewise, for a folder of frames, the rate and the path of the sound.
+An answer is the length of its head, the head as JSON, and then the arrays whose lengths the head gives, as raw bytes:
+times, the time of the first sample, samples, JPEGs. If a file is read in parts of one length, several answers follow a
+request; the last one has another status than `part`.
 """
 
 import os
@@ -17,13 +18,18 @@ from pydantic import Field
 
 from emopipe.core.options import Options
 from emopipe.media.decoded import Media, Span
+from emopipe.media.frame_folders import FrameFolder
 
 READY = b"ready\n"
 """What the process sends before its first answer."""
 BLOATED = "bloated"
 """The status of an answer if there was not enough memory."""
 
+AS_FILE = FrameFolder()
+"""What is sent for files, which are not played at a rate."""
+
 _LENGTH = struct.Struct("<Q")
+_RATE = struct.Struct("<d")
 _LONGEST_PATH = 1 << 16
 _LONGEST_SPANS = 1 << 26
 
@@ -40,21 +46,24 @@ class _Head(Options):
     samples: _Count
 
 
-def send_request(stream: BinaryIO, path: Path, spans: Sequence[Span] = ()) -> None:
-    """Send the path of a clip and, if only parts of it are wanted, these parts."""
+def send_request(stream: BinaryIO, path: Path, spans: Sequence[Span] = (), how: FrameFolder = AS_FILE) -> None:
+    """Send the path of a clip; if only parts of it are wanted, these parts; and how a folder of frames is played."""
     _send_counted(stream, os.fsencode(path))
     _send_counted(stream, np.array([(span.start, span.end) for span in spans], "<f8").tobytes())
+    _send_counted(stream, _RATE.pack(how.rate) + os.fsencode(how.sound))
     stream.flush()
 
 
-def receive_request(stream: BinaryIO) -> tuple[Path, list[Span]] | None:
-    """Return the path of the next clip and the parts that are wanted; None if the input has ended."""
+def receive_request(stream: BinaryIO) -> tuple[Path, list[Span], FrameFolder] | None:
+    """Return the path of the next clip, the parts that are wanted, and how a folder is played; None at the end."""
     try:
         path = Path(os.fsdecode(_receive_counted(stream, _LONGEST_PATH)))
         edges = np.frombuffer(_receive_counted(stream, _LONGEST_SPANS), "<f8").reshape(-1, 2)
+        played = _receive_counted(stream, _LONGEST_PATH)
     except EOFError:
         return None
-    return path, [Span(*edge) for edge in edges.tolist()]
+    how = FrameFolder(*_RATE.unpack(played[: _RATE.size]), os.fsdecode(played[_RATE.size :]))
+    return path, [Span(*edge) for edge in edges.tolist()], how
 
 
 def send_media(stream: BinaryIO, media: Media) -> None:

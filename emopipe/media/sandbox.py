@@ -18,7 +18,8 @@ from emopipe.core.errors import MediaError
 from emopipe.core.fingerprint import ROOT
 from emopipe.media import length_worker, part_worker, worker
 from emopipe.media.decoded import DecodeOptions, Media, Span
-from emopipe.media.protocol import BLOATED, READY, receive_media, send_request
+from emopipe.media.frame_folders import FrameFolder, sound_of
+from emopipe.media.protocol import AS_FILE, BLOATED, READY, receive_media, send_request
 
 WORKER = worker.__name__
 """The module that the decoding process runs."""
@@ -71,15 +72,20 @@ class ClipReader(_Reader):
     ...     media = read(Path("clip.mp4"))
     """
 
-    def __call__(self, path: Path, span: Span | None = None) -> Media:
-        """Decode one clip: a file, or a part of one.
+    def __call__(self, path: Path, span: Span | None = None, how: FrameFolder | None = None) -> Media:
+        """Decode one clip: a file, a folder of frames, or a part of one.
+
+        Args:
+            path: The file or folder.
+            span: The part; None: the whole.
+            how: How a folder of frames is played; None: with the sound that is in it or beside it.
 
         Raises:
             MediaError: The system refuses to read the file, as in `read_clip`.
             ChildProcessError: The decoding process does not start, or not within START_SECONDS.
             MemoryError: The process was killed twice, most probably because the machine ran out of memory.
         """
-        return _readable(path, self._read(path, [span] if span else []))
+        return _readable(path, self._read(path, [span] if span else [], how))
 
     def readings(self, clips: Sequence[tuple[Path, Span | None]]) -> list[Callable[[], Media]]:
         """Return a function for each clip, which decodes it and raises as `__call__`; call them once, in this order.
@@ -90,8 +96,8 @@ class ClipReader(_Reader):
         found: list[Callable[[], Media]] = []
         runs: list[tuple[Path, list[Span]]] = []
         for path, span in clips:
-            if span is None:
-                found.append(functools.partial(self, path))
+            if span is None or path.is_dir():
+                found.append(functools.partial(self, path, span))
                 runs.append((path, []))
                 continue
             if not runs or runs[-1][0] != path or not runs[-1][1] or runs[-1][1][-1].end > span.end:
@@ -123,11 +129,11 @@ class ClipReader(_Reader):
                 losses = losses + 1 if self._process is None else 0
             yield media
 
-    def _read(self, path: Path, spans: Sequence[Span]) -> Media:
+    def _read(self, path: Path, spans: Sequence[Span], how: FrameFolder | None = None) -> Media:
         is_fresh = self._process is None
         self._process = self._process or _Process(self._options, WORKER)
         try:
-            return self._process.read(path, spans)
+            return self._process.read(path, spans, how)
         except _LostError as lost:
             self._stop()
             if self._is_over:  # the context ended while another thread was reading
@@ -139,7 +145,7 @@ class ClipReader(_Reader):
         except BaseException:
             self._stop()
             raise
-        return self._read(path, spans)
+        return self._read(path, spans, how)
 
 
 def _next(path: Path, answers: Iterator[Media]) -> Media:
@@ -151,6 +157,11 @@ def _readable(path: Path, media: Media) -> Media:
     if media.status == status.UNREADABLE:
         raise MediaError(path, media.reason)
     return media
+
+
+def _as_found(path: Path) -> FrameFolder:
+    """Return how a folder of frames is played of which nothing else is known."""
+    return FrameFolder(sound=sound_of(path)) if path.is_dir() else AS_FILE
 
 
 class PartReader(_Reader):
@@ -275,7 +286,7 @@ class _Process:
                 "The process that decodes clips does not start. Its own message is above. Correct that, then run again."
             )
 
-    def read(self, path: Path | None, spans: Sequence[Span] = ()) -> Media:
+    def read(self, path: Path | None, spans: Sequence[Span] = (), how: FrameFolder | None = None) -> Media:
         """Ask for a file, or parts of it, and return the first answer; None: return the next answer about this file.
 
         Raises:
@@ -285,7 +296,7 @@ class _Process:
         watch.start()
         try:
             if path is not None:
-                send_request(self._popen.stdin, path, spans)
+                send_request(self._popen.stdin, path, spans, how or _as_found(path))
             media = receive_media(self._popen.stdout, self._options.clip_memory_mb << 20)
             reason = media.reason if media.status == BLOATED else ""
         except (BrokenPipeError, EOFError):

@@ -20,6 +20,8 @@ from emopipe.cache.status import UNREADABLE, reason
 from emopipe.core.errors import MediaError
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import DecodeOptions, Media, Span
+from emopipe.media.frame_clips import read_folder
+from emopipe.media.frame_folders import FrameFolder
 from emopipe.media.protocol import BLOATED, READY, receive_request, send_media
 from emopipe.media.spans import read_spans
 
@@ -31,8 +33,8 @@ def main() -> None:
     serve(_decode)
 
 
-def serve(decode: Callable[[Path, DecodeOptions, Sequence[Span]], Iterator[Media]]) -> None:
-    """Answer requests with what `decode` yields for a file and the parts that are wanted, until the input ends."""
+def serve(decode: Callable[[Path, DecodeOptions, Sequence[Span], FrameFolder], Iterator[Media]]) -> None:
+    """Answer requests with what `decode` yields for a file or folder and the parts that are wanted, until the end."""
     options = DecodeOptions.model_validate_json(sys.argv[1])
     cv2.setNumThreads(1)  # jobs run side by side already
     requests, answers = _own_channels()
@@ -41,13 +43,15 @@ def serve(decode: Callable[[Path, DecodeOptions, Sequence[Span]], Iterator[Media
     answers.write(READY)
     answers.flush()
     while (request := receive_request(requests)) is not None:
-        path, spans = request
-        for answer in _answers(decode(path, options, spans), options):
+        path, spans, how = request
+        for answer in _answers(decode(path, options, spans, how), options):
             send_media(answers, answer)
 
 
-def _decode(path: Path, options: DecodeOptions, spans: Sequence[Span]) -> Iterator[Media]:
-    if spans:
+def _decode(path: Path, options: DecodeOptions, spans: Sequence[Span], how: FrameFolder) -> Iterator[Media]:
+    if path.is_dir():
+        yield from read_folder(path, options, how, spans or (None,))
+    elif spans:
         yield from read_spans(path, options, spans)
     else:
         yield read_clip(path, options)

@@ -19,7 +19,8 @@ from emopipe.core.ahead import thread_pool
 from emopipe.core.errors import MediaError
 from emopipe.core.log import Progress
 from emopipe.media import rows
-from emopipe.media.decoded import DecodeOptions, Media
+from emopipe.media.decoded import DecodeOptions, Media, Span
+from emopipe.media.frame_folders import RATE, played
 from emopipe.media.pairs import SOUND_FILE, with_sound_of
 from emopipe.media.sandbox import ClipReader
 from emopipe.media.spans import in_order, spans_of
@@ -80,10 +81,20 @@ def _readings(
         missing = [item for item in together if not is_part or media.earlier(item[0].clip, item[0].digest) is None]
         readings = read.readings([(root / path, span) for _, span in missing])
         decodes = {
-            clip.clip: with_sound_of(reading, read, root / sound if (sound := getattr(clip, SOUND_FILE, "")) else None)
-            for (clip, _), reading in zip(missing, readings, strict=True)
+            clip.clip: _decoding(clip, span, root, read, reading)
+            for (clip, span), reading in zip(missing, readings, strict=True)
         }
         yield from ((clip, decodes.get(clip.clip)) for clip, _ in together)
+
+
+def _decoding(
+    clip: Any, span: Span | None, root: Path, read: ClipReader, reading: Callable[[], Media]
+) -> Callable[[], Media]:
+    """Return what decodes a clip; `reading` decodes its own file."""
+    sound = getattr(clip, SOUND_FILE, "")
+    if how := played(root, getattr(clip, RATE, ""), sound):
+        return functools.partial(read, root / clip.path, span, how)
+    return with_sound_of(reading, read, root / sound if sound else None)
 
 
 def _row(clip: Any, root: Path, reading: Callable[[], Media]) -> Row:

@@ -11,6 +11,7 @@ from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import Reader
 from emopipe.core.errors import CacheError, MediaError
 from emopipe.media import files
+from emopipe.media.frame_folders import frames_of
 
 
 def retry_counter(status_file: Path, root: Path, paths: Mapping[str, str]) -> int:
@@ -31,10 +32,18 @@ def retry_counter(status_file: Path, root: Path, paths: Mapping[str, str]) -> in
 
 
 def _readable(path: Path) -> bool:
-    """Return whether the whole file can be read. If its end cannot, the decoding would fail again, at each retry."""
+    """Return whether the whole file, or each frame of a folder, can be read.
+
+    If the end of one cannot, the decoding would fail again, at each retry.
+    """
+    paths = [path]
+    if path.is_dir():
+        frames = frames_of(path)
+        paths = [path / name for name in frames.names] if frames else []
     try:
-        with files.opened(path) as file:
-            files.refuse_failing_disk(file, path)
+        for each in paths:
+            with files.opened(each) as file:
+                files.refuse_failing_disk(file, each)
     except MediaError:
         return False
-    return True
+    return bool(paths)

@@ -22,6 +22,7 @@ from emopipe.core.errors import MediaError
 from emopipe.media import files, protocol, sandbox
 from emopipe.media.clip import read_clip
 from emopipe.media.decoded import DecodeOptions, Media, Span
+from emopipe.media.frame_folders import FrameFolder
 from emopipe.media.sandbox import ClipReader
 from tests.conftest import write_clip
 
@@ -380,8 +381,10 @@ def test_an_answer_cannot_ask_for_memory(jpegs):
 @pytest.mark.parametrize("spans", [[], [Span(0.1, 12.5), Span(3.0)]], ids=["whole", "parts"])
 @pytest.mark.parametrize("name", ["a b", "ä\n", os.fsdecode(b"\xff")])
 def test_requests_arrive_as_they_were_sent(name, spans):
-    stream = io.BytesIO()
+    stream, how = io.BytesIO(), FrameFolder(12.5, f"{name}.wav")
+    protocol.send_request(stream, Path(name), spans, how)
     protocol.send_request(stream, Path(name), spans)
     stream.seek(0)
-    assert protocol.receive_request(stream) == (Path(name), spans)
+    assert protocol.receive_request(stream) == (Path(name), spans, how)
+    assert protocol.receive_request(stream) == (Path(name), spans, FrameFolder())
     assert protocol.receive_request(stream) is None

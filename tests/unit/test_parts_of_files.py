@@ -349,7 +349,7 @@ def decoded(folder, rows=ROWS):
         decode.run(RECIPE, folder, folder / "shard.csv", folder / "00.h5", folder / "00.status.h5")
     with Reader(folder / "00.h5") as reader, Reader(folder / "00.status.h5") as statuses:
         assert statuses.attributes["clips_digest"] == reader.attributes["clips_digest"]
-        return {clip: reader[clip] for clip in reader.clips}, [(path.name, len(parts)) for path, parts in asked]
+        return {clip: reader[clip] for clip in reader.clips}, [(path.name, len(parts)) for path, parts, _ in asked]
 
 
 def test_parts_of_a_file_come_together_by_their_ends():
