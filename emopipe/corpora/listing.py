@@ -11,6 +11,7 @@ from emopipe.corpora import times
 from emopipe.corpora.cells import SUFFIXES, read_cells
 from emopipe.corpora.classes import is_class
 from emopipe.corpora.files import AUDIO, VIDEO
+from emopipe.corpora.frames import is_folder
 from emopipe.corpora.spelling import on_disk
 from emopipe.corpora.splits import split_of
 
@@ -40,7 +41,7 @@ class Listing:
         A column of paths, labels or splits is known by its cells, one of subjects or times by its name.
         """
         is_one: dict[str, Callable[[str], bool]] = {
-            "path": lambda cell: Path(cell).suffix.lower() in VIDEO | AUDIO or (self.file.parent / cell).is_file(),
+            "path": self._is_clip,
             "label": lambda cell: not cell or is_class(cell),
             "split": lambda cell: bool(split_of(cell)),
             "subject": bool,
@@ -52,6 +53,10 @@ class Listing:
         if column in ("subject", *times.COLUMNS):
             fits = [name for name in fits if name.casefold() in known]
         return sorted(fits, key=lambda name: known.index(name.casefold()) if name.casefold() in known else len(known))
+
+    def _is_clip(self, cell: str) -> bool:
+        known = Path(cell).suffix.lower() in VIDEO | AUDIO or (self.file.parent / cell).is_file()
+        return known or is_folder(self.file.parent, cell)
 
     def repeats(self, column: str) -> bool:
         """Return whether several rows have the same cell in a column."""

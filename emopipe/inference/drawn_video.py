@@ -22,6 +22,7 @@ from emopipe.inference.predictions import Prediction, Probabilities
 from emopipe.inference.recording import Recording
 from emopipe.inference.windows import UNLIMITED_FRAMES
 from emopipe.media.decoded import DecodeOptions, Span, decode_jpeg
+from emopipe.media.frame_folders import sound_of
 from emopipe.media.joining import add_sound
 from emopipe.media.sandbox import PartReader
 
@@ -60,12 +61,17 @@ def write_video(one: Prediction, recording: Recording, options: DecodeOptions, p
         silent = path.with_name(f".{path.stem}.silent.{os.getpid()}.tmp{path.suffix}")
         try:
             seconds = _write_silent(one, recording, options, silent)
-            has_sound = add_sound(silent, source, temporary, options, span, seconds)
+            has_sound = add_sound(silent, _with_sound(source), temporary, options, span, seconds)
             if not has_sound:
                 os.replace(silent, temporary)
         finally:
             silent.unlink(missing_ok=True)
     return has_sound
+
+
+def _with_sound(source: Path) -> Path:
+    """Return the file that has the sound of an input, which may be a folder of frames."""
+    return Path(sound_of(source) or source) if source.is_dir() else source
 
 
 def _write_silent(one: Prediction, recording: Recording, options: DecodeOptions, path: Path) -> float:

@@ -437,3 +437,19 @@ def test_sizes_are_those_of_the_headers(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(OSError, match="not a regular file"):
         size_of(Path(tmp_path / "pipe.jpg"))
+
+
+def test_a_drawn_video_of_a_folder_takes_its_sound(tmp_path):
+    from emopipe.inference.drawn_video import _with_sound
+
+    clip = frames(tmp_path / "clip", 2)
+    assert _with_sound(clip) == clip
+    heard = sound(tmp_path / "clip.wav")
+    assert _with_sound(clip) == heard and _with_sound(heard) == heard
+
+
+def test_a_column_of_folders_is_a_column_of_paths(corpus):
+    from emopipe.corpora.listing import Listing
+
+    cells = {"where": ["train/happy/a.1", "val/sad/e"], "what": ["happy", "sad"], "note": ["train", "val"]}
+    assert Listing(corpus / "list.csv", ",", cells).candidates("path") == ["where"]
