@@ -259,6 +259,7 @@ def test_what_the_system_refuses_is_unreadable_not_a_property_of_the_clip(tmp_pa
         assert len(reader(folder).jpegs) == 3
 
 
+@pytest.mark.slow
 def test_limits_hold(tmp_path):
     folder = frames(tmp_path / "clip", 3, size=(2000, 3000))
     with ClipReader(DecodeOptions(policy="all", clip_seconds=0.01)) as reader:
@@ -268,6 +269,7 @@ def test_limits_hold(tmp_path):
         assert status.codes(reader(tmp_path / "other").reason)[0] == "not_frames"
 
 
+@pytest.mark.slow
 def test_parts_of_a_folder(tmp_path):
     folder = frames(tmp_path / "clip", 20)
     sound(tmp_path / "clip.wav", 2.0)

@@ -300,7 +300,7 @@ def test_a_file_that_loses_every_process_is_given_up(monkeypatch):
         def __init__(self, *_):
             pass
 
-        def read(self, path, spans):
+        def read(self, path, spans, how=None):
             tried.append(len(spans))
             raise sandbox._LostError(status.reason("too_much_time", seconds=1), is_sure=True)
 
