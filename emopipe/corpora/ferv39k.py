@@ -7,8 +7,8 @@ may be passed on (README of that repository).
 The layout was read in public code that uses the release (sunlicai/MAE-DFER and others): `train_All.csv` and
 `test_All.csv` in `4_setups/All_scenes/`, whose lines have a path, a blank and a class, such as
 `Interview/Happy/0118 Happy`; and the folder `2_ClipsforFaceCrop/<Scene>/<Class>/<clip>/` with the frames of each clip.
-Folders of frames are not clips here: join the frames of each to a video of its name, such as
-`2_ClipsforFaceCrop/Interview/Happy/0118.mp4`. Whether the release has sound is not documented.
+This kind does not read folders of frames: name them in a table (kind `table`), or join the frames of each to a video
+of its name, such as `2_ClipsforFaceCrop/Interview/Happy/0118.mp4`. Whether the release has sound is not documented.
 
 Traps: a source gives several clips, and the lists do not say which, so that a film or a person may be in train and
 test. People are not named.

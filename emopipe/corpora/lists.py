@@ -88,8 +88,8 @@ def videos(root: Path, folder: str, corpus: str) -> list[Path]:
     if pictures := taken.paths(["image"]):
         raise CorpusError(
             f"The corpus folder {root} has no video, but {len(pictures)} pictures, such as "
-            f"{pictures[0].relative_to(root)}. {expected} Folders of frames are not read: join the frames of each "
-            "folder to a video that has the folder's name."
+            f"{pictures[0].relative_to(root)}. {expected} This kind does not read folders of frames: name them in "
+            "a table (corpus kind table), or join the frames of each folder to a video that has the folder's name."
         )
     raise CorpusError(f"The corpus folder {root} has no video. {expected} Check corpus_root.")
 

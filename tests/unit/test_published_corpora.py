@@ -149,7 +149,7 @@ def test_ferv39k_folders_of_frames(root):
     expected = look_alikes.ferv39k(root)
     for path, *_ in expected.values():
         (root / path).unlink()
-    with pytest.raises(CorpusError, match=r"no video, but 1 pictures.*Folders of frames are not read: join the frames"):
+    with pytest.raises(CorpusError, match=r"no video, but 1 pictures.*name them in a table"):
         scan("ferv39k", root)
 
 
