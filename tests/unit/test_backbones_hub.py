@@ -301,6 +301,7 @@ def pieces(folder, **keys):
     return HfAudio(net._model, net._extractor, net._layers, torch.device("cpu"), **settings), seen
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize("samples", [2 * RATE, 2 * RATE + 400, 3 * RATE, 10 * RATE, 10 * RATE + 321])
 def test_a_long_clip_goes_through_in_pieces(tmp_path, samples):

@@ -111,6 +111,7 @@ def small_stills_trainer(folder):
     return stills_trainer("expression", CPU, folder, options=options, mixup=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [trainer, small_stills_trainer, speech_trainer], ids=["toy", "stills", "speech"])
 def test_the_trained_weights_do_not_depend_on_it(make, tmp_path, monkeypatch):
     found = []

@@ -123,6 +123,7 @@ def test_a_folder_with_the_name_frames_has_the_sound_beside_it(tmp_path):
 # --- decoding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codec", "pixels", "name"), [("ffv1", "bgr0", "a.mkv"), ("png", "rgb24", "a.mov")])
 @pytest.mark.parametrize(
     "options",
@@ -391,6 +392,7 @@ def test_unchanged_folders_are_not_read_again(corpus, tmp_path, monkeypatch):
     assert read_again == ["d"]
 
 
+@pytest.mark.slow
 def test_the_stage_decodes_folders_at_their_rate(corpus, tmp_path):
     from emopipe.cache.store import Reader
 

@@ -79,6 +79,7 @@ def test_a_part_has_its_own_sound(tmp_path, silent, codec):
     assert seconds == pytest.approx(1, abs=0.1) and begin == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.slow
 def test_without_sound_nothing_is_written(tmp_path, silent):
     source = write_clip(tmp_path / "mute.mkv", audio=None)
     assert not add_sound(silent, source, tmp_path / "out.mp4", ALL)

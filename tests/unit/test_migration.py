@@ -239,6 +239,7 @@ def test_a_damaged_file_says_nothing_of_libraries(plan):
     assert plan.library_changes() == []
 
 
+@pytest.mark.slow
 def test_the_demos_clips_get_the_names_and_digests_of_now():
     """Clips that are drawn have the digest of the code that draws them, and their files are named by it."""
     options = DemoOptions(subjects=3, val_subjects=1, test_subjects=1, takes=1)

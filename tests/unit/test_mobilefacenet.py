@@ -89,6 +89,7 @@ def test_a_started_network_is_kept(tmp_path):
     assert torch.equal(first(faces), second.eval()(faces)) and second.stem[0][1].started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", [False, True])
 def test_for_inference_normalisation_is_folded_into_the_convolutions(started):
     net, faces = network(), torch.randn(4, 3, 64, 64)

@@ -76,11 +76,11 @@ def test_a_clip_without_memory_is_computed_by_the_next_run(shard, monkeypatch):
     read = decode.ClipReader.__call__
     asked = []
 
-    def starved(self, path):
+    def starved(self, path, *more):
         asked.append(path.name)
         if path.name == "a.avi" and len(asked) < 3:
             raise MemoryError("The decoder was killed (SIGKILL); perhaps the machine ran out of memory.")
-        return read(self, path)
+        return read(self, path, *more)
 
     monkeypatch.setattr(decode.ClipReader, "__call__", starved)
     with pytest.raises(LittleMemoryError, match=r"1 of 2 clips: a .*was killed"):

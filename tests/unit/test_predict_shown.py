@@ -222,6 +222,7 @@ def test_long_and_odd_names_have_titles():
     assert title(answer("a/a\nb.mp4")) == "a\\nb.mp4: Happy 40%"
 
 
+@pytest.mark.slow
 def test_of_one_window_there_are_bars():
     figure = timeline_figure(answer(windows=1), recording(1))
     assert "probabilities, of the whole file" in texts(figure)

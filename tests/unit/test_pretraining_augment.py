@@ -327,6 +327,7 @@ def test_hiding_may_take_all_or_nothing():
     assert min(every) >= 7 and max(every) == 35  # the widest is drawn below the whole
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_sounds():
     wave, options = tone(seconds=0.3), SoundAugmentation(noise=1)
     first, again, other = (augment_wave(wave, options, seeded(seed)) for seed in (0, 0, 1))

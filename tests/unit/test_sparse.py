@@ -131,6 +131,7 @@ def test_damage_in_any_packet_has_the_status_and_frames_of_the_whole(tmp_path, m
     assert reported or damage == "zeros after the head" or name == "Matroska"
 
 
+@pytest.mark.slow
 def test_a_damaged_header_of_a_frame_that_is_skipped_is_not_noticed(tmp_path, monkeypatch):
     """The one difference: the decoder does not read the slice header of a frame that no other frame refers to."""
     path, unnoticed = write(tmp_path, "B-frames"), 0
@@ -153,6 +154,7 @@ def test_other_codecs_are_decoded_as_a_whole(tmp_path, monkeypatch, name):
     assert asked == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["no B-frames", "B-frames"])
 def test_a_packet_whose_picture_cannot_be_recognised_is_reported(tmp_path, monkeypatch, name):
     """The byte at 4 is the header of the first NAL unit; a kind that does not exist is in no frame."""

@@ -246,6 +246,7 @@ def evaluated(made, weights, *arguments):
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_in_its_classes_against_the_most_votes(made):
     found = evaluated(made, "net.safetensors", "--split", "val")
     assert (found["n"], found["n_unlabelled"], found["classes"]) == (6, 1, list(EIGHT))
