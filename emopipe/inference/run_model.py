@@ -55,13 +55,13 @@ class RunModel:
         if not names:
             return (
                 "The models of this run have no attention: each frame with a face counts alike, and so does each "
-                "stretch of sound. The bars show how probable the network of a stream alone holds the answered class."
+                "stretch of sound. The bars are the probability of the answered class by the network of a stream alone."
             )
         models = f"the model {names[0]}" if len(names) == 1 else f"the models {', '.join(names)}, each counted alike"
         return (
             f"Attention of {models}: how much a vector counts within its stream. 1 (the dotted line) is an equal "
-            "share. It does not show why an answer was given. Of a stream that none of them reads, the bars show how "
-            "probable the stream's own network holds the answered class."
+            "share. It does not show why an answer was given. Of a stream that none of them reads, the bars are the "
+            "probability of the answered class by the stream's own network."
         )
 
     @property

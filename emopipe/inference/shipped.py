@@ -50,7 +50,7 @@ class Shipped:
     name = "shipped"
     about_traces = (
         "This model has no attention: each frame with a face counts alike, and so does each stretch of sound. The bars "
-        "show how probable the network of the face alone, or of the voice alone, holds the answered class at that time."
+        "are the probability of the answered class at that time by the network of the face, or of the voice, alone."
     )
 
     def __init__(self) -> None:
