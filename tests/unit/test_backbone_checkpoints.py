@@ -378,6 +378,7 @@ def test_alexnets_imagenet_weights_read_the_logmel_as_they_are(tmp_path):
     assert same(loaded, {key: published[key] for key in published if key.startswith("features.")})
 
 
+@pytest.mark.slow
 def test_a_spectrogram_is_read_as_a_grey_picture(tmp_path):
     torch.save(imagenet_alexnet(), tmp_path / "alexnet.pth")
     keys = {"batch_norm": False}
@@ -455,6 +456,7 @@ def test_what_is_no_state_dict_stays_refused(tmp_path, content, fault):
         tensors.load_strict(nn.Linear(2, 3), tmp_path / "net.pth")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [densenet121, vggface], ids=["densenet121", "vggface"])
 def test_the_networks_own_keys_pass_unchanged(module):
     own = outline(module.__name__.rpartition(".")[2]).state_dict()

@@ -404,6 +404,7 @@ def test_a_stills_corpus_without_splits_and_one_with_are_learned_from_together(d
         assert stripes == label
 
 
+@pytest.mark.slow
 def test_the_detector_of_stills_runs_on_the_device_of_the_network(data, tmp_path, monkeypatch):
     def build(kind, options, **where):
         raise CorpusError(f"{kind} on {where['device']}")

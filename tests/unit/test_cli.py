@@ -174,6 +174,7 @@ def test_config_keys_lists_them_all():
     assert "shards  (integer, at least 1, at most 99999 or null; default: null)" in output
 
 
+@pytest.mark.slow
 def test_config_keys_with_a_part_of_their_names():
     lines = run("config-keys", "Smooth").output.splitlines()
     keys = [line.split()[0] for line in lines if "; default: " in line]

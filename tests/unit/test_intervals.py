@@ -42,6 +42,7 @@ class TestScores:
         np.testing.assert_allclose(found, [(label == pred).mean(), uar(label, pred), f1])
         assert SCORES == ("accuracy", "uar", "macro_f1")
 
+    @pytest.mark.slow
     def test_a_difference_is_that_of_the_scores(self):
         label, first = labelled(200, 0.7)
         second = labelled(200, 0.4, 0)[1]
@@ -137,6 +138,7 @@ class TestManyGroups:
         assert groups_of(clips, np.array(["s", "s", "s"]))[1] == "subject"
         assert groups_of(clips, np.array(["s", "", "t"]))[1] == "clip"
 
+    @pytest.mark.slow
     def test_intervals_of_scores_are_in_order(self):
         label, pred = labelled(120, 0.6)
         found = score_intervals(label, pred, np.repeat(np.arange(30), 4))

@@ -79,6 +79,7 @@ def test_another_file_is_refused(tmp_path):
         mtcnn_networks.proposal_network(tmp_path / "pnet.onnx")
 
 
+@pytest.mark.slow
 def test_it_finds_what_onnxruntime_finds(frames, by_torch):
     by_onnx = mtcnn.build(mtcnn.DetectorOptions())
     for frame, found in zip(frames, by_torch.many(frames), strict=True):
@@ -91,6 +92,7 @@ def test_it_finds_what_onnxruntime_finds(frames, by_torch):
         assert (off < 0.08 * eyes).all()
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_single_frames_give(frames, by_torch):
     for frame, found in zip(frames, by_torch.many(frames), strict=True):
         alone = by_torch(frame)

@@ -294,6 +294,7 @@ def plan(**keys):
     return Plan(configs.parse(CONFIG | keys), TABLE, Path(__file__).parents[2] / "workflow_scripts")
 
 
+@pytest.mark.slow
 def test_a_run_with_several_heads_gets_the_baselines():
     made = plan()
     assert list(made.models) == ["face_a", "fused_b", *BASELINES]

@@ -323,6 +323,7 @@ def test_val_chooses_nothing(tmp_path):
     assert not any(key.startswith("val_") for metrics in second.history for key in metrics)
 
 
+@pytest.mark.slow
 def test_val_is_looked_at_now_and_then_and_at_the_end(tmp_path):
     made = trained(tmp_path, epochs=7, validate_every=3)
     assert [metrics["epoch"] for metrics in made.history if "val_loss" in metrics] == [3, 6, 7]

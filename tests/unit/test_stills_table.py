@@ -255,6 +255,7 @@ def test_it_is_evaluated_in_its_classes_against_the_most_votes(made):
     assert (majority["n"], majority["n_unlabelled"]) == (6, 0)
 
 
+@pytest.mark.slow
 def test_a_recipe_follows_the_pictures_beside_the_table(tmp_path):
     path = listed(tmp_path, ["1.png,sad", "2.png,happy"])
     options = registry.options_class("expression").model_validate(FACE)

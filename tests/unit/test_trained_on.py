@@ -270,6 +270,7 @@ def test_evaluate_gives_both_figures(data, tmp_path, clean):
     assert not kept  # what stands in val and test was not trained on
 
 
+@pytest.mark.slow
 def test_evaluate_says_if_nothing_is_known(data, tmp_path):
     options = registry.options_class("expression").model_validate(FACE)
     model = Classifier(registry.build("expression", options), 4)

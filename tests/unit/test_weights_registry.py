@@ -767,6 +767,7 @@ def test_a_record_that_cannot_be_read_just_now_is_not_to_be_deleted(place, write
 # --- docs/weights.md
 
 
+@pytest.mark.slow
 def test_the_pages_commands_run(place, monkeypatch, server):
     """Each as it stands there, on stand-ins for the files that would be fetched."""
     commands = commands_of("docs/weights.md", "emopipe", "weights")
