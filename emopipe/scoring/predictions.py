@@ -1,4 +1,4 @@
-"""The table of predictions: one row for each clip with class probabilities, and whether the clip is covered."""
+"""The table of predictions: one row for each clip with the numbers of its answer, and whether it is covered."""
 
 from pathlib import Path
 
@@ -6,26 +6,35 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.atomic import write_text
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, DIGITS, LabelSpace
 
-PROBABILITIES = [f"p_{name}" for name in CLASSES]
+PROBABILITIES = BASIC7.columns
+"""The columns of probabilities of runs with the seven classes."""
 
 
-def table(clips: pd.DataFrame, probabilities: np.ndarray, covered: np.ndarray) -> pd.DataFrame:
+def table(clips: pd.DataFrame, values: np.ndarray, covered: np.ndarray, space: LabelSpace = BASIC7) -> pd.DataFrame:
     """Build a table of predictions.
 
     Args:
         clips: N rows of the clip table.
-        probabilities: (N, classes).
+        values: (N, K) probabilities, or the values of dimensions.
         covered: (N,) bool: whether the clip has any features that the model uses.
+        space: The label space.
     """
-    rounded = np.round(probabilities / probabilities.sum(1, keepdims=True), 6)
-    rounded[np.arange(len(rounded)), rounded.argmax(1)] += 1 - rounded.sum(1)  # the rounded row sums to one
     result = clips[["clip", "split", "label"]].reset_index(drop=True)
-    result["pred"] = [CLASSES[number] for number in rounded.argmax(1)]
-    result[PROBABILITIES] = rounded.round(6)
+    rounded = _rounded(values, space)
+    result["pred"] = pd.Series(space.answers(rounded), dtype=object)
+    result[space.columns] = rounded
     result["covered"] = covered.astype(int)
     return result
+
+
+def _rounded(values: np.ndarray, space: LabelSpace) -> np.ndarray:
+    if not space.has_one_class:
+        return np.round(values, DIGITS)
+    rounded = np.round(values / values.sum(1, keepdims=True), DIGITS)
+    rounded[np.arange(len(rounded)), rounded.argmax(1)] += 1 - rounded.sum(1)  # the rounded row sums to one
+    return rounded.round(DIGITS)
 
 
 def write(predictions: pd.DataFrame, path: Path) -> None:

@@ -17,7 +17,8 @@ from emopipe.backbones import registry as backbones
 from emopipe.backbones.seeds import network_name
 from emopipe.core import yaml_file
 from emopipe.core.errors import ConfigError
-from emopipe.core.labels import CLASSES
+from emopipe.core.label_block import LabelsBlock
+from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.core.options import Number, Options
 from emopipe.core.validation import Faults, all_known, checked, known
 from emopipe.corpora.classes import OwnClasses
@@ -160,6 +161,9 @@ class Config(Options):
     """The folder of the corpus. Required, except for the demo corpus."""
     corpus: CorpusBlock
     """The corpus: its name, kind and options."""
+    labels: LabelsBlock = Field(default_factory=LabelsBlock)
+    """What clips are labelled with: a named set of classes (basic7, ferplus8, affectnet8, iemocap4, iemocap6, mer6,
+    cremad6), a list of your own classes, or a block. Default: basic7, the seven classes of AFEW."""
     shards: int | None = Field(default=None, ge=1, le=99_999)
     """Number of parts that the corpus is split into; one job works on one part. Default: one for each of Snakemake's
     --cores, with at least 8 clips in each part on average, but as many as are needed for about 512 clips or fewer in
@@ -217,6 +221,11 @@ class Config(Options):
 
     report: ReportOptions = Field(default_factory=ReportOptions)
     """The page of the run, report.html."""
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """What clips are labelled with."""
+        return self.labels.space
 
     @property
     def every_ensemble(self) -> dict[str, EnsembleBlock]:

@@ -20,6 +20,7 @@ from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
+from emopipe.core.labels import in_recipe
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.text import abbreviate
 from emopipe.corpora import duplicates, splits
@@ -315,7 +316,8 @@ class Plan:
         features = {name: digest(self.merge(name)) for name in self.inputs(model)}
         protocol = self.config.protocol.model_dump()
         made = Path(f"results/{self.config.run}/models/{model}.safetensors").absolute()
-        return self._recipe("fusion", made=made, streams=streams, options=options, features=features, protocol=protocol)
+        parts = {"streams": streams, "options": options, "features": features, "protocol": protocol}
+        return self._recipe("fusion", made=made, **parts, **in_recipe(self.config.label_space))
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def ensemble(self) -> Recipe:
@@ -324,7 +326,10 @@ class Plan:
             name: block.model_dump(include=set(EnsembleOptions.model_fields)) for name, block in self.ensembles.items()
         }
         return self._recipe(
-            "ensemble", ensembles=blocks, members={name: digest(self.fusion(name)) for name in self.members}
+            "ensemble",
+            ensembles=blocks,
+            members={name: digest(self.fusion(name)) for name in self.members},
+            **in_recipe(self.config.label_space),
         )
 
     def report(self) -> Recipe:
@@ -353,6 +358,7 @@ class Plan:
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
             split_rule=splits.rule(self.table, corpora.options_class(corpus.kind).model_validate(corpus.options)),
+            **in_recipe(self.config.label_space),
             **({"transductive": by_person} if by_person else {}),
             **({"remarks": self.remarks} if self.remarks else {}),
             **({"met_by": self._met_by(), "corpus": corpus.kind} if self._met else {}),
