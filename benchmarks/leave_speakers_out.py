@@ -26,7 +26,7 @@ from emopipe.commands.pretrain import pretrain
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import ConfigError
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
-from emopipe.corpora.classes import in_classes
+from emopipe.corpora.labelling import in_classes
 from emopipe.evaluation import networks, samples, scoring
 from emopipe.runtime import device as devices
 from emopipe.scoring.metrics import uar

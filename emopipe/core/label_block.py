@@ -38,9 +38,9 @@ class LabelsBlock(Options):
     in columns of these names."""
     range: Annotated[list[Number], Field(min_length=2, max_length=2)] = Field(default_factory=lambda: [-1.0, 1.0])
     """The smallest and the largest value of the dimensions."""
-    map: dict[Name, str] = Field(default_factory=dict)
-    """Labels of the corpus -> the class that each counts as, or an empty text to omit its clips. Default: none; common
-    names of the seven classes are known."""
+    map: dict[Name, Name] = Field(default_factory=dict)
+    """Labels of the corpus -> the label that each counts as: a class, `A;B` for several, `0.5;-0.25` for dimensions, or
+    an empty text to omit its clips. Default: none; common names of the seven classes are known."""
     others: Literal["refuse", "exclude"] = "refuse"
     """What happens to clips whose label is not in the label space. refuse: the run stops before it starts. exclude:
     these clips are omitted."""

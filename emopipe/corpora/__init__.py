@@ -13,8 +13,9 @@ A module has:
   - `clip`: the clip's id, each one once;
   - `path`: its file, relative to `root`;
   - `split`: train, val or test. `emopipe.corpora.splits.assign` splits a corpus that has no splits of its own;
-  - `label`: one of the names in `emopipe.core.labels.CLASSES`. It is "" if it is unknown, which is allowed in test
-    only. `emopipe.corpora.classes.with_labels` translates synonyms;
+  - `label`: a class name of the corpus, which becomes a label of the run's label space. It is "" if it is unknown,
+    which is allowed in test only. There may be columns of votes, of classes or of numbers beside it, or in its place
+    (`emopipe.corpora.label_columns`);
   - `subject`: the person in the clip; "" if unknown. A subject is in one split only. This is not checked if the options
     have `subjects_apart` and it is False.
 
@@ -45,9 +46,9 @@ from pathlib import Path
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.core.registry import Registry, Row
+from emopipe.corpora.labelling import ClassOptions, Labelling, labelled
 from emopipe.corpora.table import check
 
 KINDS: dict[str, Row] = {
@@ -109,10 +110,18 @@ def options_class(kind: str) -> type[Options]:
     return REGISTRY.load(kind).CorpusOptions
 
 
-def scan(kind: str, root: Path, options: Options, *, lenient: bool = False) -> pd.DataFrame:
+def scan(
+    kind: str, root: Path, options: Options, *, lenient: bool = False, labelling: Labelling | None = None
+) -> pd.DataFrame:
     """Return the checked clip table of the corpus in the folder root, without digests.
 
-    `lenient` accepts files that do not exist and clips of any split without a label, for a caller that counts them.
+    Args:
+        kind: The kind of the corpus.
+        root: Its folder.
+        options: Its options. Those of the project's own kinds know the label space by the context in which they were
+            checked (`emopipe.corpora.labelling`).
+        lenient: Accept files that do not exist and clips of any split without a label, for a caller that counts them.
+        labelling: The label space, for kinds whose options do not know it; None: labels are the seven.
 
     Raises:
         CorpusError: There is no such kind, the folder does not exist, or the corpus is not as its kind expects.
@@ -122,5 +131,9 @@ def scan(kind: str, root: Path, options: Options, *, lenient: bool = False) -> p
         found = "is a file; unpack it to a folder, then" if root.is_file() else "does not exist:"
         raise CorpusError(f"The corpus folder {root} {found} correct its path (in a config, corpus_root).")
     apart, may_share = getattr(options, "subjects_apart", True), SHARING if hasattr(options, "shared_subjects") else ""
-    allowed = {"may_share": may_share, "lenient": lenient, "classes": getattr(options, "classes", CLASSES)}
-    return check(module.scan(root, options), root, subjects_apart=apart, **allowed)
+    table, known = module.scan(root, options), labelling or Labelling()
+    if isinstance(options, ClassOptions):
+        known = options.labelling
+    elif known != Labelling():
+        table = labelled(table, known)
+    return check(table, root, subjects_apart=apart, may_share=may_share, lenient=lenient, space=known.space)

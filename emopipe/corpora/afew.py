@@ -8,8 +8,8 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import look
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
 
@@ -21,7 +21,7 @@ FOLDERS: dict[str, tuple[str, bool]] = {
 """Split -> its folder, and whether this folder is required."""
 
 
-class CorpusOptions(GroupOptions):
+class CorpusOptions(ClassOptions, GroupOptions):
     """The folders define the splits and the classes; who is in the clips is known only from a table."""
 
     shared_subjects: Literal["refuse", "keep"] = "refuse"
@@ -61,7 +61,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             }
             for file in files
         ]
-    return options.with_subjects(with_labels(from_rows(rows)), root)
+    return options.with_labels(options.with_subjects(from_rows(rows), root))
 
 
 def _clips(root: Path, folders: Mapping[str, Path]) -> dict[str, list[Path]]:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import look
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.splits import OwnSplitOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
@@ -28,7 +28,7 @@ CLASSES = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 """The names of the classes' folders."""
 
 
-class CorpusOptions(GroupOptions, OwnSplitOptions):
+class CorpusOptions(ClassOptions, GroupOptions, OwnSplitOptions):
     """The folders define the splits and the classes; who is in the clips is known only from a table."""
 
 
@@ -59,7 +59,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         }
         for file in files
     ]
-    return options.with_subjects(with_labels(from_rows(rows)), root)
+    return options.with_labels(options.with_subjects(from_rows(rows), root))
 
 
 def _refuse_other_files(root: Path, files: list[Path], pictures: int) -> None:

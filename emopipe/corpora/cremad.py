@@ -7,8 +7,8 @@ from typing import Literal
 import pandas as pd
 
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -18,7 +18,7 @@ _NAME = re.compile(
 )
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """Which of CREMA-D's files are used, and how they are split."""
 
     modality: Literal["video", "audio"] = "video"
@@ -36,4 +36,4 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     # AudioMP3/ holds the same recordings as AudioWAV/, under the same names.
     files = [file for file in files if file.suffix.lower() == ".wav"] or files
     rows = parse_names(root, files, _NAME, "CREMA-D", "1001_DFA_ANG_XX")
-    return splits.assign(with_labels(from_rows(rows)), options)
+    return splits.assign(options.with_labels(from_rows(rows)), options)

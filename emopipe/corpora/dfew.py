@@ -22,7 +22,7 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import lists, splits
-from emopipe.corpora.classes import with_labels
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
 
@@ -39,7 +39,7 @@ LABELS: dict[str, str] = {
 _NAME, _LABEL = "video_name", "label"
 
 
-class CorpusOptions(GroupOptions, splits.GivenSplitOptions):
+class CorpusOptions(ClassOptions, GroupOptions, splits.GivenSplitOptions):
     """Which of DFEW's folds and files are used, and how val is drawn from the training list."""
 
     fold: Literal[1, 2, 3, 4, 5] = 1
@@ -64,7 +64,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         for split, clips in listed.items()
         for clip, label in clips.items()
     ]
-    return splits.with_val(options.with_subjects(with_labels(from_rows(rows)), root), options)
+    return splits.with_val(options.with_labels(options.with_subjects(from_rows(rows), root)), options)
 
 
 def _listed(root: Path, split: str, fold: int) -> dict[str, str]:

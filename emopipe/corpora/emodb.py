@@ -7,8 +7,8 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -26,12 +26,14 @@ _EMOTIONS: dict[str, str] = {
 }
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """How EMO-DB is split."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table of the recordings at any depth below root, with sentence and version; boredom is omitted.
+    """Return the clip table of the recordings at any depth below root, with sentence and version.
+
+    Boredom is omitted, unless the label space of the run has it.
 
     Raises:
         CorpusError: There is no recording, a file name does not follow EMO-DB's scheme, or all recordings are of
@@ -39,10 +41,10 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """
     rows = parse_names(root, clip_files(root, ["audio"], options.omit_folders), _NAME, "EMO-DB", "03a01Fa")
     recordings = from_rows(rows).replace({"label": _EMOTIONS})
-    table = recordings[recordings["label"] != _BOREDOM]
+    table = recordings if options.labelling.keeps(_BOREDOM) else recordings[recordings["label"] != _BOREDOM]
     if table.empty:
         raise CorpusError(
             f"All {len(recordings)} recordings in {root} are of boredom, which is not one of the seven classes. Check "
             "corpus_root."
         )
-    return splits.assign(with_labels(table), options)
+    return splits.assign(options.with_labels(table), options)

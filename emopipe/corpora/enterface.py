@@ -22,8 +22,8 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.table import from_rows, refuse_duplicates
 
 _PLACE = re.compile(
@@ -33,7 +33,7 @@ _PLACE = re.compile(
 )
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """How eNTERFACE'05 is split."""
 
 
@@ -59,7 +59,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     rows = [_row(file, place) for file, place in places.items() if place is not None]
     table = from_rows(rows)
     refuse_duplicates(table, remedy="Set omit_folders in the corpus options, or remove the copy")
-    return splits.assign(with_labels(table), options)
+    return splits.assign(options.with_labels(table), options)
 
 
 def _row(file: Path, place: re.Match[str]) -> dict[str, str]:

@@ -23,8 +23,8 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -36,7 +36,7 @@ SENTENCES = 350
 _LAST_CHINESE = "0010"
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """Which of ESD's speakers are used, and how they are split."""
 
     split: Literal["auto", "published", "subject", "stratified"] = "auto"
@@ -68,7 +68,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             f"None of the {len(rows)} recordings in {root} is of language: {options.language}. Change this option."
         )
     _refuse_without_class(table, root)
-    table, published = with_labels(table), (table["split"] != "").all()
+    table, published = options.with_labels(table), (table["split"] != "").all()
     if options.split == "published" and not published:
         raise CorpusError(
             f"The recordings in {root} are not all in folders {', '.join(FOLDERS)} (such as 0011/Angry/train), so the "

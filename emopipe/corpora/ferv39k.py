@@ -21,14 +21,14 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import lists, splits
 from emopipe.corpora.cells import read_cells
-from emopipe.corpora.classes import with_labels
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
 
 _DEPTH = 3  # scene, class and clip
 
 
-class CorpusOptions(GroupOptions, splits.GivenSplitOptions):
+class CorpusOptions(ClassOptions, GroupOptions, splits.GivenSplitOptions):
     """Which of FERV39k's files are used, and how val is drawn from the training list."""
 
     clips: str = "2_ClipsforFaceCrop"
@@ -63,7 +63,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         for split, names in listed.items()
         for name, label in names.items()
     ]
-    return splits.with_val(options.with_subjects(with_labels(from_rows(rows)), root), options)
+    return splits.with_val(options.with_labels(options.with_subjects(from_rows(rows), root)), options)
 
 
 def _listed(root: Path, split: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,9 +12,9 @@ from pydantic import AfterValidator, model_validator
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import copies, layouts, splits
-from emopipe.corpora.classes import LabelOptions, is_class
 from emopipe.corpora.files import KINDS, FileOptions, counts, look
 from emopipe.corpora.frames import FrameOptions, with_frames
+from emopipe.corpora.labelling import LabelOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows, refuse_duplicates
 from emopipe.media.frame_folders import clip_name
@@ -129,15 +129,15 @@ def fitting_options(root: Path) -> dict[str, Any]:
     return _fitting(root, files, sounds, CorpusOptions())
 
 
-def is_clip(root: Path, folder: str, labels: Mapping[str, str]) -> bool:
+def is_clip(root: Path, folder: str, is_class: Callable[[str], bool]) -> bool:
     """Return whether a folder of numbered images below a corpus is a clip, not a class or a split that holds stills."""
     path = Path(folder)
-    return path != root and not is_class(path.name, labels) and not splits.split_of(path.name)
+    return path != root and not is_class(path.name) and not splits.split_of(path.name)
 
 
 def _files(root: Path, options: CorpusOptions) -> tuple[list[Path], set[Path], dict[str, str]]:
     """Return all clips, those that are sound alone, and folder of frames -> its sound, relative to root."""
-    taken = look(root, options.omit_folders, lambda folder, _: is_clip(root, folder, options.labels))
+    taken = look(root, options.omit_folders, lambda folder, _: is_clip(root, folder, options.is_class))
     found = sorted([*taken.paths(("video", "audio")), *map(Path, taken.frames)], key=lambda path: path.parts)
     files = [file.relative_to(root) for file in found]
     if not files:
@@ -285,7 +285,7 @@ def _remedy_for_ids(options: CorpusOptions) -> str:
 
 def _fitting(root: Path, files: list[Path], sounds: Collection[Path], options: CorpusOptions) -> dict[str, Any]:
     """Return the options, beside those that are set, under which the files give classes; {} if there are none."""
-    guesses = layouts.patterns(files, lambda name: is_class(name, options.labels))
+    guesses = layouts.patterns(files, options.is_class)
     for pattern in itertools.chain([options.subject_pattern] if options.subject_pattern else [], guesses):
         twice = {"subject_pattern": ""} if options.subject_pattern and "subject" in _groups(pattern) else {}
         for more in ({}, {"others": "exclude"}, {"clip_id": "path"}, {"clip_id": "path", "others": "exclude"}):
@@ -311,7 +311,7 @@ def _shared_folders(folders: Sequence[tuple[str, ...]], options: CorpusOptions) 
     shared = 0
     while all(len(parts) > shared + 1 for parts in folders):
         names = {parts[shared] for parts in folders}
-        if len(names) > 1 or splits.split_of(*names) or is_class(*names, options.labels):
+        if len(names) > 1 or splits.split_of(*names) or options.is_class(*names):
             break
         shared += 1
     return shared

@@ -30,7 +30,7 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.core.log import LOGGER
 from emopipe.corpora import lists
-from emopipe.corpora.classes import with_labels
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.splits import OwnSplitOptions
 from emopipe.corpora.table import from_rows
 
@@ -43,7 +43,7 @@ _NAME = re.compile(r"dia(\d+)_utt(\d+)")
 _COLUMNS = ("Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "Season", "Episode")
 
 
-class CorpusOptions(OwnSplitOptions):
+class CorpusOptions(ClassOptions, OwnSplitOptions):
     """MELD's lists define splits, classes and people."""
 
     shared_subjects: Literal["refuse", "keep"] = "keep"
@@ -65,7 +65,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     rows = [row for row in rows if row["clip"] not in absent]
     present = [row["clip"] for row in rows if row["path"]]
     lists.refuse_without_file([row["clip"] for row in rows], present, root, "MELD")
-    return with_labels(from_rows(rows))
+    return options.with_labels(from_rows(rows))
 
 
 def _rows(root: Path, name: str, split: str, files: list[Path]) -> list[dict[str, str]]:

@@ -10,8 +10,8 @@ from pydantic import ValidationInfo, field_validator
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
-from emopipe.corpora.classes import ClassOptions, classes_in, with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions, labelling_in
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -20,7 +20,7 @@ _NAME = re.compile(
     r"-(?P<repetition>0[12])-(?P<subject>\d\d)"
 )
 CALM = "Calm"
-"""The class of calm clips, for networks that have it."""
+"""The class of calm clips, for runs and networks that have it."""
 _EXAMPLE = "01-01-03-01-01-01-01"
 _MEANING: dict[str, dict[str, str]] = {
     "modality": {"01": "av", "02": "video", "03": "audio"},
@@ -51,18 +51,27 @@ class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """Whether spoken or sung recordings are used."""
     calm: Literal["exclude", "neutral", "calm"] = "exclude"
     """Calm is not one of the seven classes: exclude omits its clips, neutral counts them as Neutral, calm keeps them as
-    the class Calm, where the classes of the network that is trained contain it."""
+    the class Calm, where the label space or the classes of the network that is trained contain it. If the key is not
+    set, a run keeps calm clips where its label space, or `labels.map`, has Calm."""
 
     @field_validator("calm")
     @classmethod
     def _is_a_class(cls, calm: str, info: ValidationInfo) -> str:
-        if calm == "calm" and CALM not in (classes := classes_in(info.context)):
+        labelling = labelling_in(info.context)
+        if calm == "calm" and not labelling.label_of(CALM):
+            where = "the key labels of the config" if labelling.of_run else "the `classes` of the network"
             raise ValueError(
-                f"it is calm, which keeps clips as the class {CALM}, but the classes here are {', '.join(classes)}. "
-                "The clips of a run have the seven classes; only networks that are trained on other corpora may have "
-                f"more. Set it to exclude or neutral, or add {CALM} to the `classes` of the network"
+                f"it is calm, which keeps clips as the class {CALM}, but the classes here are "
+                f"{', '.join(labelling.space.names)}. Set it to exclude or neutral, or add {CALM} to {where}"
             )
         return calm
+
+    @property
+    def calm_counts_as(self) -> str:
+        """The class name of calm clips; "" if they are omitted."""
+        is_set = "calm" in self.model_fields_set
+        keeps = self.calm == "calm" or (not is_set and self.labelling.keeps(CALM))
+        return CALM if keeps else "neutral" if self.calm == "neutral" else ""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
@@ -77,17 +86,17 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     selected = recordings["modality"] == options.modality
     if options.channel != "both":
         selected &= recordings["channel"] == options.channel
-    if options.calm == "exclude":
+    if not options.calm_counts_as:
         selected &= recordings["label"] != "calm"
     if not selected.any():
         raise CorpusError(
-            f"None of the {len(recordings)} recordings in {root} has one of the seven classes, "
+            f"None of the {len(recordings)} recordings in {root} has one of the classes, "
             f"modality: {options.modality} and channel: {options.channel}. The corpus has the modalities "
             f"{abbreviate(recordings['modality'].unique().tolist())} and the channels "
             f"{abbreviate(recordings['channel'].unique().tolist())}. Change these options."
         )
-    table = recordings[selected].replace({"label": {"calm": CALM if options.calm == "calm" else "neutral"}})
-    table = with_labels(table, classes=options.classes).drop(columns="modality")
+    table = recordings[selected].replace({"label": {"calm": options.calm_counts_as}})
+    table = options.with_labels(table).drop(columns="modality")
     # 2. Their splits.
     is_auto = options.split == "auto"
     if options.split == "repetition" or (is_auto and not splits.is_by_subject(table, options)):

@@ -118,7 +118,7 @@ def _fitting(root: Path) -> dict[str, Any]:
 
 def _odd(root: Path) -> dict[str, int]:
     """Return suffix -> number of the files below a folder that are neither video nor sound."""
-    taken = look(root, is_clip=lambda folder, _: folders.is_clip(root, folder, {}))
+    taken = look(root, is_clip=lambda folder, _: folders.is_clip(root, folder, is_class))
     return dict(taken.others + Counter(path.suffix.lower() for path in taken.paths(["image"])))
 
 

@@ -22,8 +22,8 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.table import from_rows, refuse_duplicates
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
@@ -40,7 +40,7 @@ EMOTIONS: dict[str, str] = {
 _NAME = re.compile(r"(?:(?P<subject>DC|JE|JK|KL)_)?(?P<label>sa|su|[adfhn])(?P<number>\d{1,2})")
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """Which of SAVEE's files are used, and how they are split."""
 
     modality: Literal["video", "audio"] = "video"
@@ -69,7 +69,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         )
     table = from_rows(row for row in rows.values() if row is not None)
     refuse_duplicates(table, remedy="Set omit_folders in the corpus options, or remove the copy")
-    return splits.assign(with_labels(table), options)
+    return splits.assign(options.with_labels(table), options)
 
 
 def _row(file: Path) -> dict[str, str] | None:

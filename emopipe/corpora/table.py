@@ -4,17 +4,18 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from emopipe.core import tables
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.text import abbreviate
 from emopipe.corpora import times
 from emopipe.corpora.ids import safe_id
+from emopipe.corpora.label_columns import described, is_label
 from emopipe.media.frame_folders import RATE
 from emopipe.media.pairs import SOUND_FILE, sound_files
 
@@ -40,7 +41,7 @@ def check(
     subjects_apart: bool = True,
     may_share: str = "",
     lenient: bool = False,
-    classes: Sequence[str] = CLASSES,
+    space: LabelSpace = BASIC7,
 ) -> pd.DataFrame:
     """Verify all that the stages rely on, and return the table sorted by clip id.
 
@@ -53,7 +54,7 @@ def check(
             subject may always have it in two splits.
         may_share: What else may be done about a subject in two splits: a sentence for the message.
         lenient: Accept files that do not exist, and train and val clips without a label.
-        classes: The classes that labels may be.
+        space: The label space that labels are of.
 
     Raises:
         CorpusError: There are no clips, a column is missing, an id is repeated or empty, a path is missing, repeated
@@ -71,7 +72,7 @@ def check(
     for column in [name for name in ("path", SOUND_FILE) if name in table]:
         _refuse_bad_paths(table, root, column)
     _refuse_parts_with_sound_files(table)
-    _refuse_bad_splits_and_labels(table, classes)
+    _refuse_bad_splits_and_labels(table, space)
     if not lenient:
         _refuse_missing_files(table, root)
         _refuse_unlabelled(table)
@@ -184,14 +185,18 @@ def _exists(path: Path) -> bool:
         return error.errno != errno.ENAMETOOLONG
 
 
-def _refuse_bad_splits_and_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
-    for column, allowed in (("split", SPLITS), ("label", (*classes, ""))):
+def _refuse_bad_splits_and_labels(table: pd.DataFrame, space: LabelSpace) -> None:
+    labels = ["", *(label for label in table["label"].unique() if is_label(label, space))]
+    for column, allowed, expected in (
+        ("split", SPLITS, f"one of {', '.join(SPLITS)}"),
+        ("label", labels, described(space)),
+    ):
         wrong = table[~table[column].isin(allowed)]
         if not wrong.empty:
             first = wrong.iloc[0]
             raise CorpusError(
-                f"The clip {first['clip']!r} has the {column} {first[column]!r}{_and_more(wrong)}. Expected one of "
-                f"{', '.join(filter(None, allowed))}. Correct it."
+                f"The clip {first['clip']!r} has the {column} {first[column]!r}{_and_more(wrong)}. Expected "
+                f"{expected}. Correct it."
             )
 
 

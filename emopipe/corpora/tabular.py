@@ -6,10 +6,10 @@ import pandas as pd
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.text import abbreviate
-from emopipe.corpora import splits, times
+from emopipe.corpora import label_columns, splits, times
 from emopipe.corpora.cells import SUFFIXES, read_cells
-from emopipe.corpora.classes import LabelOptions
 from emopipe.corpora.frames import FrameOptions, with_frames
+from emopipe.corpora.labelling import Labelling, LabelOptions
 from emopipe.corpora.spelling import on_disk
 from emopipe.corpora.table import from_rows
 from emopipe.media.frame_folders import RATE, clip_name
@@ -26,6 +26,8 @@ class CorpusOptions(LabelOptions, splits.GivenSplitOptions, FrameOptions):
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """Return the clip table from the columns path and label and, optionally, clip, split, subject, start, end, others.
 
+    Columns of votes, of classes or of numbers may be there in place of label, as the label space has it
+    (`emopipe.corpora.label_columns`).
     Paths are relative to root; they may have backslashes. A path may be a folder of
     frames (`emopipe.corpora.frames`). A row with `start` or `end` is that part of its file. A
     missing clip id is the file's stem; that of a part is made of its path and times. Without a column `split`, clips
@@ -35,7 +37,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         CorpusError: The list is missing, is not UTF-8, has rows of different lengths, lacks a column, or has an unknown
             class.
     """
-    header, *rows = _read(root / options.table)
+    header, *rows = _read(root / options.table, options.labelling)
     listed = [dict(zip(header, row, strict=True)) for row in rows]
     paths = on_disk(root, [row["path"] for row in listed])
     own = [_own_path(row["path"], found) for row, found in zip(listed, paths, strict=True)]
@@ -52,21 +54,24 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     return pd.concat(parts).fillna({splits.SPLIT_BY: ""})
 
 
-def _read(file: Path) -> list[list[str]]:
+def _read(file: Path, labelling: Labelling) -> list[list[str]]:
     """Return the header and the rows, all of the same length; blank lines and empty columns are ignored."""
     separators = SUFFIXES.get(file.suffix.lower())
     if separators is None:
         raise CorpusError(f"The table {file} is neither .csv nor .tsv. Save it as one of these.")
     cells = read_cells(file, separators)
-    _refuse_bad_header(cells.header, file)
+    _refuse_bad_header(cells.header, file, labelling)
     return [cells.header, *cells.rows]
 
 
-def _refuse_bad_header(header: list[str], file: Path) -> None:
+def _refuse_bad_header(header: list[str], file: Path, labelling: Labelling) -> None:
     absent = [column for column in ("path", "label") if column not in header]
+    if absent == ["label"] and label_columns.has_labels(header, labelling.space, labelling.class_of):
+        absent = []
     if absent:
+        others = label_columns.expected(labelling.space) if "label" in absent else ""
         raise CorpusError(
-            f"The table {file} lacks the column {' and the column '.join(absent)}. Its columns are: "
+            f"The table {file} lacks the column {' and the column '.join(absent)}{others}. Its columns are: "
             f"{abbreviate(header, limit=8) or 'none'}. The first line must name path, label and, optionally, clip, "
             "split, subject, start, end, sound_file. The cells of label may be empty. `emopipe init` writes such a "
             "table from one with other names."

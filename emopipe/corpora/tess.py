@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 
 from emopipe.corpora import splits
-from emopipe.corpora.classes import with_labels
 from emopipe.corpora.files import FileOptions, clip_files
+from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.names import parse_names
 from emopipe.corpora.table import from_rows
 
@@ -30,7 +30,7 @@ AGES: dict[str, str] = {"OAF": "64", "YAF": "26"}
 _SURPRISE = "pleasant surprise"
 
 
-class CorpusOptions(FileOptions, splits.SplitOptions):
+class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
     """How TESS is split."""
 
 
@@ -50,4 +50,4 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         sex="female",
         age=speaker.map(AGES).astype(str),
     )
-    return splits.assign(with_labels(table), options)
+    return splits.assign(options.with_labels(table), options)

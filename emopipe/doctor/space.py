@@ -12,12 +12,10 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.usage import files_in, size
 from emopipe.core.errors import EmopipeError
-from emopipe.corpora import demo
 from emopipe.doctor.check import Check
 from emopipe.faces.alignment import CANONICAL_SIDE
 from emopipe.media.decoded import AUDIO_RATE, DecodeOptions
@@ -63,9 +61,7 @@ def clip_table(config: Config) -> pd.DataFrame:
     Raises:
         CorpusError: As `emopipe.corpora.scan`.
     """
-    options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
-    root = scan.clips_root(config)
-    return demo.scan(root, options) if config.corpus.kind == "demo" else corpora.scan(config.corpus.kind, root, options)
+    return scan.clips(config)
 
 
 # -- disk ---

@@ -19,9 +19,10 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.validation import checked
-from emopipe.corpora.classes import OTHER_CLASSES, class_key, in_classes
+from emopipe.corpora.classes import OTHER_CLASSES, class_key
 from emopipe.corpora.digests import content_digests
 from emopipe.corpora.files import look, media_files
+from emopipe.corpora.labelling import in_classes
 from emopipe.corpora.ravdess import CALM
 from emopipe.faces.alignment import derive
 from emopipe.faces.clip import find_faces

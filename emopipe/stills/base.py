@@ -10,7 +10,8 @@ from pydantic import Field
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
-from emopipe.corpora.classes import OTHER_CLASSES, ClassOptions, Labels, canonical_label, class_key, further_classes
+from emopipe.corpora.classes import OTHER_CLASSES, canonical_label, class_key, further_classes
+from emopipe.corpora.labelling import ClassOptions, Labels
 
 ImageReader = Callable[[str], np.ndarray]
 """Key of a still -> its image (H, W, 3) uint8 BGR; empty if the file is not an image."""

@@ -13,8 +13,8 @@ from emopipe.cache.status import UNREADABLE, text
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER, Progress
-from emopipe.corpora.classes import in_classes
 from emopipe.corpora.digests import content_digests
+from emopipe.corpora.labelling import in_classes
 from emopipe.faces import detectors
 from emopipe.media.decoded import DecodeOptions
 from emopipe.media.pairs import sound_files

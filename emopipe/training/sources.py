@@ -14,8 +14,8 @@ from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.core.validation import Faults, checked, known
-from emopipe.corpora.classes import in_classes
 from emopipe.corpora.files import look, media_files
+from emopipe.corpora.labelling import in_classes
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
 

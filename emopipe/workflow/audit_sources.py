@@ -36,10 +36,10 @@ def clip_table(config: Config) -> pd.DataFrame:
     """
     if config.corpus.kind == "demo":
         return scan.clips(config)
-    options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
+    options = config.corpus_options
     if hasattr(options, "shared_subjects"):
         options = options.model_copy(update={"shared_subjects": "keep"})
-    table = corpora.scan(config.corpus.kind, scan.clips_root(config), options)
+    table = corpora.scan(config.corpus.kind, scan.clips_root(config), options, labelling=config.labelling)
     return content_digests(scan.clips_root(config), table, scan.cache_folder(config) / "digests.csv", remember=False)
 
 

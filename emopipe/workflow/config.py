@@ -22,6 +22,7 @@ from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.core.options import Number, Options
 from emopipe.core.validation import Faults, all_known, checked, known
 from emopipe.corpora.classes import OwnClasses
+from emopipe.corpora.labelling import Labelling, in_run
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
 from emopipe.fusion.checks import BASELINES, ENSEMBLE, check_ensembles, check_model, check_protocol
@@ -228,6 +229,21 @@ class Config(Options):
         return self.labels.space
 
     @property
+    def labelling(self) -> Labelling:
+        """The label space, and what the class names of the corpus count as.
+
+        Raises:
+            ConfigError: `labels.map` has faults.
+        """
+        return Labelling.of(self.labels)
+
+    @property
+    def corpus_options(self) -> Options:
+        """The options of the corpus, which know the label space."""
+        options = corpora.options_class(self.corpus.kind)
+        return options.model_validate(self.corpus.options, context=in_run(self.labelling))
+
+    @property
     def every_ensemble(self) -> dict[str, EnsembleBlock]:
         """All ensembles by name; the main ensemble is called `ensemble`."""
         return {ENSEMBLE: self.ensemble, **self.ensembles}
@@ -316,7 +332,8 @@ def _resolved(blocks: Mapping[str, Block], resolve: Callable[[str, Block], Block
 def _check_corpus(config: Config, faults: Faults) -> None:
     with faults.collected():
         known("corpus.kind", config.corpus.kind, corpora.list_kinds())
-        checked(corpora.options_class(config.corpus.kind), config.corpus.options, "corpus.options")
+        kind, context = corpora.options_class(config.corpus.kind), in_run(config.labelling)
+        checked(kind, config.corpus.options, "corpus.options", context=context)
     with faults.collected():
         if config.corpus.kind != "demo" and not config.corpus_root:
             raise ConfigError(

@@ -9,6 +9,7 @@ from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.core.errors import ConfigError
 from emopipe.core.validation import checked
+from emopipe.corpora.labelling import in_run
 from emopipe.faces import detectors
 from emopipe.training.phase_options import phase_class
 from emopipe.workflow.config import BackboneBlock, Config, modality, parse
@@ -24,7 +25,9 @@ def with_defaults(raw: Mapping[str, Any]) -> dict[str, Any]:
     """
     parsed, given = parse(raw), checked(Config, raw, warn=False)
     made = given.model_dump()
-    made["corpus"]["options"] = _filled(corpora.options_class(given.corpus.kind), given.corpus.options)
+    made["corpus"]["options"] = _filled(
+        corpora.options_class(given.corpus.kind), given.corpus.options, in_run(parsed.labelling)
+    )
     for name, source in given.sources.items():
         kinds = stills if source.kind in stills.list_kinds() else corpora
         made["sources"][name]["options"] = _filled(kinds.options_class(source.kind), source.options)
@@ -49,10 +52,12 @@ def _of_backbone(parsed: BackboneBlock, given: BackboneBlock) -> dict[str, Any]:
     }
 
 
-def _filled(options: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a block of options with its defaults."""
+def _filled(
+    options: type[BaseModel], given: Mapping[str, Any], context: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a block of options with its defaults; `context`: what its checks look at."""
     try:
-        return options.model_validate(dict(given)).model_dump()
+        return options.model_validate(dict(given), context=context).model_dump()
     except ValidationError as error:
         raise ConfigError(f"Options of the kind in {options.__module__} do not fit: {error}.") from None
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe import corpora
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.status import UNREADABLE
@@ -357,7 +356,7 @@ class Plan:
             protocol=self.config.protocol.model_dump(),
             absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
-            split_rule=splits.rule(self.table, corpora.options_class(corpus.kind).model_validate(corpus.options)),
+            split_rule=splits.rule(self.table, self.config.corpus_options),
             **in_recipe(self.config.label_space),
             **({"transductive": by_person} if by_person else {}),
             **({"remarks": self.remarks} if self.remarks else {}),

@@ -13,6 +13,7 @@ from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.log import LOGGER, Progress
 from emopipe.corpora import demo, duplicates, times
 from emopipe.corpora.digests import content_digests
+from emopipe.corpora.labelling import labelled
 from emopipe.workflow.config import Config
 
 MIN_SHARED = 0.1
@@ -81,10 +82,10 @@ def clips(config: Config) -> pd.DataFrame:
     Raises:
         CorpusError: The corpus does not have the form that its adapter expects.
     """
-    options = corpora.options_class(config.corpus.kind).model_validate(config.corpus.options)
+    options, labelling = config.corpus_options, config.labelling
     if config.corpus.kind == "demo":
-        return demo.scan(clips_root(config), options)
-    return corpora.scan(config.corpus.kind, clips_root(config), options)
+        return labelled(demo.scan(clips_root(config), options), labelling).reset_index(drop=True)
+    return corpora.scan(config.corpus.kind, clips_root(config), options, labelling=labelling)
 
 
 class _ReadingProgress:

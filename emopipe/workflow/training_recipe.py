@@ -14,7 +14,7 @@ from emopipe.core.labels import CLASSES
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.options import Options
 from emopipe.core.validation import checked, known
-from emopipe.corpora.classes import in_classes
+from emopipe.corpora.labelling import in_classes
 from emopipe.faces import detectors
 from emopipe.training.phase_options import ImitationOptions, PhaseOptions, SpeechPhase, StillsPhase, phase_class
 from emopipe.training.sources import SourceBlock, check_source, options_class

@@ -19,7 +19,7 @@ from emopipe.commands.pretrain import WeightsRecipe
 from emopipe.core.errors import ConfigError, WeightsError
 from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
-from emopipe.corpora.classes import in_classes
+from emopipe.corpora.labelling import in_classes
 from emopipe.stills.base import Stills, stills_table
 from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase

@@ -20,7 +20,7 @@ from emopipe.commands.main import app
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
-from emopipe.corpora.classes import in_classes
+from emopipe.corpora.labelling import in_classes
 from emopipe.stills.ferplus import vote_majority
 from emopipe.training.sources import SourceBlock
 from emopipe.workflow.training_recipe import phase_recipe
