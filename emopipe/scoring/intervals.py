@@ -51,14 +51,23 @@ class Intervals:
     """How they were made."""
 
 
-def intervals(counts: np.ndarray, groups: np.ndarray, value: Value, *, lowest: float = 0.0, seed: int = 0) -> Intervals:
+def intervals(
+    counts: np.ndarray,
+    groups: np.ndarray,
+    value: Value,
+    *,
+    lowest: float = 0.0,
+    highest: float = 1.0,
+    seed: int = 0,
+) -> Intervals:
     """Return scores with 95 % intervals.
 
     Args:
         counts: (N, M) what each clip adds to the counts that the scores are computed from; see `scores`.
         groups: (N,) the group of each clip, such as its subject.
         value: Computes the scores (..., S) from sums of counts (..., M).
-        lowest: The least value of a score; the greatest is 1.
+        lowest: The least value of a score.
+        highest: The greatest value of a score.
         seed: Seed of the bootstrap.
     """
     # 1. The counts of each group (G, M), the scores (S,), and the scores without each group (G, S).
@@ -80,11 +89,21 @@ def intervals(counts: np.ndarray, groups: np.ndarray, value: Value, *, lowest: f
         low, high, method = found - margin, found + margin, "t"
     else:
         low, high, method = *_percentiles(_resampled(by_group, value, seed), n_groups), "bootstrap"
-    # 3. Groups that do not differ at all: the most that so many equal observations leave possible (Clopper-Pearson).
+    # 3. Groups that do not differ at all.
+    low, high = widened(found, low, high, error, n_groups)
+    return Intervals(found, low.clip(lowest, highest), high.clip(lowest, highest), error, n_groups, method)
+
+
+def widened(
+    found: np.ndarray, low: np.ndarray, high: np.ndarray, error: np.ndarray, n_groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds (S,) that are not equal where G groups do not differ at all.
+
+    They are the most that so many equal observations leave possible (Clopper-Pearson).
+    """
     same = error < 1e-12
     possible = 1 - TAIL ** (1 / n_groups)
-    low, high = np.where(same, found - possible, low), np.where(same, found + possible, high)
-    return Intervals(found, low.clip(lowest, 1), high.clip(lowest, 1), error, n_groups, method)
+    return np.where(same, found - possible, low), np.where(same, found + possible, high)
 
 
 def _resampled(by_group: np.ndarray, value: Value, seed: int) -> np.ndarray:

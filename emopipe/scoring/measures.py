@@ -17,6 +17,11 @@ class Measure:
     is_share: bool = True
     """Whether it is a fraction that is shown as a percentage; else a number between -1 and 1, or an error."""
 
+    @property
+    def points(self) -> float:
+        """By what a difference is multiplied for tables: 100 for points of a share, else 1."""
+        return 100.0 if self.is_share else 1.0
+
 
 ACCURACY = Measure("accuracy", "accuracy")
 UAR = Measure("uar", "UAR")

@@ -13,7 +13,7 @@ PROBABILITIES = BASIC7.columns
 
 
 def table(clips: pd.DataFrame, values: np.ndarray, covered: np.ndarray, space: LabelSpace = BASIC7) -> pd.DataFrame:
-    """Build a table of predictions.
+    """Build a table of predictions; of votes, it has the raters' votes as well, if they are known.
 
     Args:
         clips: N rows of the clip table.
@@ -26,6 +26,8 @@ def table(clips: pd.DataFrame, values: np.ndarray, covered: np.ndarray, space: L
     result["pred"] = pd.Series(space.answers(rounded), dtype=object)
     result[space.columns] = rounded
     result["covered"] = covered.astype(int)
+    if space.kind == "votes" and {*space.vote_columns} <= {*clips.columns}:
+        result[space.vote_columns] = clips[space.vote_columns].reset_index(drop=True)
     return result
 
 

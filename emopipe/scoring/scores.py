@@ -46,9 +46,11 @@ def score_intervals(
     return intervals(counts(labels, predicted, classes), groups, scores)
 
 
-def difference_intervals(labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: np.ndarray) -> Intervals:
+def difference_intervals(
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: np.ndarray, classes: Sequence[str] = CLASSES
+) -> Intervals:
     """Return by how much the first predictions (N,) are better than the second in each score, with paired intervals."""
-    both = np.concatenate([counts(labels, first), counts(labels, second)], axis=1)
+    both = np.concatenate([counts(labels, first, classes), counts(labels, second, classes)], axis=1)
 
     def difference(summed: np.ndarray) -> np.ndarray:
         of_first, of_second = np.split(summed, 2, axis=-1)
