@@ -1,4 +1,7 @@
-"""Differences in accuracy between two models on the same clips, with confidence intervals and paired tests."""
+"""Differences between two models on the same clips, with confidence intervals and paired tests.
+
+They are in the score that models are compared by: points of accuracy, points of macro AP, or CCC.
+"""
 
 from collections.abc import Sequence
 
@@ -8,8 +11,10 @@ import pandas as pd
 from emopipe.fusion.checks import BASELINES
 from emopipe.report.options import BEST_IN_HINDSIGHT, BEST_MODALITY, BEST_SINGLE, Comparison
 from emopipe.report.results import Results
-from emopipe.scoring.paired_tests import detectable, holm, paired_test
-from emopipe.scoring.scores import difference_intervals
+from emopipe.scoring.intervals import Intervals
+from emopipe.scoring.measures import Measure, primary
+from emopipe.scoring.paired_tests import holm
+from emopipe.scoring.primary import primary_detectable, primary_differences, primary_test
 
 SIGNIFICANT = 0.05
 """Differences with a smaller corrected p are called higher or lower."""
@@ -24,7 +29,10 @@ PRIMARY, SECONDARY, HINDSIGHT = "primary", "", "in hindsight"
 
 
 def table(results: Results, requested: Sequence[Comparison]) -> pd.DataFrame:
-    """Return one row for each comparison and split; differences are in points of accuracy.
+    """Return one row for each comparison and split.
+
+    Differences are in points, if the primary score is a share, else in its own unit. Those of UAR are empty unless an
+    answer is one class.
 
     The rows are the requested comparisons, the primary one first, then the default ones that were not requested: each
     fused model against the best model of one modality, and each ensemble against the best single model, both selected
@@ -45,7 +53,7 @@ def table(results: Results, requested: Sequence[Comparison]) -> pd.DataFrame:
             named = comparison.model_copy(update={"against": best.get(comparison.against) or comparison.against})
             if named.model != named.against:
                 of_split.append({"kind": _kind(comparison), **_row_or_reason(results, named, split)})
-        rows += _judged(of_split)
+        rows += _judged(of_split, primary(results.space))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -83,47 +91,52 @@ def _row_or_reason(results: Results, comparison: Comparison, split: str) -> dict
 def _row(results: Results, comparison: Comparison, split: str) -> dict[str, object]:
     # 1. The differences on all clips, with intervals over groups, and the test.
     first, second = results.models[comparison.model], results.models[comparison.against]
-    groups, drawn = results.groups(split)
+    space, points, (groups, drawn) = results.space, primary(results.space).points, results.groups(split)
     part, other = first.on(split), second.on(split)
-    found = difference_intervals(part["label"], part["pred"], other["pred"], groups)
-    correct = first.correct(split), second.correct(split)
-    p, test = paired_test(*correct, groups, drawn)
+    found = primary_differences(part, other, space, groups)
+    p, test = primary_test(part, other, space, groups, drawn)
     # 2. The differences between equal seeds.
-    by_seed, other_by_seed = first.accuracy_by_seed(split), second.accuracy_by_seed(split)
+    by_seed, other_by_seed = first.score_by_seed(split), second.score_by_seed(split)
     differences = [by_seed[seed] - other_by_seed[seed] for seed in by_seed if seed in other_by_seed]
     return {
         "model": comparison.model,
         "against": comparison.against,
         "split": split,
-        "difference": 100 * found.value[0],
-        "low": 100 * found.low[0],
-        "high": 100 * found.high[0],
-        "uar_difference": 100 * found.value[1],
-        "uar_low": 100 * found.low[1],
-        "uar_high": 100 * found.high[1],
+        "difference": points * found.value[0],
+        "low": points * found.low[0],
+        "high": points * found.high[0],
+        **(_of_uar(found) if space.has_one_class else {}),
         "drawn": drawn,
         "groups": found.groups,
         "interval": found.method,
         "p": p,
         "test": test,
-        "detectable": 100 * detectable(found.error[0], found.groups, *correct, test),
-        "seeds_mean": 100 * np.mean(differences) if differences else np.nan,
-        "seeds_sd": 100 * np.std(differences, ddof=1) if len(differences) > 1 else np.nan,
+        "detectable": points * primary_detectable(part, other, space, groups, drawn, found),
+        "seeds_mean": points * np.mean(differences) if differences else np.nan,
+        "seeds_sd": points * np.std(differences, ddof=1) if len(differences) > 1 else np.nan,
         "aim": comparison.aim,
     }
 
 
-def _judged(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def _of_uar(found: Intervals) -> dict[str, float]:
+    return {
+        "uar_difference": 100 * found.value[1],
+        "uar_low": 100 * found.low[1],
+        "uar_high": 100 * found.high[1],
+    }
+
+
+def _judged(rows: list[dict[str, object]], measure: Measure) -> list[dict[str, object]]:
     """Return the rows of a split with corrected p values and verdicts."""
     corrected = holm([np.nan if row["kind"] == PRIMARY else row["p"] for row in rows])
     judged = []
     for row, p_holm in zip(rows, corrected, strict=True):
         p_holm = row["p"] if row["kind"] == PRIMARY else p_holm
-        judged.append({"verdict": _verdict(row, p_holm), **row, "p_holm": p_holm})
+        judged.append({"verdict": _verdict(row, p_holm, measure), **row, "p_holm": p_holm})
     return judged
 
 
-def _verdict(row: dict[str, object], p: float) -> str:
+def _verdict(row: dict[str, object], p: float, measure: Measure) -> str:
     """Return in words whether the models differ, and whether the aim is met."""
     if "difference" not in row:
         return ""
@@ -131,7 +144,8 @@ def _verdict(row: dict[str, object], p: float) -> str:
     aim = row["aim"]
     if aim is None:
         return verdict
+    wanted = f"{aim:+.1f} points" if measure.is_share else f"{aim:+.2f}"
     if row["low"] >= aim:
-        return f"{verdict}; the aim of {aim:+.1f} points is met"
+        return f"{verdict}; the aim of {wanted} is met"
     reached = ", though the difference itself reaches it" if row["difference"] >= aim else ""
-    return f"{verdict}; the aim of {aim:+.1f} points is not shown to be met{reached}"
+    return f"{verdict}; the aim of {wanted} is not shown to be met{reached}"

@@ -23,7 +23,8 @@ class Comparison(Options):
     best_modality: the same of the models of one modality. best_in_hindsight: the single model that is best on the
     reported split itself, which is the hardest one to beat, and is selected by what is reported."""
     aim: Number | None = Field(default=None, gt=0)
-    """Points of accuracy by which `model` should be better; the table says whether it is. Default: no aim."""
+    """Points of accuracy, or of macro AP, by which `model` should be better; of dimensions, the difference in CCC. The
+    table says whether it is. Default: no aim."""
     primary: bool = False
     """Whether this is the one comparison that the run is made for. Its p needs no correction for the other tests."""
 

@@ -1,9 +1,12 @@
 """What each network's own head says: its accuracy on training clips against its accuracy on the reported clips.
 
+A head answers with the classes that it shares with the label space, so only clips of these classes count.
+
 A network may have been trained on the training clips of the corpus, or on the people in them. Its vectors and
 probabilities then look better there than on any other clip, so a fusion that is trained on them trusts it too much.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emopipe.cache.store import Reader
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, CLASSES, LabelSpace, shared
 from emopipe.corpora.groups import groups_of_clips
 from emopipe.fusion.product import over_frames
 from emopipe.scoring.intervals import FEWEST_GROUPS, Intervals
@@ -22,26 +25,36 @@ COLUMNS = [
     "test", "over_trusted",
 ]  # fmt: skip
 SIGNIFICANT = 0.05
+FEWEST_CLASSES = 2
+"""A head that shares fewer classes with the label space does not answer."""
+HEAD_CLASSES = "head_classes"
+"""The attribute of merged features with the classes of a head, a list as JSON; without it, they are the seven."""
 BY_GROUP, BY_CLIP = "t over groups", "Fisher by clip, groups ignored"
 """Names of the tests of a difference between two splits."""
 
 
-def table(files: Mapping[str, Path], modalities: Mapping[str, str], clips: pd.DataFrame) -> pd.DataFrame:
+def table(
+    files: Mapping[str, Path], modalities: Mapping[str, str], clips: pd.DataFrame, space: LabelSpace = BASIC7
+) -> pd.DataFrame:
     """Return one row for each stream with a head and split, with the difference between train and each other split.
+
+    There are no rows for a head that shares fewer than two classes with the label space, nor where an answer is not one
+    class.
 
     Args:
         files: Stream -> its merged features.
         modalities: Stream with a head -> face or audio. Frames of a face are averaged; of sound, the head reads the
             mean vector, as it was trained.
         clips: The clip table.
+        space: The label space.
 
     Returns:
         The columns COLUMNS. On training clips, a backbone that was trained on them answers out of fold.
     """
     rows = []
-    for stream, modality in modalities.items():
-        found = _answers(files[stream], "mean_p" if modality == "face" else "mean_logp", clips)
-        scored = {split: _scores(part) for split, part in found.groupby("split") if len(part)}
+    for stream, modality in modalities.items() if space.has_one_class else ():
+        found = _answers(files[stream], "mean_p" if modality == "face" else "mean_logp", clips, space)
+        scored = {split: _scores(part, space) for split, part in found.groupby("split") if len(part)}
         for split in [name for name in ("train", "val", "test") if name in scored]:
             row = {"stream": stream, "split": split, **scored[split][0]}
             rows.append(
@@ -66,21 +79,25 @@ def sentences(found: pd.DataFrame) -> list[str]:
     return made
 
 
-def _answers(path: Path, pool: str, clips: pd.DataFrame) -> pd.DataFrame:
-    """Return the labelled clips that have vectors, with the class that the head gives them."""
+def _answers(path: Path, pool: str, clips: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
+    """Return the clips of shared classes that have vectors, with the shared class that the head gives them."""
     with Reader(path) as reader:
         (logp, offsets), (mask, _) = reader.flat("logp"), reader.flat("mask")
         names = reader.clips
+        classes = json.loads(reader.attributes.get(HEAD_CLASSES, "null")) or CLASSES
+    known = shared(classes, space)
+    if len(known) < FEWEST_CLASSES:
+        return clips[:0].assign(answer="")
     usable = mask & np.isfinite(logp).all(1)
     length = np.diff(np.concatenate([[0], usable.cumsum()])[offsets])  # (N,) usable frames of each clip
-    answer = np.array(CLASSES)[over_frames(logp[usable], length, pool).argmax(1)]
-    known = pd.DataFrame({"clip": names, "answer": answer})[length > 0]
-    return clips[clips["label"] != ""].merge(known, on="clip")
+    pooled = over_frames(logp[usable], length, pool)[:, [classes.index(name) for name in known]]
+    answers = pd.DataFrame({"clip": names, "answer": np.array(known)[pooled.argmax(1)]})[length > 0]
+    return clips[clips["label"].isin(known)].merge(answers, on="clip")
 
 
-def _scores(part: pd.DataFrame) -> tuple[dict[str, object], Intervals, np.ndarray]:
+def _scores(part: pd.DataFrame, space: LabelSpace) -> tuple[dict[str, object], Intervals, np.ndarray]:
     groups, drawn = groups_of_clips(part)
-    found = score_intervals(part["label"], part["answer"], groups)
+    found = score_intervals(part["label"], part["answer"], groups, space.names)
     correct = (part["label"] == part["answer"]).to_numpy()
     row = {
         "right": int(correct.sum()),

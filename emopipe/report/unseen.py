@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emopipe.scoring.scores import score_intervals
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.scoring.measures import primary
+from emopipe.scoring.primary import primary_intervals
 from emopipe.weights import trained_on
 
-COLUMNS = ["unseen", "unseen_right", "unseen_accuracy", "unseen_low", "unseen_high", "unseen_uar"]
-"""Columns of the table of results; empty for a model whose weights met none of its clips."""
+
+def columns(space: LabelSpace) -> list[str]:
+    """Return columns of the table of results; they are empty for a model whose weights met none of its clips."""
+    right, uar = (["unseen_right"], ["unseen_uar"]) if space.has_one_class else ([], [])
+    return ["unseen", *right, f"unseen_{primary(space).key}", "unseen_low", "unseen_high", *uar]
+
+
+COLUMNS = columns(BASIC7)
 
 
 def met_clips(
@@ -34,24 +42,25 @@ def met_clips(
     }
 
 
-def scores(part: pd.DataFrame, met: frozenset[str], groups: np.ndarray) -> dict[str, float]:
-    """Return the scores over the clips that are not in `met`, as COLUMNS.
+def scores(part: pd.DataFrame, met: frozenset[str], groups: np.ndarray, space: LabelSpace = BASIC7) -> dict[str, float]:
+    """Return the scores over the clips that are not in `met`, as `columns`.
 
     {} if no clip is in `met`, and only the count, 0, if all are.
 
     Args:
-        part: The predictions of a split's labelled clips.
+        part: The predictions of a split's clips that are scored.
         met: Clips that the model's weights were trained on.
         groups: (N,) the group of each clip, for the intervals.
+        space: The label space.
     """
     new = ~part["clip"].isin(met).to_numpy()
     if new.all():
         return {}
     if not new.any():
         return {"unseen": 0}
-    left = part[new]
-    found = score_intervals(left["label"], left["pred"], groups[new])
-    right = int((left["label"] == left["pred"]).sum())
-    return dict(
-        zip(COLUMNS, (len(left), right, found.value[0], found.low[0], found.high[0], found.value[1]), strict=True)
-    )
+    others = part[new]
+    found = primary_intervals(others, space, groups[new])
+    right = [int((others["label"] == others["pred"]).sum())] if space.has_one_class else []
+    uar = [found.value[1]] if space.has_one_class else []
+    made = len(others), *right, found.value[0], found.low[0], found.high[0], *uar
+    return dict(zip(columns(space), made, strict=True))

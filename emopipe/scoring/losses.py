@@ -3,7 +3,7 @@
 import numpy as np
 
 from emopipe.core.labels import PROBABILITY_FLOOR, LabelSpace
-from emopipe.scoring.metrics import log_losses
+from emopipe.scoring.metrics import cross_entropies, log_losses
 
 
 def losses(values: np.ndarray, targets: np.ndarray, space: LabelSpace) -> np.ndarray:
@@ -21,7 +21,7 @@ def losses(values: np.ndarray, targets: np.ndarray, space: LabelSpace) -> np.nda
     if space.kind == "single":
         return log_losses(values, targets.argmax(-1))
     if space.kind == "votes":
-        return -(targets * np.log(values.clip(PROBABILITY_FLOOR))).sum(-1)
+        return cross_entropies(values, targets)
     if space.kind == "multi":
         present, absent = np.log(values.clip(PROBABILITY_FLOOR)), np.log((1 - values).clip(PROBABILITY_FLOOR))
         return -(targets * present + (1 - targets) * absent).mean(-1)

@@ -10,11 +10,13 @@ import yaml
 from emopipe.cache.status import text
 from emopipe.core import tables
 from emopipe.core.atomic import write_text
+from emopipe.core.labels import of_recipe
 from emopipe.core.log import LOGGER
 from emopipe.report import (
     by_class,
     comparisons,
     figures,
+    files,
     ledger,
     read_first,
     results,
@@ -63,17 +65,19 @@ def run(
             unlabelled test clips, submission.zip.
     """
     table = tables.read(clips)
+    space = of_recipe(recipe)
     models = _models(recipe, predicted, out_of_fold, seeds, candidates, unseen.met_clips(table, recipe, met_weights))
-    run_results = Results(models, dict(zip(table["clip"], table["subject"], strict=True)), recipe["missing"], table)
-    parts = [metrics.score(m.predictions, name) for name, m in models.items()]
-    scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.COLUMNS)
+    subjects = dict(zip(table["clip"], table["subject"], strict=True))
+    run_results = Results(models, subjects, recipe["missing"], table, space)
+    parts = [metrics.score(m.predictions, name, space) for name, m in models.items()]
+    scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=metrics.columns(space))
     statuses = ledger.build(table, stages)
     write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     write_text(folder / "metrics.csv", scores.to_csv(index=False, float_format="%.6f"))
     tables.write(statuses, folder / "ledger.csv")
     compared = comparisons.table(run_results, [Comparison.model_validate(block) for block in recipe["comparisons"]])
-    files = {name.removeprefix("features/"): paths[0] for name, paths in stages.items() if name.startswith("features/")}
-    heads = streams.table(files, recipe["heads"], table)
+    vectors = {n.removeprefix("features/"): paths[0] for n, paths in stages.items() if n.startswith("features/")}
+    heads = streams.table(vectors, recipe["heads"], table, space)
     lines = [*streams.sentences(heads), *read_first.sentences(table, run_results, compared, recipe)]
     first = read_first.markdown(lines)
     _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, folder / "tables")
@@ -109,6 +113,7 @@ def _models(
             selected_on="val" if name in recipe["selected_on_val"] else "",
             paper=recipe["paper"].get(name, ""),
             met=met.get(name, frozenset()),
+            space=of_recipe(recipe),
         )
         for name, path in predicted.items()
     }
@@ -147,7 +152,7 @@ def _tables(
         "comparisons": compared,
         "ensembles": weights,
         "streams": heads,
-        "recalls": by_class.recalls(run_results),
+        files.by_class_table(run_results.space): by_class.by_class(run_results),
         "subjects": by_class.by_subject(run_results),
     }
     for name, frame in made.items():
