@@ -4,6 +4,7 @@ TABLES = [
     f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles", "streams") for kind in ("csv", "md")
 ]
 TABLES += ["tables/recalls.csv", "tables/subjects.csv"]
+TABLES += [f"tables/{name}.{kind}" for name in PLAN.tables_of_corpus for kind in ("csv", "md")]
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", "config.yaml", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
     REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
@@ -18,6 +19,7 @@ CATEGORIES = {
     "metrics.csv": "Results",
     **{f"tables/{name}.csv": "Results" for name in ("results", "comparisons", "ensembles", "streams")},
     **{f"tables/{name}.csv": "Classes and people" for name in ("recalls", "subjects")},
+    **{f"tables/{name}.csv": "Classes and people" for name in PLAN.tables_of_corpus},
     "ledger.csv": "What became of each clip",
     "faces": "Classes and people",
 }

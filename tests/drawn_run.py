@@ -49,7 +49,7 @@ RECIPE = {
 class Drawn:
     """The clips of a run, and the arrays that caches and predictions hold of them."""
 
-    def __init__(self, count, seed=0):
+    def __init__(self, count, seed=0, columns=None):
         self.draw = np.random.default_rng(seed)
         label = self.draw.integers(len(CLASSES), size=count)
         self.table = pd.DataFrame(
@@ -62,6 +62,8 @@ class Drawn:
                 "digest": [f"{number:064x}" for number in range(count)],
             }
         )
+        if columns:
+            self.table = self.table.assign(**columns(self.table))
         self.target = label
         sides = [cv2.resize(self.draw.integers(60, 220, (6, 6, 3)).astype(np.uint8), (256, 256)) for _ in range(8)]
         self.crops = [encode_jpeg(side, 70) for side in sides]
@@ -113,9 +115,12 @@ class Drawn:
         return made.join(pd.DataFrame(p, columns=PROBABILITIES)).assign(covered=1)
 
 
-def make(work, count):
-    """Write results/drawn and cache/drawn below a folder; return what the page is made from."""
-    results, cache, drawn = work / "results/drawn", work / "cache/drawn", Drawn(count)
+def make(work, count, columns=None):
+    """Write results/drawn and cache/drawn below a folder; return what the page is made from.
+
+    `columns` gives further columns of the clip table, for the table.
+    """
+    results, cache, drawn = work / "results/drawn", work / "cache/drawn", Drawn(count, columns=columns)
     tables.write(drawn.table, cache / "clips.csv")
     stages = _caches(drawn, cache)
     models = _predictions(drawn, results)

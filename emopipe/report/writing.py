@@ -8,6 +8,7 @@ import pandas as pd
 
 from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT
 from emopipe.report import streams, transductive
+from emopipe.report.ceiling import HAD
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, MCNEMAR, POWER, SIGN_FLIP
@@ -18,6 +19,8 @@ TITLES = {
     "comparisons": "Differences between models",
     "ensembles": "Members of ensembles",
     "streams": "Streams by their own heads",
+    "ceiling": "The label ceiling: what raters reach",
+    "against_labels": "Accuracy against intended and perceived labels",
 }
 
 
@@ -40,7 +43,15 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: s
 
 def columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that are shown of a table in TITLES, as texts; `table` is as its CSV file holds it."""
-    return {"results": _results, "comparisons": _comparisons, "ensembles": _ensembles, "streams": _streams}[name](table)
+    made = {
+        "results": _results,
+        "comparisons": _comparisons,
+        "ensembles": _ensembles,
+        "streams": _streams,
+        "ceiling": _ceiling,
+        "against_labels": _against_labels,
+    }
+    return made[name](table)
 
 
 def notes(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
@@ -50,6 +61,8 @@ def notes(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
         "comparisons": _comparisons_notes,
         "ensembles": _ensembles_notes,
         "streams": _streams_notes,
+        "ceiling": _ceiling_notes,
+        "against_labels": _against_labels_notes,
     }
     return made[name](table, recipe)
 
@@ -67,6 +80,7 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
             "split": _text(table["split"]),
             "correct": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
             "accuracy [95 %]": _with_interval(table, "accuracy", 100),
+            "label ceiling": _percent(table["ceiling"]) if "ceiling" in table else "",
             "UAR [95 %]": _with_interval(table, "uar", 100),
             "macro F1 [95 %]": _with_interval(table, "macro_f1", 100),
             "WAF": _percent(table["waf"]),
@@ -187,6 +201,12 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
                 "In a cross-validation, a clip's vectors are from a network that was trained without the clip, but "
                 "fusion was fitted on vectors of networks that saw it."
             )
+    if "ceiling" in table:
+        notes.append(
+            "The label ceiling is how often raters agree with the majority of the other raters (tables/ceiling.md): "
+            "those who only heard the clip for models of sound, and those who only saw it for models of faces, where "
+            "the corpus has such votes; else those who did both. It is not a bound for models."
+        )
     if table["unseen"].notna().any():
         notes.append(
             "Unseen clips are those that the weights of the model were not trained on before this run, neither on the "
@@ -264,6 +284,64 @@ def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
         "is the member's share of the absolute coefficients. In a cross-validation, the weights for a fold are fitted "
         "without its clips; only the temperature of the ensemble's prediction depends on them, through the "
         "combinations of the other folds."
+    ]
+
+
+def _ceiling(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "split": table["split"],
+            "raters who": table["raters_had"].map(HAD),
+            "clips": _number(table["n"], "{:.0f}"),
+            "raters of a clip": _number(table["raters"], "{:.1f}"),
+            "ceiling [95 %]": _with_interval(table, "ceiling", 100),
+            "UAR of raters [95 %]": _with_interval(table, "uar", 100),
+            "one rater gives the label": _percent(table["one_with_label"]),
+            "best against one rater": _percent(table["best_against_one"]),
+        },
+        dtype=str,
+    )
+
+
+def _ceiling_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    return [
+        "The ceiling is computed leave-one-rater-out: it is the probability that a rater of a clip gives the answer of "
+        "most of the other raters of this clip, as a mean over clips. Where the others are tied, each of their answers "
+        "counts an equal share. UAR is the same as a mean over the classes of these majorities. "
+        + _intervals_note(table),
+        "One rater gives the label: how probable it is that one rater gives the label that models are scored with. "
+        "Best against one rater: the best accuracy that any classifier can have against the answer of one rater, which "
+        "is the mean of the largest share of votes.",
+        "Neither is a bound for models. A label averages over many raters, so a model that gives the answer of most "
+        "people is above what one of them reaches. Clips count whose label is a class and that have at least two "
+        "votes, in whole numbers; votes for classes outside the label space do not count.",
+    ]
+
+
+def _against_labels(table: pd.DataFrame) -> pd.DataFrame:
+    counts = zip(table["right"], table["n"], strict=True)
+    return pd.DataFrame(
+        {
+            "model": table["model"],
+            "split": table["split"],
+            "labels": table["labels"],
+            "correct": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
+            "accuracy [95 %]": _with_interval(table, "accuracy", 100),
+            "UAR [95 %]": _with_interval(table, "uar", 100),
+            "tied clips omitted": _number(table["ties"], "{:.0f}"),
+        },
+        dtype=str,
+    )
+
+
+def _against_labels_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    return [
+        "Intended is the class that the actor was asked to show. Perceived is the class that most raters of the clip "
+        "gave. Clips of which several classes have most votes have no perceived class; they are omitted and counted. "
+        f"{_intervals_note(table)}",
+        "Where the clip table has no column `intended`, its label is taken as the intended class if it differs from "
+        "the class with most votes for some clip. Models are usually better against the labels that they were trained "
+        "on.",
     ]
 
 

@@ -14,10 +14,12 @@ from emopipe.core.labels import of_recipe
 from emopipe.core.log import LOGGER
 from emopipe.report import (
     by_class,
+    ceiling,
     comparisons,
     figures,
     files,
     ledger,
+    of_corpus,
     read_first,
     results,
     streams,
@@ -78,9 +80,11 @@ def run(
     compared = comparisons.table(run_results, [Comparison.model_validate(block) for block in recipe["comparisons"]])
     vectors = {n.removeprefix("features/"): paths[0] for n, paths in stages.items() if n.startswith("features/")}
     heads = streams.table(vectors, recipe["heads"], table, space)
+    more = of_corpus.tables(run_results, table, space)
     lines = [*streams.sentences(heads), *read_first.sentences(table, run_results, compared, recipe)]
+    lines[-1:-1] = ceiling.sentences(more)  # the headline stays the last one
     first = read_first.markdown(lines)
-    _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, folder / "tables")
+    _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, more, folder / "tables")
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
     write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks))
     _figures(recipe, run_results, table, stages, folder / "figures")
@@ -145,15 +149,17 @@ def _tables(
     weights: pd.DataFrame,
     heads: pd.DataFrame,
     first: str,
+    more: Mapping[str, pd.DataFrame],
     folder: Path,
 ) -> None:
     made = {
-        "results": results.table(run_results),
+        "results": ceiling.beside(results.table(run_results), more),
         "comparisons": compared,
         "ensembles": weights,
         "streams": heads,
         files.by_class_table(run_results.space): by_class.by_class(run_results),
         "subjects": by_class.by_subject(run_results),
+        **more,
     }
     for name, frame in made.items():
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))

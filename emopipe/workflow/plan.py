@@ -28,6 +28,7 @@ from emopipe.faces import detectors
 from emopipe.fusion.checks import BASELINES, default_members
 from emopipe.fusion.options import EnsembleOptions, FusionOptions
 from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
+from emopipe.report import of_corpus
 from emopipe.report.page.template import files_digest
 from emopipe.report.paper import figure
 from emopipe.weights.naming import refuse_missing
@@ -363,6 +364,11 @@ class Plan:
             **({"met_by": self._met_by(), "corpus": corpus.kind} if self._met else {}),
             **({"taken": taken} if taken else {}),
         )
+
+    @cached_property
+    def tables_of_corpus(self) -> list[str]:
+        """The tables that the report writes because this corpus has votes of raters, or facts about people."""
+        return of_corpus.names(self.table, self.config.label_space)
 
     def page(self) -> Recipe:
         """Return the recipe of the page."""

@@ -1,0 +1,57 @@
+"""What the clip table says about raters: their votes by what they had, and the two labels that follow."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from emopipe.core.labels import VOTES, LabelSpace
+from emopipe.scoring.ceiling import countable
+
+Shown = Literal["clip", "voice", "face"]
+"""What raters had: the clip as a whole, its sound alone, its pictures alone."""
+PREFIXES: dict[Shown, str] = {"clip": VOTES, "voice": f"voice_{VOTES}", "face": f"face_{VOTES}"}
+"""What raters had -> what their columns of the clip table begin with; a class follows."""
+INTENDED = "intended"
+"""The column of the clip table with the class that an actor was asked to show."""
+
+
+def votes_of(clips: pd.DataFrame, shown: Shown, space: LabelSpace) -> np.ndarray:
+    """Return the votes of N clips, (N, K) float64.
+
+    A cell that is empty counts 0, as does a class without a column; NaN if a cell is not a number.
+    """
+    columns = [f"{PREFIXES[shown]}{name}" for name in space.names]
+    known = clips.reindex(columns=columns, fill_value="0").replace("", "0")
+    return np.array([pd.to_numeric(known[name], errors="coerce") for name in columns], float).T.reshape(-1, len(space))
+
+
+def rated(clips: pd.DataFrame, space: LabelSpace) -> dict[Shown, np.ndarray]:
+    """Return what raters had -> their votes (N, K), for the columns that the clip table has for some clip."""
+    if not space.has_one_class:
+        return {}
+    found: dict[Shown, np.ndarray] = {shown: votes_of(clips, shown, space) for shown in PREFIXES}
+    return {shown: votes for shown, votes in found.items() if countable(votes).any()}
+
+
+def perceived(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:
+    """Return the class with most votes of the raters of whole clips, (N,); a tie as a label, "" without votes.
+
+    Without votes in the table, the label is the perceived one if the table has intended classes beside it.
+    """
+    votes = np.nan_to_num(votes_of(clips, "clip", space))
+    if votes.any():
+        return pd.Series([space.label(row) if row.any() else "" for row in votes], clips.index, dtype=object)
+    return clips["label"] if INTENDED in clips else pd.Series("", clips.index, dtype=object)
+
+
+def intended(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:
+    """Return the class that actors were asked to show, (N,) texts, "" if unknown.
+
+    It is in a column of its own, or it is the label, if that is not the class with most votes for some clip.
+    """
+    if INTENDED in clips:
+        return clips[INTENDED].where(clips[INTENDED].isin(space.names), "")
+    most, label = perceived(clips, space), clips["label"]
+    differs = most.isin(space.names) & label.isin(space.names) & (most != label)
+    return label.where(label.isin(space.names) & differs.any(), "")
