@@ -3,7 +3,7 @@
 import pandas as pd
 
 from emopipe.core.labels import LabelSpace
-from emopipe.report import against_labels, ceiling, rater_votes
+from emopipe.report import against_labels, ceiling, rater_votes, subgroups
 from emopipe.report.results import Results
 
 
@@ -17,11 +17,12 @@ def names(clips: pd.DataFrame, space: LabelSpace) -> list[str]:
     wanted = {
         "ceiling": bool(rater_votes.rated(clips, space)),
         "against_labels": against_labels.both_known(clips, space),
+        "subgroups": bool(subgroups.known_columns(clips)),
     }
     return [name for name, is_wanted in wanted.items() if is_wanted]
 
 
 def tables(results: Results, clips: pd.DataFrame, space: LabelSpace) -> dict[str, pd.DataFrame]:
     """Return the tables: name -> table; some may be empty."""
-    made = {"ceiling": ceiling.table, "against_labels": against_labels.table}
+    made = {"ceiling": ceiling.table, "against_labels": against_labels.table, "subgroups": subgroups.table}
     return {name: made[name](results, space) for name in names(clips, space)}

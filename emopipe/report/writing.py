@@ -11,9 +11,11 @@ from emopipe.report import streams, transductive
 from emopipe.report.ceiling import HAD
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
+from emopipe.scoring.measures import ACCURACY, CCC, MACRO_AP
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, MCNEMAR, POWER, SIGN_FLIP
 
 _MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # characters that have a meaning in Markdown
+_OF_CLIPS = "Subjects are not all known, so clips count as independent; if they are not, intervals are too narrow."
 TITLES = {
     "results": "Results",
     "comparisons": "Differences between models",
@@ -21,6 +23,7 @@ TITLES = {
     "streams": "Streams by their own heads",
     "ceiling": "The label ceiling: what raters reach",
     "against_labels": "Accuracy against intended and perceived labels",
+    "subgroups": "Groups of people",
 }
 
 
@@ -50,6 +53,7 @@ def columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
         "streams": _streams,
         "ceiling": _ceiling,
         "against_labels": _against_labels,
+        "subgroups": _subgroups,
     }
     return made[name](table)
 
@@ -63,6 +67,7 @@ def notes(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
         "streams": _streams_notes,
         "ceiling": _ceiling_notes,
         "against_labels": _against_labels_notes,
+        "subgroups": _subgroups_notes,
     }
     return made[name](table, recipe)
 
@@ -260,9 +265,7 @@ def _intervals_note(table: pd.DataFrame) -> str:
             "A group holds the clips that share a person, an utterance, a still or a file, directly or by other clips."
         )
     if known["drawn"].eq(CLIP_UNIT).any():
-        parts.append(
-            "Subjects are not all known, so clips count as independent; if they are not, intervals are too narrow."
-        )
+        parts.append(_OF_CLIPS)
     return " ".join(parts) or f"Intervals need at least {FEWEST_GROUPS} groups, and a bootstrap {FEWEST_FOR_BOOTSTRAP}."
 
 
@@ -342,6 +345,42 @@ def _against_labels_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> lis
         "Where the clip table has no column `intended`, its label is taken as the intended class if it differs from "
         "the class with most votes for some clip. Models are usually better against the labels that they were trained "
         "on.",
+    ]
+
+
+def _subgroups(table: pd.DataFrame) -> pd.DataFrame:
+    measure = next(one for one in (ACCURACY, MACRO_AP, CCC) if one.key in table)
+    scale, shape = (100, "{:.1f}") if measure.is_share else (1, "{:.3f}")
+    signed = shape.replace(":", ":+")
+    unit = f"{measure.name}, points" if measure.is_share else measure.name
+    return pd.DataFrame(
+        {
+            "model": table["model"],
+            "split": table["split"],
+            "by": table["column"],
+            "group": table["value"],
+            "clips": _number(table["n"], "{:.0f}"),
+            "people": _number(table["people"], "{:.0f}"),
+            f"{measure.name} [95 %]": _with_interval(table, measure.key, scale, shape, ""),
+            f"less the largest group, {unit} [95 %]": _with_interval(table, "difference", scale, signed, "difference_"),
+            "": ["few people" if few == 1 else "" for few in table["few"]],
+        },
+        dtype=str,
+    )
+
+
+def _subgroups_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    return [
+        "The groups are those that the clip table names; ages in years are put into bands. Clips whose group is "
+        "unknown are in none. People are counted where all of a group are known. Groups with fewer than "
+        f"{FEWEST_GROUPS} people are marked: they have no interval, and their score says more about these people than "
+        "about others. Intervals of scores are made as those of tables/results.md, from the people of the group alone.",
+        "Each group is compared with the one that has most clips. Intervals of differences are Welch's, from the "
+        "errors over people; they are not corrected for the number of groups, so one of twenty excludes 0 by chance. A "
+        "difference describes the clips and people of this corpus. Groups may also differ in what they were recorded "
+        "with, in their classes and in how they were labelled, so it does not show that the sex or the age is the "
+        "cause.",
+        *([_OF_CLIPS] if table["drawn"].eq(CLIP_UNIT).any() else []),
     ]
 
 
