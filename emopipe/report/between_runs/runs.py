@@ -10,14 +10,13 @@ import pandas as pd
 from emopipe.core import tables, yaml_file
 from emopipe.core.errors import CacheError, ConfigError, EmopipeError
 from emopipe.core.labels import CLASSES
+from emopipe.report.answer import answer_of
 from emopipe.scoring import predictions
 
 WithDefaults = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Returns a config with all defaults, or raises an EmopipeError."""
 NEEDED = ("config.yaml", "metrics.csv", "ledger.csv")
 """Files that the last step of a run writes."""
-ENSEMBLE = "ensemble"
-"""The ensemble that is a run's answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +54,7 @@ class OpenedRun:
     @property
     def answer(self) -> str | None:
         """The model or ensemble that is the run's answer: its ensemble, or else its only model."""
-        if ENSEMBLE in self.predictions:
-            return ENSEMBLE
-        return next(iter(self.predictions)) if len(self.predictions) == 1 else None
+        return answer_of(self.predictions)
 
 
 def open_runs(folders: Sequence[Path], with_defaults: WithDefaults) -> list[OpenedRun]:

@@ -13,7 +13,8 @@ from emopipe.cache.store import DROPPED, Reader
 from emopipe.core import tables
 from emopipe.core.errors import CacheError, CorpusError
 from emopipe.core.text import escape_text
-from emopipe.report.clip.story import ENSEMBLE, Attention, ClipStory, Media, Stage, Track, Vote
+from emopipe.report.answer import ENSEMBLE
+from emopipe.report.clip.story import Attention, ClipStory, Media, Stage, Track, Vote
 from emopipe.scoring import predictions
 
 TIME = "@time"

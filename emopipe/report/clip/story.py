@@ -8,9 +8,8 @@ import numpy as np
 
 from emopipe.core.labels import CLASSES
 from emopipe.media.decoded import AUDIO_RATE
+from emopipe.report.answer import ENSEMBLE, answer_of
 
-ENSEMBLE = "ensemble"
-"""The ensemble that is a run's answer, and the beginning of the names of all ensembles."""
 FACE, AUDIO = "face", "audio"
 """Modalities of streams."""
 
@@ -186,7 +185,8 @@ class ClipStory:
     @property
     def answer(self) -> Vote | None:
         """The run's answer: that of its ensemble, or else of its only model; None if there is none."""
-        return self.votes[0] if self.votes and (self.votes[0].model == ENSEMBLE or len(self.votes) == 1) else None
+        by_name = {vote.model: vote for vote in self.votes}
+        return by_name.get(answer_of(by_name) or "")
 
     @property
     def shown_faces(self) -> tuple[str, Track] | None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from emopipe.core import tables
 from emopipe.core.labels import CLASSES
+from emopipe.report.answer import answer_of
 from emopipe.report.clip import gathering
 from emopipe.scoring import predictions
 from emopipe.scoring.predictions import PROBABILITIES
@@ -68,7 +69,7 @@ class Sources:
     @property
     def answer(self) -> str:
         """The run's answer: its ensemble, or else its first model."""
-        return "ensemble" if "ensemble" in self.names else self.names[0]
+        return answer_of(self.names) or self.names[0]
 
     @property
     def splits(self) -> list[str]:
