@@ -5,6 +5,8 @@ trained  train, Happy: out-of-fold predictions alone
 empty    val, Sad: could not be decoded
 unseen   val, Happy: frames and sound, but no face
 secret   test, no label: as `good`
+
+Its label space is that of the seven classes, or one of LABELS, whose labels are others.
 """
 
 import cv2
@@ -15,7 +17,7 @@ import yaml
 from emopipe.cache.status import NO_FACE, OK, UNDECODABLE, reason, text
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core import tables
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, LabelSpace, in_recipe
 from emopipe.faces import rows as face_rows
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import encode_jpeg
@@ -27,22 +29,47 @@ CLIPS = {
     "unseen": ("val", "Happy"),
     "secret": ("test", ""),
 }
+LABELS = {
+    LabelSpace(("Angry", "Happy", "Sad"), "votes"): {"good": "Angry", "trained": "Happy", "unseen": "Happy;Sad"},
+    LabelSpace(("Angry", "Happy", "Sad", "<i>"), "multi"): {
+        "good": "Angry;<i>",
+        "trained": "Happy",
+        "unseen": "(none)",
+    },
+    LabelSpace(("valence", "arousal"), "dimensions", -2.0, 2.0): {"good": "-1;0.5", "trained": "1;0", "unseen": "0;0"},
+}
+"""Label spaces of other kinds -> the labels of their clips; others have none."""
+VOTES = {"good": {"votes_Angry": "3", "votes_Sad": "1", "voice_votes_Happy": "2"}}
+"""Raters' votes, where the kind is votes."""
 STREAMS = {"expression": "face", "logmel": "audio"}
 TIMES = np.arange(6) * 0.25
 MASK = np.array([True, True, False, True, True, True])
 WEIGHTS = np.float32([0.1, 0.1, 0.2, 0.5, 0.1])
 
 
-def make(work):
+def space_of(kind):
+    """The label space of LABELS of a kind."""
+    return next(space for space in LABELS if space.kind == kind)
+
+
+def label_of(clip, space):
+    return CLIPS[clip][1] if space == BASIC7 else LABELS[space].get(clip, "")
+
+
+def make(work, space=BASIC7):
     """Write results/small and cache/small below a folder; return results/small."""
     results, cache = work / "results/small", work / "cache/small"
     clips = [
-        {"clip": c, "path": f"{c}.mp4", "split": s, "label": label, "subject": "s1"} for c, (s, label) in CLIPS.items()
+        {"clip": c, "path": f"{c}.mp4", "split": s, "label": label_of(c, space), "subject": "s1"}
+        for c, (s, _) in CLIPS.items()
     ]
+    if space.kind == "votes":
+        columns = [f"{prefix}votes_{name}" for prefix in ("", "voice_") for name in space.names]
+        clips = [row | dict.fromkeys(columns, "") | VOTES.get(row["clip"], {}) for row in clips]
     tables.write(tables.of(clips), cache / "clips.csv")
     _write(cache / "media/sparse/00.h5", media_rows.FIELDS, {clip: _media(clip) for clip in CLIPS})
     _write(cache / "faces/main/00.h5", face_rows.FIELDS, {clip: _faces(clip) for clip in CLIPS})
-    _results(results)
+    _results(results, space)
     return results
 
 
@@ -100,8 +127,9 @@ def _faces(clip):
     return OK, "", arrays
 
 
-def _results(results):
+def _results(results, space):
     config = {
+        **in_recipe(space),
         "run": "small",
         "corpus": {"name": "small", "kind": "folder"},
         "corpus_root": "corpus",
@@ -117,7 +145,7 @@ def _results(results):
     rows = [_ledger_row(clip, stage) for clip in sorted(CLIPS) for stage in stages]
     tables.write(tables.of(rows), results / "ledger.csv")
     for model, favourite in (("ensemble", "Angry"), ("face_a", "Angry"), ("fused_b", "Sad")):
-        made = pd.DataFrame([_prediction(clip, favourite) for clip in CLIPS])
+        made = pd.DataFrame([_prediction(clip, favourite, space) for clip in CLIPS])
         is_train = made["split"] == "train"
         _csv(made[~is_train], results / f"predictions/{model}.csv")
         _csv(made[is_train].assign(fold=2), results / f"oof/{model}.csv")
@@ -136,10 +164,18 @@ def _ledger_row(clip, stage):
     return {"clip": clip, "split": CLIPS[clip][0], "stage": stage, "status": status, "reason": text(why)}
 
 
-def _prediction(clip, favourite):
-    split, label = CLIPS[clip]
-    p = {f"p_{name}": 0.4 if name == favourite else 0.1 for name in CLASSES}
-    return {"clip": clip, "split": split, "label": label, "pred": favourite, **p, "covered": int(clip != "empty")}
+def _prediction(clip, favourite, space):
+    """A favourite class with most of the probability; of several classes, it and Sad; of dimensions, numbers."""
+    if space.kind == "dimensions":
+        values = [-1.0, 0.25] if favourite == "Angry" else [0.5, 1.0]
+    else:
+        most = 0.4 if space == BASIC7 else 0.8
+        values = [most if name == favourite else 0.1 for name in space.names]
+    if space.kind == "multi":
+        values[space.names.index("Sad")] = 0.6
+    label, (pred,) = label_of(clip, space), space.answers(np.array([values]))
+    p = dict(zip(space.columns, values, strict=True))
+    return {"clip": clip, "split": CLIPS[clip][0], "label": label, "pred": pred, **p, "covered": int(clip != "empty")}
 
 
 def _csv(table, path):

@@ -70,12 +70,13 @@ def _print(story: "ClipStory") -> None:
     from rich.console import Console
 
     from emopipe.report.clip import words
+    from emopipe.report.clip.raters import other_columns
 
     console = Console()
     _say(console, story.clip, style="bold")
     _say(console, words.outcome(story))
-    for name, value in story.row.items():
-        if value and name not in ("clip", "split", "label", "digest", "file_digest"):
+    for name, value in other_columns(story).items():
+        if name not in ("clip", "split", "label", "digest", "file_digest"):
             _say(console, f"{name}: {value}")
     for remark in words.remarks(story):
         _say(console, remark, style="yellow")
@@ -117,14 +118,32 @@ def _stages(story: "ClipStory") -> "Table":
 
 def _votes(story: "ClipStory") -> "Table":
     from emopipe.report.clip import words
+    from emopipe.report.clip.raters import raters
 
+    title = f"Predictions (seeds: {words.SEEDS[story.space.kind]})"
+    if not story.space.has_one_class:
+        return _numbers(story, title)
     judged = {True: ", correct", False: ", wrong", None: ""}
     of_label = [f"of {story.label}"] if story.label else []
-    title = "Predictions (seeds: how many of them predict the same class)"
     table = _table("model", "predicts", "probability", *of_label, "seeds", title=title)
-    for vote in story.votes:
+    rows = [(vote, judged[vote.is_correct(story.label)]) for vote in story.votes]
+    for vote, judgement in (*rows, *((vote, "") for vote in raters(story))):
         shares = [f"{vote.p(name):.0%}" for name in ("", *filter(None, [story.label]))]
-        _add(table, vote.model, vote.pred + judged[vote.is_correct(story.label)], *shares, words.seeds(vote))
+        _add(table, vote.model, vote.pred + judgement, *shares, words.seeds(vote))
+    return table
+
+
+def _numbers(story: "ClipStory", title: str) -> "Table":
+    """Return the answers of several classes, or of dimensions: a column for each name."""
+    from emopipe.report.clip import words
+
+    is_share = story.space.kind == "multi"
+    table = _table("model", *story.space.names, "seeds", title=title)
+    for vote in story.votes:
+        _add(table, vote.model, *(f"{v:.0%}" if is_share else f"{v:.2f}" for v in vote.values), words.seeds(vote))
+    if story.label:
+        given = story.space.vector(story.label)
+        _add(table, "(label)", *(("yes" if v else "no") if is_share else f"{v:.2f}" for v in given), "")
     return table
 
 

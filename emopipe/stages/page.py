@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emopipe.core.labels import of_recipe
 from emopipe.core.log import LOGGER
 from emopipe.report.clip import gathering
 from emopipe.report.page import whole
@@ -36,6 +37,6 @@ def run(
     """
     there = {name: path for name, path in histories.items() if path.is_file()}
     kept = {preset: [path for path in paths if path.is_file()] for preset, paths in media.items()}
-    of_clips = gathering.Sources(folder, clips, kept, faces, presets)
+    of_clips = gathering.Sources(folder, clips, kept, faces, presets, of_recipe(recipe["report"]))
     whole.write(Sources(of_clips, stages, there, recipe), output)
     LOGGER.info(f"The page of the run: {output}, {output.stat().st_size / 1e6:.1f} MB. Open it in a browser.")

@@ -49,6 +49,7 @@ def of_config(config: Config, results: Path, cache: Path) -> Sources:
         {name: _shards(cache / "media" / name) for name in config.decode},
         {name: _shards(cache / "faces" / name) for name in config.faces},
         {name: preset for name in config.backbones if (preset := _preset(config, name))},
+        config.label_space,
     )
 
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.core.notice import NOTICE
 from emopipe.report.clip import panels, words
+from emopipe.report.clip.facts import facts
 from emopipe.report.clip.gathering import gather
 from emopipe.report.clip.page import page
 from emopipe.report.clip.sheet import sheet_image
@@ -210,6 +211,104 @@ def test_texts_of_files_are_escaped(stories):
     story = replace(stories["good"], clip=bad, row=row, votes=votes, notes=[bad])
     tags = parsed(page(story, bad))
     assert "script" not in tags.seen and "<script>alert(1)</script>" in tags.text and "\x1b" not in tags.text
+
+
+KINDS = ("votes", "multi", "dimensions")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def of_kind(request, tmp_path_factory):
+    """The kind of a label space, and the stories of a run in it."""
+    results = handmade_run.make(tmp_path_factory.mktemp(request.param), handmade_run.space_of(request.param))
+    return request.param, gather(list(handmade_run.CLIPS), clip_sources.of_folder(results))
+
+
+def test_outcomes_of_every_kind_of_label_space(of_kind):
+    kind, stories = of_kind
+    outcomes = {
+        "votes": (
+            "label Angry. The answer of the run (ensemble) is Angry (80%), which is correct.",
+            "label Happy and Sad. The answer of the run (ensemble) is Angry (80%), which is neither correct nor wrong, "
+            "because several classes have the most votes.",
+        ),
+        "multi": (
+            "label Angry and <i>. The answer of the run (ensemble) is Angry (80%) and Sad (60%), which is not exactly "
+            "the label.",
+            "label none of the classes. The answer of the run (ensemble) is Angry (80%) and Sad (60%), which is not "
+            "exactly the label.",
+        ),
+        "dimensions": (
+            "label valence -1.00, arousal 0.50. The answer of the run (ensemble) is valence -1.00, arousal 0.25, which "
+            "differs by 0.00 and 0.25.",
+            "label valence 0.00, arousal 0.00. The answer of the run (ensemble) is valence -1.00, arousal 0.25, which "
+            "differs by 1.00 and 0.25.",
+        ),
+    }
+    assert (words.outcome(stories["good"]), words.outcome(stories["unseen"])) == tuple(
+        f"Split val, {outcome}" for outcome in outcomes[kind]
+    )
+    assert words.outcome(stories["secret"]).startswith("Split test, without a label. The answer of the run (ensemble)")
+    assert words.outcome(stories["secret"]).endswith(
+        {"votes": "Angry (80%).", "multi": "Angry (80%) and Sad (60%).", "dimensions": "arousal 0.25."}[kind]
+    )
+
+
+def test_models_follow_by_how_well_they_fit_the_label(of_kind):
+    kind, stories = of_kind
+    models = {name: [vote.model for vote in stories[name].votes] for name in ("good", "unseen")}
+    assert models["good"] == ["ensemble", "face_a", "fused_b"]
+    # fused_b gives 0.9 to the tie Happy;Sad, and face_a 0.2; to all classes, 0.9 and 1.6; from 0;0, it is farther.
+    assert models["unseen"][1] == {"votes": "fused_b", "multi": "fused_b", "dimensions": "face_a"}[kind]
+    correct = {"votes": [True, True, False], "multi": [False] * 3, "dimensions": [None] * 3}
+    assert [
+        vote.is_correct("Angry;<i>" if kind == "multi" else stories["good"].label) for vote in stories["good"].votes
+    ] == (correct[kind])
+
+
+def test_pages_of_every_kind_of_label_space(of_kind):
+    kind, stories = of_kind
+    html = page(stories["good"], "small")
+    tags = parsed(html)
+    rows = {"votes": 3 + 2, "multi": 3, "dimensions": 3 + 1}  # two rows of raters; the row of the label
+    names = stories["good"].space.names
+    assert len(re.findall('<td class="p[^>]*>', html)) == rows[kind] * len(names) and "i" not in tags.seen
+    assert html.count('<th scope="col" class="label">') == {"votes": 1, "multi": 2, "dimensions": 0}[kind]
+    said = {
+        "votes": ("raters, sound alone", "Raters: the shares of their votes.", "75 %"),
+        "multi": ("Angry;Sad \N{BALLOT X} not exact", "the classes of the label are underlined", "2 of 2"),
+        "dimensions": ("Values from -2 to 2.", "0.00, 0.00", "the label"),
+    }
+    for text in said[kind]:
+        assert text in tags.text, text
+    assert "votes_Angry" not in tags.text
+
+
+def test_pictures_of_every_kind_of_label_space(of_kind):
+    kind, stories = of_kind
+    picture = decoded(votes_image(stories["good"]))
+    rows = 5 if kind == "votes" else 3
+    assert picture.shape[:2] == (20 * rows + 60, 720)
+    assert votes_image(stories["secret"]) != votes_image(stories["good"]) == votes_image(stories["good"])
+
+
+def test_facts_of_every_kind_of_label_space(of_kind):
+    kind, stories = of_kind
+    found, space = facts(stories["good"]), stories["good"].space
+    numbers = found["votes"][0]["values" if kind == "dimensions" else "probabilities"]
+    assert tuple(numbers) == space.names and found["labels"] == space.to_dict()
+    raters = {
+        "raters": {"Angry": 0.75, "Happy": 0, "Sad": 0.25},
+        "raters, sound alone": {"Angry": 0, "Happy": 1, "Sad": 0},
+    }
+    assert found.get("raters") == (raters if kind == "votes" else None)
+
+
+def test_names_of_many_classes_are_turned():
+    """They need less width so, and more height."""
+    space = LabelSpace(tuple(f"class number {number}" for number in range(20)))
+    votes = [Vote("m", "class number 3", np.full(20, 0.05), True, False, "", {}, space)]
+    story = ClipStory("x", {"label": "class number 3"}, votes=votes, space=space)
+    assert decoded(votes_image(story)).shape[0] > 20 + 60 + 50
 
 
 def test_words(stories):

@@ -48,7 +48,7 @@ def test_the_answer_is_first_and_models_follow_by_the_probability_of_the_label(s
     ]
     assert [vote.is_correct("Angry") for vote in votes] == [True, True, False] and votes[0].is_correct("") is None
     assert {seed: p.tolist() for seed, p in votes[2].seeds.items()} == {
-        seed: votes[2].probabilities.tolist() for seed in ("0", "1")
+        seed: votes[2].values.tolist() for seed in ("0", "1")
     }
     assert not any(vote.out_of_fold for vote in votes)
 

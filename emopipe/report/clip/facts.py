@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace, in_recipe
+from emopipe.report.clip.raters import raters
 from emopipe.report.clip.story import ClipStory, Media, Track, Vote
 
 
@@ -14,10 +15,16 @@ def facts(story: ClipStory) -> dict[str, Any]:
     return {
         "clip": story.clip,
         "row": dict(story.row),
+        **in_recipe(story.space),
         "stages": [{"stage": one.stage, "status": one.status, "reason": one.reason} for one in story.stages],
         "media": {preset: _media(media) for preset, media in story.media.items()},
         "faces": {preset: _track(track) for preset, track in story.faces.items()},
         "votes": [_vote(vote, story.label) for vote in story.votes],
+        **(
+            {"raters": found}
+            if (found := {one.model: _by_name(one.values, one.space) for one in raters(story)})
+            else {}
+        ),
         "attention": [
             {
                 "model": one.model,
@@ -48,20 +55,21 @@ def _track(track: Track) -> dict[str, Any]:
 
 
 def _vote(vote: Vote, label: str) -> dict[str, Any]:
+    numbers = "values" if vote.space.kind == "dimensions" else "probabilities"
     return {
         "model": vote.model,
         "pred": vote.pred,
         "correct": vote.is_correct(label),
-        "probabilities": _by_class(vote.probabilities),
+        numbers: _by_name(vote.values, vote.space),
         "covered": vote.covered,
         "out_of_fold": vote.out_of_fold,
         "fold": vote.fold or None,
-        "seeds": {seed: _by_class(probabilities) for seed, probabilities in vote.seeds.items()},
+        "seeds": {seed: _by_name(values, vote.space) for seed, values in vote.seeds.items()},
     }
 
 
-def _by_class(probabilities: np.ndarray) -> dict[str, float]:
-    return dict(zip(CLASSES, probabilities.tolist(), strict=True))
+def _by_name(values: np.ndarray, space: LabelSpace) -> dict[str, float]:
+    return dict(zip(space.names, values.tolist(), strict=True))
 
 
 def _numbers(values: np.ndarray) -> list[Any]:

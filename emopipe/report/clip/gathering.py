@@ -12,6 +12,7 @@ import pandas as pd
 from emopipe.cache.store import DROPPED, Reader
 from emopipe.core import tables
 from emopipe.core.errors import CacheError, CorpusError
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.text import escape_text
 from emopipe.report.answer import ENSEMBLE
 from emopipe.report.clip.story import Attention, ClipStory, Media, Stage, Track, Vote
@@ -37,6 +38,8 @@ class Sources:
     """Preset of faces -> its shards; none if the cache does not hold them."""
     presets: Mapping[str, str] = field(default_factory=dict)
     """Backbone -> the preset that it reads: of faces, or of decode for sound."""
+    space: LabelSpace = BASIC7
+    """The label space of the run."""
 
 
 @dataclass
@@ -84,6 +87,7 @@ def gather(clips: Sequence[str], sources: Sources, *, faces: bool = True) -> dic
             _sorted(found.votes[clip], rows[clip].get("label", "")),
             found.attention[clip],
             list(dict.fromkeys(found.notes[clip])),
+            sources.space,
         )
         for clip in clips
     }
@@ -239,23 +243,23 @@ def _read_votes(model: str, clips: Sequence[str], sources: Sources, found: _Gath
     folds = dict(zip(out_of_fold["clip"], out_of_fold.get("fold", []), strict=False))
     by_seed: dict[str, dict[str, np.ndarray]] = {clip: {} for clip in clips}
     for row in seeds.to_dict("records"):
-        by_seed[row["clip"]][str(row["seed"])] = _probabilities(row)
+        by_seed[row["clip"]][str(row["seed"])] = _values(row, sources.space)
     # A cross-validated run reports its training clips: they are in both tables, with the same numbers.
     rows = {row["clip"]: row for table in (out_of_fold, reported) for row in table.to_dict("records")}
     for clip, row in rows.items():
         fold = str(folds[clip]) if clip in folds else ""
-        is_covered = bool(int(row["covered"]))
-        vote = Vote(model, row["pred"], _probabilities(row), is_covered, clip in folds, fold, by_seed[clip])
+        values, is_covered = _values(row, sources.space), bool(int(row["covered"]))
+        vote = Vote(model, row["pred"], values, is_covered, clip in folds, fold, by_seed[clip], sources.space)
         found.votes[clip].append(vote)
 
 
-def _probabilities(row: Mapping[str, float]) -> np.ndarray:
-    return np.array([row[name] for name in predictions.PROBABILITIES], float)
+def _values(row: Mapping[str, float], space: LabelSpace) -> np.ndarray:
+    return np.array([row[name] for name in space.columns], float)
 
 
 def _sorted(votes: Sequence[Vote], label: str) -> list[Vote]:
-    """Return the run's answer first, then the others by the probability of the label."""
-    return sorted(votes, key=lambda vote: (vote.model != ENSEMBLE, -vote.p(label), vote.model))
+    """Return the run's answer first, then the others by how well they fit the label."""
+    return sorted(votes, key=lambda vote: (vote.model != ENSEMBLE, -vote.fit(label), vote.model))
 
 
 def _read_attention(model: str, clips: Sequence[str], sources: Sources, found: _Gathered) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import SEPARATOR
 from emopipe.core.notice import NOTICE
 from emopipe.core.text import escape_text
 from emopipe.media.decoded import encode_jpeg
 from emopipe.report.clip import words
 from emopipe.report.clip.panels import face_panels, panels_image, sound_panels
+from emopipe.report.clip.raters import other_columns, raters
 from emopipe.report.clip.story import FACE, ClipStory, Vote
 from emopipe.report.clip.strip import Columns, face_of
 from emopipe.report.clip.track import chosen_frames, frame_image
@@ -46,7 +47,7 @@ def page(story: ClipStory, run: str) -> str:
         clip=story.clip,
         run=run,
         outcome=words.outcome(story),
-        row={name: value for name, value in story.row.items() if name not in OMITTED and value},
+        row={name: value for name, value in other_columns(story).items() if name not in OMITTED},
         remarks=words.remarks(story),
         stages=story.stages,
         media={preset: words.media(found) for preset, found in story.media.items()},
@@ -55,9 +56,13 @@ def page(story: ClipStory, run: str) -> str:
         crops=_crops(story),
         track=_uri(panels_image(face_panels(story)), "png"),
         sound=_uri(panels_image(sound_panels(story)), "png"),
-        classes=CLASSES,
-        label=story.label,
+        headings=[(name, name in story.label.split(SEPARATOR)) for name in story.space.names],
         votes=[_vote(vote, story.label) for vote in story.votes],
+        raters=[_vote(vote, "") for vote in raters(story)],
+        given=_given(story),
+        names_answers=story.space.kind != "dimensions",
+        wrong="not exact" if story.space.kind == "multi" else "wrong",
+        predictions_note=words.predictions(story),
         attention=[(one.model, one.stream, words.attention(one)) for one in story.attention],
         notice=NOTICE,
     )
@@ -108,10 +113,23 @@ def _crops(story: ClipStory) -> list[dict[str, Any]]:
 
 
 def _vote(vote: Vote, label: str) -> dict[str, Any]:
+    """Return a row of the table of predictions; cells have a text, a share for their shade, and are framed or not."""
+    is_share = vote.space.kind != "dimensions"
+    predicted = vote.pred.split(SEPARATOR)
     return {
         "model": vote.model,
         "pred": vote.pred,
         "correct": vote.is_correct(label),
         "seeds": words.seeds(vote),
-        "cells": [(name, float(p)) for name, p in zip(CLASSES, vote.probabilities, strict=True)],
+        "cells": [
+            (f"{100 * value:.0f} %" if is_share else f"{value:.2f}", value if is_share else 0.0, name in predicted)
+            for name, value in zip(vote.space.names, vote.values.tolist(), strict=True)
+        ],
     }
+
+
+def _given(story: ClipStory) -> list[str]:
+    """Return the values of the label, of dimensions; none without a label, and where the headings show it."""
+    if story.space.kind != "dimensions" or not story.label:
+        return []
+    return [f"{value:.2f}" for value in story.space.vector(story.label)]

@@ -9,7 +9,7 @@ from emopipe.report.clip.spectrogram import draw_spectrogram
 from emopipe.report.clip.story import AUDIO, FACE, Attention, ClipStory, Media, Track
 from emopipe.report.clip.strip import FACES, draw_strip, draw_strip_attention
 from emopipe.report.clip.track import draw_track
-from emopipe.report.clip.votes import ROW, draw_votes
+from emopipe.report.clip.votes import ROW, draw_votes, headings, row_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,6 @@ SHORT_LEFT = 64
 """Margin for the ticks of an axis, in pixels."""
 GAP = 42
 """Above a panel, for its title and for the times below the panel before, in pixels."""
-HEADINGS = 28
-"""For the names of the classes above the votes, in pixels."""
 LINES = 90
 """Height of a panel with lines over time, in pixels."""
 
@@ -106,7 +104,7 @@ def vote_panels(story: ClipStory) -> list[Panel]:
     """Return what each model predicts; none if no model predicts the clip."""
     if not story.votes:
         return []
-    return [Panel(ROW * len(story.votes), lambda axes: draw_votes(axes, story), GAP + HEADINGS)]
+    return [Panel(ROW * len(row_names(story)), lambda axes: draw_votes(axes, story), GAP + headings(story.space))]
 
 
 def _lines(axes: "Axes", attention: Sequence[Attention], end: float, title: str) -> None:

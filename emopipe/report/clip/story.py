@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, SEPARATOR, LabelSpace
 from emopipe.media.decoded import AUDIO_RATE
 from emopipe.report.answer import ENSEMBLE, answer_of
 
@@ -94,17 +94,19 @@ class Vote:
     model: str
     """Its name."""
     pred: str
-    """The class that it predicts."""
-    probabilities: np.ndarray
-    """(classes,) in the order of `emopipe.core.labels.CLASSES`."""
+    """Its answer as a text, such as the class that it predicts."""
+    values: np.ndarray
+    """(K,) the numbers of the answer, in the order of the label space: probabilities, or values of dimensions."""
     covered: bool
-    """Whether the model has any vector of the clip. If not, the probabilities are the frequencies of the classes."""
+    """Whether the model has any vector of the clip. If not, the answer is the mean of the training clips' labels."""
     out_of_fold: bool
     """Whether the clip is a training clip, predicted by networks that were trained without its fold."""
     fold: str
     """The number of this fold; "" if there is none."""
     seeds: Mapping[str, np.ndarray]
-    """Seed -> the probabilities (classes,) of this seed alone; empty if the run does not record them."""
+    """Seed -> the numbers (K,) of this seed alone; empty if the run does not record them."""
+    space: LabelSpace = BASIC7
+    """The label space of the run."""
 
     @property
     def is_ensemble(self) -> bool:
@@ -112,11 +114,30 @@ class Vote:
         return self.model.startswith(ENSEMBLE)
 
     def p(self, label: str) -> float:
-        """Return the probability of a class; that of the predicted class for "" or an unknown label."""
-        return float(self.probabilities[CLASSES.index(label if label in CLASSES else self.pred)])
+        """Return the probability of a class; that of the predicted class for "" or an unknown label.
+
+        Of a tie of votes, it is the sum over its classes.
+        """
+        known = [name for name in label.split(SEPARATOR) if name in self.space.names] or self.pred.split(SEPARATOR)
+        return float(sum(self.values[self.space.names.index(name)] for name in known))
+
+    def fit(self, label: str) -> float:
+        """Return how well the answer fits a label; of two answers, the better one has the larger value.
+
+        For one class, it is `p`. Else it is 0 minus the mean distance of the numbers from those of the label; without a
+        label, it is 0.
+        """
+        if self.space.has_one_class:
+            return self.p(label)
+        return -float(np.abs(self.values - self.space.vector(label)).mean()) if label else 0.0
 
     def is_correct(self, label: str) -> bool | None:
-        """Return whether the predicted class is the label; None without a label."""
+        """Return whether the answer is the label, of several classes all of them.
+
+        None without a label, for a tie of votes, and for dimensions, whose answers are close or not.
+        """
+        if self.space.kind == "dimensions" or (self.space.has_one_class and label not in self.space.names):
+            return None
         return self.pred == label if label else None
 
 
@@ -159,11 +180,13 @@ class ClipStory:
     faces: Mapping[str, Track] = field(default_factory=dict)
     """Preset of faces -> the main face; without presets whose files the cache does not hold."""
     votes: Sequence[Vote] = ()
-    """What each model predicts: the run's answer first, then by the probability of the label."""
+    """What each model predicts: the run's answer first, then by how well the answer fits the label."""
     attention: Sequence[Attention] = ()
     """The attention of each model and stream that has vectors of the clip."""
     notes: Sequence[str] = ()
     """What could not be found, and why: one sentence or several each."""
+    space: LabelSpace = BASIC7
+    """The label space of the run."""
 
     @property
     def label(self) -> str:
