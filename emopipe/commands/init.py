@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import io
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,13 +17,25 @@ import typer
 
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import ConfigError, CorpusError
+from emopipe.core.label_block import LabelsBlock
 from emopipe.core.text import abbreviate
+from emopipe.core.validation import checked
 from emopipe.corpora import duplicates, listing, recognition, times
+from emopipe.corpora.classes import is_class
+from emopipe.corpora.folder import folders_of_classes
+from emopipe.corpora.labelling import SEVEN, Labelling
 from emopipe.corpora.recognition import Found
 from emopipe.media import lengths
 from emopipe.media.spans import spans_of
 from emopipe.workflow import starter
 
+LABELS = (
+    "The classes of the clips: a set such as iemocap4, or your own with commas between them, such as bored,engaged. "
+    "Default: the seven (basic7)."
+)
+"""The help of the option --labels."""
+MOST_CLASSES = 20
+"""An error names the folders as possible classes only if there are at most so many."""
 DUPLICATES = ("exclude", "first", "keep")
 """What a config may choose for clips of the same content, the default first."""
 ATTEMPTS: tuple[dict[str, str], ...] = (
@@ -37,6 +50,7 @@ ATTEMPTS: tuple[dict[str, str], ...] = (
 def init(
     source: Annotated[Path, typer.Argument(help="A folder of clips, or a CSV or TSV with a row for each clip.")],
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the defaults, and say which.")] = False,
+    labels: Annotated[str, typer.Option(help=LABELS)] = "",
     output: Annotated[Path | None, typer.Option(help="The config to write. Default: NAME.yaml in this folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
@@ -45,11 +59,15 @@ def init(
     Questions are asked only on a terminal, and only about what the files do not say. Nothing is trained or cached.
     """
     answers = _Answers(asks=not yes and is_terminal())
+    labelling = _labelling(labels)
     source = Path(os.path.abspath(source))
     name = starter.name_for(source)
     config = output or Path(f"{name}.yaml")
     answers.may_write(config, force)
-    found, rows = _of_table(source, config, answers) if source.is_file() else (_of_folder(source, answers), "")
+    if source.is_file():
+        found, rows = _of_table(source, config, answers, labelling)
+    else:
+        found, rows = _of_folder(source, answers, labelling), ""
     found = _without_duplicates(found, answers)
     paths = [found.root / path for path in found.table["path"]]
     clips = zip(paths, spans_of(found.table), strict=True)
@@ -101,14 +119,40 @@ class _Answers:
         raise ConfigError(f"{path} exists, and it was not overwritten. Give another --output, or --force.")
 
 
-def _of_folder(source: Path, answers: _Answers) -> Found:
-    found = recognition.in_folder(source)
+def _labelling(labels: str) -> Labelling:
+    """Return the label space that the option names: a set, or classes with commas between them.
+
+    Raises:
+        ConfigError: A name is not as it should be.
+    """
+    if not labels:
+        return SEVEN
+    block = {"names": [name.strip() for name in labels.split(",")]} if "," in labels else {"set": labels}
+    return Labelling.of(checked(LabelsBlock, block, "--labels"))
+
+
+def _of_folder(source: Path, answers: _Answers, labelling: Labelling) -> Found:
+    try:
+        found = recognition.in_folder(source, labelling)
+    except CorpusError as error:
+        raise _with_own_classes(error, source, labelling) from error
     guess = recognition.with_people(found)
     if guess is None:
         return found
     people = sorted(set(guess.table["subject"]))
     question = f"File names begin with what may be {len(people)} people ({abbreviate(people)}). Are they people?"
     return guess if answers.yes(question, other="nothing is known about people") else found
+
+
+def _with_own_classes(error: CorpusError, source: Path, labelling: Labelling) -> CorpusError:
+    """Return the error; if folders of other classes may be why, it says how to name these classes."""
+    names = folders_of_classes(source) if labelling == SEVEN and source.is_dir() else []
+    if not 2 <= len(names) <= MOST_CLASSES or any("," in name for name in names):
+        return error
+    return CorpusError(
+        f"{error} If the folders {abbreviate(names)} are your own classes, name them: emopipe init "
+        f"{shlex.quote(str(source))} --labels {shlex.quote(','.join(names))}"
+    )
 
 
 def _without_duplicates(found: Found, answers: _Answers) -> Found:
@@ -152,12 +196,16 @@ def _text(draft: Callable[..., str], found: Found, answers: _Answers) -> str:
     return text
 
 
-def _of_table(source: Path, config: Path, answers: _Answers) -> tuple[Found, str]:
+def _of_table(source: Path, config: Path, answers: _Answers, labelling: Labelling) -> tuple[Found, str]:
     """Return the corpus of a table and, if emopipe cannot read the table as it is, the text of one that it can read."""
     own = listing.read(source)
     chosen = {}
+
+    def is_label(cell: str) -> bool:
+        return is_class(cell) or labelling.label_of(cell) is not None
+
     for column in listing.NAMES:
-        candidates = [name for name in own.candidates(column) if name not in chosen.values()]
+        candidates = [name for name in own.candidates(column, is_label) if name not in chosen.values()]
         if column in times.COLUMNS and not own.repeats(chosen["path"]):
             candidates = [name for name in candidates if name == column]
         if column in ("path", "label"):
@@ -166,18 +214,18 @@ def _of_table(source: Path, config: Path, answers: _Answers) -> tuple[Found, str
             chosen[column] = answers.choose(f"Which column of {source} is the {column}?", candidates)
     root = own.root(chosen["path"])
     if own.is_read_as_it_is(chosen) and root == source.parent:
-        return _scanned(root, {"table": source.name}), ""
+        return _scanned(root, {"table": source.name}, labelling), ""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(own.rows(chosen, root))
     with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8") as file:
         file.write(text.getvalue())
         file.flush()
-        found = _scanned(root, {"table": file.name})
+        found = _scanned(root, {"table": file.name}, labelling)
     options = {**found.options, "table": str(_list_beside(config, source).absolute())}
     return dataclasses.replace(found, options=options), text.getvalue()
 
 
-def _scanned(root: Path, options: dict[str, str]) -> Found:
+def _scanned(root: Path, options: dict[str, str], labelling: Labelling) -> Found:
     """Return the corpus of a table, with the first of ATTEMPTS that it needs.
 
     Raises:
@@ -186,7 +234,7 @@ def _scanned(root: Path, options: dict[str, str]) -> Found:
     first = None
     for more in ATTEMPTS:
         try:
-            found = recognition.scanned("table", root, {**options, **more})
+            found = recognition.scanned("table", root, {**options, **more}, labelling)
         except CorpusError as error:
             first = first or error
         else:

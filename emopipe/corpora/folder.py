@@ -14,7 +14,7 @@ from emopipe.core.text import abbreviate
 from emopipe.corpora import copies, layouts, splits
 from emopipe.corpora.files import KINDS, FileOptions, counts, look
 from emopipe.corpora.frames import FrameOptions, with_frames
-from emopipe.corpora.labelling import LabelOptions
+from emopipe.corpora.labelling import Labelling, LabelOptions, in_run
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows, refuse_duplicates
 from emopipe.media.frame_folders import clip_name
@@ -119,14 +119,24 @@ def _refuse_with_advice(
         ) from error
 
 
-def fitting_options(root: Path) -> dict[str, Any]:
-    """Return options under which the paths of a folder give classes; {} if there are none.
+def fitting_options(root: Path, labelling: Labelling) -> dict[str, Any]:
+    """Return options under which the paths of a folder give classes of a label space; {} if there are none.
 
     Raises:
         CorpusError: There are no media files.
     """
-    files, sounds, _ = _files(root, CorpusOptions())
-    return _fitting(root, files, sounds, CorpusOptions())
+    options = CorpusOptions.model_validate({}, context=in_run(labelling))
+    files, sounds, _ = _files(root, options)
+    return _fitting(root, files, sounds, options)
+
+
+def folders_of_classes(root: Path) -> list[str]:
+    """Return the names of the folders that are where those of classes would be, sorted; [] if there are none."""
+    try:
+        files, _, _ = _files(root, CorpusOptions())
+        return sorted({row["label"] for row in _rows_by_folders(root, files, CorpusOptions(), "train")} - {""})
+    except CorpusError:
+        return []
 
 
 def is_clip(root: Path, folder: str, is_class: Callable[[str], bool]) -> bool:

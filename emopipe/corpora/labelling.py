@@ -104,6 +104,9 @@ class Labelling:
         return label
 
 
+SEVEN = Labelling()
+"""Labels are the seven classes, and names that corpora use for them."""
+
 # -- the context in which options are checked ------------------------------------------------------------------
 
 

@@ -35,14 +35,15 @@ class Listing:
     separator: str
     columns: dict[str, list[str]]
 
-    def candidates(self, column: str) -> list[str]:
+    def candidates(self, column: str, is_label: Callable[[str], bool] = is_class) -> list[str]:
         """Return the user's columns that may be a column of emopipe's, the likeliest first.
 
-        A column of paths, labels or splits is known by its cells, one of subjects or times by its name.
+        A column of paths, labels or splits is known by its cells, one of subjects or times by its name. `is_label` says
+        whether a cell may be a label.
         """
         is_one: dict[str, Callable[[str], bool]] = {
             "path": self._is_clip,
-            "label": lambda cell: not cell or is_class(cell),
+            "label": lambda cell: not cell or is_label(cell),
             "split": lambda cell: bool(split_of(cell)),
             "subject": bool,
             "start": lambda cell: not cell or times.is_time(cell),

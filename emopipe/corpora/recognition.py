@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from emopipe.corpora import files, splits
 from emopipe.corpora import folder as folders
 from emopipe.corpora.classes import is_class
 from emopipe.corpora.files import look
+from emopipe.corpora.labelling import SEVEN, Labelling, in_run
 
 ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("caer", {}),
@@ -67,20 +68,23 @@ class Found:
     """Suffix -> number of the files below the root that are neither video nor sound."""
     duplicates: str = ""
     """What to do with clips of the same content (`corpus.duplicates`); "" if there are none across splits or labels."""
+    labelling: Labelling = SEVEN
+    """The label space; not the seven only if the user names another."""
 
 
-def scanned(kind: str, root: Path, options: dict[str, Any]) -> Found:
-    """Return a corpus of this kind, with these options.
+def scanned(kind: str, root: Path, options: dict[str, Any], labelling: Labelling = SEVEN) -> Found:
+    """Return a corpus of this kind, with these options and in this label space.
 
     Raises:
         CorpusError: The corpus does not have the form that its kind expects.
     """
     with _announcements() as sentences:
-        table = corpora.scan(kind, root, corpora.options_class(kind).model_validate(options))
-    return Found(kind, root, options, table, "".join(sentences))
+        checked = corpora.options_class(kind).model_validate(options, context=in_run(labelling))
+        table = corpora.scan(kind, root, checked, labelling=labelling)
+    return Found(kind, root, options, table, "".join(sentences), labelling=labelling)
 
 
-def in_folder(root: Path) -> Found:
+def in_folder(root: Path, labelling: Labelling = SEVEN) -> Found:
     """Return the corpus in a folder, by the first kind that fits it.
 
     Raises:
@@ -90,15 +94,15 @@ def in_folder(root: Path) -> Found:
     first = None
     for kind, options in (*ATTEMPTS, ("folder", None)):
         try:
-            fitting = _fitting(root) if options is None else options
-            found = scanned(kind, root, fitting)
+            fitting = _fitting(root, labelling) if options is None else options
+            found = scanned(kind, root, fitting, labelling)
             if kind == "folder":
                 _refuse_without_classes(found)
         except CorpusError as error:
             if kind == "folder":
                 first = first or error
         else:
-            return Found(kind, root, fitting, found.table, found.drawn, odd)
+            return replace(found, odd=odd)
     raise first
 
 
@@ -111,9 +115,9 @@ def _refuse_without_classes(found: Found) -> None:
         )
 
 
-def _fitting(root: Path) -> dict[str, Any]:
+def _fitting(root: Path, labelling: Labelling) -> dict[str, Any]:
     with _announcements():
-        return folders.fitting_options(root)
+        return folders.fitting_options(root, labelling)
 
 
 def _odd(root: Path) -> dict[str, int]:
@@ -136,10 +140,11 @@ def with_people(found: Found) -> Found | None:
         if "" in classes.index or named or not 2 <= len(classes) <= len(stems) / 2 or classes.min() < 2:
             continue
         try:
-            guess = scanned(found.kind, found.root, {**found.options, "subject_pattern": pattern})
+            options = {**found.options, "subject_pattern": pattern}
+            guess = scanned(found.kind, found.root, options, found.labelling)
         except CorpusError:  # somebody is in two splits
             continue
-        return Found(guess.kind, guess.root, guess.options, guess.table, guess.drawn, found.odd)
+        return replace(guess, odd=found.odd)
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.labels import BASIC7, SETS, LabelSpace
 from emopipe.core.text import escape_text
 from emopipe.corpora.files import is_sound
 from emopipe.corpora.recognition import Found
@@ -103,6 +104,7 @@ def _text(found: Found, name: str, source: Path, streams: list[str], protocol: d
         f"  kind: {found.kind}",
         *([f"  options: {_flow(found.options)}  # `emopipe config-keys` explains them"] if found.options else []),
         *([f"  duplicates: {found.duplicates}  # {SAME}"] if found.duplicates else []),
+        *([f"labels: {_flow_labels(found.labelling.space)}"] if found.labelling.space != BASIC7 else []),
         *([f"protocol: {_flow(protocol)}  # {_why(protocol)}"] if protocol else []),
         "",
         "decode:",
@@ -128,6 +130,12 @@ def _text(found: Found, name: str, source: Path, streams: list[str], protocol: d
 def _flow(block: Mapping[str, Any]) -> str:
     """Return a block in one line of YAML."""
     return yaml.safe_dump(dict(block), default_flow_style=True, width=10**6, allow_unicode=True).strip()
+
+
+def _flow_labels(space: LabelSpace) -> str:
+    """Return what the key `labels` holds: the name of a set, or names."""
+    named = [name for name, names in SETS.items() if names == space.names]
+    return named[0] if named else yaml.safe_dump(list(space.names), default_flow_style=True, width=10**6).strip()
 
 
 def _why(protocol: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,41 @@ PEOPLE = [f"{label}/p{person}_{label}.mp4" for label in ("Happy", "Sad") for per
 
 
 # --- folders
+
+
+OWN = [
+    f"{split}/{label}/{label}{n}.mp4" for split in ("train", "val") for label in ("bored", "at ease") for n in range(6)
+]
+
+
+def test_own_classes_are_named_by_the_user(folder):
+    touch(folder / "mine", *OWN)
+    refused = init("mine")
+    assert refused.exit_code != 0
+    advice = re.search(r"If the folders at ease, bored are your own classes, name them: emopipe (.*)", refused.output)
+    command = shlex.split(advice[1])
+    assert command == ["init", str(folder / "mine"), "--labels", "at ease,bored"]
+    result = init(*command[1:])
+    assert result.exit_code == 0, result.output
+    assert "  classes  2: 12 at ease, 12 bored" in result.output.splitlines()
+    assert written(folder / "mine.yaml")["labels"] == ["at ease", "bored"]
+
+
+def test_a_table_may_have_classes_of_a_set(folder):
+    touch(folder, *(f"{name}{n}.mp4" for name in ("worry", "joy") for n in range(8)))
+    rows = "".join(f"{name}{n}.mp4,{name}\n" for name in ("worry", "joy") for n in range(8))
+    (folder / "list.csv").write_text(f"file,feeling\n{rows}")
+    assert init("list.csv", "--labels", "mer6").exit_code == 0
+    raw = written(folder / "list.yaml")
+    assert raw["labels"] == "mer6"
+    assert sorted(set(scan.clips(configs.parse(raw))["label"])) == ["Happy", "Worried"]
+
+
+@pytest.mark.parametrize("labels, found", [("basic8", "'basic8' is unknown"), ("a,A", "'A' is listed twice")])
+def test_wrong_labels_are_refused(folder, labels, found):
+    touch(folder / "mine", *OWN)
+    result = init("mine", "--labels", labels)
+    assert result.exit_code != 0 and found in result.output
 
 
 def test_a_folder_of_classes(folder):
