@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.core.labels import LabelSpace
 from emopipe.core.text import abbreviate
 from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT, SUBJECT_UNIT
 from emopipe.corpora.table import SPLITS
@@ -12,9 +13,11 @@ from emopipe.fusion.options import Protocol
 from emopipe.fusion.protocol import KFOLD, split_clips
 from emopipe.report import transductive, unseen
 from emopipe.report.comparisons import PRIMARY
-from emopipe.report.results import Results
+from emopipe.report.measure_words import amount, chance_sentence, shape, shown
+from emopipe.report.results import Model, Results
 from emopipe.report.summary import BY_CHANCE, HEADING, baselines
 from emopipe.scoring.intervals import FEWEST_GROUPS
+from emopipe.scoring.measures import primary
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP
 
 FEW_CLIPS = 30
@@ -38,37 +41,51 @@ def sentences(table: pd.DataFrame, results: Results, compared: pd.DataFrame, rec
     """
     protocol = Protocol.model_validate(recipe["protocol"])
     return [
-        *_clips(table, protocol),
+        *_clips(table, protocol, results.space),
         *_people(table, recipe, protocol),
         *_groups(results),
         *_in_sample(recipe),
         *_met(results),
         *transductive.sentences(recipe),
-        *_chance(table, results),
+        *_chance(results),
         *_headline(results, compared),
     ]
 
 
-def _clips(table: pd.DataFrame, protocol: Protocol) -> list[str]:
+def _clips(table: pd.DataFrame, protocol: Protocol, space: LabelSpace) -> list[str]:
     labelled = table[table["label"] != ""]
     if protocol.kind == KFOLD:
-        of_classes = f"{len(labelled)} labelled clips ({labelled['label'].nunique()} classes)"
-        return [f"Clips: {of_classes}, each predicted by models that were trained without its fold.", *_few(labelled)]
+        of_classes = f"{len(labelled)} labelled clips ({_classes(labelled, space)})"
+        made = f"Clips: {of_classes}, each predicted by models that were trained without its fold."
+        return [made, *_few(labelled, space)]
     parts, warnings = [], []
     for split in [name for name in SPLITS if (table["split"] == name).any()]:
         n, known = (table["split"] == split).sum(), labelled[labelled["split"] == split]
         unlabelled = "" if len(known) == n else f", {n - len(known)} without a label"
-        parts.append(f"{split} {n} ({known['label'].nunique()} classes{unlabelled})")
+        parts.append(f"{split} {n} ({_classes(known, space)}{unlabelled})")
         if split not in protocol.learned:
-            warnings += _few(known, split)
+            warnings += _few(known, space, split)
     return [f"Clips: {', '.join(parts)}.", *warnings]
 
 
-def _few(labelled: pd.DataFrame, split: str = KFOLD) -> list[str]:
+def _classes(labelled: pd.DataFrame, space: LabelSpace) -> str:
+    """Return how many classes labelled clips show, or how many dimensions are given; of votes, also how many tie."""
+    if space.kind == "dimensions":
+        return f"{len(space)} dimensions"
+    if space.kind == "single":
+        return f"{labelled['label'].nunique()} classes"
+    ties = int((~labelled["label"].isin(space.names)).sum()) if space.kind == "votes" else 0
+    occur = space.targets(labelled).any(0).sum() if len(labelled) else 0
+    return f"{occur} classes" + (f", {ties} with a tie of votes, which have no accuracy" if ties else "")
+
+
+def _few(labelled: pd.DataFrame, space: LabelSpace, split: str = KFOLD) -> list[str]:
     n = len(labelled)
     if not 0 < n < FEW_CLIPS:
         return []
     clips = "1 labelled clip" if n == 1 else f"{n} labelled clips"
+    if not space.has_one_class:
+        return [f"{split} has only {clips}: a single clip changes scores much."]
     return [f"{split} has only {clips}: one clip is {100 / n:.0f} points of accuracy."]
 
 
@@ -131,31 +148,37 @@ def _in_sample(recipe: Mapping[str, Any]) -> list[str]:
 
 def _met(results: Results) -> list[str]:
     """Return, for each reported split with clips that weights were trained on, both scores of the run's answer."""
-    made = []
+    made, first = [], primary(results.space)
     for split in results.splits:
         met = {name: model for name, model in results.models.items() if model.on(split)["clip"].isin(model.met).any()}
         if not met:
             continue
-        model = met.get("ensemble") or max(met.values(), key=lambda one: one.correct(split).mean())
-        correct = model.correct(split)
-        others = unseen.scores(model.on(split), model.met, results.groups(split)[0])
-        n = len(correct) - others["unseen"]
-        text = f"Weights of {model.name} were trained on {n} of {len(correct)} {split} clips, or on their people: "
+        model = met.get("ensemble") or max(met.values(), key=lambda one: one.score(split))
+        part, score = model.on(split), shown(first, model.score(split))
+        others = unseen.scores(part, model.met, results.groups(split)[0], results.space)
+        n = len(part) - others["unseen"]
+        text = f"Weights of {model.name} were trained on {n} of {len(part)} {split} clips, or on their people: "
         if others["unseen"]:
-            text += (
-                f"it is correct on {correct.mean():.1%} of all and on {others['unseen_accuracy']:.1%} of the other "
-                f"{others['unseen']}. tables/results.md has both for each model."
-            )
+            new = shown(first, others[f"unseen_{first.key}"])
+            if results.space.has_one_class:
+                text += f"it is correct on {score} of all and on {new} of the other {others['unseen']}. "
+            else:
+                text += f"its {first.name} is {score} on all and {new} on the other {others['unseen']}. "
+            text += "tables/results.md has both for each model."
         else:
-            text += f"its {correct.mean():.1%} say nothing about new clips."
+            of_all = f"its {score} say" if results.space.has_one_class else f"its {first.name} of {score} says"
+            text += f"{of_all} nothing about new clips."
         made.append(text)
     return made
 
 
-def _chance(table: pd.DataFrame, results: Results) -> list[str]:
+def _chance(results: Results) -> list[str]:
     made = []
     for split in results.splits:
         labels = next(iter(results.models.values())).on(split)["label"]
+        if not results.space.has_one_class:
+            made.append(f"{BY_CHANCE} {chance_sentence(labels, results.space, split)}")
+            continue
         (_, (chance, _)), (majority, (share, _)) = baselines(labels).items()
         name = majority.partition("(")[2].rstrip(")")
         made.append(f"{BY_CHANCE} a guess is correct on {chance:.1%} of {split}, and always {name} on {share:.1%}.")
@@ -165,20 +188,31 @@ def _chance(table: pd.DataFrame, results: Results) -> list[str]:
 def _headline(results: Results, compared: pd.DataFrame) -> list[str]:
     if not results.splits:
         return ["In short: no reported clip has a label, so there is nothing to score."]
-    split = "val" if "val" in results.splits else results.splits[0]
+    split, first = "val" if "val" in results.splits else results.splits[0], primary(results.space)
     chosen = _chosen(compared[(compared["split"] == split) & compared["difference"].notna()])
     if chosen is None:
-        best = max(results.models.values(), key=lambda model: model.correct(split).mean())
-        correct = best.correct(split)
-        return [f"In short: {best.name} is correct on {correct.sum()} of {len(correct)} {split} clips."]
-    by = f"{chosen.difference:+.1f} points on {split}"
+        return [_best(results, split)]
+    by = f"{amount(first, chosen.difference)} on {split}"
     if not pd.isna(chosen.low):
-        by += f", 95 % interval {chosen.low:+.1f} to {chosen.high:+.1f}"
-    shown = {
+        bound = shape(first, "+").format
+        by += f", 95 % interval {bound(chosen.low)} to {bound(chosen.high)}"
+    verdicts = {
         "higher": f"{chosen.model} is better than {chosen.against}",
         "lower": f"{chosen.model} is worse than {chosen.against}",
-    }.get(str(chosen.verdict).partition(";")[0], f"{chosen.model} is not shown to beat {chosen.against}")
-    return [f"In short: {shown} ({by})."]
+    }
+    verdict = verdicts.get(
+        str(chosen.verdict).partition(";")[0], f"{chosen.model} is not shown to beat {chosen.against}"
+    )
+    return [f"In short: {verdict} ({by})."]
+
+
+def _best(results: Results, split: str) -> str:
+    """Return the sentence on the best model of a split, where no models are compared."""
+    best: Model = max(results.models.values(), key=lambda model: model.score(split))
+    n, first = len(best.on(split)), primary(results.space)
+    if results.space.has_one_class:
+        return f"In short: {best.name} is correct on {best.correct(split).sum()} of {n} {split} clips."
+    return f"In short: {best.name} has a {first.name} of {shown(first, best.score(split))} on {n} {split} clips."
 
 
 def _chosen(rows: pd.DataFrame) -> Any | None:

@@ -6,13 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.core.labels import BASIC7, LabelSpace, of_recipe
 from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT
 from emopipe.report import streams, transductive
 from emopipe.report.ceiling import HAD
+from emopipe.report.measure_words import EXPLAINED, difference, shape
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
-from emopipe.scoring.measures import ACCURACY, CCC, MACRO_AP
+from emopipe.scoring.measures import Measure, measures, primary
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, MCNEMAR, POWER, SIGN_FLIP
+from emopipe.scoring.primary import BY_CLIP, BY_GROUP
 
 _MARKUP = re.compile(r"[\\|`<*]|\](?=\()")  # characters that have a meaning in Markdown
 _OF_CLIPS = "Subjects are not all known, so clips count as independent; if they are not, intervals are too narrow."
@@ -36,7 +39,7 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: s
         recipe: `Plan.report`.
         first: What to read first (Markdown).
     """
-    rows = columns(name, table)
+    rows = columns(name, table, of_recipe(recipe))
     lines = [f"# {TITLES[name]}: run {recipe['run']}", "", *([first] if first else [])]
     lines += ["| " + " | ".join(rows.columns) + " |", "|" + "---|" * len(rows.columns)] if len(rows) else ["Nothing."]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows.to_numpy()]
@@ -44,7 +47,7 @@ def markdown(name: str, table: pd.DataFrame, recipe: Mapping[str, Any], first: s
     return "\n".join([*lines, "", paragraphs]) + "\n"
 
 
-def columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
+def columns(name: str, table: pd.DataFrame, space: LabelSpace = BASIC7) -> pd.DataFrame:
     """Return the columns that are shown of a table in TITLES, as texts; `table` is as its CSV file holds it."""
     made = {
         "results": _results,
@@ -55,7 +58,7 @@ def columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
         "against_labels": _against_labels,
         "subgroups": _subgroups,
     }
-    return made[name](table)
+    return made[name](table, space)
 
 
 def notes(name: str, table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
@@ -77,25 +80,20 @@ def _cell(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines()))
 
 
-def _results(table: pd.DataFrame) -> pd.DataFrame:
-    counts = zip(table["right"], table["n"], strict=True)
+def _results(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
+    first = primary(space)
     made = pd.DataFrame(
         {
             "model": table["model"],
             "split": _text(table["split"]),
-            "correct": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
-            "accuracy [95 %]": _with_interval(table, "accuracy", 100),
-            "label ceiling": _percent(table["ceiling"]) if "ceiling" in table else "",
-            "UAR [95 %]": _with_interval(table, "uar", 100),
-            "macro F1 [95 %]": _with_interval(table, "macro_f1", 100),
-            "WAF": _percent(table["waf"]),
+            **_scores(table, space),
             "unseen clips": _number(table["unseen"], "{:.0f}"),
-            "accuracy on them [95 %]": _with_interval(table, "unseen_accuracy", 100, bounds="unseen_"),
-            "UAR on them": _percent(table["unseen_uar"]),
-            "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 100),
+            f"{first.name} on them [95 %]": _score(table, first, f"unseen_{first.key}", "unseen_"),
+            "UAR on them": _percent(table["unseen_uar"]) if "unseen_uar" in table else "",
+            "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], first),
             "coverage": _percent(table["coverage"]),
             "ECE": _percent(table["ece"]),
-            "out of fold": _percent(table["oof_accuracy"]),
+            "out of fold": _number(first.points * table[f"oof_{first.key}"], shape(first)),
             "p against the best single model (Holm)": _number(table["p_holm"], "{:.3g}"),
             "selected on": _text(table["selected_on"]),
             "paper": _text(table["paper"]),
@@ -108,16 +106,42 @@ def _results(table: pd.DataFrame) -> pd.DataFrame:
     ]  # empty columns are omitted
 
 
-def _comparisons(table: pd.DataFrame) -> pd.DataFrame:
+def _scores(table: pd.DataFrame, space: LabelSpace) -> dict[str, list[str]]:
+    """Return the columns with scores; those of shares are percentages."""
+    first, *others = measures(space)
+    if not space.has_one_class:
+        rest = {measure.name: _number(measure.points * table[measure.key], shape(measure)) for measure in others}
+        return {"clips": _number(table["n"], "{:.0f}"), f"{first.name} [95 %]": _score(table, first), **rest}
+    counts = zip(table["right"], table["n"], strict=True)
+    of_votes = {"loss on votes": _number(table["vote_loss"], "{:.3f}")} if space.kind == "votes" else {}
+    return {
+        "correct": [f"{correct:.0f}/{n:.0f}" if n > 0 else "" for correct, n in counts],
+        "accuracy [95 %]": _with_interval(table, "accuracy", 100),
+        "label ceiling": _percent(table["ceiling"]) if "ceiling" in table else "",
+        "UAR [95 %]": _with_interval(table, "uar", 100),
+        "macro F1 [95 %]": _with_interval(table, "macro_f1", 100),
+        "WAF": _percent(table["waf"]),
+        **of_votes,
+    }
+
+
+def _score(table: pd.DataFrame, measure: Measure, column: str = "", bounds: str = "") -> list[str]:
+    return _with_interval(table, column or measure.key, measure.points, shape(measure), bounds)
+
+
+def _comparisons(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
+    first = primary(space)
+    signed = shape(first, "+")
+    uar = {"points of UAR [95 %]": _with_interval(table, "uar_difference", 1, signed, "uar_")}
     return pd.DataFrame(
         {
             "": _text(table["kind"]),
             "model": table["model"],
             "against": table["against"],
             "split": table["split"],
-            "points of accuracy [95 %]": _with_interval(table, "difference", 1, "{:+.1f}"),
-            "points of UAR [95 %]": _with_interval(table, "uar_difference", 1, "{:+.1f}", "uar_"),
-            "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], 1, "{:+.1f}"),
+            f"{difference(first)} [95 %]": _with_interval(table, "difference", 1, signed),
+            **(uar if space.has_one_class else {}),
+            "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], first, "+", scaled=True),
             "p": _number(table["p"], "{:.3g}"),
             "p (Holm)": _number(table["p_holm"], "{:.3g}"),
             "verdict": _text(table["verdict"]),
@@ -126,7 +150,8 @@ def _comparisons(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
+def _ensembles(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
+    first = primary(space)
     return pd.DataFrame(
         {
             "ensemble": table["ensemble"],
@@ -134,14 +159,14 @@ def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
             "member": table["member"],
             "weight": _number(table["weight"], "{:.3f}"),
             "temperature": _number(table["temperature"], "{:.2f}"),
-            "accuracy out of fold": _percent(table["oof_accuracy"]),
+            f"{first.name} out of fold": _number(first.points * table[f"oof_{first.key}"], shape(first)),
             "loss out of fold": _number(table["oof_loss"], "{:.3f}"),
         },
         dtype=str,
     )
 
 
-def _streams(table: pd.DataFrame) -> pd.DataFrame:
+def _streams(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
     counts = zip(table["right"], table["n"], strict=True)
     return pd.DataFrame(
         {
@@ -171,18 +196,20 @@ def _streams_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
-    kind, folds = recipe["protocol"]["kind"], recipe["protocol"]["folds"]
+    kind, folds, space = recipe["protocol"]["kind"], recipe["protocol"]["folds"], of_recipe(recipe)
+    first = primary(space).name
+    mean_of = "numbers" if space.kind == "dimensions" else "probabilities"
+    calibration = f"ECE is the expected calibration error with {BINS} bins. " if space.has_one_class else ""
     notes = [
-        "Accuracy, UAR (unweighted average recall), macro F1 and WAF (F1 weighted by the classes' clips) include all "
-        "clips of the split, even those without any features. Coverage is the share of clips for which the model had "
-        f"features. {_intervals_note(table)} A model's probabilities are the mean over its seeds. The column over "
+        f"{EXPLAINED[space.kind]} Coverage is the share of clips for which the model had "
+        f"features. {_intervals_note(table)} A model's {mean_of} are the mean over its seeds. The column over "
         "seeds has the mean and standard deviation of single seeds. Seeds differ in initial weights, the order of "
         "clips, the sampled views and vectors, dropout, modality dropout and mixup; backbones are the same for all "
         "seeds, unless they have several seeds themselves. A seed of an ensemble combines the networks of its members "
         "with that seed.",
-        f"ECE is the expected calibration error with {BINS} bins. {_tests_note(table)} They compare a model with the "
-        "single model that has the best out-of-fold accuracy, and are corrected for all tests of the table by Holm's "
-        "method. Out of fold is the accuracy on the clips that models were trained on: networks that were trained "
+        f"{calibration}{_tests_note(table)} They compare a model with the "
+        f"single model that has the best out-of-fold {first}, and are corrected for all tests of the table by Holm's "
+        f"method. Out of fold is the {first} on the clips that models were trained on: networks that were trained "
         f"without a clip's fold predict it (protocol {kind}, {folds} folds).",
     ]
     if recipe["absent_classes"]:
@@ -229,22 +256,26 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
+    first = primary(of_recipe(recipe))
+    unit = "in points" if first.is_share else f"differences in {first.name}"
     notes = [
-        "Differences are in points on the same clips. " + _intervals_note(table) + " The column over seeds has the "
-        "mean and standard deviation of the differences in accuracy between equal seeds.",
+        f"Differences are {unit} on the same clips. " + _intervals_note(table) + " The column over seeds has the "
+        f"mean and standard deviation of the differences in {first.name} between equal seeds.",
         _tests_note(table) + " The p of the primary comparison, which the config declares, needs no correction. All "
         "others are corrected for the tests of the same split by Holm's method. A model is called higher or lower "
         "only if its corrected p is below 0.05, and an aim is met only if the whole interval meets it.",
         "Fused models are compared with the best model of one modality, and ensembles with the best single model, both "
-        "selected by out-of-fold accuracy. In hindsight: the other model is the best one on the reported split itself. "
-        "It was selected by what is reported here, so it is the hardest one to beat.",
+        f"selected by out-of-fold {first.name}. In hindsight: the other model is the best one on the reported split "
+        "itself. It was selected by what is reported here, so it is the hardest one to beat.",
     ]
     found = table["detectable"].dropna() if len(table) else pd.Series(dtype=float)
     if len(found):
+        unit = f" points of {first.name}" if first.is_share else f" in {first.name}"
+        plain = shape(first).format
         notes.append(
-            f"With these clips, a difference of {found.median():.1f} points of accuracy is detected with a probability "
-            f"of {POWER:.0%} (median of the rows; {found.min():.1f} to {found.max():.1f}). Smaller ones are mostly "
-            'missed, so "not shown to differ" does not mean that models are equal.'
+            f"With these clips, a difference of {plain(found.median())}{unit} is detected with a probability "
+            f"of {POWER:.0%} (median of the rows; {plain(found.min())} to {plain(found.max())}). Smaller ones are "
+            'mostly missed, so "not shown to differ" does not mean that models are equal.'
         )
     return notes + transductive.sentences(recipe)
 
@@ -276,6 +307,9 @@ def _tests_note(table: pd.DataFrame) -> str:
         SIGN_FLIP: "p values are from exact sign flips of the groups' differences.",
         MCNEMAR: "p values are from McNemar's mid-p test of clips, which ignores that clips of one person depend on "
         f"each other (sign flips by group need {FEWEST_TO_FLIP} groups).",
+        BY_GROUP: "p values are from the t distribution, by the jackknife over groups of the difference.",
+        BY_CLIP: "p values are from the t distribution, by the jackknife over clips of the difference, which ignores "
+        f"that clips of one person depend on each other (a jackknife over groups needs {FEWEST_TO_FLIP} groups).",
     }
     return " ".join(text for test, text in notes.items() if test in tests) or "There are no tests."
 
@@ -290,7 +324,7 @@ def _ensembles_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
     ]
 
 
-def _ceiling(table: pd.DataFrame) -> pd.DataFrame:
+def _ceiling(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "split": table["split"],
@@ -321,7 +355,7 @@ def _ceiling_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _against_labels(table: pd.DataFrame) -> pd.DataFrame:
+def _against_labels(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
     counts = zip(table["right"], table["n"], strict=True)
     return pd.DataFrame(
         {
@@ -348,10 +382,10 @@ def _against_labels_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> lis
     ]
 
 
-def _subgroups(table: pd.DataFrame) -> pd.DataFrame:
-    measure = next(one for one in (ACCURACY, MACRO_AP, CCC) if one.key in table)
-    scale, shape = (100, "{:.1f}") if measure.is_share else (1, "{:.3f}")
-    signed = shape.replace(":", ":+")
+def _subgroups(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
+    measure = primary(space)
+    signed = shape(measure, "+")
+    less = _with_interval(table, "difference", measure.points, signed, "difference_")
     unit = f"{measure.name}, points" if measure.is_share else measure.name
     return pd.DataFrame(
         {
@@ -361,8 +395,8 @@ def _subgroups(table: pd.DataFrame) -> pd.DataFrame:
             "group": table["value"],
             "clips": _number(table["n"], "{:.0f}"),
             "people": _number(table["people"], "{:.0f}"),
-            f"{measure.name} [95 %]": _with_interval(table, measure.key, scale, shape, ""),
-            f"less the largest group, {unit} [95 %]": _with_interval(table, "difference", scale, signed, "difference_"),
+            f"{measure.name} [95 %]": _score(table, measure),
+            f"less the largest group, {unit} [95 %]": less,
             "": ["few people" if few == 1 else "" for few in table["few"]],
         },
         dtype=str,
@@ -410,8 +444,10 @@ def _number(values: pd.Series, shape: str) -> list[str]:
     return ["" if pd.isna(value) else shape.format(value) for value in values]
 
 
-def _spread(mean: pd.Series, sd: pd.Series, scale: float, shape: str = "{:.1f}") -> list[str]:
+def _spread(mean: pd.Series, sd: pd.Series, measure: Measure, sign: str = "", *, scaled: bool = False) -> list[str]:
+    """Return means with standard deviations; `scaled` says whether shares are in points already."""
+    scale, of_mean, of_sd = 1 if scaled else measure.points, shape(measure, sign).format, shape(measure).format
     return [
-        "" if pd.isna(m) else shape.format(scale * m) + ("" if pd.isna(s) else f" ± {scale * s:.1f}")
+        "" if pd.isna(m) else of_mean(scale * m) + ("" if pd.isna(s) else f" ± {of_sd(scale * s)}")
         for m, s in zip(mean, sd, strict=True)
     ]

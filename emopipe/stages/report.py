@@ -86,7 +86,7 @@ def run(
     first = read_first.markdown(lines)
     _tables(recipe, run_results, compared, pd.read_csv(weights), heads, first, more, folder / "tables")
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
-    write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks))
+    write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks, space))
     _figures(recipe, run_results, table, stages, folder / "figures")
     if "ensemble" in models and submission.wanted(models["ensemble"].predictions):
         submission.write(models["ensemble"].predictions, folder / "submission.zip")
