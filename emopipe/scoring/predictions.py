@@ -23,7 +23,7 @@ def table(clips: pd.DataFrame, values: np.ndarray, covered: np.ndarray, space: L
     """
     result = clips[["clip", "split", "label"]].reset_index(drop=True)
     rounded = _rounded(values, space)
-    result["pred"] = pd.Series(space.answers(rounded), dtype=object)
+    result["pred"] = pd.Series(space.answers(rounded), dtype=str)
     result[space.columns] = rounded
     result["covered"] = covered.astype(int)
     if space.kind == "votes" and {*space.vote_columns} <= {*clips.columns}:
