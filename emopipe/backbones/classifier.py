@@ -11,14 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emopipe.backbones.head_in_file import has_classifier
+from emopipe.backbones.head_in_file import classes_of, has_classifier, in_metadata
+from emopipe.backbones.shared_classes import answered
 from emopipe.cache.metadata import HEAD
 from emopipe.cache.tensors import State, read, save_state
-from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
 
-OWN_CLASSES = "classes"
-"""The key of a file's metadata that lists the classes of its classifier, as JSON."""
 TRAINED_CLASSES = "trained_classes"
 """The key of a file's metadata that lists the classes with training samples, if these are not all."""
 TRAINED_ON = "trained_on"
@@ -35,7 +33,7 @@ class Classifier(nn.Module):
             backbone: The network.
             dim: The length of its vectors.
             dropout: The dropout before the linear layer.
-            classes: The names of the classes: the seven, and any further ones.
+            classes: The names of the classes.
         """
         super().__init__()
         self.classes = tuple(classes)
@@ -86,7 +84,7 @@ def save_classifier(model: Classifier, path: Path, metadata: Mapping[str, str], 
             # A variance of batch normalisation may be above 65504, the largest number in half precision.
             if tensor.is_floating_point() and (halved := tensor.half()).isfinite().all():
                 state[key] = halved
-    save_state(state, path, {**metadata, OWN_CLASSES: json.dumps(list(model.classes)), **trained_classes(model)})
+    save_state(state, path, {**metadata, **in_metadata(model.classes), **trained_classes(model)})
 
 
 def joint_state(model: Classifier) -> State:
@@ -127,31 +125,12 @@ def _by_name(rows: torch.Tensor, classes: Sequence[str], initial: torch.Tensor, 
     return torch.stack(found)
 
 
-def classes_of(about: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the classes of a classifier by its file's metadata: the seven, unless they are listed.
-
-    Raises:
-        WeightsError: The list is not one of names that contains the seven.
-    """
-    text = about.get(OWN_CLASSES, json.dumps(CLASSES))
-    try:
-        classes = json.loads(text)
-    except ValueError:
-        classes = None
-    if not isinstance(classes, list) or not {*CLASSES} <= {*map(str, classes)}:
-        raise WeightsError(
-            f"The metadata of the weights has the entry {OWN_CLASSES} {text!r}. Expected a JSON list with the classes "
-            f"{', '.join(CLASSES)}. Make the file again by `emopipe pretrain`."
-        )
-    return tuple(map(str, classes))
-
-
 @dataclass(frozen=True)
 class Head:
-    """The linear layer of a classifier by itself: from vectors to log-probabilities of the seven classes.
+    """The linear layer of a classifier by itself: from vectors to log-probabilities of its classes.
 
-    Further classes that the classifier was trained on are dropped: the probabilities are those of the seven,
-    renormalised.
+    Of a classifier with the seven and further classes, these are the seven, with their probabilities renormalised,
+    unless a further one is wanted (`shared_classes.answered`).
     """
 
     weight: torch.Tensor
@@ -163,30 +142,37 @@ class Head:
     prior: np.ndarray
     """(K,) the shares of the classes among its training samples of the K; equal for all known classes if they are not
     known."""
+    classes: tuple[str, ...] = CLASSES
+    """The K classes."""
 
     @classmethod
-    def of(cls, state: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> Self | None:
+    def of(
+        cls, state: Mapping[str, torch.Tensor], about: Mapping[str, str], wanted: Sequence[str] = CLASSES
+    ) -> Self | None:
         """Return the head that a state dict holds as `emotion_head.*`; None if it holds none.
 
         Args:
             state: The tensors of a file of weights, or of one of its networks.
             about: The metadata of the file.
+            wanted: The classes that it is used for, such as those of a run; see `shared_classes.answered`.
 
         Raises:
             WeightsError: The classes in the metadata are not as emopipe writes them.
         """
         if f"{HEAD}weight" not in state:
             return None
-        known, order = _has_samples(about, CLASSES), [classes_of(about).index(name) for name in CLASSES]
+        own = classes_of(about)
+        classes = answered(own, wanted)
+        known, order = _has_samples(about, classes), [own.index(name) for name in classes]
         counts = json.loads(about.get(TRAINED_ON, "{}")).get("classes", {})
-        shares = np.array([counts.get(name, 0) for name in CLASSES], float) * known
+        shares = np.array([counts.get(name, 0) for name in classes], float) * known
         shares = shares if shares.any() else known.astype(float)
         tensors = (state[f"{HEAD}{name}"].float()[order] for name in ("weight", "bias"))
-        return cls(*tensors, torch.from_numpy(known), shares / shares.sum())
+        return cls(*tensors, torch.from_numpy(known), shares / shares.sum(), classes)
 
     def to(self, device: torch.device) -> Self:
         """Return a copy on a device."""
-        return type(self)(self.weight.to(device), self.bias.to(device), self.known.to(device), self.prior)
+        return type(self)(self.weight.to(device), self.bias.to(device), self.known.to(device), self.prior, self.classes)
 
     def log_probabilities(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the log-softmax (..., K) float32 of vectors (..., D); PROBABILITY_FLOOR for classes without samples.
@@ -199,9 +185,9 @@ class Head:
         return logp.masked_fill(~self.known, float(np.log(PROBABILITY_FLOOR))).float()
 
 
-def read_head(path: Path | str) -> Head | None:
-    """Return the head in a file of weights; None if it has none, as those of other programs."""
-    return Head.of(*read(path)) if has_classifier(path) else None
+def read_head(path: Path | str, wanted: Sequence[str] = CLASSES) -> Head | None:
+    """Return the head in a file of weights; None if it has none, as those of other programs; see `Head.of`."""
+    return Head.of(*read(path), wanted) if has_classifier(path) else None
 
 
 def _has_samples(about: Mapping[str, str], classes: Sequence[str]) -> np.ndarray:

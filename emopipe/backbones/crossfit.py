@@ -3,11 +3,12 @@
 Keys: `all.<key>` for the network that was trained on all training clips, `fold0.<key>` and so on for the networks of
 the folds, and `axes0` and so on for the maps that align their vectors with the first network's. Each network has its
 own classifier, under the keys `<network>.emotion_head.*`. The metadata holds the fold of each training clip, the
-classes with training samples if these are not all, and how many samples of each class there were.
+classes if they are not the seven, those with training samples if these are not all, and how many samples of each class
+there were.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from emopipe.backbones.classifier import Classifier, Head, joint_state
 from emopipe.cache.metadata import HEAD
 from emopipe.cache.tensors import State, read, save_state
+from emopipe.core.labels import CLASSES
 
 ALL = -1
 """Used in place of a fold for clips outside the training split, on which no network was trained."""
@@ -41,9 +43,12 @@ class CrossfitWeights:
         """Return the state dict of a fold's network, or of that for all clips (ALL), without its classifier."""
         return {key: tensor for key, tensor in self._joint(fold).items() if not key.startswith(HEAD)}
 
-    def head(self, fold: int) -> Head | None:
-        """Return the classifier of a fold's network, or of that for all clips; None in files of earlier versions."""
-        return Head.of(self._joint(fold), self.about)
+    def head(self, fold: int, wanted: Sequence[str] = CLASSES) -> Head | None:
+        """Return the classifier of a fold's network, or of that for all clips; None in files of earlier versions.
+
+        `wanted`: see `Head.of`.
+        """
+        return Head.of(self._joint(fold), self.about, wanted)
 
     def _joint(self, fold: int) -> State:
         return self.full if fold == ALL else self.folds[fold]

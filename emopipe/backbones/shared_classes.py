@@ -40,7 +40,7 @@ def in_space(logp: np.ndarray, classes: Sequence[str], space: LabelSpace) -> np.
 
     Args:
         logp: The head's log-probabilities.
-        classes: Its C classes, which are those of a file of features (`head_classes`).
+        classes: Its C classes. A file of features has them in its attribute `head_classes`, unless they are the seven.
         space: The label space, of one class for each clip.
     """
     if tuple(classes) == space.names:

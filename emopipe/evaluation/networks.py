@@ -11,8 +11,9 @@ import torch
 
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.base import Spec
-from emopipe.backbones.classifier import OWN_CLASSES, Classifier, classes_of, load_head
+from emopipe.backbones.classifier import Classifier, load_head
 from emopipe.backbones.for_inference import for_inference
+from emopipe.backbones.head_in_file import OWN_CLASSES, classes_of
 from emopipe.backbones.memory_format import memory_format_of
 from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError

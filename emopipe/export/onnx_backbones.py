@@ -11,7 +11,6 @@ from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.for_inference import for_inference
 from emopipe.backbones.mobilefacenet import STRIDE
 from emopipe.backbones.nets.mobilefacenet import MobileFaceNet
-from emopipe.core.labels import CLASSES
 from emopipe.export.onnx_writing import NotExportedError, Port, write
 from emopipe.inference.description import StreamBlock
 from emopipe.inference.manifest import OnnxFile
@@ -78,7 +77,7 @@ def write_backbone(block: StreamBlock, weights: Path | None, path: Path) -> Onnx
     network = WithHead(module, read_head(weights)).eval()
     axes = ("batch",) if block.modality == "face" else ("batch", "vectors")
     outputs = [Port("x", "float32", (*axes, spec.dim))]
-    outputs += [Port("logp", "float32", (*axes, len(CLASSES)))] if network.head else []
+    outputs += [Port("logp", "float32", (*axes, len(network.head.classes)))] if network.head else []
     given, shapes = _input(spec)
     draws = torch.Generator().manual_seed(0)
     examples = [[torch.randn(shape, generator=draws)] for shape in shapes]

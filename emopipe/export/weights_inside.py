@@ -12,7 +12,8 @@ from pathlib import Path
 
 from emopipe.backbones import crossfit
 from emopipe.backbones import registry as backbones
-from emopipe.backbones.classifier import OWN_CLASSES, TRAINED_CLASSES, TRAINED_ON
+from emopipe.backbones.classifier import TRAINED_CLASSES, TRAINED_ON
+from emopipe.backbones.head_in_file import OWN_CLASSES
 from emopipe.cache.tensors import State, read, save_state
 from emopipe.core.atomic import sha256
 from emopipe.export import terms

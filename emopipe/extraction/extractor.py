@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.crossfit import ALL
 from emopipe.backbones.feature_alignment import apply_map
 from emopipe.backbones.for_inference import for_inference
+from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
 from emopipe.runtime.device import current, upload
 from emopipe.runtime.device import name_of as device_name
@@ -43,6 +44,7 @@ class Extractor:
         threads: int,
         precision: str = "float32",
         by_fold: bool = True,
+        wanted: Sequence[str] = CLASSES,
     ) -> None:
         """Build the networks and load their weights.
 
@@ -58,13 +60,14 @@ class Extractor:
                 that torch's autocast computes in it.
             by_fold: Whether the clips of the corpus go through the networks of their folds. Clips that are new go
                 through the network for all, whatever their names are.
+            wanted: The classes that its head is used for; see `emopipe.backbones.classifier.Head.of`.
 
         Raises:
             WeightsError: Weights are missing or belong to another network.
             DeviceError: The device does not exist.
         """
         self.spec = registry.spec(kind, options)
-        self._torch_device, self._precision = torch_device, precision
+        self._torch_device, self._precision, self._wanted = torch_device, precision, wanted
         # A GPU computes one batch at a time; meanwhile other threads read the next ones and queue their copies.
         self._turn = threading.Lock() if torch_device.type == "cuda" else contextlib.nullcontext()
         self._crossfit = crossfit.load(pretrained) if pretrained else None
@@ -123,7 +126,7 @@ class Extractor:
     def _head(self, fold: int, weights: str | None) -> Head | None:
         if self._crossfit is None and weights is None:
             return None
-        head = self._crossfit.head(fold) if self._crossfit else read_head(weights)
+        head = self._crossfit.head(fold, self._wanted) if self._crossfit else read_head(weights, self._wanted)
         return head and head.to(self._torch_device)
 
     def _runner(self, fold: int, module: nn.Module, head: Head | None) -> Embed:

@@ -1,7 +1,7 @@
 """Stage features: a shard's faces or sound -> a backbone's vectors, with its head's answers, times, mask and status."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from emopipe.extraction.extractor import Extractor
 from emopipe.runtime import device as devices
 
 
-def fields(dim: int, *, has_head: bool) -> dict[str, Field]:
+def fields(dim: int, *, has_head: bool, classes: Sequence[str] = CLASSES) -> dict[str, Field]:
     """Return the fields: per clip T rows of vectors (NaN if masked), seconds and mask, and one row with the fold.
 
-    Networks with an emotion head have T rows of its log-probabilities, too (NaN if masked), in the order of `CLASSES`.
+    Networks with an emotion head have T rows of its log-probabilities, too (NaN if masked), one for each of `classes`.
     """
     found = {"x": Field("f4", (dim,)), "time": Field("f8"), "mask": Field("?"), "fold": Field("i4")}
-    return {**found, "logp": Field("f4", (len(CLASSES),))} if has_head else found
+    return {**found, "logp": Field("f4", (len(classes),))} if has_head else found
 
 
 def run(
@@ -43,7 +43,9 @@ def run(
     """Extract one backbone's vectors of one shard.
 
     Args:
-        recipe: `Plan.features`.
+        recipe: `Plan.features`. Its key `head_classes`, if it is there, has the classes for which a head is asked that
+            answers for the seven alone otherwise. The file's attribute of this name has the head's classes, if these
+            are not the seven.
         source: The shard of the faces stage (face network) or of the decode stage (audio network).
         output: The file to make; unchanged clips that it already holds, by the same weights and device, are reused.
         weights: A file of weights, or None.
@@ -67,15 +69,16 @@ def run(
         device=device,
         threads=threads,
         precision=recipe["precision"],
+        wanted=recipe.get("head_classes", CLASSES),
     )
-    spec = network.spec
+    spec, head = network.spec, network.head
+    given = head.classes if head else CLASSES
+    held = fields(spec.dim, has_head=head is not None, classes=given)
     made_by = {"device": network.device, "learned_sha256": sha256(pretrained) if pretrained else ""}
     policy = FailurePolicy(on_failure)
     with (
         Reader(source, recipe["source"]) as clips,
-        making(
-            output, fields(spec.dim, has_head=network.head is not None), stage="features", recipe=recipe, **made_by
-        ) as vectors,
+        making(output, held, stage="features", recipe=recipe, **made_by) as vectors,
     ):
         # The rows of reused clips are read a second time below: all of them would not fit in memory together.
         reused = {clip for clip in clips.clips if vectors.earlier(clip, clips.digest[clip])}
@@ -92,7 +95,8 @@ def run(
             input=repr(spec.input),
             licence=spec.licence,
             citation=spec.citation,
-            head_prior=json.dumps(network.head.prior.tolist()) if network.head else "",
+            head_prior=json.dumps(head.prior.tolist()) if head else "",
+            **({} if given == CLASSES else {"head_classes": json.dumps(given)}),
         )
 
 

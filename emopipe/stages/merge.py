@@ -10,6 +10,8 @@ from emopipe.core.errors import CacheError, CoverageError
 
 SAME = ("dim", "blocks", "modality", "input", "licence", "citation", "head_prior")
 """Attributes that are equal in all shards."""
+MAY_BE = ("head_classes",)
+"""Attributes that are equal in all shards, or in none of them."""
 JOINED = ("device", "learned_sha256")
 """Attributes that may differ between shards; the merged file lists all values."""
 ROUNDING = 1e-6
@@ -36,6 +38,7 @@ def run(
     """
     with Reader(shards[0], recipe["features"]) as first:
         fields, same = first.fields, {name: first.attributes[name] for name in SAME}
+        same |= {name: first.attributes[name] for name in MAY_BE if name in first.attributes}
     joined: dict[str, set[str]] = {name: set() for name in JOINED}
     held: list[tuple[str, str]] = []
     lacking: list[tuple[str, str, str]] = []

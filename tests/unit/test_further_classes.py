@@ -14,12 +14,17 @@ from typer.testing import CliRunner
 from emopipe import corpora, stills
 from emopipe.backbones import registry
 from emopipe.backbones.classifier import Classifier, Head, joint_state, load_head, read_head, save_classifier
+from emopipe.backbones.head_in_file import classes_in_file
+from emopipe.cache.store import Reader, clips_digest
+from emopipe.cache.tensors import save_state
 from emopipe.commands.main import app
 from emopipe.commands.pretrain import WeightsRecipe
 from emopipe.core.errors import ConfigError, WeightsError
-from emopipe.core.labels import CLASSES
+from emopipe.core.fingerprint import digest
+from emopipe.core.labels import CLASSES, SETS
 from emopipe.core.validation import checked
 from emopipe.corpora.labelling import in_classes
+from emopipe.stages import features, merge
 from emopipe.stills.base import Stills, stills_table
 from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase
@@ -28,6 +33,7 @@ from emopipe.weights.trained_on import TrainedOn, to_metadata
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.training_recipe import phase_recipe
+from tests.unit.test_pretraining import write_faces
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 EIGHT = (*CLASSES, "Contempt")
@@ -164,10 +170,38 @@ def test_training_goes_on_with_the_classes_of_the_same_names(tmp_path, of_file, 
     assert model(torch.zeros(1, 1, 16, 16)).softmax(1)[0, 7:].tolist() == [0.0] * (len(of_model) - 7)
 
 
-def test_classes_in_a_file_that_are_not_the_seven_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "text", ['["Angry"]', '["Angry", "Angry"]', '["Angry", 2]', '["Angry", ""]', '"Angry"', "[", "{}"]
+)
+def test_what_is_not_a_list_of_classes_in_a_file_is_refused(text):
     model = model_of(CLASSES)
-    with pytest.raises(WeightsError, match=r"has the entry classes '\[\"Angry\"\]'\. Expected a JSON list with the"):
-        Head.of(joint_state(model), {"classes": '["Angry"]'})
+    with pytest.raises(WeightsError, match=r"has the entry classes .*\. Expected a JSON list of two or more names"):
+        Head.of(joint_state(model), {"classes": text})
+
+
+@pytest.mark.parametrize("classes", [("Bored", "Engaged", "Happy"), SETS["affectnet8"]])
+def test_a_head_answers_for_all_of_its_classes_if_they_are_wanted(tmp_path, classes):
+    counts = {"Happy": 6, "Bored": 2, "Contempt": 2}
+    model = written(tmp_path / "net.safetensors", classes, **to_metadata(TrainedOn(counts)))
+    head = read_head(tmp_path / "net.safetensors", classes)
+    assert head.classes == classes and head.known.tolist() == [True] * len(classes)
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(head.log_probabilities(x), model.head(x).double().log_softmax(1).float())
+    shares = {name: counts.get(name, 0) / 8 for name in classes}
+    assert head.prior.tolist() == [shares[name] for name in classes]
+    assert head.to(torch.device("cpu")).classes == classes
+
+
+def test_a_head_without_all_of_the_seven_answers_for_its_classes_in_each_run(tmp_path):
+    written(tmp_path / "net.safetensors", ("Sad", "Bored"))
+    assert read_head(tmp_path / "net.safetensors").classes == ("Sad", "Bored")
+    assert read_head(tmp_path / "net.safetensors", CLASSES).classes == ("Sad", "Bored")
+    assert classes_in_file(tmp_path / "net.safetensors") == ("Sad", "Bored")
+
+
+def test_a_file_without_a_classifier_has_no_classes(tmp_path):
+    save_state(model_of(CLASSES).backbone.state_dict(), tmp_path / "net.safetensors", {})
+    assert classes_in_file(tmp_path / "net.safetensors") is None
 
 
 # --- corpora
@@ -264,3 +298,39 @@ def test_samples_of_classes_that_the_network_does_not_have_are_counted(pictures,
     assert (found["n"], found["not_scored"], found["classes"]) == (4, {"Contempt": 3}, list(CLASSES))
     said = evaluated(tmp_path / "net.safetensors", f"folder:{pictures}")
     assert "3 stills show classes that net does not have, and are not scored: Contempt 3." in said
+
+
+# --- features
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked", "answers"),
+    [
+        (CLASSES, {}, CLASSES),
+        (EIGHT, {}, CLASSES),
+        (EIGHT, {"head_classes": list(EIGHT)}, EIGHT),
+        (("Sad", "Bored"), {}, ("Sad", "Bored")),
+    ],
+)
+def test_files_of_features_name_the_classes_of_the_head_if_they_are_not_the_seven(tmp_path, classes, asked, answers):
+    model = written(tmp_path / "net.safetensors", classes)
+    write_faces(tmp_path / "0.h5", ["a", "b"], np.random.default_rng(0))
+    recipe = {"stage": "features", "kind": "expression", "options": FACE, "batch": 4, "precision": "float32"}
+    recipe |= {"view": "", "source": digest({}), **asked}
+    how = {"weights": str(tmp_path / "net.safetensors"), "pretrained": None, "device": "cpu", "threads": 1}
+    features.run(recipe, tmp_path / "0.h5", tmp_path / "1.h5", **how)
+    with Reader(tmp_path / "1.h5") as reader:
+        clips = clips_digest(sorted(reader.digest.items()))
+    merge.run({"features": digest(recipe)}, [tmp_path / "1.h5"], tmp_path / "whole.h5", clips=clips)
+    for path in (tmp_path / "1.h5", tmp_path / "whole.h5"):
+        with Reader(path) as reader:
+            logp, _ = reader.flat("logp")
+            x, _ = reader.flat("x")
+            named = reader.attributes.get("head_classes")
+            prior = json.loads(reader.attributes["head_prior"])
+        assert logp.shape[1] == len(prior) == len(answers)
+        assert named == (None if answers == CLASSES else json.dumps(answers))
+        shown = np.isfinite(x).all(1)
+        assert shown.any()
+        logits = model.head(torch.from_numpy(x[shown])).double()[:, [classes.index(name) for name in answers]]
+        np.testing.assert_allclose(logp[shown], logits.log_softmax(1).detach(), atol=1e-5)
