@@ -6,25 +6,34 @@ not be passed on.
 
 The layout was read in public code that uses the release: `EmoLabel_DataSplit/train(single-labeled)/set_1.csv` to
 `set_5.csv` and `test(single-labeled)/` with the columns video_name and label (sunlicai/MAE-DFER), the codes of the
-labels and the older lists `label/single_trainset_1.csv` (jiangxingxun/DFEW, by the authors), `Clip/original/1.mp4`
-and `Clip/clip_224x224_avi/00001.avi`. Some copies have folders between `original` and the files, so numbers are found
-at any depth.
+labels, the older lists `label/single_trainset_1.csv` and the frames `00001/00001_00001.jpg` (jiangxingxun/DFEW, by the
+authors), `Clip/original/1.mp4`, `Clip/clip_224x224_avi/00001.avi` and the folders of frames `Clip/clip_224x224/00001/`.
+Some copies have folders between `original` and the files, so numbers are found at any depth.
+
+Ten raters chose among the seven classes. Their counts are in a workbook, `Annotation/annotation.xlsx`, whose column
+names were not found in public code: save its sheet as a CSV file and name that in the option `votes`.
 
 Traps: a film gives several clips, and the lists do not say which, so that a film and its actors may be in train and
 test of a fold. The folds are of clips, not of people. The lists of single labels omit the clips whose raters did not
 agree enough: scores on them are of the clear clips alone.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
+from emopipe.core.labels import VOTES
 from emopipe.corpora import lists, splits
+from emopipe.corpora.cells import read_cells
+from emopipe.corpora.classes import canonical_label, is_class
+from emopipe.corpora.frames import FrameOptions, with_frames
 from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
+from emopipe.corpora.votes import with_votes
 
 LABELS: dict[str, str] = {
     "1": "Happy",
@@ -39,15 +48,19 @@ LABELS: dict[str, str] = {
 _NAME, _LABEL = "video_name", "label"
 
 
-class CorpusOptions(ClassOptions, GroupOptions, splits.GivenSplitOptions):
+class CorpusOptions(ClassOptions, GroupOptions, FrameOptions, splits.GivenSplitOptions):
     """Which of DFEW's folds and files are used, and how val is drawn from the training list."""
 
     fold: Literal[1, 2, 3, 4, 5] = 1
     """The published fold: its test list is test, and val is drawn from its training list. The published figure is the
     mean over the five folds."""
     clips: str = "original"
-    """The name of the folder with the videos, at any depth: original (with sound), or clip_224x224_avi (aligned
-    faces)."""
+    """The name of the folder with the clips, at any depth: original (videos with sound), clip_224x224_avi (videos of
+    aligned faces), or clip_224x224 (folders of frames of aligned faces)."""
+    votes: str = ""
+    """A CSV with a row for each clip: its number in the first column, and the number of votes in a column for each
+    class, such as `happy` or `1happy`. Its path is absolute or relative to the corpus folder. Empty: no votes are
+    read."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
@@ -57,14 +70,18 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         CorpusError: A list or a clip is missing, a clip is there twice, or a label is not 1 to 7.
     """
     listed = {split: _listed(root, split, options.fold) for split in ("train", "test")}
-    paths = _numbered(root, options.clips)
+    found = lists.clips(root, options.clips, "DFEW")
+    paths = _numbered(root, found)
     lists.refuse_without_file([clip for clips in listed.values() for clip in clips], paths, root, "DFEW")
     rows = [
         {"clip": clip, "path": paths[clip], "split": split, "label": label}
         for split, clips in listed.items()
         for clip, label in clips.items()
     ]
-    return splits.with_val(options.with_labels(options.with_subjects(from_rows(rows), root)), options)
+    table = with_frames(from_rows(rows), root, options.frame_rate, lists.sounds_of(found))
+    if options.votes:
+        table = with_votes(table, VOTES, tuple(LABELS.values()), _votes(root / options.votes))
+    return splits.with_val(options.with_labels(options.with_subjects(table, root)), options)
 
 
 def _listed(root: Path, split: str, fold: int) -> dict[str, str]:
@@ -81,10 +98,28 @@ def _listed(root: Path, split: str, fold: int) -> dict[str, str]:
     return {_id(row[_NAME]): LABELS[row[_LABEL]] for row in rows}
 
 
-def _numbered(root: Path, folder: str) -> dict[str, str]:
-    """Return clip -> path of the videos that are named by a number."""
+def _votes(file: Path) -> dict[str, dict[str, int]]:
+    """Return clip -> class -> how many raters chose it."""
+    cells = read_cells(file, ",;\t")
+    columns: dict[str, int] = {}
+    for place, name in enumerate(cells.header):
+        if is_class(word := name.lstrip("0123456789 ")):
+            columns[canonical_label(word)] = place
+    absent = [label for label in LABELS.values() if label not in columns]
+    wrong = [row for row in cells.rows if not all(row[place].isdecimal() for place in (0, *columns.values()))]
+    if absent or wrong:
+        found = f"no column for {', '.join(absent)}" if absent else f"the row {', '.join(wrong[0])}"
+        raise CorpusError(
+            f"The table {file} (corpus option votes) has {found}. Expected the number of a clip in the first column, "
+            "and whole numbers of votes in a column for each class, such as happy or 1happy. Correct it."
+        )
+    return {_id(row[0]): {label: int(row[place]) for label, place in columns.items()} for row in cells.rows}
+
+
+def _numbered(root: Path, found: Iterable[Path]) -> dict[str, str]:
+    """Return clip -> path of the videos and folders that are named by a number."""
     paths: dict[str, str] = {}
-    for file in lists.videos(root, folder, "DFEW"):
+    for file in found:
         if not file.stem.isdecimal():
             continue
         clip, path = _id(file.stem), file.as_posix()

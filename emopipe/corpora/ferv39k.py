@@ -7,8 +7,8 @@ may be passed on (README of that repository).
 The layout was read in public code that uses the release (sunlicai/MAE-DFER and others): `train_All.csv` and
 `test_All.csv` in `4_setups/All_scenes/`, whose lines have a path, a blank and a class, such as
 `Interview/Happy/0118 Happy`; and the folder `2_ClipsforFaceCrop/<Scene>/<Class>/<clip>/` with the frames of each clip.
-This kind does not read folders of frames: name them in a table (kind `table`), or join the frames of each to a video
-of its name, such as `2_ClipsforFaceCrop/Interview/Happy/0118.mp4`. Whether the release has sound is not documented.
+A video that has the name of such a folder, such as `2_ClipsforFaceCrop/Interview/Happy/0118.mp4`, is read in its place.
+Whether the release has sound, and how many frames a second there are, is not documented (option `frame_rate`).
 
 Traps: a source gives several clips, and the lists do not say which, so that a film or a person may be in train and
 test. People are not named.
@@ -21,6 +21,7 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.corpora import lists, splits
 from emopipe.corpora.cells import read_cells
+from emopipe.corpora.frames import FrameOptions, with_frames
 from emopipe.corpora.labelling import ClassOptions
 from emopipe.corpora.subjects import GroupOptions
 from emopipe.corpora.table import from_rows
@@ -28,23 +29,24 @@ from emopipe.corpora.table import from_rows
 _DEPTH = 3  # scene, class and clip
 
 
-class CorpusOptions(ClassOptions, GroupOptions, splits.GivenSplitOptions):
+class CorpusOptions(ClassOptions, GroupOptions, FrameOptions, splits.GivenSplitOptions):
     """Which of FERV39k's files are used, and how val is drawn from the training list."""
 
     clips: str = "2_ClipsforFaceCrop"
-    """The name of the folder with the videos <Scene>/<Class>/<clip>.<suffix>, at any depth."""
+    """The name of the folder with <Scene>/<Class>/<clip>, at any depth: folders of frames, or videos with a suffix."""
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """Return the clip table with the scene; a clip's id is <Scene>__<Class>__<clip>.
 
     Raises:
-        CorpusError: A list or a video is missing, a clip is there twice, or a line of a list is not of its form.
+        CorpusError: A list or a clip is missing, a clip is there twice, or a line of a list is not of its form.
     """
     listed = {split: _listed(root, split) for split in ("train", "test")}
     paths: dict[str, str] = {}
-    for file in lists.videos(root, options.clips, "FERV39k"):
-        name = "/".join(file.with_suffix("").parts[-_DEPTH:])
+    found = lists.clips(root, options.clips, "FERV39k")
+    for file, sound in found.items():
+        name = "/".join((file if sound is not None else file.with_suffix("")).parts[-_DEPTH:])
         if name in paths:
             raise CorpusError(
                 f"The clip {name} of FERV39k is in {root} twice: {paths[name]} and {file.as_posix()}. Expected one "
@@ -63,7 +65,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         for split, names in listed.items()
         for name, label in names.items()
     ]
-    return splits.with_val(options.with_labels(options.with_subjects(from_rows(rows), root)), options)
+    table = with_frames(from_rows(rows), root, options.frame_rate, lists.sounds_of(found))
+    return splits.with_val(options.with_labels(options.with_subjects(table, root)), options)
 
 
 def _listed(root: Path, split: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Lists that corpora are published with, and the videos that they name: both are found at any depth, by their names."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from emopipe.core.errors import CorpusError
@@ -70,28 +70,61 @@ def videos(root: Path, folder: str, corpus: str) -> list[Path]:
         Paths relative to root, sorted.
 
     Raises:
-        CorpusError: There are none. The message says where videos are, and what to do with folders of frames.
+        CorpusError: There are none. The message says where videos are.
     """
     taken = look(root)
     files = [file.relative_to(root) for file in taken.paths(["video"])]
+    found = [file for file in files if _is_below(file, folder, root)]
+    if not found:
+        raise _nothing(root, folder, corpus, files, taken.paths(["image"]))
+    return found
+
+
+def clips(root: Path, folder: str, corpus: str) -> dict[Path, str | None]:
+    """Return the videos and the folders of frames below the folders of a name; see `videos`.
+
+    Returns:
+        Path relative to root -> the sound file of a folder of frames, or "" if it has none; None for a video. Sorted.
+
+    Raises:
+        CorpusError: There are none. The message says where videos and folders of frames are.
+    """
+    taken = look(root, is_clip=lambda here, _: here != str(root))
+    found: dict[Path, str | None] = {file.relative_to(root): None for file in taken.paths(["video"])}
+    for frames, sound in taken.frames.items():
+        found[Path(frames).relative_to(root)] = Path(sound).relative_to(root).as_posix() if sound else ""
+    wanted = sorted(path for path in found if _is_below(path, folder, root))
+    if not wanted:
+        raise _nothing(root, folder, corpus, sorted(found), taken.paths(["image"]))
+    return {path: found[path] for path in wanted}
+
+
+def sounds_of(found: Mapping[Path, str | None]) -> dict[str, str]:
+    """Return folder of frames -> its sound file, or "", of what `clips` found, as `with_frames` takes it."""
+    return {path.as_posix(): sound for path, sound in found.items() if sound is not None}
+
+
+def _is_below(path: Path, folder: str, root: Path) -> bool:
     wanted = f"/{folder.strip('/')}/".casefold() if folder else "/"
-    found = [file for file in files if wanted in f"/{root.name}/{file.parent.as_posix()}/".casefold()]
-    if found:
-        return found
+    return wanted in f"/{root.name}/{path.parent.as_posix()}/".casefold()
+
+
+def _nothing(root: Path, folder: str, corpus: str, others: Sequence[Path], pictures: Sequence[Path]) -> CorpusError:
+    """Return the error on a folder without clips, with what there is in its place."""
     expected = f"Expected the videos of {corpus} below a folder {folder}." if folder else f"Expected those of {corpus}."
-    if files:
-        folders = sorted({file.parent.as_posix() for file in files})
-        raise CorpusError(
+    if others:
+        folders = sorted({path.parent.as_posix() for path in others})
+        return CorpusError(
             f"The corpus folder {root} has videos in the folders {abbreviate(folders)}. {expected} Set clips in the "
             "corpus options to the folder that has them."
         )
-    if pictures := taken.paths(["image"]):
-        raise CorpusError(
+    if pictures:
+        return CorpusError(
             f"The corpus folder {root} has no video, but {len(pictures)} pictures, such as "
-            f"{pictures[0].relative_to(root)}. {expected} This kind does not read folders of frames: name them in "
-            "a table (corpus kind table), or join the frames of each folder to a video that has the folder's name."
+            f"{pictures[0].relative_to(root)}. {expected} Folders of frames need numbered pictures that differ in "
+            "their number alone. Name such folders in a table (corpus kind table), or join the frames to videos."
         )
-    raise CorpusError(f"The corpus folder {root} has no video. {expected} Check corpus_root.")
+    return CorpusError(f"The corpus folder {root} has no video. {expected} Check corpus_root.")
 
 
 def refuse_without_file(listed: Collection[str], present: Collection[str], root: Path, corpus: str) -> None:

@@ -36,6 +36,7 @@ ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("emodb", {}),
     ("dfew", {}),
     ("dfew", {"clips": "clip_224x224_avi"}),
+    ("dfew", {"clips": "clip_224x224"}),
     ("ferv39k", {}),
     ("meld", {}),
     ("enterface", {}),

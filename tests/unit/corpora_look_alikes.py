@@ -35,7 +35,7 @@ def dfew(root: Path, fold: int = 1) -> Clips:
             write(root, f"EmoLabel_DataSplit/{split}(single-labeled)/set_{k}.csv", "video_name,label", *rows)
     touch(root, *(f"Clip/original/{number}.mp4" for number in range(1, 31)), "Annotation/annotation.xlsx")
     touch(root, *(f"Clip/clip_224x224_avi/{number:05d}.avi" for number in range(1, 31)))
-    touch(root, "Clip/clip_224x224/00001/00001_00001.jpg")
+    touch(root, *(f"Clip/clip_224x224/{n:05d}/{n:05d}_{k:05d}.jpg" for n in range(1, 31) for k in (1, 2)))
     return {
         f"{n:05d}": (f"Clip/original/{n}.mp4", "test" if n % 5 == fold - 1 else DRAWN, labels[c - 1], "")
         for n, c in code.items()
@@ -43,17 +43,17 @@ def dfew(root: Path, fold: int = 1) -> Clips:
 
 
 def ferv39k(root: Path) -> Clips:
-    """FERV39k: three scenes with clips of each class; each third clip is in the test list."""
+    """FERV39k: three scenes with folders of frames of each class; each third clip is in the test list."""
     labels = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
     names = [(f"{scene}/{label}/{n:04d}", label) for scene in ("Action", "Interview", "War") for label in labels
              for n in range(3)]  # fmt: skip
     test = [f"{name} {label}" for name, label in names if name.endswith("2")]
     write(root, "4_setups/All_scenes/test_All.csv", *test)
     write(root, "4_setups/All_scenes/train_All.csv", *(f"{n} {c}" for n, c in names if not n.endswith("2")))
-    touch(root, *(f"2_ClipsforFaceCrop/{name}.mp4" for name, _ in names), "2_ClipsforFaceCrop/War/Sad/0000/00001.jpg")
+    touch(root, *(f"2_ClipsforFaceCrop/{name}/{n:05d}.jpg" for name, _ in names for n in (1, 2, 3)))
     return {
         name.replace("/", "__"): (
-            f"2_ClipsforFaceCrop/{name}.mp4", "test" if name.endswith("2") else DRAWN, label, ""
+            f"2_ClipsforFaceCrop/{name}", "test" if name.endswith("2") else DRAWN, label, ""
         )
         for name, label in names
     }  # fmt: skip

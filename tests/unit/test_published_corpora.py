@@ -1,13 +1,19 @@
 """Adapters of published corpora on look-alikes: clips, labels, splits and people are exact; errors are sentences."""
 
 import re
+import shutil
 
 import pytest
 from pydantic import ValidationError
 
 from emopipe import corpora
 from emopipe.core.errors import CorpusError
+from emopipe.core.label_block import LabelsBlock
+from emopipe.core.validation import checked
 from emopipe.corpora import recognition
+from emopipe.corpora.labelling import Labelling, in_run
+from emopipe.media.frame_folders import RATE
+from emopipe.media.pairs import SOUND_FILE
 from tests.pages import REPOSITORY
 from tests.unit import corpora_look_alikes as look_alikes
 from tests.unit.corpora_look_alikes import DRAWN, touch, write
@@ -22,6 +28,14 @@ def root(tmp_path):
 
 def scan(kind, root, **options):
     return corpora.scan(kind, root, corpora.options_class(kind)(**options))
+
+
+def scan_in(labels, kind, root, **options):
+    """The clips in the label space of a run: a kind for the seven classes, or the key `labels` of its config."""
+    block = LabelsBlock.model_validate({"kind": labels} if labels in ("votes", "multi") else labels)
+    context = in_run(Labelling.of(block))
+    given = checked(corpora.options_class(kind), options, "corpus.options", context=context)
+    return corpora.scan(kind, root, given)
 
 
 def as_clips(table):
@@ -78,6 +92,34 @@ def test_dfew_faces_and_the_older_lists(root):
     assert scan("dfew", root)["clip"].tolist() == table["clip"].tolist()
 
 
+def test_dfew_frames(root):
+    expected = look_alikes.dfew(root)
+    table = scan("dfew", root, clips="clip_224x224", frame_rate=30)
+    check_drawn(table, {clip: (f"Clip/clip_224x224/{clip}", *rest) for clip, (_, *rest) in expected.items()})
+    assert set(table[RATE]) == {"30"} and SOUND_FILE not in table
+
+
+def test_dfew_votes(root):
+    look_alikes.dfew(root)
+    header = "order,1happy,2sad,3neutral,4angry,5surprise,6disgust,7fear,annotation"
+    write(root, "votes.csv", header, "1,8,1,1,0,0,0,0,1", "2,5,5,0,0,0,0,0,0")
+    found = scan("dfew", root, votes="votes.csv").set_index("clip")
+    assert found.loc["00001", [f"votes_{c}" for c in ("Happy", "Sad", "Fear")]].tolist() == ["8", "1", "0"]
+    assert set(found.loc["00003"].filter(like="votes_")) == {""}
+    table = scan_in("votes", "dfew", root, votes="votes.csv")
+    assert table.set_index("clip").loc[["00001", "00002", "00003"], "label"].tolist() == [
+        "Happy",
+        "Happy;Sad",
+        "Neutral",
+    ]
+    write(root, "votes.csv", header.replace("7fear", "7fright"), "1,8,1,1,0,0,0,0,1")
+    with pytest.raises(CorpusError, match=r"option votes\) has no column for Fear\. Expected the number of a clip"):
+        scan("dfew", root, votes="votes.csv")
+    write(root, "votes.csv", header, "1,8,1,0.5,0,0,0,0,1")
+    with pytest.raises(CorpusError, match=r"option votes\) has the row 1, 8, 1, 0\.5, 0"):
+        scan("dfew", root, votes="votes.csv")
+
+
 def test_dfew_with_a_table_of_people(root):
     look_alikes.dfew(root)
     train = sorted(n for n in range(1, 29) if n % 5)
@@ -91,7 +133,7 @@ def test_dfew_with_a_table_of_people(root):
 def test_dfew_errors(root):
     look_alikes.dfew(root)
     with pytest.raises(
-        CorpusError, match=r"has videos in the folders Clip/clip_224x224_avi, Clip/original\..*Set clips"
+        CorpusError, match=r"has videos in the folders Clip/clip_224x224, Clip/clip_224x224_avi, Clip/original\..*"
     ):
         scan("dfew", root, clips="nowhere")
     touch(root, "Clip/original/part_2/7.mp4")
@@ -130,9 +172,26 @@ def test_ferv39k(root):
     assert set(table["scene"]) == {"Action", "Interview", "War"}
 
 
+def test_ferv39k_plays_frames_at_a_rate_and_with_their_sound(root):
+    look_alikes.ferv39k(root)
+    touch(root, "2_ClipsforFaceCrop/War/Sad/0000.wav")
+    table = scan("ferv39k", root).set_index("clip")
+    assert set(table[RATE]) == {"auto"} and set(scan("ferv39k", root, frame_rate=12.5)[RATE]) == {"12.5"}
+    assert table.loc["War__Sad__0000", SOUND_FILE] == "2_ClipsforFaceCrop/War/Sad/0000.wav"
+    assert (table[SOUND_FILE] != "").sum() == 1
+
+
+def test_ferv39k_a_video_goes_before_its_frames(root):
+    expected = look_alikes.ferv39k(root)
+    touch(root, *(f"{path}.mp4" for path, *_ in expected.values()))
+    table = scan("ferv39k", root)
+    check_drawn(table, {clip: (f"{path}.mp4", *rest) for clip, (path, *rest) in expected.items()})
+    assert RATE not in table
+
+
 def test_ferv39k_errors(root):
     look_alikes.ferv39k(root)
-    (root / "2_ClipsforFaceCrop/War/Sad/0000.mp4").unlink()
+    shutil.rmtree(root / "2_ClipsforFaceCrop/War/Sad/0000")
     with pytest.raises(CorpusError, match=r"FERV39k name 63 clips, and 1 of them have no file in .*: War/Sad/0000\."):
         scan("ferv39k", root)
     touch(root, "2_ClipsforFaceCrop/War/Sad/0000.mp4", "2_ClipsforFaceCrop/again/War/Sad/0000.mp4")
@@ -145,11 +204,12 @@ def test_ferv39k_errors(root):
         scan("ferv39k", root)
 
 
-def test_ferv39k_folders_of_frames(root):
+def test_ferv39k_pictures_that_are_not_frames(root):
     expected = look_alikes.ferv39k(root)
     for path, *_ in expected.values():
-        (root / path).unlink()
-    with pytest.raises(CorpusError, match=r"no video, but 1 pictures.*name them in a table"):
+        shutil.rmtree(root / path)
+        touch(root, f"{path}/ann.jpg", f"{path}/bob.jpg")
+    with pytest.raises(CorpusError, match=r"no video, but 126 pictures.*numbered pictures.*Name such folders in a ta"):
         scan("ferv39k", root)
 
 
@@ -388,10 +448,11 @@ def test_each_look_alike_is_recognised(root, kind):
 
 def test_options_are_recognised(root):
     look_alikes.dfew(root)
-    for number in range(1, 31):
-        (root / f"Clip/original/{number}.mp4").unlink()
-    found = recognition.in_folder(root)
-    assert (found.kind, found.options) == ("dfew", {"clips": "clip_224x224_avi"})
+    for folder in ("original", "clip_224x224_avi"):
+        shutil.rmtree(root / "Clip" / folder)
+        found = recognition.in_folder(root)
+        rest = {"original": "clip_224x224_avi", "clip_224x224_avi": "clip_224x224"}[folder]
+        assert (found.kind, found.options) == ("dfew", {"clips": rest})
 
 
 def test_sound_of_savee_is_recognised(root):
