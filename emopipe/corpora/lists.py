@@ -10,32 +10,45 @@ from emopipe.corpora.cells import Cells, read_cells
 from emopipe.corpora.files import look, media_files
 
 
-def find(root: Path, pattern: str, corpus: str, expected: str) -> Path:
-    """Return the only CSV file below a folder whose path, relative to it and with slashes, matches a pattern.
+def find(root: Path, pattern: str, corpus: str, expected: str, suffix: str = ".csv") -> Path:
+    """Return the only file below a folder whose path, relative to it and with slashes, matches a pattern.
 
     Args:
         root: The corpus folder.
         pattern: A regular expression that is searched in the path, without regard to case.
         corpus: The corpus' name, for messages.
         expected: Where the list stands as it is published, for messages.
+        suffix: The suffix of the file, in lower case.
 
     Raises:
         CorpusError: There is no such file, or several.
     """
-    files = [file.relative_to(root).as_posix() for file in media_files(root, {".csv"})]
-    found = [file for file in files if re.search(pattern, file, re.IGNORECASE)]
-    if not found:
-        has = f"has the CSV files {abbreviate(files)}" if files else "has no CSV file"
+    found = maybe(root, pattern, corpus, expected, suffix)
+    if found is None:
+        files = [file.relative_to(root).as_posix() for file in media_files(root, {suffix})]
+        kind = suffix[1:].upper()
+        has = f"has the {kind} files {abbreviate(files)}" if files else f"has no {kind} file"
         raise CorpusError(
             f"The corpus folder {root} {has}. Expected the list {expected} of {corpus}, at any depth. Put it there, or "
             "set corpus_root to the folder that contains it."
         )
+    return found
+
+
+def maybe(root: Path, pattern: str, corpus: str, expected: str, suffix: str = ".csv") -> Path | None:
+    """Return the only file that `find` would, or None if there is none.
+
+    Raises:
+        CorpusError: There are several.
+    """
+    files = [file.relative_to(root).as_posix() for file in media_files(root, {suffix})]
+    found = [file for file in files if re.search(pattern, file, re.IGNORECASE)]
     if len(found) > 1:
         raise CorpusError(
             f"The corpus folder {root} has {len(found)} lists of {corpus} of the same name: {abbreviate(found)}. "
             f"Expected one {expected}. Move the others out of the corpus folder."
         )
-    return root / found[0]
+    return root / found[0] if found else None
 
 
 def read(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -107,6 +107,31 @@ def meld(root: Path) -> Clips:
     return clips
 
 
+def cremad(root: Path) -> Clips:
+    """CREMA-D: four actors who say one sentence in each emotion, with the tables of votes and of actors."""
+    classes = {"ANG": "Angry", "DIS": "Disgust", "FEA": "Fear", "HAP": "Happy", "NEU": "Neutral", "SAD": "Sad"}
+    letters = [code[0] for code in classes]
+    clips: Clips = {}
+    for person in ("1001", "1002", "1003", "1047"):
+        for code, label in classes.items():
+            clips[f"{person}_IEO_{code}_XX"] = (f"VideoFlash/{person}_IEO_{code}_XX.flv", "", label, person)
+    touch(root, *(path for path, *_ in clips.values()), *(f"AudioWAV/{clip}.wav" for clip in clips))
+    rows = []
+    for kind, chosen in ((1, 4), (2, 6), (3, 8)):  # of ten raters; the others choose the next class
+        for number, clip in enumerate(clips, start=1):
+            right = letters.index(clip[9])
+            votes = [chosen if n == right else 10 - chosen if n == (right + 1) % 6 else 0 for n in range(6)]
+            if kind == 3 and clip == "1001_IEO_SAD_XX":
+                votes = [0, 0, 5, 0, 0, 5]
+            rows.append(f'"{kind}{number:05d}",{",".join(map(str, votes))},"{clip}",10,0.8,"{clip[9]}"')
+    header = '"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote"'
+    write(root, "processedResults/tabulatedVotes.csv", header, *rows)
+    write(root, "VideoDemographics.csv", '"ActorID","Age","Sex","Race","Ethnicity"',
+          '1001,51,"Male","Caucasian","Not Hispanic"', '1002,21,"Female","Asian","Not Hispanic"',
+          '1003,34,"Female","African American","Not Hispanic"', '1047,22,"Female","Unknown","Hispanic"')  # fmt: skip
+    return clips
+
+
 def enterface(root: Path) -> Clips:
     """eNTERFACE'05: three people, with the odd names that the release has."""
     classes = {"anger": "Angry", "disgust": "Disgust", "fear": "Fear", "happiness": "Happy", "sadness": "Sad",

@@ -305,14 +305,14 @@ def test_boredom_of_emodb_is_kept_where_the_space_has_it(tmp_path):
 
 def test_cremad_in_four_classes_needs_a_map_or_an_exclusion(tmp_path):
     wavs(tmp_path, *[f"100{n}_DFA_{code}_XX.wav" for n in (1, 2) for code in ("ANG", "DIS", "FEA", "HAP")])
-    with pytest.raises(CorpusError, match=r"The label 'DIS' of the clip .* labels\.others: exclude"):
+    with pytest.raises(CorpusError, match=r"The label 'Disgust' of the clip .* labels\.others: exclude"):
         corpus(tmp_path, "cremad", "iemocap4", modality="audio")
     excluded = corpus(tmp_path, "cremad", {"set": "iemocap4", "others": "exclude"}, modality="audio")
     assert excluded["label"].tolist() == ["Angry", "Happy"] * 2
     mapped = corpus(
         tmp_path,
         "cremad",
-        {"set": "iemocap4", "map": {"disgust": "Angry", "DIS": "Angry", "fea": ""}},
+        {"set": "iemocap4", "map": {"disgust": "Angry", "fear": ""}},
         modality="audio",
     )
     assert mapped["label"].tolist() == ["Angry", "Angry", "Happy"] * 2

@@ -295,6 +295,74 @@ def test_meld_errors(root):
         scan("meld", root)
 
 
+# CREMA-D
+
+
+def test_cremad(root):
+    expected = look_alikes.cremad(root)
+    table = scan("cremad", root)
+    check_apart(table, expected)
+    assert "intended" not in table
+    found = table.set_index("clip").loc["1002_IEO_HAP_XX"]
+    for prefix, chosen in (("voice_votes_", 4), ("face_votes_", 6), ("votes_", 8)):
+        names = [f"{prefix}{name}" for name in ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad")]
+        assert found[names].tolist() == ["0", "0", "0", str(chosen), str(10 - chosen), "0"]
+    actors = table.drop_duplicates("subject").set_index("subject")[["sex", "age", "ethnicity", "race"]]
+    assert actors.T.to_dict("list") == {
+        "1001": ["male", "51", "Not Hispanic", "Caucasian"],
+        "1002": ["female", "21", "Not Hispanic", "Asian"],
+        "1003": ["female", "34", "Not Hispanic", "African American"],
+        "1047": ["female", "22", "Hispanic", ""],
+    }
+
+
+def test_cremad_perceived(root):
+    expected = look_alikes.cremad(root)
+    with pytest.raises(CorpusError, match=r"'Fear;Sad' of the clip VideoFlash/1001_IEO_SAD_XX\.flv"):
+        scan("cremad", root, label="perceived")  # a tie is not a class
+    table = scan_in({"set": "cremad6", "others": "exclude"}, "cremad", root, label="perceived").set_index("clip")
+    assert set(expected) - set(table.index) == {"1001_IEO_SAD_XX"} and (table["label"] == table["intended"]).all()
+    for options in ({}, {"label": "perceived"}):
+        soft = scan_in({"set": "cremad6", "kind": "votes"}, "cremad", root, **options).set_index("clip")
+        assert soft.loc["1001_IEO_SAD_XX", ["label", "intended"]].tolist() == ["Fear;Sad", "Sad"]
+    sound = scan_in("votes", "cremad", root, modality="audio")
+    assert sound["path"][0] == "AudioWAV/1001_IEO_ANG_XX.wav" and sound["votes_Surprise"].tolist() == ["0"] * 24
+
+
+def test_cremad_maps_votes_and_intended_classes(root):
+    look_alikes.cremad(root)
+    labels = {"names": ["good", "bad"], "kind": "votes", "map": {"Happy": "good", "Neutral": "good", "Surprise": ""}}
+    labels["map"] |= dict.fromkeys(("Angry", "Disgust", "Fear", "Sad"), "bad")
+    table = scan_in(labels, "cremad", root).set_index("clip")
+    assert table.loc["1001_IEO_NEU_XX", ["label", "intended", "votes_good", "votes_bad", "voice_votes_good"]].tolist() \
+        == ["good", "good", "8", "2", "4"]  # fmt: skip
+
+
+def test_cremad_errors(root):
+    look_alikes.cremad(root)
+    table = root / "processedResults/tabulatedVotes.csv"
+    table.write_text(table.read_text().replace('"300002",0,8', '"300002",0,8.5'))
+    with pytest.raises(CorpusError, match=r"has the row 300002, 0, 8\.5, .*whole numbers of votes"):
+        scan("cremad", root)
+    table.write_text(table.read_text().replace('"300002",0,8.5', '"300002",0,8').replace('"3000', '"4000'))
+    with pytest.raises(CorpusError, match=r"has the row 400001, .*begins with 1, 2, 3"):
+        scan("cremad", root)
+    lines = [line for line in table.read_text().splitlines() if not line.startswith('"4')]
+    table.write_text("\n".join(lines))
+    with pytest.raises(CorpusError, match=r"need the raters' votes, but .* has no table .*label: intended"):
+        scan("cremad", root, label="perceived")
+
+
+def test_cremad_omits_clips_without_votes(root, caplog):
+    expected = look_alikes.cremad(root)
+    table = root / "processedResults/tabulatedVotes.csv"
+    table.write_text(re.sub(r'"300003".*\n', "", table.read_text()))
+    with caplog.at_level("INFO", logger="emopipe"):
+        found = scan_in("votes", "cremad", root)
+    assert set(expected) - set(found["clip"]) == {"1001_IEO_FEA_XX"}
+    assert "1 clips without votes, such as 1001_IEO_FEA_XX, are omitted" in caplog.text
+
+
 # eNTERFACE'05
 
 
@@ -437,7 +505,7 @@ def test_esd_of_one_language(root):
 # emopipe init
 
 
-@pytest.mark.parametrize("kind", ["caer", "dfew", "enterface", "esd", "ferv39k", "meld", "savee", "tess"])
+@pytest.mark.parametrize("kind", ["caer", "cremad", "dfew", "enterface", "esd", "ferv39k", "meld", "savee", "tess"])
 def test_each_look_alike_is_recognised(root, kind):
     expected = getattr(look_alikes, kind)(root)
     found = recognition.in_folder(root)
