@@ -1,4 +1,8 @@
-"""EMO-DB (Burkhardt et al., Interspeech 2005). Its file names give speaker, text, emotion and version."""
+"""EMO-DB (Burkhardt et al., Interspeech 2005). Its file names give speaker, text, emotion and version.
+
+The sex and the age of the ten speakers are those of the corpus' page, emodb.bilderbar.info ("Information about the
+speakers"), as copies of it have them (DagsHub/audio-datasets).
+"""
 
 import re
 from pathlib import Path
@@ -24,6 +28,20 @@ _EMOTIONS: dict[str, str] = {
     "T": "sadness",
     "N": "neutral",
 }
+SPEAKERS: dict[str, tuple[str, str]] = {
+    "03": ("male", "31"),
+    "08": ("female", "34"),
+    "09": ("female", "21"),
+    "10": ("male", "32"),
+    "11": ("male", "26"),
+    "12": ("male", "30"),
+    "13": ("female", "32"),
+    "14": ("female", "35"),
+    "15": ("male", "25"),
+    "16": ("female", "31"),
+}
+"""Speaker -> sex and years."""
+_NOT_KNOWN = ("", "")
 
 
 class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
@@ -31,7 +49,7 @@ class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table of the recordings at any depth below root, with sentence and version.
+    """Return the clip table of the recordings at any depth below root, with sentence, version, sex and age.
 
     Boredom is omitted, unless the label space of the run has it.
 
@@ -47,4 +65,5 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             f"All {len(recordings)} recordings in {root} are of boredom, which is not one of the seven classes. Check "
             "corpus_root."
         )
-    return splits.assign(options.with_labels(table), options)
+    sex, age = zip(*(SPEAKERS.get(speaker, _NOT_KNOWN) for speaker in table["subject"]), strict=True)
+    return splits.assign(options.with_labels(table.assign(sex=list(sex), age=list(age))), options)

@@ -6,8 +6,8 @@ form (README of that repository; the file LICENSE beside it is MIT).
 
 The layout was read in that README and in public code that uses the release: `0011/Angry/train/0011_000351.wav`, with
 the folders `train`, `evaluation` and `test` in each class; some copies lack these: `0011/Angry/0011_000351.wav`.
-Speakers 0001 to 0010 speak Mandarin, 0011 to 0020 English. Each class has 350 numbers in a row (Neutral from 1, Angry
-from 351, Happy from 701, up to 1750), in one order of sentences.
+Speakers 0001 to 0010 speak Mandarin, 0011 to 0020 English; the readme in the release has their sex. Each class has 350
+numbers in a row (Neutral from 1, Angry from 351, Happy from 701, up to 1750), in one order of sentences.
 
 Traps: every speaker is in all three published splits, which therefore test how well models know these voices; their
 sentences are apart as far as the numbers show (evaluation begins at 1, test at 21, train at 51). In a split by subject,
@@ -34,6 +34,7 @@ FOLDERS: dict[str, str] = {"train": "train", "evaluation": "val", "test": "test"
 SENTENCES = 350
 """How many sentences each person says in each class."""
 _LAST_CHINESE = "0010"
+_MEN = frozenset({"0004", "0005", "0006", "0008", "0010", "0011", "0012", "0013", "0014", "0020"})
 
 
 class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
@@ -53,7 +54,7 @@ class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table of the recordings at any depth below root, with sentence and language.
+    """Return the clip table of the recordings at any depth below root, with sentence, language and sex.
 
     Raises:
         CorpusError: There is no recording, a file name does not follow ESD's scheme, a folder is not a class, or the
@@ -93,6 +94,7 @@ def _with_folders(row: dict[str, str]) -> dict[str, str]:
         "subject": row["subject"],
         "sentence": f"{language}{(int(row['number']) - 1) % SENTENCES + 1:03d}",
         "language": language,
+        "sex": "male" if row["subject"] in _MEN else "female",
     }
 
 

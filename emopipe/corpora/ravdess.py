@@ -1,4 +1,7 @@
-"""RAVDESS. Its file names give modality-channel-emotion-intensity-statement-repetition-actor."""
+"""RAVDESS. Its file names give modality-channel-emotion-intensity-statement-repetition-actor.
+
+Odd actors are men, even ones are women (the description of the release, https://zenodo.org/records/1188976).
+"""
 
 import re
 from pathlib import Path
@@ -75,7 +78,7 @@ class CorpusOptions(ClassOptions, FileOptions, splits.SplitOptions):
 
 
 def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
-    """Return the clip table of the recordings below root, with channel, intensity, sentence and repetition.
+    """Return the clip table of the recordings below root, with channel, intensity, sentence, repetition and sex.
 
     Raises:
         CorpusError: A file name does not follow RAVDESS's scheme, or the options select no recording.
@@ -97,6 +100,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
         )
     table = recordings[selected].replace({"label": {"calm": options.calm_counts_as}})
     table = options.with_labels(table).drop(columns="modality")
+    table = table.assign(sex=table["subject"].map(lambda actor: "male" if int(actor) % 2 else "female").astype(str))
     # 2. Their splits.
     is_auto = options.split == "auto"
     if options.split == "repetition" or (is_auto and not splits.is_by_subject(table, options)):

@@ -236,6 +236,7 @@ def test_ravdess_names(root):
         "intensity": "strong",
         "sentence": "01",
         "repetition": "02",
+        "sex": "male",
         "split_by": "repetition",
     }
     assert table.iloc[1][["split", "label", "channel", "sentence"]].tolist() == [
@@ -263,6 +264,7 @@ def test_ravdess_one_modality_of_each_take(root):
 def test_ravdess_splits(root):
     touch(root, *ravdess("01", "02", "03", "24"))
     auto = scan("ravdess", root)
+    assert auto.groupby("subject")["sex"].first().tolist() == ["male", "female", "male", "female"]
     assert sorted(auto.groupby("subject")["split"].first()) == ["train", "train", "train", "val"]
     listed = scan("ravdess", root, val_subjects=["02"], test_subjects=[24])
     assert listed.groupby("subject")["split"].first().tolist() == ["train", "val", "train", "test"]
@@ -367,6 +369,8 @@ def test_emodb_names_and_splits(root):
         "subject": "03",
         "sentence": "a01",
         "version": "a",
+        "sex": "male",
+        "age": "31",
         "split_by": "options",
     }
     assert column(table[table["subject"] == "16"], "label") == {
@@ -379,6 +383,9 @@ def test_emodb_names_and_splits(root):
         "16b10Wb": "Angry",
     }
     assert table.drop_duplicates("subject")["split"].value_counts().to_dict() == {"train": 8, "val": 2}
+    speakers = table.drop_duplicates("subject")
+    assert speakers["sex"].value_counts().to_dict() == {"male": 5, "female": 5}  # as the paper counts them
+    assert speakers["age"].tolist() == ["31", "34", "21", "32", "26", "30", "32", "35", "25", "31"]
     listed = scan("emodb", root, val_subjects=["03"], test_subjects=["16"])
     assert listed.groupby("subject")["split"].first().tolist() == ["val", *["train"] * 8, "test"]
 

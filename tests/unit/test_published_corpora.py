@@ -475,6 +475,7 @@ def test_esd_by_subject(root, folders):
     expected = look_alikes.esd(root, folders)
     table = scan("esd", root, split="subject" if folders else "auto")
     check_apart(table, with_split(expected, ""))
+    assert table.groupby("subject")["sex"].first().tolist() == ["female", "male", "male", "male"]
     listed = scan("esd", root, val_subjects=["0020"], language="en")
     assert listed.groupby("subject")["split"].first().to_dict() == {"0011": "train", "0020": "val"}
     assert set(scan("esd", root, language="zh")["subject"]) == {"0001", "0010"}
