@@ -1,22 +1,26 @@
-"""Folds of training clips for cross-validation: by subject, or stratified by class."""
+"""Folds of training clips for cross-validation: by subject, or stratified by label."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
 from emopipe.core.hashing import stable_hash
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.corpora.strata import strata
 
 
-def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:
+def assign(train: pd.DataFrame, folds: int, seed: int, space: LabelSpace = BASIC7) -> dict[str, int]:
     """Return the fold (0 to folds - 1) of each training clip.
 
     If there are at least as many subjects as folds, all clips of a subject are in one fold. Otherwise the clips of
-    each class are spread evenly over the folds. Hashes of the names decide the order.
+    each class, or of each group of like labels (`emopipe.corpora.strata`), are spread evenly over the folds. Hashes of
+    the names decide the order.
 
     Args:
         train: Rows of the clip table (columns clip, label, subject).
         folds: How many folds; there are never more than clips.
         seed: Varies the order.
+        space: The label space.
 
     Returns:
         Clip id -> fold.
@@ -30,9 +34,8 @@ def assign(train: pd.DataFrame, folds: int, seed: int) -> dict[str, int]:
     if len(subjects) >= folds and (train["subject"] != "").all():
         fold_of = _deal(subjects, folds)
         return {clip: fold_of[subject] for clip, subject in zip(train["clip"], train["subject"], strict=True)}
-    order = sorted(
-        zip(train["label"], train["clip"], strict=True), key=lambda row: (row[0], stable_hash(f"{seed}/{row[1]}"))
-    )
+    groups = strata(train["label"], space, least=folds)
+    order = sorted(zip(groups, train["clip"], strict=True), key=lambda row: (row[0], stable_hash(f"{seed}/{row[1]}")))
     return _deal([clip for _, clip in order], min(folds, len(order)))
 
 

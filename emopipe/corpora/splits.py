@@ -3,7 +3,8 @@
 Both ways rank names by their hashes and never shuffle, so that a split depends on the seed and the names alone:
 
 - `stratified` draws each clip by its own hash: it is in val if the hash lies below the fraction. Other clips do not
-  change this. Therefore the val share of a class is only close to the fraction. If a class would have no clip in
+  change this. Where labels are not classes, groups of clips with like labels (`emopipe.corpora.strata`) stand for
+  classes. Therefore the val share of a class is only close to the fraction. If a class would have no clip in
   train, or a large enough class none in val, one clip is moved. Only in such a small class can a new clip move
   another one.
 - `by_subject` puts the first subjects by hash into val, exactly the nearest number to the fraction, because corpora
@@ -11,6 +12,7 @@ Both ways rank names by their hashes and never shuffle, so that a split depends 
 """
 
 import logging
+import math
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
@@ -19,8 +21,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.hashing import stable_hash
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.options import Number, Options
 from emopipe.core.text import abbreviate
+from emopipe.corpora.labelling import ClassOptions
+from emopipe.corpora.strata import rule as strata_rule
+from emopipe.corpora.strata import strata
 
 LOGGER = logging.getLogger(__name__)
 
@@ -51,7 +57,8 @@ class SplitOptions(Options):
 
     split: Literal["auto", "subject", "stratified"] = "auto"
     """How clips are split: by subject, or by clip within each class (stratified), so that a subject may be in both
-    splits. auto: by subject if there are several."""
+    splits. For several classes: within each combination of classes; for dimensions: within each quarter of the values
+    of the first one. auto: by subject if there are several."""
     val_subjects: list[Subject] = []  # noqa: RUF012 - pydantic copies defaults
     """The subjects in val. Empty: drawn by `val_fraction` and `seed`."""
     test_subjects: list[Subject] = []  # noqa: RUF012 - pydantic copies defaults
@@ -138,7 +145,8 @@ def assign(table: pd.DataFrame, options: SplitOptions) -> pd.DataFrame:
             seed=options.seed,
         )
     else:
-        split = stratified(table["clip"], table["label"], fraction=options.val_fraction, seed=options.seed)
+        groups = strata(table["label"], _space(options), least=math.ceil(1 / options.val_fraction))
+        split = stratified(table["clip"], groups, fraction=options.val_fraction, seed=options.seed)
     LOGGER.info(announcement(table.assign(split=split), options))
     return table.assign(split=split, **{SPLIT_BY: DRAWN})
 
@@ -172,9 +180,14 @@ def announcement(table: pd.DataFrame, options: SplitOptions) -> str:
         who = f"{len(subjects)} of {table['subject'].nunique()} subjects ({abbreviate(subjects)})"
         rule = f"all clips of {who}, {f'drawn by {rule}' if is_drawn else 'which val_subjects lists'}"
     else:
-        rule = f"drawn from each class by {rule}"
+        rule = f"drawn from each {strata_rule(_space(options))} by {rule}"
     taken = f"{len(val)} of {len(table)} clips become val" if len(val) else f"none of {len(table)} clips becomes val"
     return f"The corpus has no val split of its own: {taken} ({rule})."
+
+
+def _space(options: SplitOptions) -> LabelSpace:
+    """Return the label space of a corpus' options; the seven classes for a kind that does not know it."""
+    return options.labelling.space if isinstance(options, ClassOptions) else BASIC7
 
 
 def is_by_subject(table: pd.DataFrame, options: SplitOptions) -> bool:
@@ -185,7 +198,7 @@ def is_by_subject(table: pd.DataFrame, options: SplitOptions) -> bool:
 
 
 def stratified(clips: pd.Series, labels: pd.Series, *, fraction: float, seed: int) -> pd.Series:
-    """Return `train` or `val` for each clip, with about `fraction` of each class in val."""
+    """Return `train` or `val` for each clip, with about `fraction` of each class, or group of labels, in val."""
     draws = clips.map(lambda clip: stable_hash(f"{seed}/{clip}") / 2**64)
     held_out = draws < fraction
     for _, group in draws.groupby(labels):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, SEPARATOR, LabelSpace
 from emopipe.core.text import abbreviate
 from emopipe.corpora.folds import assign
 from emopipe.corpora.splits import SPLIT_BY
@@ -33,7 +33,8 @@ class ProtocolSplit:
     cross_validated: bool
     """Whether results report the clips in `train_idx`, each predicted by models that are trained on the other folds."""
     by: str
-    """The column whose values are not divided among folds, such as subject; class: folds are stratified by class."""
+    """The column whose values are not divided among folds, such as subject; class: folds are stratified by class, or by
+    the groups of labels that stand for classes (`emopipe.corpora.strata`)."""
 
     @property
     def folds(self) -> int:
@@ -41,8 +42,8 @@ class ProtocolSplit:
         return int(self.fold.max()) + 1 if len(self.fold) else 0
 
 
-def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
-    """Split the clips of a clip table by the protocol.
+def split_clips(table: pd.DataFrame, protocol: Protocol, space: LabelSpace = BASIC7) -> ProtocolSplit:
+    """Split the clips of a clip table by the protocol; their labels are of the label space.
 
     Raises:
         CorpusError: Fewer than two clips can be trained on; or the protocol requires folds by a column that the table
@@ -56,7 +57,7 @@ def split_clips(table: pd.DataFrame, protocol: Protocol) -> ProtocolSplit:
             f"{len(train_idx)} clips are {where[protocol.kind]}, but the protocol {protocol.kind} needs at least 2 to "
             "train a model. Check the corpus' splits and labels."
         )
-    by, fold_of = _assign_folds(table.iloc[train_idx], protocol)
+    by, fold_of = _assign_folds(table.iloc[train_idx], protocol, space)
     fold = table["clip"].iloc[train_idx].map(fold_of).to_numpy()
     return ProtocolSplit(train_idx, fold, np.flatnonzero(~chosen), protocol.kind == "kfold", by)
 
@@ -71,16 +72,20 @@ def _is_trained_on(table: pd.DataFrame, protocol: Protocol) -> np.ndarray:
     }[protocol.kind]
 
 
-def absent_classes(table: pd.DataFrame, protocol: Protocol) -> str:
+def absent_classes(table: pd.DataFrame, protocol: Protocol, space: LabelSpace = BASIC7) -> str:
     """Return sentences on the classes without a training clip and on the labelled clips of other splits that show them.
 
-    Models give no probability to these classes. The text is "" if there are no such classes, or no training clips.
+    Models give no probability to these classes. The text is "" if there are no such classes, no training clips, or if
+    labels are numbers.
     """
+    if space.kind == "dimensions":
+        return ""
     train = set(table["label"][_is_trained_on(table, protocol)])
-    absent = [name for name in CLASSES if name not in train]
+    seen = {name for label in train for name in label.split(SEPARATOR)}
+    absent = [name for name in space.names if name not in seen]
     if not absent or not train:
         return ""
-    shown = table[table["label"].isin(absent)]
+    shown = table[[not {*label.split(SEPARATOR)}.isdisjoint(absent) for label in table["label"]]]
     counts = {name: clips["label"].value_counts().sort_index() for name, clips in shown.groupby("split")}
     parts = [
         f"{count.sum()} of {((table['split'] == split) & (table['label'] != '')).sum()} labelled {split} clips "
@@ -92,12 +97,12 @@ def absent_classes(table: pd.DataFrame, protocol: Protocol) -> str:
     return f"{about} Clips of {classes} count as wrong: {'; '.join(parts)}." if parts else about
 
 
-def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> tuple[str, Mapping[str, int]]:
+def _assign_folds(clips: pd.DataFrame, protocol: Protocol, space: LabelSpace) -> tuple[str, Mapping[str, int]]:
     """Return what folds are by (see `ProtocolSplit.by`), and the fold of each clip, by its id."""
     folds = min(protocol.folds, len(clips))
     by = "subject" if protocol.by == "auto" else protocol.by
     if by == "class":
-        return by, assign(clips.assign(subject=""), folds, protocol.seed)
+        return by, assign(clips.assign(subject=""), folds, protocol.seed, space)
     if by not in clips or by in NOT_GROUPS:
         columns = [column for column in clips if column not in NOT_GROUPS]
         raise CorpusError(
@@ -107,14 +112,14 @@ def _assign_folds(clips: pd.DataFrame, protocol: Protocol) -> tuple[str, Mapping
     values = set(clips[by])
     suffices = "" not in values and len(values) >= folds
     if protocol.by == "auto" and not suffices:
-        return "class", assign(clips, folds, protocol.seed)
+        return "class", assign(clips, folds, protocol.seed, space)
     if not suffices:
         raise CorpusError(
             f"protocol.by is {by}, but {(clips[by] == '').sum()} of {len(clips)} clips have no {by}, and "
             f"{len(values - {''})} different ones are known for {folds} folds. Set protocol.by to class, or reduce "
             "protocol.folds."
         )
-    return by, assign(clips.assign(subject=clips[by]), folds, protocol.seed)
+    return by, assign(clips.assign(subject=clips[by]), folds, protocol.seed, space)
 
 
 def pretraining_protocol(table: pd.DataFrame, protocol: Protocol, folds: int) -> Protocol:
@@ -139,7 +144,12 @@ def pretraining_protocol(table: pd.DataFrame, protocol: Protocol, folds: int) ->
 
 
 def split_for_early_stopping(
-    table: pd.DataFrame, train_idx: np.ndarray, options: EarlyStopping, seed: int, by: str = "class"
+    table: pd.DataFrame,
+    train_idx: np.ndarray,
+    options: EarlyStopping,
+    seed: int,
+    by: str = "class",
+    space: LabelSpace = BASIC7,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide training clips into clips to train on and the inner fold, whose loss decides when to stop.
 
@@ -150,12 +160,13 @@ def split_for_early_stopping(
         seed: Seed of the assignment to folds.
         by: What the folds of the protocol are by (see `ProtocolSplit.by`). The inner folds are by the same column, if
             it has enough values; by class, they still keep the clips of one subject together where that is possible.
+        space: The label space.
 
     Returns:
         Row numbers of both parts.
     """
     clips = table.iloc[train_idx]
     clips = clips if by == "class" else clips.assign(subject=clips[by])
-    fold_of = assign(clips, min(options.folds, len(train_idx)), seed + 1)
+    fold_of = assign(clips, min(options.folds, len(train_idx)), seed + 1, space)
     inner = table["clip"].iloc[train_idx].map(fold_of).to_numpy() == 0
     return train_idx[~inner], train_idx[inner]
