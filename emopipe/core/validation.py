@@ -76,7 +76,7 @@ def checked(
         values: The keys and values that were read.
         where: The block's own key, which leads its keys in messages.
         warn: Whether to log the old names of keys; not for blocks in files that no user edits.
-        context: What the block's checks may look at, such as `emopipe.corpora.classes.in_classes`.
+        context: What the block's checks may look at, such as `emopipe.corpora.labelling.in_classes`.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value is wrong. The message has one line for each fault.

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from emopipe.backbones.base import Modality
 from emopipe.core.errors import ConfigError
+from emopipe.core.labels import LabelSpace
 from emopipe.core.validation import all_known
 from emopipe.fusion.options import POOLS, EnsembleOptions, FusionOptions, Protocol, joins
 
@@ -94,3 +95,41 @@ def check_ensembles(ensembles: Mapping[str, EnsembleOptions], models: Collection
         if name != ENSEMBLE and not name.startswith(f"{ENSEMBLE}_"):
             raise ConfigError(f"{where}: the name of an ensemble should begin with ensemble_. Use ensemble_{name}.")
         all_known(f"{where}.members", options.members or (), models)
+
+
+def check_model_labels(where: str, options: FusionOptions, space: LabelSpace) -> None:
+    """Raise a ConfigError if a model has an option without a meaning for the label space; `where`: the model's key."""
+    found = f"labels.kind is {space.kind}"
+    if not space.has_one_class and options.fusion in POOLS:
+        raise ConfigError(
+            f"{where}.fusion is {options.fusion}, but {found}. The emotion heads of networks answer with one class. "
+            "Use another fusion, such as concat or late, or change labels.kind to single or votes."
+        )
+    for key, inputs in (("face_inputs", options.face_inputs), ("audio_inputs", options.audio_inputs)):
+        if not space.has_one_class and "evidence" in inputs:
+            raise ConfigError(
+                f"{where}.{key} has evidence, but {found}. The emotion heads of networks answer with one class. Use "
+                "vectors or logp, or change labels.kind to single or votes."
+            )
+    if space.kind == "dimensions" and options.class_weights != "none":
+        raise ConfigError(f"{where}.class_weights is {options.class_weights}, but {found}. Remove the key.")
+    if space.kind == "dimensions" and "label_smoothing" in options.search:
+        raise ConfigError(
+            f"{where}.search.label_smoothing is set, but {found}, which are not smoothed. Remove it from search."
+        )
+
+
+def check_ensemble_labels(where: str, options: EnsembleOptions, space: LabelSpace) -> None:
+    """Raise a ConfigError if an ensemble's method does not fit the label space; `where`: the ensemble's key."""
+    asked = {
+        "method": options.method if options.method == "stacking" else "",
+        "mean": options.mean if options.mean == "geometric" else "",
+        "calibrate": "true" if options.calibrate else "",
+    }
+    refused = [key for key, value in asked.items() if value and not space.has_one_class]
+    if refused:
+        key, instead = refused[0], {"method": "mean, weighted or greedy", "mean": "arithmetic", "calibrate": "false"}
+        raise ConfigError(
+            f"{where}.{key} is {asked[key]}, but labels.kind is {space.kind}, and this is defined for probabilities "
+            f"that sum to 1. Expected {instead[key]}. Change it, or change labels.kind to single or votes."
+        )

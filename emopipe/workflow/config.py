@@ -35,7 +35,7 @@ from emopipe.training.sources import SourceBlock, check_schedule
 from emopipe.weights.entries import DETECTOR
 from emopipe.weights.naming import resolve as resolve_weights
 from emopipe.weights.naming import with_path
-from emopipe.workflow import first_available
+from emopipe.workflow import first_available, label_kinds
 
 LONGEST_NAME = 100
 """File systems allow 255 bytes, and emopipe adds to names."""
@@ -251,7 +251,7 @@ class Config(Options):
     @property
     def possible_baselines(self) -> list[str]:
         """The baselines that the run may have; which networks have a head is not known yet."""
-        return list(BASELINES) if self.baselines else []
+        return list(BASELINES) if self.baselines and self.label_space.has_one_class else []
 
 
 # -- reading and checking --------------------------------------------------------------------------------------
@@ -300,6 +300,14 @@ def parse(raw: Mapping[str, Any]) -> Config:
     with faults.collected():
         names = [*config.models, *config.possible_baselines, *config.every_ensemble]
         check_comparisons(config.comparisons, names)
+    label_kinds.check(
+        config.label_space,
+        faults,
+        pretrained=[name for name, block in config.backbones.items() if block.pretrain],
+        models=config.models,
+        ensembles=config.every_ensemble,
+        paper_figures=config.paper_figures,
+    )
     faults.raise_all()
     return config.model_copy(update={"faces": faces, "backbones": _by_seed(nets)})
 

@@ -1,10 +1,14 @@
-"""Which backbones have an emotion head, as far as a plan knows, and the models that need one."""
+"""Which backbones have an emotion head, as far as a plan knows, for which classes, and the models that need one."""
 
+import json
 from collections.abc import Mapping
 
 from emopipe.backbones.head_in_file import has_classifier
+from emopipe.backbones.shared_classes import can_answer, remark
+from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import ConfigError
-from emopipe.fusion.options import POOLS, needs_head
+from emopipe.core.labels import CLASSES, LabelSpace
+from emopipe.fusion.options import POOLS, frame_inputs, needs_head
 from emopipe.workflow.config import BackboneBlock, ModelBlock, modality
 
 
@@ -15,8 +19,37 @@ def has_head(block: BackboneBlock) -> bool:
     return bool(block.weights) and has_classifier(block.weights)
 
 
-def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, BackboneBlock]) -> None:
-    """Refuse models that read what an emotion head gives, of backbones without one.
+def head_classes(block: BackboneBlock, space: LabelSpace) -> tuple[str, ...] | None:
+    """Return the classes of the head of a backbone's network; None without a head.
+
+    Training on the corpus' own clips is training for the classes of the space.
+    """
+    if not has_head(block):
+        return None
+    if block.pretrain:
+        return space.names
+    return tuple(block.classes) if block.schedule else _in_file(block.weights)
+
+
+def _in_file(weights: str) -> tuple[str, ...]:
+    return tuple(json.loads(read_metadata(weights).get("classes", json.dumps(CLASSES))))
+
+
+def serves(block: BackboneBlock, space: LabelSpace) -> bool:
+    """Return whether a backbone's network has an emotion head that can answer in a label space."""
+    classes = head_classes(block, space)
+    return classes is not None and can_answer(classes, space)
+
+
+def remarks(backbones: Mapping[str, BackboneBlock], space: LabelSpace) -> list[str]:
+    """Return a sentence for each backbone whose head does not know all classes of a label space."""
+    found = {name: head_classes(block, space) for name, block in backbones.items()}
+    said = [remark(f"The head of {name}", classes, space) for name, classes in found.items() if classes is not None]
+    return [sentence for sentence in said if sentence]
+
+
+def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, BackboneBlock], space: LabelSpace) -> None:
+    """Refuse models that read what an emotion head gives, of backbones without one, or of heads for other classes.
 
     Raises:
         ConfigError: There is such a model.
@@ -33,4 +66,21 @@ def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, Backbo
             raise ConfigError(
                 f"{what} backbones with an emotion head, but {', '.join(without)} has none. Use a network that emopipe "
                 "trained (weights, schedule or pretrain of the backbone), or change the model."
+            )
+        _refuse_other_classes(name, block, backbones, space)
+
+
+def _refuse_other_classes(
+    name: str, block: ModelBlock, backbones: Mapping[str, BackboneBlock], space: LabelSpace
+) -> None:
+    """Refuse a model that takes a head's answers for those of the run, if the head cannot give these."""
+    for stream in block.streams:
+        backbone = backbones[stream]
+        takes_answers = block.fusion in POOLS or "evidence" in frame_inputs(block, modality(backbone))
+        if takes_answers and not serves(backbone, space):
+            what = f"fusion is {block.fusion}" if block.fusion in POOLS else "inputs have evidence"
+            why = remark(f"The head of {stream}", head_classes(backbone, space) or (), space)
+            raise ConfigError(
+                f"models.{name}: its {what}, for which the head of {stream} would have to answer in the labels of the "
+                f"run. {why} Use the backbone's vectors, or logp as an input, or change labels."
             )

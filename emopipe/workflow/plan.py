@@ -35,7 +35,8 @@ from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import first_available, met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.digests import Digests
-from emopipe.workflow.heads import check_heads, has_head
+from emopipe.workflow.heads import check_heads, serves
+from emopipe.workflow.heads import remarks as remarks_on_heads
 from emopipe.workflow.library_changes import changes, recorded, sentence
 from emopipe.workflow.training_recipe import phase_recipe
 
@@ -98,13 +99,14 @@ class Plan:
 
         Raises:
             WeightsError: A file is missing or belongs to another network.
-            ConfigError: A model reads or combines what the heads of backbones give, and one has none.
+            ConfigError: A model reads or combines what the heads of backbones give, and one has none, or answers for
+                other classes.
         """
         for preset in self.config.faces:
             self.faces(preset)
         for backbone in self.backbones:
             self.features(backbone)
-        check_heads(self._own_models, self.backbones)
+        check_heads(self._own_models, self.backbones, self.config.label_space)
 
     def library_changes(self) -> list[str]:
         """Return a sentence for each file or folder of the cache that other versions of libraries made."""
@@ -161,8 +163,11 @@ class Plan:
 
     @cached_property
     def heads(self) -> list[str]:
-        """The backbones whose networks have an emotion head; of weights, the header of the file is read."""
-        return [name for name, block in self.backbones.items() if has_head(block)]
+        """The backbones whose networks have an emotion head that can answer in the label space.
+
+        Of weights, the header of the file is read.
+        """
+        return [name for name, block in self.backbones.items() if serves(block, self.config.label_space)]
 
     @cached_property
     def baselines(self) -> dict[str, ModelBlock]:
@@ -278,7 +283,8 @@ class Plan:
     def pretrain(self, name: str) -> Recipe:
         """Return the recipe of weights trained on the corpus' own training clips."""
         block = self.config.backbones[name]
-        train = self.table[self.table["split"] == "train"]
+        train, space = self.table[self.table["split"] == "train"], self.config.label_space
+        votes = [column for column in space.vote_columns if column in train and space.kind == "votes"]
         return self._recipe(
             "pretrain",
             backbones.module_name(block.kind),
@@ -286,8 +292,9 @@ class Plan:
             made=f"weights/{name}.safetensors",
             pretrain=block.pretrain.model_dump(exclude={"seeds"}),
             folds=pretraining_protocol(self.table, self.config.protocol, block.pretrain.folds).model_dump(),
-            train=digest(train[["clip", "digest", "label", "subject"]].values.tolist()),
+            train=digest(train[["clip", "digest", "label", "subject", *votes]].values.tolist()),
             **self._network(name, block),
+            **in_recipe(space),
         )
 
     @functools.cache  # noqa: B019 - there is one plan a process
@@ -335,7 +342,7 @@ class Plan:
     def report(self) -> Recipe:
         """Return the recipe of metrics, tables, ledger, figures and the submission."""
         labels = {block: sorted(getattr(self.config, block)) for block in ("decode", "faces", "backbones")}
-        corpus = self.config.corpus
+        corpus, space = self.config.corpus, self.config.label_space
         on_afew = corpus.kind == "afew" and self.config.paper_figures
         whole = {n: b for n, b in self.ensembles.items() if f"{n} (whole)" not in self.missing}
         taken = {n: first_available.sentence(self.taken(n)) for n in (*self.models, *self.ensembles) if self.taken(n)}
@@ -355,10 +362,10 @@ class Plan:
             selected_on_val=on_val + [n for n, b in self.ensembles.items() if set(b.members) & set(on_val)],
             paper={n: figure(b.paper) for n, b in {**self.models, **whole}.items() if on_afew and b.paper},
             protocol=self.config.protocol.model_dump(),
-            absent_classes=absent_classes(self.table, self.config.protocol) if self.models else "",
+            absent_classes=absent_classes(self.table, self.config.protocol, space) if self.models else "",
             learned_here=sorted(n for n, b in self.backbones.items() if b.pretrain),
             split_rule=splits.rule(self.table, self.config.corpus_options),
-            **in_recipe(self.config.label_space),
+            **in_recipe(space),
             **({"transductive": by_person} if by_person else {}),
             **({"remarks": self.remarks} if self.remarks else {}),
             **({"met_by": self._met_by(), "corpus": corpus.kind} if self._met else {}),
@@ -384,7 +391,8 @@ class Plan:
 
     @cached_property
     def remarks(self) -> list[str]:
-        """Sentences on what makes scores on this corpus look better than they are, for the tables of results."""
+        """Sentences for the tables of results: what makes scores on this corpus look better than they are, and the
+        classes that heads of networks do not know."""
         made, choice = [], self.config.corpus.duplicates
         shared = duplicates.recorded(scan.duplicates_table(self.config))
         if len(shared) and choice != "refuse":
@@ -395,6 +403,8 @@ class Plan:
                 f"{who} in several splits ({abbreviate(people)}): scores say how well models know "
                 "these people, which is usually better than how well they do with others."
             )
+        used = {stream: self.backbones[stream] for block in self.models.values() for stream in block.streams}
+        made += remarks_on_heads(used, self.config.label_space)
         return [*made, *met_in_training.remarks(self.table, self._met)]
 
     @cached_property

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import CorpusError, DeviceError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.core.log import LOGGER
 from emopipe.core.text import abbreviate
 from emopipe.core.validation import Faults
-from emopipe.fusion.options import Protocol
+from emopipe.corpora.label_columns import expected
 from emopipe.fusion.protocol import absent_classes, pretraining_protocol, split_clips
 from emopipe.workflow.config import Config
 
@@ -46,8 +46,8 @@ def check_models(config: Config, table: pd.DataFrame) -> None:
     if (table["label"] == "").all():
         raise CorpusError(
             f"None of the {len(table)} clips has a label, so no model can be trained. Label them, by folders of "
-            "classes or by the column `label` of a table, or run only `extract`, which computes their features; "
-            "`emopipe predict` predicts them by a finished run or by the shipped networks."
+            f"classes or by the column `label` of a table{expected(config.label_space)}, or run only `extract`, which "
+            "computes their features; `emopipe predict` predicts them by a finished run or by the shipped networks."
         )
     by_person = [name for name, block in config.models.items() if block.normalise == "subject"]
     if by_person and (table["subject"] == "").all():
@@ -55,13 +55,14 @@ def check_models(config: Config, table: pd.DataFrame) -> None:
             f"models.{by_person[0]}.normalise is subject, but no clip of the corpus has a known person. Give the "
             "people (subject_pattern, or the column `subject` of a table), or remove the key."
         )
-    split = split_clips(table, config.protocol)
-    _check_folds(table.iloc[split.train_idx], split.fold, config.protocol.folds, "protocol.folds")
+    space = config.label_space
+    split = split_clips(table, config.protocol, space)
+    _check_folds(table.iloc[split.train_idx], split.fold, config.protocol.folds, "protocol.folds", space)
 
 
 def report_absent_classes(config: Config, table: pd.DataFrame) -> None:
     """Log the classes without a training clip, and how many clips show them."""
-    if config.models and (about := absent_classes(table, config.protocol)):
+    if config.models and (about := absent_classes(table, config.protocol, config.label_space)):
         LOGGER.warning(about)
 
 
@@ -75,38 +76,43 @@ def check_networks(config: Config, table: pd.DataFrame) -> None:
     for name, block in config.backbones.items():
         if block.pretrain:
             with faults.collected():
-                _check_pretraining(table, config.protocol, block.pretrain.folds, name)
+                _check_pretraining(table, config, block.pretrain.folds, name)
     faults.raise_all()
 
 
-def _check_pretraining(table: pd.DataFrame, protocol: Protocol, count: int, name: str) -> None:
+def _check_pretraining(table: pd.DataFrame, config: Config, count: int, name: str) -> None:
     train = table[table["split"] == "train"]
     if len(train) < 2:
         raise CorpusError(
             f"The training split has {len(train)} clips, but backbones.{name}.pretrain needs clips of at least two "
             f"classes to train on. Put clips there, {REMEDY}."
         )
-    split = split_clips(table, pretraining_protocol(table, protocol, count))
+    space = config.label_space
+    split = split_clips(table, pretraining_protocol(table, config.protocol, count), space)
     fold_of = dict(zip(table["clip"].iloc[split.train_idx], split.fold, strict=True))
-    _check_folds(train, train["clip"].map(fold_of).to_numpy(), count, f"backbones.{name}.pretrain.folds")
+    _check_folds(train, train["clip"].map(fold_of).to_numpy(), count, f"backbones.{name}.pretrain.folds", space)
 
 
-def _check_folds(clips: pd.DataFrame, fold: np.ndarray, count: int, key: str) -> None:
+def _check_folds(clips: pd.DataFrame, fold: np.ndarray, count: int, key: str, space: LabelSpace) -> None:
     """Refuse clips of one class, fewer clips than folds, and folds without which one class remains.
+
+    Where clips have several classes or numbers, two different labels stand for two classes.
 
     Args:
         clips: The clips to train on, N rows of the clip table.
         fold: (N,) the fold of each clip.
         count: How many folds the config asks for.
         key: Its key in the config.
+        space: The label space.
     """
+    word, plural = ("class", "es") if space.has_one_class else ("label", "s")
     labels = clips["label"].to_numpy()
     classes = sorted(set(labels))
     if len(classes) < 2:
         raise CorpusError(
-            f"All {len(clips)} clips to train on are of the class {classes[0]}, so every prediction would be "
-            f"{classes[0]}. Expected clips of at least two of the classes {', '.join(CLASSES)}. Add clips of other "
-            f"classes to the training split, {REMEDY}."
+            f"All {len(clips)} clips to train on are of the {word} {classes[0]}, so every prediction would be "
+            f"{classes[0]}. Expected clips of at least two {_of_which(space)}. Add clips of other {word}{plural} to "
+            f"the training split, {REMEDY}."
         )
     if len(clips) < count:
         raise CorpusError(
@@ -118,10 +124,18 @@ def _check_folds(clips: pd.DataFrame, fold: np.ndarray, count: int, key: str) ->
         if len(rest) < 2:
             held_out = clips["clip"].to_numpy()[fold == number].tolist()
             raise CorpusError(
-                f"Without the fold of {abbreviate(held_out)}, all other clips to train on are of the class {rest[0]}; "
-                f"{key} is {count}. Expected at least two classes without any one fold: two clips in each of two "
-                "classes, not all of one person. Add clips to the training split."
+                f"Without the fold of {abbreviate(held_out)}, all other clips to train on are of the {word} {rest[0]}; "
+                f"{key} is {count}. Expected at least two {word}{plural} without any one fold: two clips in each of "
+                f"two {word}{plural}, not all of one person. Add clips to the training split."
             )
+
+
+def _of_which(space: LabelSpace) -> str:
+    """Return what there must be two of, for messages."""
+    names = ", ".join(space.names)
+    if space.kind == "dimensions":
+        return f"different values of {names}"
+    return f"of the classes {names}" if space.has_one_class else f"different labels with some of {names}"
 
 
 def check_device(device: str, *, gpu_here: bool) -> None:
