@@ -12,11 +12,14 @@ from emopipe.core.log import log_to
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from emopipe.inference.predictions import Prediction, StreamAnswer
+    from emopipe.core.labels import LabelSpace
+    from emopipe.inference.predictions import Numbers, Prediction, Predictions, StreamAnswer
     from emopipe.inference.shown import Shown
 
 BAR_WIDTH = 12
-"""Characters of a bar for the probability 1."""
+"""Characters of a bar for the probability 1, or from the smallest to the largest value of a dimension."""
+SHOWN = 3
+"""Classes whose probabilities the table of inputs has, unless the answer names more."""
 SHOWN_WINDOW, SHOWN_STEP = 2.0, 0.5
 """Seconds of a window and from one to the next, where something over time is to be shown and no window was given."""
 
@@ -125,22 +128,26 @@ def _printed(answers: Iterable["Prediction"]) -> list["Prediction"]:
     return made
 
 
-def _print_table(made: Iterable["Prediction"]) -> None:
+def _print_table(made: "Predictions") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from emopipe.core.labels import CLASSES
-
-    console = Console()
-    table = Table("input", "label", "probabilities", "streams", "remarks")
+    console, space = Console(), made.space
+    is_classes = space.kind != "dimensions"
+    table = Table("input", *(["label"] if is_classes else []))
+    table.add_column("probabilities" if is_classes else "values", no_wrap=True)
+    table.add_column("streams")
+    table.add_column("remarks")
     for one in made:
-        bars = [f"{name:<9}{_bar(one.probabilities[name])}" for name in CLASSES] if one.probabilities else []
-        ranked = sorted(bars, key=lambda line: -one.probabilities[line.split()[0]])
         streams = [
-            f"{name}: {stream.label or stream.status}, {_coverage(stream)}" for name, stream in one.streams.items()
+            f"{name}: {escape(stream.label or stream.status)}, {_coverage(stream)}"
+            for name, stream in one.streams.items()
         ]
         remarks = one.reason if one.status == "ok" else f"{one.status}: {one.reason}"
-        table.add_row(Path(one.input).name, one.label or "-", "\n".join(ranked[:3]), "\n".join(streams), remarks)
+        bars = "\n".join(_bars(one.label, one.values, space)) if one.values else ""
+        label = [_label(one.label, space)] if is_classes else []
+        table.add_row(Path(one.input).name, *label, escape(bars), "\n".join(streams), remarks)
     console.print(table)
     for one in made:
         if one.windows:
@@ -148,19 +155,49 @@ def _print_table(made: Iterable["Prediction"]) -> None:
 
 
 def _print_timeline(console: "Console", one: "Prediction") -> None:
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("seconds", "label", "probability", title=Path(one.input).name)
+    from emopipe.inference.answer_display import named
+
+    space, title = one.space, Path(one.input).name
+    heads = map(escape, space.names) if space.kind == "dimensions" else ("label", "probability")
+    table = Table("seconds", *heads, title=title)
     for window in one.windows:
-        share = window.probabilities[window.label] if window.label else 0.0
-        table.add_row(
-            f"{window.start:.2f} to {window.end:.2f}", window.label or "-", _bar(share) if window.label else ""
-        )
+        cells = [f"{window.start:.2f} to {window.end:.2f}"]
+        bars = [_bar(window.values[name], space) for name in named(window.label, space)] if window.values else []
+        cells += bars if space.kind == "dimensions" else [_label(window.label, space), "\n".join(bars)]
+        table.add_row(*cells)
     console.print(table)
 
 
-def _bar(share: float) -> str:
-    return f"{'█' * round(share * BAR_WIDTH):<{BAR_WIDTH}} {share:4.0%}"
+def _label(label: str | None, space: "LabelSpace") -> str:
+    """Return an answer with a line for each class, for a cell of a table."""
+    from rich.markup import escape
+
+    from emopipe.inference.answer_display import named
+
+    return escape("\n".join(named(label, space)) or label or "-")
+
+
+def _bars(label: str | None, values: "Numbers", space: "LabelSpace") -> list[str]:
+    """Return a line with a bar for each of the most probable classes, or for each dimension."""
+    from emopipe.inference.answer_display import first_names, short
+
+    width = max(len(short(name)) for name in space.names) + 1
+    return [f"{short(name):<{width}}{_bar(values[name], space)}" for name in first_names(label, values, space, SHOWN)]
+
+
+def _bar(value: float, space: "LabelSpace") -> str:
+    """Return a bar and the number; bars of dimensions begin at a line for 0."""
+    from emopipe.inference.answer_display import bar, number_text, zero
+
+    begin, end = (round(edge * BAR_WIDTH) for edge in bar(value, space))
+    cells = f"{' ' * begin}{'█' * (end - begin)}".ljust(BAR_WIDTH)
+    if space.kind != "dimensions":
+        return f"{cells} {number_text(value, space):>4}"
+    middle = round(zero(space) * BAR_WIDTH)
+    return f"{cells[:middle]}│{cells[middle:]} {number_text(value, space):>5}"
 
 
 def _coverage(stream: "StreamAnswer") -> str:

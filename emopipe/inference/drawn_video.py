@@ -18,7 +18,7 @@ from emopipe.core.atomic import replacing
 from emopipe.core.errors import ConfigError
 from emopipe.inference.inputs import part_of
 from emopipe.inference.overlay import Overlay
-from emopipe.inference.predictions import Prediction, Probabilities
+from emopipe.inference.predictions import Numbers, Prediction
 from emopipe.inference.recording import Recording
 from emopipe.inference.windows import UNLIMITED_FRAMES
 from emopipe.media.decoded import DecodeOptions, Span, decode_jpeg
@@ -84,7 +84,7 @@ def _write_silent(one: Prediction, recording: Recording, options: DecodeOptions,
                 image = decode_jpeg(np.frombuffer(jpeg, np.uint8))
                 if overlay is None:
                     encoder.begin(image, times)
-                    overlay = Overlay(image.shape[1], image.shape[0], recording.boxes.found)
+                    overlay = Overlay(image.shape[1], image.shape[0], recording.boxes.found, one.space)
                 elif image.shape[1::-1] != (
                     overlay.width,
                     overlay.height,
@@ -121,14 +121,14 @@ class _Answers:
         self._one = one
         self._middles = [(window.start + window.end) / 2 for window in one.windows]
 
-    def at(self, time: float) -> tuple[str | None, Probabilities | None]:
-        """Return the label and the probabilities at a time, in seconds."""
+    def at(self, time: float) -> tuple[str | None, Numbers | None]:
+        """Return the label and the numbers at a time, in seconds."""
         if not self._middles:
-            return self._one.label, self._one.probabilities
+            return self._one.label, self._one.values
         place = bisect.bisect_left(self._middles, time)
         near = [n for n in (place - 1, place) if 0 <= n < len(self._middles)]
         window = self._one.windows[min(near, key=lambda n: abs(self._middles[n] - time))]
-        return window.label, window.probabilities
+        return window.label, window.values
 
 
 class _Encoder:

@@ -12,7 +12,7 @@ import torch
 from emopipe.backbones.seeds import backbone_of, count_networks
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError, ConfigError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace, of_recipe
 from emopipe.fusion import attention_weights
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
@@ -42,6 +42,8 @@ class FusionPredictor:
         self._path, self._device = folder / f"models/{name}.safetensors", device
         tensors, about = read(self._path, sealed=True)
         recipe = json.loads(about["recipe"])
+        self.space: LabelSpace = of_recipe(recipe)
+        """What the model answers in."""
         self._options = FusionOptions.model_validate(recipe["options"])
         if encodes_time(self._options) and "face_inputs" not in recipe["options"]:
             raise CacheError(
@@ -55,8 +57,8 @@ class FusionPredictor:
         """The streams whose heads are pooled; none for networks, and where no training clip has vectors."""
         self.networks = _networks(tensors)
         """Name -> state of each network, or pool of heads, that predicts new clips."""
-        self.prior = shares(out_of_fold(folder, name)) if prior is None else prior
-        """(K,) the shares of the classes among the training clips: the answer for a clip that is not covered."""
+        self.prior = shares(out_of_fold(folder, name), self.space) if prior is None else prior
+        """(K,) the answer for a clip that is not covered: the shares of the classes among the training clips."""
 
     @property
     def normalises_by_subject(self) -> bool:
@@ -105,7 +107,7 @@ class FusionPredictor:
             covered = dataset.present.cpu().numpy()
             probs = np.mean(predict(dataset, runs, [np.arange(len(table))] * len(runs)), 0)
             p = np.where(covered[:, None], probs, p)
-        return predictions.table(table, p, covered)
+        return predictions.table(table, p, covered, self.space)
 
     @property
     def has_attention(self) -> bool:
@@ -149,7 +151,7 @@ class FusionPredictor:
         pools = [PooledHeads.from_state(self._options, state) for state in self.networks.values()]
         covered = heads.present.any(0)
         probs = np.mean([pool.predict(heads) for pool in pools], 0)
-        return predictions.table(table, np.where(covered[:, None], probs, p), covered)
+        return predictions.table(table, np.where(covered[:, None], probs, p), covered, self.space)
 
     def _views(self, streams: Iterable[str], features: Mapping[str, Features]) -> dict[str, list[Features]]:
         """Return the features of each stream, network by network: the plain ones, then those of its views."""
@@ -193,7 +195,7 @@ def out_of_fold(folder: Path, name: str) -> pd.DataFrame:
     return predictions.read(folder / f"oof/{name}.csv")
 
 
-def shares(table: pd.DataFrame) -> np.ndarray:
+def shares(table: pd.DataFrame, space: LabelSpace) -> np.ndarray:
     """Return the shares (K,) of the classes among clips; zeros if there are none."""
-    labels = table["label"].map(CLASSES.index).to_numpy()
-    return np.bincount(labels, minlength=len(CLASSES)) / max(1, len(labels))
+    targets = space.targets(table)
+    return targets.sum(0) / max(1, len(targets))

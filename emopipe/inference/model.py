@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from emopipe.cache.clip_rows import ClipRows
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.media.decoded import DecodeOptions
 
 
@@ -58,12 +58,12 @@ class Stream:
 class Answers:
     """The answers of a model for N clips."""
 
-    probabilities: np.ndarray
-    """(N, K) float64."""
+    values: np.ndarray
+    """(N, K) float64: the probabilities of classes, or the values of dimensions."""
     answered: np.ndarray
     """(N,) bool: whether any stream has vectors."""
     parts: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """Stream, or model of a run -> its own probabilities (N, K), and for which clips (N,) it has them."""
+    """Stream, or model of a run -> its own values (N, K), and for which clips (N,) it has them."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Trace:
     """(n,) how much each vector counts by the model's attention, where 1 is an equal share; None: see `probabilities`.
     """
     probabilities: np.ndarray | None = None
-    """(n, K) what the stream's own network says of each vector; None if `weight` is given."""
+    """(n, K) what the stream's own network says of each vector; NaN for classes that it does not know. None if
+    `weight` is given."""
 
 
 class Model(Protocol):
@@ -84,6 +85,8 @@ class Model(Protocol):
 
     name: str
     """Its name in reports."""
+    space: LabelSpace
+    """Its label space."""
     decode: Mapping[str, DecodeOptions]
     """The decode presets that its streams read."""
     faces: Mapping[str, FacePreset]
@@ -105,6 +108,7 @@ class Model(Protocol):
         ...
 
 
-def as_dict(p: np.ndarray) -> dict[str, float]:
-    """Return probabilities (K,) by class; they sum to 1."""
-    return dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True))
+def by_name(values: np.ndarray, space: LabelSpace) -> dict[str, float]:
+    """Return the numbers (K,) of an answer by class or dimension; probabilities of one class sum to 1."""
+    values = values / values.sum() if space.has_one_class else values
+    return dict(zip(space.names, values.tolist(), strict=True))

@@ -11,7 +11,8 @@ import pandas as pd
 
 from emopipe.core.atomic import replacing, write_text
 from emopipe.core.errors import ConfigError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.inference.answer_display import answer_text, bar, limits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("input", "status", "reason", "label")
 """Columns of the frame that hold text; all others hold numbers."""
 
-Probabilities = dict[str, float]
-"""Class -> probability; they sum to 1."""
+Numbers = dict[str, float]
+"""Class -> probability, or dimension -> value."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,24 @@ class StreamAnswer:
     """frames or seconds."""
     label: str | None = None
     """The most probable class by this stream alone; None if the model has no head for it."""
-    probabilities: Probabilities | None = None
+    probabilities: Numbers | None = None
     """By this stream alone; None if the model has no head for it."""
 
 
+class _Answered:
+    """What inputs and windows have in common."""
+
+    values: Numbers | None
+    space: LabelSpace
+
+    @property
+    def probabilities(self) -> Numbers | None:
+        """The probability of each class; None if there is no answer, or if the label space has dimensions."""
+        return None if self.space.kind == "dimensions" else self.values
+
+
 @dataclass(frozen=True)
-class WindowAnswer:
+class WindowAnswer(_Answered):
     """The answer for a part of an input."""
 
     start: float
@@ -55,13 +68,16 @@ class WindowAnswer:
     end: float
     """Seconds since the start of the file."""
     label: str | None
-    """The most probable class; None if the window has neither a face nor sound."""
-    probabilities: Probabilities | None
-    """None if the window has neither a face nor sound."""
+    """As in a table of predictions: the most probable class, for example. None if the window has neither a face nor
+    sound."""
+    values: Numbers | None
+    """The number of each class or dimension; None if the window has neither a face nor sound."""
+    space: LabelSpace = BASIC7
+    """The label space of the model."""
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(_Answered):
     """The answer for one input."""
 
     input: str
@@ -71,15 +87,17 @@ class Prediction:
     reason: str
     """The reason for the status in plain English, or ""."""
     label: str | None = None
-    """The most probable class; None if the input was not answered."""
-    probabilities: Probabilities | None = None
-    """None if the input was not answered."""
+    """As in a table of predictions: the most probable class, for example. None if the input was not answered."""
+    values: Numbers | None = None
+    """The number of each class or dimension; None if the input was not answered."""
     streams: dict[str, StreamAnswer] = field(default_factory=dict)
     """Stream -> what it says."""
-    models: dict[str, Probabilities] = field(default_factory=dict)
-    """Model of a run -> its probabilities; empty for the shipped model."""
+    models: dict[str, Numbers] = field(default_factory=dict)
+    """Model of a run -> its numbers; empty for the shipped model."""
     windows: list[WindowAnswer] = field(default_factory=list)
     """The answers over time; empty unless windows were asked for."""
+    space: LabelSpace = BASIC7
+    """The label space of the model."""
 
     @property
     def answered(self) -> bool:
@@ -87,8 +105,18 @@ class Prediction:
         return self.label is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as plain values."""
-        return asdict(self)
+        """Return all fields as plain values; `labels` is there if the label space is not that of the seven classes.
+
+        The numbers of answers are called `probabilities`, or `values` if they are those of dimensions.
+        """
+        numbers = "values" if self.space.kind == "dimensions" else "probabilities"
+        about = {name: getattr(self, name) for name in TEXT_COLUMNS} | {numbers: self.values}
+        about["streams"] = {name: asdict(stream) for name, stream in self.streams.items()}
+        about["models"] = self.models
+        about["windows"] = [
+            {"start": each.start, "end": each.end, "label": each.label, numbers: each.values} for each in self.windows
+        ]
+        return about if self.space == BASIC7 else {**about, "labels": self.space.to_dict()}
 
     def to_json(self) -> str:
         """Return all fields as one line of JSON."""
@@ -98,14 +126,16 @@ class Prediction:
 class Predictions(Sequence[Prediction]):
     """The answers for all inputs, in their order.
 
-    >>> made = Predictions([Prediction("a.mp4", "ok", "", "Happy", dict.fromkeys(CLASSES, 1 / 7))])
+    >>> made = Predictions([Prediction("a.mp4", "ok", "", "Happy", dict.fromkeys(BASIC7.names, 1 / 7))])
     >>> made["a.mp4"].label, made.frame["label"].tolist()
     ('Happy', ['Happy'])
     """
 
     def __init__(self, predictions: Sequence[Prediction], recordings: "Mapping[str, Recording] | None" = None) -> None:
-        """Take the answers, and input -> what was kept of it for a figure, if that was asked for."""
+        """Take the answers of one model, and input -> what was kept of it for a figure, if that was asked for."""
         self._predictions, self._recordings = list(predictions), recordings or {}
+        self.space: LabelSpace = self._predictions[0].space if self._predictions else BASIC7
+        """The label space of the model."""
 
     def __len__(self) -> int:
         return len(self._predictions)
@@ -128,16 +158,17 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row an input: input, status, reason, label, p_<class>, and found and searched of each stream."""
+        """One row an input: input, status, reason, label, a number of each class or dimension (`p_<class>` or
+        `y_<dimension>`), and found and searched of each stream."""
         return pd.DataFrame([_row(one) for one in self], columns=self._columns())
 
     def _columns(self) -> list[str]:
         streams = dict.fromkeys(name for one in self for name in one.streams)
         counts = [f"{name}_{part}" for name in streams for part in ("found", "searched")]
-        return ["input", "status", "reason", "label", *(f"p_{name}" for name in CLASSES), *counts]
+        return ["input", "status", "reason", "label", *self.space.columns, *counts]
 
     def timeline(self, key: str | int | Path = 0) -> pd.DataFrame:
-        """Return the windows of an input: start, end, label, p_<class>.
+        """Return the windows of an input: start, end, label, and `p_<class>` or `y_<dimension>`.
 
         Raises:
             ConfigError: No windows were asked for.
@@ -147,8 +178,8 @@ class Predictions(Sequence[Prediction]):
             raise ConfigError(
                 f"{one.input} has no windows. Ask for them: predict(..., window=2, step=0.5), in seconds."
             )
-        rows = [{"start": w.start, "end": w.end, "label": w.label, **_named(w.probabilities)} for w in one.windows]
-        return pd.DataFrame(rows, columns=["start", "end", "label", *(f"p_{name}" for name in CLASSES)])
+        rows = [{"start": w.start, "end": w.end, "label": w.label, **_in_columns(w)} for w in one.windows]
+        return pd.DataFrame(rows, columns=["start", "end", "label", *self.space.columns])
 
     def timeline_figure(self, key: str | int | Path = 0) -> "Figure":
         """Return a figure of an input over time: frames, attention, spectrogram, probabilities.
@@ -164,7 +195,7 @@ class Predictions(Sequence[Prediction]):
         return timeline_figure(one, self._recordings[one.input])
 
     def plot(self, key: str | int | Path = 0, axes: "Axes | None" = None) -> "Axes":
-        """Draw an input's probabilities: over time if it has windows, else as bars.
+        """Draw an input's probabilities, or values of dimensions: over time if it has windows, else as bars.
 
         Args:
             key: The input, or its position.
@@ -172,19 +203,23 @@ class Predictions(Sequence[Prediction]):
         """
         import matplotlib.pyplot as plt
 
-        one = self[key]
-        axes = axes or plt.subplots(figsize=(7, 3), layout="constrained")[1]
+        one, numbers = self[key], "value" if self.space.kind == "dimensions" else "probability"
+        axes = axes or plt.subplots(figsize=(7, max(3, 0.27 * len(self.space))), layout="constrained")[1]
         if one.windows:
             frame = self.timeline(key)
             middle = (frame["start"] + frame["end"]) / 2
-            for number, name in enumerate(CLASSES):
-                axes.plot(middle, frame[f"p_{name}"], label=name, color=f"C{number}")
-            axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1), title=Path(one.input).name)
+            for number, (name, column) in enumerate(zip(self.space.names, self.space.columns, strict=True)):
+                style = _STYLES[number // _COLOURS % len(_STYLES)]
+                axes.plot(middle, frame[column], label=name, color=f"C{number % _COLOURS}", linestyle=style)
+            axes.set(xlabel="seconds", ylabel=numbers, ylim=limits(self.space), title=Path(one.input).name)
             axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
         else:
-            values = [(one.probabilities or {}).get(name, 0.0) for name in CLASSES]
-            axes.barh(CLASSES[::-1], values[::-1])
-            axes.set(xlabel="probability", xlim=(0, 1), title=f"{Path(one.input).name}: {one.label or one.status}")
+            values = [(one.values or {}).get(name, 0.0) for name in self.space.names]
+            axes.barh(self.space.names[::-1], values[::-1])
+            said = one.label or one.status
+            if self.space.kind == "dimensions" and one.values:
+                said = answer_text(said, one.values, self.space)
+            axes.set(xlabel=numbers, xlim=limits(self.space), title=f"{Path(one.input).name}: {said}")
         return axes
 
     def write(self, path: Path) -> None:
@@ -201,8 +236,8 @@ class Predictions(Sequence[Prediction]):
             polars.DataFrame({name: frame[name].tolist() for name in frame}, schema).write_parquet(unfinished)
 
     def _repr_html_(self) -> str:
-        """Return a table for notebooks: label and probabilities as bars."""
-        head = "".join(f"<th>{name}</th>" for name in ("input", "label", *CLASSES, "status"))
+        """Return a table for notebooks: label, and numbers as bars."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("input", "label", *self.space.names, "status"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_html_row, self))}</tbody></table>"
 
     def __repr__(self) -> str:
@@ -210,22 +245,34 @@ class Predictions(Sequence[Prediction]):
         return f"Predictions of {len(self)} inputs, {answered} answered\n{self.frame}"
 
 
-def _named(probabilities: Mapping[str, float] | None) -> dict[str, float]:
-    """Return probabilities by the names of columns; missing ones are NaN."""
-    return {f"p_{name}": (probabilities or {}).get(name, float("nan")) for name in CLASSES}
+_COLOURS, _STYLES = 10, ("-", "--", ":", "-.")
+"""Number of matplotlib's colours, and styles of lines, which differ where colours come again."""
+
+
+def _in_columns(one: _Answered) -> dict[str, float]:
+    """Return the numbers of an answer by the names of columns; missing ones are NaN."""
+    values = one.values or {}
+    pairs = zip(one.space.columns, one.space.names, strict=True)
+    return {column: values.get(name, float("nan")) for column, name in pairs}
 
 
 def _row(one: Prediction) -> dict[str, Any]:
     counts = {f"{name}_{part}": getattr(s, part) for name, s in one.streams.items() for part in ("found", "searched")}
     about = {"input": one.input, "status": one.status, "reason": one.reason, "label": one.label}
-    return about | _named(one.probabilities) | counts
+    return about | _in_columns(one) | counts
 
 
 def _html_row(one: Prediction) -> str:
-    cells = [f"<td>{html.escape(Path(one.input).name)}</td>", f"<td><b>{one.label or ''}</b></td>"]
-    for name in CLASSES:
-        share = (one.probabilities or {}).get(name)
-        bar = "" if share is None else f"background:linear-gradient(90deg,#9ecae1 {share:.0%},transparent {share:.0%})"
-        cells.append(f'<td style="{bar}">{"" if share is None else f"{share:.2f}"}</td>')
+    cells = [f"<td>{html.escape(Path(one.input).name)}</td>", f"<td><b>{html.escape(one.label or '')}</b></td>"]
+    for name in one.space.names:
+        value = (one.values or {}).get(name)
+        style = "" if value is None else f"background:linear-gradient(90deg,{_gradient(*bar(value, one.space))})"
+        cells.append(f'<td style="{style}">{"" if value is None else f"{value:.2f}"}</td>')
     cells.append(f'<td title="{html.escape(one.reason)}">{html.escape(one.status)}</td>')
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _gradient(begin: float, end: float) -> str:
+    """Return the colours of a cell with a bar, whose ends are shares of its width."""
+    shown = f"transparent {begin:.0%},#9ecae1 {begin:.0%} {end:.0%}" if begin else f"#9ecae1 {end:.0%}"
+    return f"{shown},transparent {end:.0%}"

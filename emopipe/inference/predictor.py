@@ -15,10 +15,10 @@ from emopipe.cache import status as statuses
 from emopipe.cache.clip_rows import ClipRows, RowsInMemory
 from emopipe.cache.status import text
 from emopipe.core.errors import ConfigError, MediaError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.inference import inputs as given_inputs
-from emopipe.inference.model import Answers, Model, as_dict
-from emopipe.inference.predictions import Prediction, Predictions, Probabilities, StreamAnswer, WindowAnswer
+from emopipe.inference.model import Answers, Model, by_name
+from emopipe.inference.predictions import Numbers, Prediction, Predictions, StreamAnswer, WindowAnswer
 from emopipe.inference.recording import Recorder
 from emopipe.inference.shipped import Shipped
 from emopipe.inference.streams import Streams
@@ -164,13 +164,15 @@ class Predictor:
             spans: Clip -> its window; None: it is a whole file.
             watch: See `stream`.
         """
-        vectors = self._streams.vectors(media, faces)
+        vectors, space = self._streams.vectors(media, faces), self._model.space
         answers = self._model.answer(list(clips), vectors)
         if watch:
             for clip, traces in zip(clips, self._model.traces(list(clips), vectors), strict=True):
                 watch(seen(clips[clip], spans[clip], clip, self._model, media, faces, traces))
         return [
-            _prediction(file, number, answers, self._stream_answers(clip, number, media, faces, vectors, answers))
+            _prediction(
+                file, number, answers, self._stream_answers(clip, number, media, faces, vectors, answers), space
+            )
             for number, (clip, file) in enumerate(clips.items())
         ]
 
@@ -208,7 +210,8 @@ class Predictor:
             p, has = answers.parts.get(name, (None, None))
             own = p[number] if p is not None and has[number] else None
             status, reason = rows.status[clip], text(rows.reason[clip])
-            made[name] = StreamAnswer(status, reason, found, float(searched), unit, _label(own), _named(own))
+            says = _label(own, self._model.space), _numbers(own, self._model.space)
+            made[name] = StreamAnswer(status, reason, found, float(searched), unit, *says)
         return made
 
     # -- windows over time ---------------------------------------------------------------------------------------
@@ -237,13 +240,13 @@ class Predictor:
                     answered = self._answer_windows(file, some, timelines, found, watch)
                     made += answered
                     windows += [
-                        WindowAnswer(*window, one.label, one.probabilities)
+                        WindowAnswer(*window, one.label, one.values, one.space)
                         for window, one in zip(some, answered, strict=True)
                     ]
                 for timeline in timelines.values():
                     timeline.drop(grid.window(len(windows))[0])
         counts = {name: self._counts(name, found, timelines) for name in self._model.streams}
-        return _mean(file, whole, made, windows, counts)
+        return _mean(file, whole, made, windows, counts, self._model.space)
 
     def _counts(
         self, name: str, found: Mapping[str, Mapping[float, bool]], timelines: Mapping[str, Timeline]
@@ -357,22 +360,26 @@ def _in_parts(stack: ExitStack, file: str, options: DecodeOptions) -> Iterator[M
     yield Media(media.status, media.reason)
 
 
-def _label(p: np.ndarray | None) -> str | None:
-    return None if p is None else CLASSES[int(p.argmax())]
+def _label(values: np.ndarray | None, space: LabelSpace) -> str | None:
+    return None if values is None else space.answers(values[None])[0]
 
 
-def _named(p: np.ndarray | None) -> Probabilities | None:
-    return None if p is None else as_dict(p)
+def _numbers(values: np.ndarray | None, space: LabelSpace) -> Numbers | None:
+    return None if values is None else by_name(values, space)
 
 
-def _prediction(file: str, number: int, answers: Answers, streams: dict[str, StreamAnswer]) -> Prediction:
+def _prediction(
+    file: str, number: int, answers: Answers, streams: dict[str, StreamAnswer], space: LabelSpace
+) -> Prediction:
     """Return the answer for a clip. Its status is ok if all streams spoke, else that of the first that did not."""
-    p = answers.probabilities[number] if answers.answered[number] else None
+    values = answers.values[number] if answers.answered[number] else None
     silent = [one for one in streams.values() if one.status != statuses.OK]
     status = silent[0].status if silent else statuses.OK
     reason = " ".join(dict.fromkeys(one.reason for one in streams.values() if one.reason))
-    models = {n: as_dict(p[number]) for n, (p, has) in answers.parts.items() if n not in streams and has[number]}
-    return Prediction(file, status, reason, _label(p), _named(p), streams, models)
+    parts = answers.parts.items()
+    models = {n: by_name(own[number], space) for n, (own, has) in parts if n not in streams and has[number]}
+    label, numbers = _label(values, space), _numbers(values, space)
+    return Prediction(file, status, reason, label, numbers, streams, models, space=space)
 
 
 def _mean(
@@ -381,30 +388,30 @@ def _mean(
     made: list[Prediction],
     windows: list[WindowAnswer],
     counts: Mapping[str, tuple[float, float]],
+    space: LabelSpace,
 ) -> Prediction:
     """Return the answer for a file: the mean over its windows."""
     answered = [one for one in made if one.answered]
     streams = {}
     for name in made[0].streams if made else ():
         parts = [one.streams[name] for one in made]
-        own = _average([one.probabilities for one in parts if one.probabilities])
+        own = _average([one.probabilities for one in parts if one.probabilities], space)
         spoke = [one for one in parts if one.status == statuses.OK]
         first = (spoke or parts)[0]
-        streams[name] = StreamAnswer(first.status, first.reason, *counts[name], first.unit, _best(own), own)
+        says = _label(own, space), _numbers(own, space)
+        streams[name] = StreamAnswer(first.status, first.reason, *counts[name], first.unit, *says)
     status, reason = whole.status, text(whole.reason)
     if whole.status == statuses.OK and not answered and made:
         status, reason = made[0].status, made[0].reason
     models = {
-        name: _average([one.models[name] for one in answered if name in one.models])
+        name: _numbers(_average([one.models[name] for one in answered if name in one.models], space), space)
         for name in dict.fromkeys(name for one in answered for name in one.models)
     }
-    p = _average([one.probabilities for one in answered])
-    return Prediction(file, status, reason, _best(p), p, streams, models, windows)
+    values = _average([one.values for one in answered], space)
+    says = _label(values, space), _numbers(values, space)
+    return Prediction(file, status, reason, *says, streams, models, windows, space)
 
 
-def _average(parts: list[Probabilities]) -> Probabilities | None:
-    return as_dict(np.mean([[part[name] for name in CLASSES] for part in parts], 0)) if parts else None
-
-
-def _best(p: Probabilities | None) -> str | None:
-    return max(p, key=p.get) if p else None
+def _average(parts: list[Numbers], space: LabelSpace) -> np.ndarray | None:
+    """Return the mean (K,) of the numbers of several answers; None if there are none."""
+    return np.mean([[part[name] for name in space.names] for part in parts], 0) if parts else None

@@ -11,12 +11,12 @@ from emopipe.backbones import crossfit, registry
 from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.seeds import backbone_of
 from emopipe.cache.clip_rows import ClipRows
+from emopipe.core.labels import LabelSpace
 from emopipe.fusion.combination import Ensemble
 from emopipe.fusion.features import LOGP, ClipFeatures, Features
 from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.inference.model import Answers, FacePreset, Stream, Trace
 from emopipe.media.decoded import DecodeOptions
-from emopipe.scoring import predictions
 
 
 @dataclass(eq=False)
@@ -38,15 +38,24 @@ class RunModel:
     decode: Mapping[str, DecodeOptions]
     """The presets of decoding that faces and backbones read."""
 
+    @property
+    def space(self) -> LabelSpace:
+        """The label space of the run."""
+        return next(iter(self.models.values())).space
+
     def answer(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> Answers:
-        """Return the ensemble's probabilities, and as parts those of each model."""
+        """Return the ensemble's values, and as parts those of each model."""
         table, features = _unlabelled(clips), self._features(clips, vectors)
         found = {name: model.predict(table, features) for name, model in self.models.items()}
         final = found[self.members[0]]
         if self.ensemble:
             final = self.ensemble.predict([found[name] for name in self.members])
-        parts = {name: (_probs(made), made["covered"].to_numpy(bool)) for name, made in found.items()}
-        return Answers(_probs(final), final["covered"].to_numpy(bool), parts)
+        parts = {name: self._numbers(made) for name, made in found.items()}
+        return Answers(*self._numbers(final), parts)
+
+    def _numbers(self, made: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values (N, K) of a table of predictions, and which clips (N,) are covered."""
+        return made[self.space.columns].to_numpy(float), made["covered"].to_numpy(bool)
 
     @property
     def about_traces(self) -> str:
@@ -129,8 +138,3 @@ def features_of(rows: ClipRows, clips: list[str], prior: tuple[float, ...] = ())
     names = [*("x", "mask", "time"), *([LOGP] if LOGP in rows.fields else [])]
     found = Features.from_clips([ClipFeatures(*(rows.field(clip, name) for name in names)) for clip in clips])
     return replace(found, prior=prior)
-
-
-def _probs(table: pd.DataFrame) -> np.ndarray:
-    """Return the probabilities (N, K) of a table of predictions."""
-    return table[predictions.PROBABILITIES].to_numpy(float)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from emopipe.backbones import registry
 from emopipe.cache.clip_rows import ClipRows
-from emopipe.core.labels import CLASSES, PROBABILITY_FLOOR
+from emopipe.core.labels import BASIC7, CLASSES, PROBABILITY_FLOOR
 from emopipe.core.options import Number, Options
 from emopipe.fusion.product import Heads, over_frames, over_views, product
 from emopipe.inference.model import Answers, FacePreset, Stream, Trace
@@ -48,6 +48,7 @@ class Shipped:
     """The shipped networks; see `shipped.yaml` for their settings and `shipped.md` for their scores."""
 
     name = "shipped"
+    space = BASIC7
     about_traces = (
         "This model has no attention: each frame with a face counts alike, and so does each stretch of sound. The bars "
         "are the probability of the answered class at that time by the network of the face, or of the voice, alone."

@@ -13,25 +13,17 @@ from matplotlib.patches import Rectangle
 from scipy.optimize import isotonic_regression
 
 from emopipe.core.atomic import replacing
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.core.notice import NOTICE
 from emopipe.core.text import escape_text
+from emopipe.inference.answer_display import answer_text, limits, named, number_text, share, short, threshold
+from emopipe.inference.lines import lines_of
 from emopipe.inference.predictions import Prediction
 from emopipe.inference.recording import Recording
 from emopipe.inference.sound_picture import OPTIONS
 from emopipe.media.mel import mel_frequencies
 
-LINES = {
-    "Angry": ("#D55E00", "-"),
-    "Disgust": ("#009E73", "--"),
-    "Fear": ("#CC79A7", "-."),
-    "Happy": ("#E69F00", "-"),
-    "Neutral": ("#808080", ":"),
-    "Sad": ("#0072B2", "-"),
-    "Surprise": ("#56B4E9", "--"),
-}
-"""Class -> colour (Okabe and Ito's, which people with any colour vision distinguish) and style of its line."""
-LONGEST_NAME = 60
+LONGEST_FILE = 60
 """Characters of a file's name in the title."""
 BOX_COLOUR = "#F0E442"
 FEW_WINDOWS = 20
@@ -39,6 +31,12 @@ FEW_WINDOWS = 20
 SHOWN_DB = 70.0
 """The spectrogram shows so many dB below its loudest cell."""
 TICKS_KHZ = (0.25, 1, 4)
+LINES_INCHES, NAME_INCHES = 2.0, 0.17
+"""Height of the panel of lines, and of a name beside it; with many names, the panel is higher."""
+MANY_LINES = 10
+"""Of more lines, the names are not joined to the ends of the lines: these joints would cross each other."""
+BARS_INCHES, MANY_BARS, BAR_INCHES = 1.4, 7, 0.2
+"""Height of the panel of bars; with more than so many bars, each further one has so many inches more."""
 NO_TIME = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 """Metadata with which equal figures have equal bytes."""
 
@@ -111,8 +109,8 @@ def _share_time(rows: list[Axes], end: float) -> None:
 def title(one: Prediction) -> str:
     """Return the name of a file, its label and probability; or its status."""
     name = escape_text(Path(one.input).name)
-    name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
-    return f"{name}: {one.label} {one.probabilities[one.label]:.0%}" if one.label else f"{name}: {one.status}"
+    name = name if len(name) <= LONGEST_FILE else f"{name[: LONGEST_FILE - 3]}..."
+    return f"{name}: {answer_text(one.label, one.values, one.space) if one.label else one.status}"
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -128,8 +126,7 @@ def _panels(one: Prediction, recording: Recording, look: Look) -> list[Panel]:
 
     def traces(unit: str) -> None:
         for stream in recording.streams:
-            is_shown = recording.is_attention(stream) or one.label is not None
-            if one.streams[stream].unit == unit and is_shown:
+            if one.streams[stream].unit == unit and _has_trace(stream, one, recording):
                 found.append((trace_height, lambda axes, s=stream: _draw_trace(axes, s, one, recording, look), True))
 
     if len(recording.thumbnails):
@@ -140,11 +137,28 @@ def _panels(one: Prediction, recording: Recording, look: Look) -> list[Panel]:
     if picture.shape[1]:
         found.append((0.9, lambda axes: _draw_sound(axes, picture, recording), True))
     traces("seconds")
+    count = len(one.space)
     if len(one.windows) > 1:
-        found.append((2.0, lambda axes: _draw_lines(axes, one), True))
+        tall = max(LINES_INCHES, count * NAME_INCHES)
+        found.append((tall, lambda axes: _draw_lines(axes, one, NAME_INCHES / tall, look), True))
     else:
-        found.append((1.4, lambda axes: _draw_bars(axes, one, look), False))
+        tall = BARS_INCHES + BAR_INCHES * max(0, count - MANY_BARS)
+        found.append((tall, lambda axes: _draw_bars(axes, one, look), False))
     return found
+
+
+def _traced_class(one: Prediction) -> str | None:
+    """Return the class whose probability the traces of heads show: the most probable one that the answer names."""
+    names = named(one.label, one.space) if one.space.kind != "dimensions" else []
+    return max(names, key=lambda name: one.values[name]) if names else None
+
+
+def _has_trace(stream: str, one: Prediction, recording: Recording) -> bool:
+    """Return whether there is attention, or the probability of a class that the stream's head knows."""
+    if recording.is_attention(stream):
+        return True
+    name = _traced_class(one)
+    return name is not None and bool(np.isfinite(recording.trace(stream, one.space.names.index(name))[1]).all())
 
 
 def _draw_thumbnails(axes: Axes, recording: Recording, ratio: float) -> None:
@@ -168,14 +182,15 @@ def _draw_thumbnails(axes: Axes, recording: Recording, ratio: float) -> None:
 
 
 def _draw_trace(axes: Axes, stream: str, one: Prediction, recording: Recording, look: Look) -> None:
-    times, values, width = recording.trace(stream, CLASSES.index(one.label) if one.label else 0)
+    name = _traced_class(one)
+    times, values, width = recording.trace(stream, one.space.names.index(name) if name else 0)
     if recording.is_attention(stream):
         axes.axhline(1, color=look.ink, linewidth=0.8, linestyle=":")
         axes.set_ylim(0, max(2.0, 1.1 * values.max()))
         _head(axes, f"{stream}: attention (1: equal share)")
     else:
         axes.set_ylim(0, 1)
-        _head(axes, f"{stream} alone: probability of {one.label}")
+        _head(axes, f"{stream} alone: probability of {name}")
     axes.bar(times, values, 0.9 * width, color="#0072B2" if not look.is_dark else "#56B4E9")
 
 
@@ -191,45 +206,69 @@ def _draw_sound(axes: Axes, picture: np.ndarray, recording: Recording) -> None:
     _head(axes, f"sound, log-Mel, {SHOWN_DB:g} dB from black to light")
 
 
-def _draw_lines(axes: Axes, one: Prediction) -> None:
-    """Draw the probabilities of windows at their middles; lines differ in colour and style, and have their names."""
-    times = [(window.start + window.end) / 2 for window in one.windows]
-    axes.set_ylim(0, 1)
+def _draw_lines(axes: Axes, one: Prediction, gap: float, look: Look) -> None:
+    """Draw the numbers of windows at their middles; lines differ in colour and style, and have their names.
+
+    `gap` is the height of a name as a share of the panel's.
+    """
+    times, space = [(window.start + window.end) / 2 for window in one.windows], one.space
+    axes.set_ylim(*limits(space))
+    _draw_level(axes.axhline, space, look)
     marker = "o" if len(times) <= FEW_WINDOWS else ""
+    styles, strong = lines_of(space.names), named(one.label, space) if space.kind != "dimensions" else []
     ends: dict[str, float] = {}
-    for name, (colour, style) in LINES.items():
-        values = np.array([(w.probabilities or {}).get(name, np.nan) for w in one.windows])
-        width = 2.4 if name == one.label else 1.3
+    for name, (colour, style) in styles.items():
+        values = np.array([(w.values or {}).get(name, np.nan) for w in one.windows])
+        width = 2.4 if name in strong else 1.3
         axes.plot(times, values, color=colour, linestyle=style, linewidth=width, marker=marker, markersize=3)
         if np.isfinite(values).any():
-            ends[name] = float(values[np.isfinite(values)][-1])
-    for name, height in _spread(ends).items() if ends else ():
-        colour, style = LINES[name]
+            ends[name] = share(float(values[np.isfinite(values)][-1]), space)
+    for name, height in _spread(ends, gap).items() if ends else ():
+        colour, style = styles[name]
         arrow = {"arrowstyle": "-", "color": colour, "linestyle": style, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0}
-        weight = "bold" if name == one.label else "normal"
+        weight = "bold" if name in strong else "normal"
+        end = ends[name] if len(ends) <= MANY_LINES else height
         axes.annotate(
-            name, (1.0, ends[name]), (1.04, height), xycoords="axes fraction", fontsize=7.5, weight=weight, va="center",
-            arrowprops=arrow, annotation_clip=False,
+            short(name), (1.0, end), (1.04, height), xycoords="axes fraction", fontsize=7.5, weight=weight,
+            va="center", arrowprops=arrow, annotation_clip=False, parse_math=False,
         )  # fmt: skip
     lengths = sorted({round(window.end - window.start, 2) for window in one.windows})
-    _head(axes, f"probabilities, in windows of {lengths[-1]:g} s, at their middles")
+    _head(axes, f"{_numbers(space)}, in windows of {lengths[-1]:g} s, at their middles")
 
 
 def _draw_bars(axes: Axes, one: Prediction, look: Look) -> None:
-    values = [(one.probabilities or {}).get(name, 0.0) for name in CLASSES]
-    axes.barh(CLASSES, values, color=[LINES[name][0] for name in CLASSES])
-    axes.set_xlim(0, 1.08)
+    space, styles = one.space, lines_of(one.space.names)
+    values = [(one.values or {}).get(name, 0.0) for name in space.names]
+    axes.barh([short(name) for name in space.names], values, color=[styles[name][0] for name in space.names])
+    low, high = limits(space)
+    axes.set_xlim(low - 0.08 * (high - low) * (low < 0), high + 0.08 * (high - low))
     axes.invert_yaxis()
+    _draw_level(axes.axvline, space, look)
     for place, value in enumerate(values):
-        axes.text(value + 0.01, place, f"{value:.0%}", va="center", fontsize=7, color=look.ink)
-    _head(axes, "probabilities, of the whole file" if one.answered else f"no answer: {one.status}")
+        side = {"ha": "right"} if value < 0 else {}
+        beside = value + (-0.01 if value < 0 else 0.01) * (high - low)
+        axes.text(beside, place, number_text(value, space), va="center", fontsize=7, color=look.ink, **side)
+    _head(axes, f"{_numbers(space)}, of the whole file" if one.answered else f"no answer: {one.status}")
+
+
+def _draw_level(draw: Callable[..., object], space: LabelSpace, look: Look) -> None:
+    """Draw the zero of dimensions, or the probability from which on a class is named."""
+    level = 0.0 if space.kind == "dimensions" and space.low < 0 < space.high else threshold(space)
+    if level is not None:
+        draw(level, color=look.ink, linewidth=0.8, linestyle=":")
+
+
+def _numbers(space: LabelSpace) -> str:
+    if space.kind == "dimensions":
+        return "values"
+    return "probabilities" + (f", each by itself; named from {threshold(space):.0%} on" if threshold(space) else "")
 
 
 def _head(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=7.5, pad=3, parse_math=False)
 
 
-def _spread(heights: dict[str, float], gap: float = 0.085) -> dict[str, float]:
+def _spread(heights: dict[str, float], gap: float = NAME_INCHES / LINES_INCHES) -> dict[str, float]:
     """Return the heights in 0..1 nearest to these that keep their order and are at least `gap` apart, for texts."""
     order = sorted(heights, key=lambda name: heights[name])
     least = gap * np.arange(len(order))

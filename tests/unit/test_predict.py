@@ -271,7 +271,7 @@ def test_answers_are_those_of_the_batch_pipeline_for_each_container(files, tmp_p
     made = emopipe.predict(list(paths.values()), threads=1)
     assert [one.status for one in made] == ["ok"] * 5 and batch.answered.all()
     ours = [list(one.probabilities.values()) for one in made]
-    np.testing.assert_allclose(ours, batch.probabilities, atol=1e-6)
+    np.testing.assert_allclose(ours, batch.values, atol=1e-6)
 
 
 def test_inputs_that_come_again_are_computed_once():

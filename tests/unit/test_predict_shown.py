@@ -20,6 +20,7 @@ from emopipe.fusion.options import FusionOptions
 from emopipe.inference import sound_picture, thumbnails
 from emopipe.inference.boxes import Boxes
 from emopipe.inference.fusion_predictor import FusionPredictor
+from emopipe.inference.lines import LINES
 from emopipe.inference.model import Trace
 from emopipe.inference.output_names import output_names
 from emopipe.inference.predictions import Prediction, Predictions, StreamAnswer, WindowAnswer
@@ -28,7 +29,7 @@ from emopipe.inference.run_model import RunModel
 from emopipe.inference.shown import write_timeline
 from emopipe.inference.sound_picture import SoundPicture
 from emopipe.inference.thumbnails import Thumbnails
-from emopipe.inference.timeline_figure import LINES, Look, _spread, timeline_figure, title
+from emopipe.inference.timeline_figure import Look, _spread, timeline_figure, title
 from emopipe.inference.timeline_page import alternative
 from emopipe.inference.watching import Seen
 from emopipe.media.spectrogram import log_mel
