@@ -10,7 +10,6 @@ import torch
 
 from emopipe.cache.status import OK
 from emopipe.cache.store import Field, Reader, Row, Writer
-from emopipe.core.labels import CLASSES
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.model import FusionModel
@@ -89,7 +88,8 @@ def _by_clip(
 
 
 def _model(dataset: FusionDataset, network: TrainedRun) -> FusionModel:
-    model = FusionModel(dataset.placeholder_moments(), dataset.modalities, network.run.options, len(CLASSES))
+    moments, space = dataset.placeholder_moments(), dataset.space
+    model = FusionModel(moments, dataset.modalities, network.run.options, len(space), space.kind)
     model.load_state_dict(network.state)
     return model.to(dataset.device, dataset.dtype).eval()
 

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import CorpusError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
+from emopipe.fusion.candidate_scores import candidate_scores
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.options import FusionOptions, candidates
 from emopipe.fusion.protocol import ProtocolSplit, split_for_early_stopping
 from emopipe.fusion.stack import Run, State
 from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
 from emopipe.fusion.training import predict, train
-from emopipe.scoring.metrics import log_losses
+from emopipe.scoring.losses import losses
 
 NO_FOLD = -1
 """Used in place of the number of a fold for a network that is trained on all training clips."""
@@ -38,11 +39,13 @@ class CrossValidationResult:
     """`seed0` and so on: trained on all training clips. `seed0.fold1` and so on: trained without a fold; only if the
     protocol is a cross-validation."""
     oof_probs: np.ndarray
-    """(S, L, K) float64 out-of-fold probabilities of the training clips, for each seed."""
+    """(S, L, K) float64 out-of-fold answers for the training clips, of each seed: probabilities, or values of
+    dimensions."""
     predict_probs: np.ndarray
-    """(S, A, K) float64 probabilities of the other clips, for each seed."""
+    """(S, A, K) float64 answers for the other clips, of each seed."""
     candidates: pd.DataFrame
-    """One row for each candidate and seed: options, out-of-fold loss and accuracy, epochs, whether it was chosen."""
+    """One row for each candidate and seed: options, out-of-fold loss and score (`fusion.candidate_scores`), epochs,
+    whether it was chosen."""
 
 
 def fit_candidates(
@@ -59,7 +62,7 @@ def fit_candidates(
     a fold do not choose the candidate that predicts it.
 
     Args:
-        dataset: Features and classes of the clips in `table`.
+        dataset: Features and labels of the clips in `table`.
         table: The clip table.
         split: Which clips to train on and to predict.
         options: The model's options.
@@ -69,8 +72,8 @@ def fit_candidates(
     Raises:
         CorpusError: Early stopping watches val, but val has no usable clip.
     """
-    tried, seeds = candidates(options), options.seeds
-    targets = dataset.targets[split.train_idx].cpu().numpy()
+    tried, seeds, count = candidates(options), options.seeds, len(dataset.space)
+    targets = dataset.vectors(split.train_idx)  # (L, K)
     # 1. train every candidate without each fold
     clips = {fold: _clips_of(dataset, table, split, options, fold) for fold in (NO_FOLD, *range(split.folds))}
     steps = max(1, len(split.train_idx) // options.batch)
@@ -83,16 +86,16 @@ def fit_candidates(
     networks = dict(zip(runs, train(dataset, list(runs.values()), progress, cache), strict=True))
     # 2. predict the clips of each fold by the networks that were trained without it
     held_out = [split.train_idx[split.fold == fold] for _, fold, _ in networks]
-    probs = np.empty((len(tried), len(seeds), len(split.train_idx), len(CLASSES)))  # (C, S, L, K)
+    probs = np.empty((len(tried), len(seeds), len(split.train_idx), count))  # (C, S, L, K)
     for (number, fold, seed), p in zip(networks, predict(dataset, list(networks.values()), held_out), strict=True):
         probs[number, seeds.index(seed), split.fold == fold] = p
     # 3. choose a candidate by the loss on all clips, and one for each fold by the loss on the other folds
-    losses = log_losses(probs.mean(1), targets)  # (C, L)
-    chosen = {NO_FOLD: int(losses.mean(1).argmin())}
-    chosen |= {fold: int(losses[:, split.fold != fold].mean(1).argmin()) for fold in range(split.folds)}
+    of_clips = losses(probs.mean(1), targets, dataset.space)  # (C, L)
+    chosen = {NO_FOLD: int(of_clips.mean(1).argmin())}
+    chosen |= {fold: int(of_clips[:, split.fold != fold].mean(1).argmin()) for fold in range(split.folds)}
     oof_probs = np.stack([probs[chosen[fold], :, clip] for clip, fold in enumerate(split.fold)], 1)  # (S, L, K)
     # 4. train the chosen candidate on all training clips, and predict the other clips
-    kept, predict_probs = {}, np.empty((len(seeds), 0, len(CLASSES)))
+    kept, predict_probs = {}, np.empty((len(seeds), 0, count))
     if len(split.predict_idx):
         final_runs = [
             Run(tried[chosen[NO_FOLD]], seed, *clips[NO_FOLD], steps, place % dataset.combinations)
@@ -104,7 +107,7 @@ def fit_candidates(
     if split.cross_validated:
         kept |= {f"seed{s}.fold{f}": network for (c, f, s), network in networks.items() if c == chosen[f]}
     epochs = {key: network.epochs for key, network in networks.items()}
-    summary = _candidate_table(tried, probs, targets, epochs, chosen[NO_FOLD], options)
+    summary = _candidate_table(tried, probs, targets, dataset.space, epochs, chosen[NO_FOLD], options)
     return CrossValidationResult(kept, oof_probs, predict_probs, summary)
 
 
@@ -133,22 +136,21 @@ def _candidate_table(
     tried: Sequence[FusionOptions],
     probs: np.ndarray,
     targets: np.ndarray,
+    space: LabelSpace,
     epochs: dict[tuple[int, int, int], int],
     chosen: int,
     options: FusionOptions,
 ) -> pd.DataFrame:
-    """Return one row for each candidate and seed, from probabilities (C, S, L, K)."""
+    """Return one row for each candidate and seed, from answers (C, S, L, K)."""
     rows = []
     for number, candidate in enumerate(tried):
         for place, seed in enumerate(options.seeds):
-            p = probs[number, place]
             rows.append(
                 {
                     "candidate": number,
                     **{name: getattr(candidate, name) for name in sorted(options.search)},
                     "seed": seed,
-                    "oof_loss": log_losses(p, targets).mean(),
-                    "oof_accuracy": (p.argmax(1) == targets).mean(),
+                    **candidate_scores(probs[number, place], targets, space),
                     "epochs": np.mean([count for (c, _, s), count in epochs.items() if (c, s) == (number, seed)]),
                     "chosen": int(number == chosen),
                 }

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.fusion.answers import answers
 from emopipe.fusion.features import Features, concatenate
 from emopipe.fusion.model import Moments
 from emopipe.fusion.options import FusionOptions
 from emopipe.fusion.rng import fold_in, uniform
 from emopipe.fusion.stream_batch import StreamBatch
+from emopipe.fusion.targets import as_vectors, class_numbers
 
 MAX_VECTORS = 64
 """The most vectors of a clip that a training step samples if the option `frames` is not set."""
@@ -27,7 +29,7 @@ ROUNDING = 4
 
 @dataclass(frozen=True)
 class FusionDataset:
-    """The features of N clips, by stream and view, and the clips' classes."""
+    """The features of N clips, by stream and view, and the clips' labels."""
 
     streams: Mapping[str, Features]
     """Stream -> all its views, one after the other, of one network after the other: clip n of view v of network k is
@@ -39,9 +41,13 @@ class FusionDataset:
     modalities: Mapping[str, str]
     """Stream -> face or audio."""
     targets: torch.Tensor
-    """(N,) class numbers; -1 where unlabelled."""
+    """(N,) class numbers of `single`, -1 where unlabelled; of other label spaces, (N, K) float64 vectors as
+    `LabelSpace.targets` gives them, NaN where unlabelled."""
     classes: torch.Tensor
-    """(K,) bool: the classes that networks may predict, which are those with a training clip."""
+    """(K,) bool: the classes that networks may predict, which are those with a training clip; all of them are True
+    for dimensions."""
+    space: LabelSpace = BASIC7
+    """What clips are labelled with, and K = len(space)."""
 
     @classmethod
     def from_views(
@@ -52,6 +58,7 @@ class FusionDataset:
         device: torch.device,
         classes: np.ndarray | None = None,
         networks: Mapping[str, int] | None = None,
+        space: LabelSpace = BASIC7,
     ) -> "FusionDataset":
         """Build a data set on a device.
 
@@ -59,20 +66,26 @@ class FusionDataset:
             views: Stream -> features of the same N clips, one entry for each view of each network; the first view of a
                 network is not augmented.
             modalities: Stream -> face or audio.
-            targets: (N,) class numbers; -1 where unlabelled.
+            targets: (N, K) vectors, NaN where unlabelled (`LabelSpace.targets`); or (N,) class numbers of `single`, -1
+                where unlabelled.
             device: Where to keep it.
-            classes: (K,) bool: the classes that networks may predict. Default: all.
+            classes: (K,) bool: the classes that networks may predict. Default: all. Dimensions do not use it.
             networks: Stream -> number of networks that computed its vectors. Default: one each.
+            space: The label space.
         """
-        classes = np.ones(len(CLASSES), bool) if classes is None else classes
+        if classes is None or space.kind == "dimensions":
+            classes = np.ones(len(space), bool)
+        if targets.ndim == 2 and space.kind == "single":
+            targets = class_numbers(targets)
         count = {stream: (networks or {}).get(stream, 1) for stream in views}
         return cls(
             {stream: concatenate(of_stream).to(device) for stream, of_stream in views.items()},
             {stream: len(of_stream) // count[stream] for stream, of_stream in views.items()},
             count,
             dict(modalities),
-            torch.as_tensor(targets, dtype=torch.int64, device=device),
+            torch.as_tensor(targets, dtype=torch.int64 if targets.ndim == 1 else torch.float64, device=device),
             torch.as_tensor(classes, dtype=torch.bool, device=device),
+            space,
         )
 
     @property
@@ -91,12 +104,20 @@ class FusionDataset:
         clips = len(self.targets)
         return torch.stack([features.present[:clips] for features in self.streams.values()]).any(0)
 
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the targets (R, K) float64 of the clips `rows` (R,); NaN where unlabelled."""
+        return as_vectors(self.targets[torch.as_tensor(rows, device=self.device)].cpu().numpy(), len(self.space))
+
     def restrict(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return logits (..., K) whose softmax is exactly zero for classes without a training clip.
+        """Return logits (..., K) whose probability is exactly zero for classes without a training clip.
 
         The number in their place is finite, because the loss multiplies its logarithm by zero.
         """
         return logits.masked_fill(~self.classes, torch.finfo(logits.dtype).min)
+
+    def answers(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the answers (..., K) float64 for the outputs (..., K) of networks (`emopipe.fusion.answers`)."""
+        return answers(self.restrict(logits.double()), self.space)
 
     @property
     def combinations(self) -> int:

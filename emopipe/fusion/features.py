@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from emopipe.cache.store import Reader
+from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.fusion.rng import distinct_bits
 from emopipe.fusion.stream_batch import StreamBatch
@@ -29,7 +30,7 @@ class ClipFeatures:
     time: np.ndarray
     """(T,) seconds since the start of the clip."""
     logp: np.ndarray | None = None
-    """(T, 7) float32: the log-probabilities of the network's own emotion head, in the order of the classes; NaN where
+    """(T, C) float32: the log-probabilities of the network's own emotion head, in the order of its C classes; NaN where
     masked. None if the network has no head."""
 
 
@@ -44,18 +45,22 @@ class Features:
     length: torch.Tensor
     """(N,) number of vectors of each clip; may be 0."""
     logp: torch.Tensor | None = None
-    """(sum of lengths, K) log-probabilities of the backbone's own head; None if it has none."""
+    """(sum of lengths, C) log-probabilities of the backbone's own head, one column for each of `head_classes`; None if
+    it has none."""
     time: torch.Tensor | None = None
     """(sum of lengths,) float64 seconds since the start of the clip. None if unknown: models with a positional encoding
     refuse such features."""
     prior: tuple[float, ...] = ()
-    """The K shares of the classes in what the head was trained on; () if unknown or without a head."""
+    """The shares of `head_classes` in what the head was trained on; () if unknown or without a head."""
     statistics: torch.Tensor | None = None
     """(N, S) statistics of each clip's vectors, which models read beside them (`fusion.inputs`); None: none."""
     evidence: torch.Tensor | None = None
-    """(N, K) what the backbone's own head says of each clip, log p - log prior (`fusion.inputs`); None: not read."""
+    """(N, K) what the backbone's own head says of each clip on the K classes of the run, log p - log prior
+    (`fusion.inputs`); None: not read."""
     blocks: int = 1
     """Number of equally long parts of a vector, such as layers; models read their weighted sum (`fusion.blocks`)."""
+    head_classes: tuple[str, ...] = CLASSES
+    """The C classes of the backbone's own head."""
 
     @classmethod
     def from_clips(cls, clips: Sequence[ClipFeatures]) -> Self:
@@ -160,6 +165,7 @@ def concatenate(views: Sequence[Features]) -> Features:
         start=starts,
         prior=views[0].prior,
         blocks=views[0].blocks,
+        head_classes=views[0].head_classes,
         **{name: together(name) for name in ("x", "length", "logp", "time", "statistics", "evidence")},
     )
 
@@ -180,6 +186,7 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         logp = reader.flat(LOGP)[0] if LOGP in reader.fields else None
         prior = tuple(json.loads(reader.attributes.get("head_prior", "[]"))) if logp is not None else ()
         blocks = int(reader.attributes.get("blocks", 1))
+        head_classes = tuple(json.loads(reader.attributes.get("head_classes") or "null") or CLASSES)
         number = {clip: row for row, clip in enumerate(reader.clips)}
         spans = [slice(*offsets[number[clip] : number[clip] + 2]) if clip in number else slice(0) for clip in clips]
         kept = [np.flatnonzero(mask[span]) + (span.start or 0) for span in spans]
@@ -203,6 +210,7 @@ def load(path: Path, clips: Sequence[str], made_by: str | None = None) -> Featur
         prior=prior,
         time=torch.from_numpy(time[order]),
         blocks=blocks,
+        head_classes=head_classes,
     )
 
 

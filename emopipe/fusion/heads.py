@@ -1,4 +1,5 @@
-"""Fusion heads: from one vector (B, D_s) for each stream to class logits (B, K).
+"""Fusion heads: from one vector (B, D_s) for each stream to the K outputs (B, K) of a network: logits of classes, or
+values of dimensions.
 
 Every head is called as `forward(vectors, present)`. `vectors` maps stream to (B, D_s) and contains a trained embedding
 where a clip lacks the stream. `present` maps stream to (B,) bool.
@@ -7,8 +8,10 @@ where a clip lacks the stream. `present` maps stream to (B,) bool.
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from emopipe.core.labels import Kind
 from emopipe.fusion.attention import masked_softmax
 from emopipe.fusion.bilinear import AdaptiveBilinearPooling, FactorizedBilinearPooling
 from emopipe.fusion.options import FusionOptions
@@ -21,7 +24,12 @@ class ConcatHead(nn.Module):
     """Concatenates all streams' vectors, then applies dropout and a linear layer."""
 
     def __init__(
-        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+        self,
+        dims: Mapping[str, int],
+        modalities: Mapping[str, str],
+        options: FusionOptions,
+        classes: int,
+        kind: Kind = "single",
     ) -> None:
         """`dims`: stream -> D_s."""
         super().__init__()
@@ -37,7 +45,12 @@ class BilinearHead(nn.Module):
     """Factorized bilinear pooling of audio and face; streams of one modality are concatenated first."""
 
     def __init__(
-        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+        self,
+        dims: Mapping[str, int],
+        modalities: Mapping[str, str],
+        options: FusionOptions,
+        classes: int,
+        kind: Kind = "single",
     ) -> None:
         """`dims`: stream -> D_s; `modalities`: stream -> face or audio."""
         super().__init__()
@@ -76,7 +89,12 @@ class GatedHead(nn.Module):
     """
 
     def __init__(
-        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+        self,
+        dims: Mapping[str, int],
+        modalities: Mapping[str, str],
+        options: FusionOptions,
+        classes: int,
+        kind: Kind = "single",
     ) -> None:
         """`dims`: stream -> D_s."""
         super().__init__()
@@ -99,25 +117,39 @@ class GatedHead(nn.Module):
 class LateHead(nn.Module):
     """Late fusion: each stream is classified alone, and probabilities are averaged over the streams that are present.
 
-    Each stream has one trained weight. The output is log probabilities, which are valid logits.
+    Each stream has one trained weight. The output is log probabilities, which are valid logits; of several classes for
+    a clip (`multi`), the logits of the averaged probabilities; of dimensions, the averaged values.
     """
 
     def __init__(
-        self, dims: Mapping[str, int], modalities: Mapping[str, str], options: FusionOptions, classes: int
+        self,
+        dims: Mapping[str, int],
+        modalities: Mapping[str, str],
+        options: FusionOptions,
+        classes: int,
+        kind: Kind = "single",
     ) -> None:
         """`dims`: stream -> D_s."""
         super().__init__()
         self.classify = nn.ModuleDict({stream: nn.Linear(dim, classes) for stream, dim in dims.items()})
         self.dropout = nn.ModuleDict({stream: Dropout(options.dropout) for stream in dims})
         self.weight = nn.Parameter(torch.zeros(len(dims)))
+        self.kind, self.has_one_class = kind, kind in ("single", "votes")
 
     def forward(self, vectors: Vectors, present: Vectors) -> torch.Tensor:
-        """Return log probabilities (B, K)."""
-        scores = torch.stack([self.classify[s](self.dropout[s](x)).log_softmax(1) for s, x in vectors.items()], 1)
+        """Return log probabilities, logits or values (B, K)."""
+        given = [self.classify[s](self.dropout[s](x)) for s, x in vectors.items()]
+        scores = torch.stack([x.log_softmax(1) for x in given] if self.has_one_class else given, 1)  # (B, S, K)
         has = torch.stack([present[stream] for stream in vectors], 1)  # (B, S)
         has_none = ~has.any(1, keepdim=True)
         weights = masked_softmax(self.weight.expand_as(has), has | has_none)  # (B, S)
-        return torch.logsumexp(scores + weights.clamp_min(1e-12).log()[..., None], 1)
+        if self.kind == "dimensions":
+            return (scores * weights[..., None]).sum(1)
+        log_weights = weights.clamp_min(1e-12).log()[..., None]
+        if self.kind == "multi":
+            log_p, log_not_p = (torch.logsumexp(F.logsigmoid(sign * scores) + log_weights, 1) for sign in (1, -1))
+            return log_p - log_not_p
+        return torch.logsumexp(scores + log_weights, 1)
 
 
 FUSION_HEADS = {

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from emopipe.core.errors import ConfigError
-from emopipe.fusion import product
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.fusion import head_classes, product
 from emopipe.fusion.data import mean_and_std
 from emopipe.fusion.features import Features
 from emopipe.fusion.options import POOLS, FusionOptions, frame_inputs, frames_pool, needs_head
@@ -23,7 +24,9 @@ CHUNK_VECTORS = 1 << 16
 """Vectors that are converted to float64 at a time, about."""
 
 
-def model_inputs(features: Features, modality: str, options: FusionOptions, subjects: Sequence[str]) -> Features:
+def model_inputs(
+    features: Features, modality: str, options: FusionOptions, subjects: Sequence[str], space: LabelSpace = BASIC7
+) -> Features:
     """Return what a model reads of one stream: `x` and `statistics` by its options, `time` as it is.
 
     Pools of heads read the features themselves.
@@ -33,9 +36,11 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
         modality: face or audio.
         options: The model's options.
         subjects: Each clip's person, "" if unknown; read by `normalise: subject` alone.
+        space: The label space, read by `evidence` alone.
 
     Raises:
-        ConfigError: The model reads log-probabilities, and the backbone has no head.
+        ConfigError: The model reads log-probabilities, and the backbone has no head; or it reads evidence of a head
+            that knows too few of the classes.
     """
     if options.fusion in POOLS:
         return features
@@ -50,7 +55,7 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
     asked = frame_inputs(options, modality)
     parts = {"vectors": features.x, "logp": features.logp}
     chosen = [parts[name] for name in asked if name in parts]
-    evidence = head_evidence(features, modality, options) if "evidence" in asked else None
+    evidence = head_evidence(features, modality, options, space) if "evidence" in asked else None
     if not chosen:  # the network reads the evidence alone
         return dataclasses.replace(features, x=features.x[:, :0], evidence=evidence, logp=None)
     features = dataclasses.replace(features, x=chosen[0] if len(chosen) == 1 else torch.cat(chosen, 1))
@@ -61,14 +66,18 @@ def model_inputs(features: Features, modality: str, options: FusionOptions, subj
 # -- what heads say of clips ------------------------------------------------------------------------------------------
 
 
-def head_evidence(features: Features, modality: str, options: FusionOptions) -> torch.Tensor:
-    """Return log p - log prior (N, K) float32 of the backbone's own head for each clip; 0 for a clip without vectors.
+def head_evidence(
+    features: Features, modality: str, options: FusionOptions, space: LabelSpace = BASIC7
+) -> torch.Tensor:
+    """Return log p - log prior (N, K) float32 of the backbone's own head for each clip.
 
-    Frames are pooled as `fusion: product` pools them (`fusion.product`).
+    It is 0 for a clip without vectors, and for classes of the label space that the head does not know
+    (`fusion.head_classes`). Frames are pooled as `fusion: product` pools them (`fusion.product`).
     """
     pool = frames_pool(options, modality)
     logp = product.over_frames(features.logp.numpy(), features.length.numpy(), pool)
     prior = np.array(features.prior or (1 / logp.shape[1],) * logp.shape[1])
+    logp, prior = head_classes.in_space(logp, prior, features.head_classes, space)
     found = product.Heads(logp[None], features.present.numpy()[None], prior[None]).evidence[0]
     return torch.from_numpy(found.astype(np.float32))
 
@@ -80,7 +89,7 @@ def clip_statistics(features: Features, names: Sequence[str]) -> torch.Tensor:
     """Return statistics (N, S) float32 of all vectors of each clip, one after the other; zeros for an empty clip.
 
     Args:
-        features: N clips with n_i vectors x (n_i, D) and, for confidence and entropy, log-probabilities (n_i, K).
+        features: N clips with n_i vectors x (n_i, D) and, for confidence and entropy, log-probabilities (n_i, C).
         names: Keys of STATISTICS; their widths are D for mean, spread and maximum, and 1 for confidence and entropy.
     """
     length = features.length.numpy()
@@ -107,7 +116,7 @@ class _Clips:
     x: np.ndarray
     """(sum of n_i, D) float64."""
     logp: np.ndarray
-    """(sum of n_i, K) float64."""
+    """(sum of n_i, C) float64."""
     length: np.ndarray
     """(N,) n_i."""
 

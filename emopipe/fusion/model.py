@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from emopipe.core.labels import Kind
 from emopipe.fusion import attention
 from emopipe.fusion.blocks import BlockSum
 from emopipe.fusion.crossmodal_transformer import CrossModalTransformer
@@ -45,17 +46,26 @@ class FusionModel(nn.Module):
         modalities: Mapping[str, str],
         options: FusionOptions,
         classes: int,
+        kind: Kind = "single",
     ) -> None:
-        """`moments`: stream -> those of its training clips; `modalities`: stream -> face or audio."""
+        """Make a network for a label space.
+
+        Args:
+            moments: Stream -> those of its training clips.
+            modalities: Stream -> face or audio.
+            options: The model's options.
+            classes: K, the number of classes or dimensions.
+            kind: The kind of the label space, which late fusion depends on.
+        """
         super().__init__()
         self.standardise = Standardization({stream: moments[stream] for stream in modalities})
         dims = {stream: len(moments[stream].mean) for stream in modalities}
         statistics = {stream: len(moments[stream].statistics_mean) for stream in modalities}
         blocks = {stream: moments[stream].blocks for stream in modalities}
-        self.network = FusionNetwork(dims, modalities, options, classes, statistics, blocks)
+        self.network = FusionNetwork(dims, modalities, options, classes, statistics, blocks, kind)
 
     def forward(self, streams: Streams) -> torch.Tensor:
-        """Return logits (B, classes)."""
+        """Return the K outputs (B, classes), from which `emopipe.fusion.answers` makes answers."""
         return self.network(self.standardise(streams))
 
     def attention_weights(self, streams: Streams) -> dict[str, torch.Tensor]:
@@ -91,7 +101,7 @@ class Standardization(nn.Module):
 
 
 class FusionNetwork(nn.Module):
-    """Standardized streams of one or two modalities -> class logits.
+    """Standardized streams of one or two modalities -> class logits, or values of dimensions.
 
     No control flow depends on a tensor's value, so many networks can run as one batched program. Masked vectors must be
     finite.
@@ -105,6 +115,7 @@ class FusionNetwork(nn.Module):
         classes: int,
         statistics: Mapping[str, int],
         blocks: Mapping[str, int],
+        kind: Kind = "single",
     ) -> None:
         """`dims`: stream -> D; `modalities`: stream -> face or audio; `statistics`: stream -> S; `blocks`: -> L."""
         super().__init__()
@@ -123,7 +134,7 @@ class FusionNetwork(nn.Module):
             {s: StreamEncoder(dims[s], kinds[m], options, statistics[s]) for s, m in self.joining.items()}
         )
         pooled_dims = {stream: encoder.out_dim for stream, encoder in self.encoders.items()}
-        self.join = FUSION_HEADS[options.fusion](pooled_dims, self.joining, options, classes)
+        self.join = FUSION_HEADS[options.fusion](pooled_dims, self.joining, options, classes, kind)
         self.evidence = nn.ModuleDict(
             {s: Evidence(classes) for s, m in self.modalities.items() if "evidence" in frame_inputs(options, m)}
         )

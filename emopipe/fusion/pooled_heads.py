@@ -13,14 +13,15 @@ import pandas as pd
 import torch
 
 from emopipe.core.errors import ConfigError
-from emopipe.core.labels import CLASSES
-from emopipe.fusion import product
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.fusion import head_classes, product
+from emopipe.fusion.candidate_scores import candidate_scores
 from emopipe.fusion.cross_validation import CrossValidationResult
 from emopipe.fusion.features import Features
 from emopipe.fusion.options import FusionOptions, frames_pool
 from emopipe.fusion.product import Heads
 from emopipe.fusion.protocol import ProtocolSplit
-from emopipe.scoring.metrics import log_losses
+from emopipe.fusion.targets import as_vectors
 
 State = dict[str, torch.Tensor]
 PREFIX = "pool."
@@ -70,37 +71,44 @@ def of_first_network(
 
 
 def read_heads(
-    views: Mapping[str, Sequence[Features]], modalities: Mapping[str, str], options: FusionOptions, clips: int
+    views: Mapping[str, Sequence[Features]],
+    modalities: Mapping[str, str],
+    options: FusionOptions,
+    clips: int,
+    space: LabelSpace = BASIC7,
 ) -> Heads:
-    """Return what the streams' heads say about clips.
+    """Return what the streams' heads say about clips, on the classes of a label space (`fusion.head_classes`).
 
     Args:
         views: Stream -> features of the same clips, one entry for each view.
         modalities: Stream -> face or audio.
         options: The model's options.
         clips: N, the number of clips.
+        space: The label space.
 
     Raises:
-        ConfigError: A stream's network has no head.
+        ConfigError: A stream's network has no head, or its head knows too few of the classes.
     """
     if lacking := [stream for stream, of_stream in views.items() if of_stream[0].logp is None]:
         raise ConfigError(
             f"fusion is {options.fusion}, which needs networks with an emotion head, but {', '.join(lacking)} has "
             "none. Use networks that emopipe trained, or another fusion."
         )
-    logp = [_of_stream(of_stream, modalities[stream], options) for stream, of_stream in views.items()]
+    found = [_of_stream(of_stream, modalities[stream], options, space) for stream, of_stream in views.items()]
+    logp, priors = [logp for logp, _ in found], [prior for _, prior in found]
     present = [of_stream[0].present.cpu().numpy() for of_stream in views.values()]
-    priors = [of_stream[0].prior or (1 / len(CLASSES),) * len(CLASSES) for of_stream in views.values()]
-    shape = len(views), clips, len(CLASSES)
-    return Heads(
-        np.reshape(logp, shape), np.reshape(present, shape[:2]), np.reshape(priors, (len(views), len(CLASSES)))
-    )
+    shape = len(views), clips, len(space)
+    return Heads(np.reshape(logp, shape), np.reshape(present, shape[:2]), np.reshape(priors, (len(views), len(space))))
 
 
-def _of_stream(views: Sequence[Features], modality: str, options: FusionOptions) -> np.ndarray:
-    """Return a stream's log-probabilities (N, K)."""
-    pool = frames_pool(options, modality)
-    return product.over_views([product.over_frames(v.logp.numpy(), v.length.numpy(), pool) for v in views])
+def _of_stream(
+    views: Sequence[Features], modality: str, options: FusionOptions, space: LabelSpace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a stream's log-probabilities (N, K), and the prior (K,) of its head."""
+    pool, classes = frames_pool(options, modality), views[0].head_classes
+    logp = product.over_views([product.over_frames(v.logp.numpy(), v.length.numpy(), pool) for v in views])
+    prior = np.array(views[0].prior or (1 / len(classes),) * len(classes))
+    return head_classes.in_space(logp, prior, classes, space)
 
 
 def fit_and_predict(
@@ -110,19 +118,21 @@ def fit_and_predict(
     split: ProtocolSplit,
     options: FusionOptions,
     classes: np.ndarray,
+    space: LabelSpace = BASIC7,
 ) -> CrossValidationResult:
     """Fit a pool on all training clips, and one without each fold, and predict as `cross_validation.fit_candidates`.
 
     Args:
         heads: The streams' answers for all clips of the clip table.
         streams: Their S names.
-        targets: (N,) class numbers; -1 where unlabelled.
+        targets: (N,) class numbers, -1 where unlabelled; or (N, K) shares of votes, NaN where unlabelled.
         split: Which clips to fit on and to predict.
         options: The model's options, with one seed; the seed changes nothing.
         classes: (K,) bool: the classes that may be predicted.
+        space: The label space.
     """
     labels, (seed,) = targets[split.train_idx], options.seeds
-    oof_probs = np.zeros((1, len(labels), len(CLASSES)))
+    oof_probs = np.zeros((1, len(labels), len(space)))
     kept: dict[str, PooledHeads] = {}
     for fold in range(split.folds):
         here = split.fold == fold
@@ -138,8 +148,7 @@ def fit_and_predict(
         "candidate": 0,
         **{f"exponent_{stream}": exponent for stream, exponent in zip(streams, whole.exponents, strict=True)},
         "seed": seed,
-        "oof_loss": log_losses(oof_probs[0], labels).mean(),
-        "oof_accuracy": (oof_probs[0].argmax(1) == labels).mean(),
+        **candidate_scores(oof_probs[0], as_vectors(labels, len(space)), space),
         "epochs": 0,
         "chosen": 1,
     }

@@ -106,14 +106,14 @@ def fit(heads: Heads, prior: np.ndarray, targets: np.ndarray) -> tuple[np.ndarra
         heads: The streams' answers for the clips to fit on.
         prior: (K,) to which the penalty draws the prior; above 0 for each class that the clips show. Classes with 0
             keep 0.
-        targets: (N,) class numbers.
+        targets: (N,) class numbers; or (N, K) shares of votes, whose expected log-likelihood is then the highest.
     """
     from scipy.optimize import minimize  # slow to import, and predictions do not need it
 
-    evidence, rows, known = heads.evidence, np.arange(len(targets)), np.flatnonzero(prior > 0)  # evidence: (S, N, K)
+    evidence, known = heads.evidence, np.flatnonzero(prior > 0)  # evidence: (S, N, K)
     count, given = len(evidence), np.log(prior[known])
-    of_target = evidence[:, rows, targets].sum(1)  # (S,)
-    targets_of_class = np.bincount(targets, minlength=len(prior))[known]  # (K',)
+    of_target = _expected(evidence, targets).sum(1)  # (S,)
+    targets_of_class = _counts(targets, len(prior))[known]  # (K',)
 
     def parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the exponents and the prior (not normalised) of the S + K' parameters."""
@@ -125,7 +125,7 @@ def fit(heads: Heads, prior: np.ndarray, targets: np.ndarray) -> tuple[np.ndarra
         # 1. the negative log likelihood, and the penalty on logarithms
         exponents, fitted = parts(x)
         logp = _log_softmax(_logits(evidence, exponents, fitted))
-        value = -logp[rows, targets].sum() + PENALTY / 2 * (x**2).sum()
+        value = -_expected(logp, targets).sum() + PENALTY / 2 * (x**2).sum()
         # 2. their gradient: what is expected minus what is observed
         p = np.exp(logp)
         of_exponents = (np.einsum("nk,snk->s", p, evidence) - of_target) * exponents
@@ -141,14 +141,26 @@ def fit(heads: Heads, prior: np.ndarray, targets: np.ndarray) -> tuple[np.ndarra
 
 
 def class_shares(targets: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the prior (K,) of clips with these targets (N,): each class counts once more, so that none has 0.
+    """Return the prior (K,) of clips with these targets: each class counts once more, so that none has 0.
 
     Args:
-        targets: Class numbers.
+        targets: (N,) class numbers; or (N, K) shares of votes.
         classes: (K,) bool: the classes that may be predicted; the others get 0.
     """
-    counts = np.bincount(targets, minlength=len(classes)) + 1.0
+    counts = _counts(targets, len(classes)) + 1.0
     return counts * classes / (counts * classes).sum()
+
+
+def _expected(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return values (..., N, K) at class numbers (N,), or their means by shares (N, K): (..., N)."""
+    if targets.ndim == 1:
+        return values[..., np.arange(len(targets)), targets]
+    return (targets * np.where(targets > 0, values, 0.0)).sum(-1)  # the value of a class without votes may be -inf
+
+
+def _counts(targets: np.ndarray, classes: int) -> np.ndarray:
+    """Return the number (K,) of clips of each class."""
+    return np.bincount(targets, minlength=classes) if targets.ndim == 1 else targets.sum(0)
 
 
 def _logits(evidence: np.ndarray, exponents: np.ndarray, prior: np.ndarray) -> np.ndarray:

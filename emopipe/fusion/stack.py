@@ -11,7 +11,6 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
-from emopipe.core.labels import CLASSES
 from emopipe.fusion.data import MAX_VECTORS, FusionDataset
 from emopipe.fusion.features import Features
 from emopipe.fusion.model import FusionModel, Mixup, Moments
@@ -153,7 +152,8 @@ class Stack:
 
 
 def _build_model(dataset: FusionDataset, moments: Mapping[str, Moments], run: Run) -> FusionModel:
-    return FusionModel(moments, dataset.modalities, run.options, len(CLASSES)).to(dataset.dtype)
+    space = dataset.space
+    return FusionModel(moments, dataset.modalities, run.options, len(space), space.kind).to(dataset.dtype)
 
 
 def plan_stacks(dataset: FusionDataset, runs: Sequence[Run], seen: Sequence[object]) -> Iterator[list[list[int]]]:

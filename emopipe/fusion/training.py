@@ -11,16 +11,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from emopipe.core.errors import ConfigError
-from emopipe.core.labels import CLASSES
 from emopipe.core.log import PROGRESS
 from emopipe.fusion.data import BatchSampler, FusionDataset, pad_indices
-from emopipe.fusion.model import Mixup
+from emopipe.fusion.loss import Loss
 from emopipe.fusion.optimizer import StackedAdamW
 from emopipe.fusion.options import FusionOptions
-from emopipe.fusion.rng import fold_in, keys_from_seeds, uniform
+from emopipe.fusion.rng import fold_in, keys_from_seeds
 from emopipe.fusion.sgd import MOMENTUM, StackedSGD
 from emopipe.fusion.stack import (
     OWN_BYTES,
@@ -35,7 +33,7 @@ from emopipe.fusion.stack import (
 from emopipe.fusion.trained_cache import NO_CACHE, TrainedCache
 from emopipe.runtime.device import name_of
 from emopipe.runtime.memory import AdaptiveBatches, training_fits
-from emopipe.scoring.metrics import log_losses
+from emopipe.scoring.losses import losses
 from emopipe.training.optimizer import cosine_warmup
 
 WARM_UP = 0.1
@@ -43,9 +41,6 @@ WARM_UP = 0.1
 
 PREDICT_BYTES = 256 << 20
 """Most bytes of vectors that one step of a prediction reads."""
-
-QUANTILES = 1024
-"""Number of quantiles of the Beta distribution from which the shares of mixup are drawn."""
 
 _CLIPS, _STEPS = 0, 2
 """Numbers by which a network's key becomes its key for clips (their order, views and vectors), and that of its first
@@ -113,9 +108,9 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
             mixup = loss.draw_mixup(keys, valid)
             batch = dataset.training_batch(rows, fold_in(clips_keys, 2 + epoch), options, network)
             logits = stack(batch, mixup)  # (M, B, K)
-            losses = loss(logits, rows, valid, mixup)  # (M,)
-            losses.sum().backward()
-            sums += losses.detach()
+            of_step = loss(logits, rows, valid, mixup)  # (M,)
+            of_step.sum().backward()
+            sums += of_step.detach()
             optimizer.step(shares[step])
             PROGRESS.within(step + 1, total, len(runs))
         _check_finite(sums / steps, runs, epoch)
@@ -127,7 +122,7 @@ def _train_stack(dataset: FusionDataset, runs: Sequence[Run], groups: int) -> li
     return [TrainedRun(*parts) for parts in zip(runs, states, epochs, strict=True)]
 
 
-def _optimizer(stack: Stack, loss: "Loss", options: FusionOptions, total: float) -> StackedAdamW | StackedSGD:
+def _optimizer(stack: Stack, loss: Loss, options: FusionOptions, total: float) -> StackedAdamW | StackedSGD:
     """Return the optimizer; `total` is the sum of the shares of the peak learning rate over all steps."""
     lr, weight_decay = loss.per_run("lr"), loss.per_run("weight_decay")
     if options.optimizer == "sgd":
@@ -158,78 +153,6 @@ def _check_finite(losses: torch.Tensor, runs: Sequence[Run], epoch: int) -> None
             )
 
 
-class Loss:
-    """Cross-entropy of M stacked networks, with label smoothing, class weights and mixup.
-
-    Classes without a training clip take no part: neither in the softmax nor in label smoothing.
-    """
-
-    def __init__(self, dataset: FusionDataset, runs: Sequence[Run]) -> None:
-        self._dataset, self._runs = dataset, runs
-        self._targets = F.one_hot(dataset.targets.clamp_min(0), len(CLASSES)).to(dataset.dtype)
-        self._smoothing = self.per_run("label_smoothing")[:, None, None]
-        self._smoothed = self._smoothing / int(dataset.classes.sum()) * dataset.classes  # (M, 1, K)
-        # 1. class weights (M, K)
-        weights = []
-        for run in runs:
-            counts = self._targets[run.train_idx].sum(0)
-            balanced = counts.sum() / ((counts > 0).sum() * counts.clamp_min(1))
-            weights.append(balanced if run.options.class_weights == "balanced" else torch.ones_like(counts))
-        self._weights = torch.stack(weights)
-        # 2. quantiles (M, Q) of the share in mixup that stays the clip's own, which is at least one half
-        alphas = [run.options.mixup for run in runs]
-        self._shares = None
-        if alphas[0] > 0:
-            from scipy.stats import beta  # slow to import, and few need it
-
-            middle = (np.arange(QUANTILES) + 0.5) / QUANTILES
-            table = np.stack([np.maximum(q := beta.ppf(middle, alpha, alpha), 1 - q) for alpha in alphas])
-            self._shares = torch.as_tensor(table, dtype=dataset.dtype, device=dataset.device)
-
-    def per_run(self, name: str) -> torch.Tensor:
-        """Return one option of all networks as a tensor (M,)."""
-        values = [getattr(run.options, name) for run in self._runs]
-        return torch.tensor(values, dtype=self._dataset.dtype, device=self._dataset.device)
-
-    def draw_mixup(self, keys: torch.Tensor, valid: torch.Tensor) -> Mixup | None:
-        """Draw partners and shares (M, B) for mixup (Zhang et al., arXiv 1710.09412) of a batch, valid (G, B).
-
-        Return None if no network uses mixup. Vectors are mixed after attention (manifold mixup, Verma et al., arXiv
-        1806.05236), where every clip has one.
-        """
-        if self._shares is None:
-            return None
-        valid = self._repeat_groups(valid)
-        clips = valid.shape[1]
-        partner = (uniform(fold_in(keys, 3), clips) * valid.sum(1, keepdim=True)).long()
-        share = self._shares.gather(1, (uniform(fold_in(keys, 4), clips) * QUANTILES).long())
-        return partner, share
-
-    def __call__(
-        self, logits: torch.Tensor, rows: torch.Tensor, valid: torch.Tensor, mixup: Mixup | None
-    ) -> torch.Tensor:
-        """Return the mean losses (M,) of logits (M, B, K) over the clips `rows` (G, B) that are `valid` (G, B)."""
-        # 1. targets with label smoothing, and clips' weights
-        rows, valid = self._repeat_groups(rows), self._repeat_groups(valid)  # (M, B)
-        target = self._targets[rows]  # (M, B, K)
-        weight = torch.einsum("mbk,mk->mb", target, self._weights) * valid
-        target = target * (1 - self._smoothing) + self._smoothed
-        # 2. mixed like the vectors
-        if mixup:
-            partner, share = mixup
-            other = target.gather(1, partner[..., None].expand_as(target))
-            target = target * share[..., None] + other * (1 - share[..., None])
-            weight = weight * share + weight.gather(1, partner) * (1 - share)
-            weight = weight * valid
-        # 3. weighted mean of the cross-entropies
-        losses = -(target * self._dataset.restrict(logits).log_softmax(-1)).sum(-1)  # (M, B)
-        return (losses * weight).sum(1) / weight.sum(1).clamp_min(1e-12)
-
-    def _repeat_groups(self, of_groups: torch.Tensor) -> torch.Tensor:
-        """(G, B) -> (M, B): repeat the rows of a group for each of its networks."""
-        return of_groups.repeat_interleave(len(self._runs) // len(of_groups), 0)
-
-
 class _BestStates:
     """The state of each network with the lowest loss so far, for early stopping."""
 
@@ -250,19 +173,19 @@ class _BestStates:
 
 @torch.inference_mode()
 def _stopping_loss(dataset: FusionDataset, stack: Stack, first_of_group: Sequence[Run], epoch: int) -> torch.Tensor:
-    """Return the mean negative log-likelihoods (M,) float64 of the clips for early stopping.
+    """Return the mean losses (M,) float64 of the clips for early stopping (`scoring.losses`).
 
     A network without such clips gets a loss that falls with each epoch, so that it is not stopped.
     """
     rows = [run.stop_idx for run in first_of_group]
-    probs = _predict_stack(dataset, stack, first_of_group, rows, 0)  # (M, R, K)
-    group_size = len(probs) // len(rows)
-    losses = []
-    for number, p in enumerate(probs):
+    values = _predict_stack(dataset, stack, first_of_group, rows, 0)  # (M, R, K)
+    group_size = len(values) // len(rows)
+    found = []
+    for number, of_network in enumerate(values):
         clips = rows[number // group_size]
-        targets = dataset.targets[clips].cpu().numpy()
-        losses.append(log_losses(p[: len(clips)], targets).mean() if len(clips) else -float(epoch))
-    return torch.tensor(losses, dtype=torch.float64)
+        of_clips = losses(of_network[: len(clips)], dataset.vectors(clips), dataset.space)
+        found.append(of_clips.mean() if len(clips) else -float(epoch))
+    return torch.tensor(found, dtype=torch.float64)
 
 
 @torch.inference_mode()
@@ -275,7 +198,8 @@ def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequen
         rows: For each network, the numbers (R,) of the clips to predict.
 
     Returns:
-        For each network, class probabilities (R, K) float64; zero for the classes that `dataset` excludes.
+        For each network, answers (R, K) float64 (`emopipe.fusion.answers`): probabilities, which are zero for the
+        classes that `dataset` excludes, or the values of dimensions.
     """
     runs, found = [network.run for network in networks], {}
     length = sum(features.length[: len(dataset.targets)] for features in dataset.streams.values()).cpu().numpy()
@@ -302,7 +226,7 @@ def predict(dataset: FusionDataset, networks: Sequence[TrainedRun], rows: Sequen
 def _predict_stack(
     dataset: FusionDataset, stack: Stack, first_of_group: Sequence[Run], rows: Sequence[np.ndarray], view: int
 ) -> np.ndarray:
-    """Return probabilities (M, R, K) float64 for the clips of each group; R is the largest number of clips in a group.
+    """Return answers (M, R, K) float64 for the clips of each group; R is the largest number of clips in a group.
 
     For a group with fewer clips, the rows at the end are padding.
     """
@@ -316,7 +240,7 @@ def _predict_stack(
 
     def run(columns: range) -> torch.Tensor:
         part = table[:, columns.start : columns.stop]
-        return dataset.restrict(stack(dataset.full_batch(part, view, network)).double()).softmax(-1).cpu()
+        return dataset.answers(stack(dataset.full_batch(part, view, network))).cpu()
 
     batches = AdaptiveBatches(name_of(dataset.device), largest=size)
     return torch.cat(batches.map(run, range(table.shape[1])), 1).numpy()

@@ -19,7 +19,7 @@ from emopipe.cache.tensors import save_state
 from emopipe.core import tables
 from emopipe.core.atomic import write_text
 from emopipe.core.fingerprint import digest, recipe_text
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, CLASSES, LabelSpace, of_recipe
 from emopipe.core.log import LOGGER, Progress
 from emopipe.fusion import attention_weights, cross_validation, inputs, pooled_heads
 from emopipe.fusion.cross_validation import CrossValidationResult
@@ -27,6 +27,7 @@ from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features, load
 from emopipe.fusion.options import POOLS, FusionOptions, Protocol, effective_options
 from emopipe.fusion.protocol import KFOLD, ProtocolSplit, split_clips
+from emopipe.fusion.targets import as_vectors, frequencies, of_table, shown
 from emopipe.fusion.trained_cache import TrainedCache
 from emopipe.runtime import device as devices
 from emopipe.scoring import predictions
@@ -53,9 +54,9 @@ def run(
         features: Stream or `<stream>@<view>` -> its merged features; `<stream>.seed1` and so on for the other networks
             of a backbone that was trained with several seeds.
         outputs: Paths of the files to write. `model`: the networks in one safetensors file with keys `seed0.<key>` and
-            so on. `predictions`: the mean of the seeds' probabilities for the clips that the protocol reports. `oof`:
-            the same for the training clips, out of fold. `seeds`: the predictions of each seed. `candidates`: loss and
-            accuracy of each candidate. `attention`: the weights of each reported clip's vectors.
+            so on. `predictions`: the mean of the seeds' answers for the clips that the protocol reports. `oof`: the
+            same for the training clips, out of fold. `seeds`: the predictions of each seed. `candidates`: loss and
+            score of each candidate. `attention`: the weights of each reported clip's vectors.
         device: auto, cpu or cuda.
         threads: Number of CPU threads.
         preserve: Preserve the outputs for the job that the next run starts if this run is killed (`cache.preserved`),
@@ -64,11 +65,12 @@ def run(
     Raises:
         CorpusError: There are no clips to train on.
         CacheError: Features are damaged, or another recipe made them.
-        ConfigError: The model reads log-probabilities, and a backbone has no head.
+        ConfigError: The model reads log-probabilities, and a backbone has no head; or its head knows too few of the
+            classes.
     """
     # 1. clips and features, for each network of a stream first the plain features, then its views
     where = devices.prepare(device, threads)
-    options = FusionOptions.model_validate(recipe["options"])
+    options, space = FusionOptions.model_validate(recipe["options"]), of_recipe(recipe)
     if options.fusion in POOLS:
         options = options.model_copy(update={"seeds": options.seeds[:1]})  # nothing in them is random
     table = tables.read(clips)
@@ -85,18 +87,18 @@ def run(
         if preserved and preserved.restore():
             return
         modalities = {stream: recipe["streams"][stream] for stream in usable}
-        targets = np.array([CLASSES.index(label) if label else -1 for label in table["label"]])
-        classes = np.bincount(targets[split.train_idx], minlength=len(CLASSES)) > 0
+        targets = of_table(table, space)
+        of_training = as_vectors(targets[split.train_idx], len(space))
+        classes = shown(of_training, space)
         dataset = None
         if usable and options.fusion in POOLS:
-            heads = pooled_heads.read_heads(
-                pooled_heads.of_first_network(usable, networks_of), modalities, options, len(table)
-            )
-            result = pooled_heads.fit_and_predict(heads, list(usable), targets, split, options, classes)
+            first = pooled_heads.of_first_network(usable, networks_of)
+            heads = pooled_heads.read_heads(first, modalities, options, len(table), space)
+            result = pooled_heads.fit_and_predict(heads, list(usable), targets, split, options, classes, space)
             result.candidates["note"] = _note(omitted, options, options)
             covered = heads.present.any(0)
         elif usable:
-            dataset = FusionDataset.from_views(usable, modalities, targets, where, classes, networks_of)
+            dataset = FusionDataset.from_views(usable, modalities, targets, where, classes, networks_of, space)
             effective = effective_options(options, modalities)
             networks = cross_validation.count_networks(split, options)
             progress = Progress(f"fusion {outputs['predictions'].stem}", networks, unit="networks")
@@ -106,10 +108,10 @@ def run(
             result.candidates["note"] = join(_note(omitted, options, effective), people)
             covered = dataset.present.cpu().numpy()
         else:
-            result, covered = _untrained(split, options), np.zeros(len(table), bool)
+            result, covered = _untrained(split, options, space), np.zeros(len(table), bool)
         # 4. write
-        _write_tables(result, table, split, covered, options, outputs)
-        _save_model(result, outputs["model"], recipe, list(usable), where)
+        _write_tables(result, table, split, covered, options, space, of_training, outputs)
+        _save_model(result, outputs["model"], recipe, list(usable), where, of_training)
         attention_weights.write(outputs["attention"], recipe, result, dataset, table, split, features)
         if preserved:
             preserved.save()
@@ -119,10 +121,10 @@ def _read_views(
     recipe: Mapping[str, Any], features: Mapping[str, Path], table: pd.DataFrame, options: FusionOptions
 ) -> dict[str, list[Features]]:
     """Return what the model reads of each stream: network by network, first the plain features, then its views."""
-    clips, subjects = list(table["clip"]), list(table["subject"])
+    clips, subjects, space = list(table["clip"]), list(table["subject"]), of_recipe(recipe)
     return {
         stream: [
-            inputs.model_inputs(load(path, clips, recipe["features"][name]), modality, options, subjects)
+            inputs.model_inputs(load(path, clips, recipe["features"][name]), modality, options, subjects, space)
             for name, path in features.items()
             if backbone_of(name) == stream
         ]
@@ -162,11 +164,11 @@ def _people_note(views: Mapping[str, list[Features]], modalities: Mapping[str, s
     return reason("people_unknown", clips=max(counts), fewest=inputs.FEWEST_CLIPS) if max(counts) else ""
 
 
-def _untrained(split: ProtocolSplit, options: FusionOptions) -> CrossValidationResult:
+def _untrained(split: ProtocolSplit, options: FusionOptions, space: LabelSpace) -> CrossValidationResult:
     """Return the result of a model without any usable stream."""
     candidates = pd.DataFrame([{"candidate": 0, "chosen": 1, "note": reason("not_trained")}])
     oof_probs, predict_probs = (
-        np.zeros((len(options.seeds), len(idx), len(CLASSES))) for idx in (split.train_idx, split.predict_idx)
+        np.zeros((len(options.seeds), len(idx), len(space))) for idx in (split.train_idx, split.predict_idx)
     )
     return CrossValidationResult({}, oof_probs, predict_probs, candidates)
 
@@ -177,21 +179,23 @@ def _write_tables(
     split: ProtocolSplit,
     covered: np.ndarray,
     options: FusionOptions,
+    space: LabelSpace,
+    targets: np.ndarray,
     outputs: Mapping[str, Path],
 ) -> None:
-    targets = table["label"].iloc[split.train_idx].map(CLASSES.index).to_numpy()
-    prior = _frequencies(targets)
-    prior_of_fold = np.stack([_frequencies(targets[split.fold != fold]) for fold in range(split.folds)])
+    """Write all tables; `targets` (L, K) are those of the training clips."""
+    prior = frequencies(targets, space)
+    prior_of_fold = np.stack([frequencies(targets[split.fold != fold], space) for fold in range(split.folds)])
 
-    def predicted(probs: np.ndarray) -> pd.DataFrame:
-        """The clips to predict; a clip without any stream gets the class frequencies of the training clips."""
-        known = np.where(covered[split.predict_idx][:, None], probs, prior)
-        return predictions.table(table.iloc[split.predict_idx], known, covered[split.predict_idx])
+    def predicted(values: np.ndarray) -> pd.DataFrame:
+        """The clips to predict; a clip without any stream gets the mean of the training clips' labels."""
+        known = np.where(covered[split.predict_idx][:, None], values, prior)
+        return predictions.table(table.iloc[split.predict_idx], known, covered[split.predict_idx], space)
 
-    def out_of_fold(probs: np.ndarray) -> pd.DataFrame:
-        """The training clips; a clip without any stream gets the class frequencies of the other folds."""
-        known = np.where(covered[split.train_idx][:, None], probs, prior_of_fold[split.fold])
-        made = predictions.table(table.iloc[split.train_idx], known, covered[split.train_idx])
+    def out_of_fold(values: np.ndarray) -> pd.DataFrame:
+        """The training clips; a clip without any stream gets the mean of the labels of the other folds."""
+        known = np.where(covered[split.train_idx][:, None], values, prior_of_fold[split.fold])
+        made = predictions.table(table.iloc[split.train_idx], known, covered[split.train_idx], space)
         return made.assign(fold=split.fold)
 
     # 1. the mean over the seeds, and each seed
@@ -210,18 +214,32 @@ def _write_tables(
     write_text(outputs["candidates"], text)
 
 
-def _frequencies(targets: np.ndarray) -> np.ndarray:
-    """Return the class frequencies (K,) of clips; equal frequencies if there are no clips."""
-    counts = np.bincount(targets, minlength=len(CLASSES))
-    return counts / counts.sum() if counts.sum() else np.full(len(CLASSES), 1 / len(CLASSES))
-
-
 def _save_model(
-    result: CrossValidationResult, path: Path, recipe: Mapping[str, Any], streams: list[str], where: torch.device
+    result: CrossValidationResult,
+    path: Path,
+    recipe: Mapping[str, Any],
+    streams: list[str],
+    where: torch.device,
+    targets: np.ndarray,
 ) -> None:
+    """Write the networks with what they are; `targets` (L, K) are those of the training clips.
+
+    The metadata name the seven classes as `classes`. Other label spaces are there as `labels` (JSON,
+    `LabelSpace.to_dict`), with the answer for a clip without any stream as `prior` (a JSON list of K numbers).
+    """
     tensors = {
         f"{name}.{key}": tensor for name, network in result.networks.items() for key, tensor in network.state.items()
     }
-    about = {"recipe": recipe_text(recipe), "classes": " ".join(CLASSES), "device": devices.name_of(where)}
+    about = {
+        "recipe": recipe_text(recipe),
+        **_about_labels(of_recipe(recipe), targets),
+        "device": devices.name_of(where),
+    }
     about["streams"] = json.dumps(streams)  # those that are used, in the order of the networks' tensors
     save_state(tensors, path, {**about, "recipe_digest": digest(recipe), "package": __version__})
+
+
+def _about_labels(space: LabelSpace, targets: np.ndarray) -> dict[str, str]:
+    if space == BASIC7:
+        return {"classes": " ".join(CLASSES)}
+    return {"labels": json.dumps(space.to_dict()), "prior": json.dumps(frequencies(targets, space).tolist())}
