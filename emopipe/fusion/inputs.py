@@ -76,8 +76,7 @@ def head_evidence(
     """
     pool = frames_pool(options, modality)
     logp = product.over_frames(features.logp.numpy(), features.length.numpy(), pool)
-    prior = np.array(features.prior or (1 / logp.shape[1],) * logp.shape[1])
-    logp, prior = head_classes.in_space(logp, prior, features.head_classes, space)
+    logp, prior = head_classes.of_clips(logp, features, space)
     found = product.Heads(logp[None], features.present.numpy()[None], prior[None]).evidence[0]
     return torch.from_numpy(found.astype(np.float32))
 

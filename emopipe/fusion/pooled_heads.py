@@ -105,10 +105,9 @@ def _of_stream(
     views: Sequence[Features], modality: str, options: FusionOptions, space: LabelSpace
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a stream's log-probabilities (N, K), and the prior (K,) of its head."""
-    pool, classes = frames_pool(options, modality), views[0].head_classes
+    pool = frames_pool(options, modality)
     logp = product.over_views([product.over_frames(v.logp.numpy(), v.length.numpy(), pool) for v in views])
-    prior = np.array(views[0].prior or (1 / len(classes),) * len(classes))
-    return head_classes.in_space(logp, prior, classes, space)
+    return head_classes.of_clips(logp, views[0], space)
 
 
 def fit_and_predict(
