@@ -59,7 +59,7 @@ class FusionOptions(Options):
     fusion: Fusion = "concat"
     """How streams are fused. concat: concatenation. fbp: factorized bilinear pooling of face and audio. adaptive_fbp:
     fbp with weights for each clip. gated: one scalar gate a stream. gmu: gated multimodal unit (Arevalo et al.), with a
-    gate for each unit and stream. late: mean of the streams' probabilities. crossmodal: a cross-modal transformer with
+    gate for each unit and stream. late: mean of the streams' answers. crossmodal: a cross-modal transformer with
     the vectors' times in seconds as positions. A model with one stream needs no fusion. Three fusions combine what the
     streams' own emotion heads say, and use none of the options below except augment and frames_pool. product: the
     log-linear pool, with a fitted exponent for each stream and a fitted prior. product_untrained: the same with all
@@ -116,7 +116,9 @@ class FusionOptions(Options):
     mixup: Number = Field(default=0.0, ge=0)
     """alpha of the Beta distribution for mixup of two clips' vectors; 0: no mixup."""
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced: weight a clip's loss by the inverse frequency of its class among the training clips."""
+    """balanced: weight a clip's loss by the inverse frequency of its class among the training clips, or of the classes
+    that share its votes. Of several classes (labels.kind: multi), the clips with a class count as much as those without
+    it."""
     epochs: int = Field(default=60, ge=1)
     """Number of passes over the training clips. Without early stopping, the number is fixed, so that no reported split
     affects it."""
@@ -140,14 +142,16 @@ class FusionOptions(Options):
     rates. Values to search: 0, 0.5, 0.9, 0.99. sgd: the weight of the L2 penalty, as in torch. Biases, normalization
     layers and other vectors have no weight decay."""
     label_smoothing: Number = Field(default=0.1, ge=0, lt=1)
-    """Share of the target probability that is spread over all classes."""
+    """Share of the target probability that is spread over all classes. Of several classes (labels.kind: multi), it is
+    the share by which each target moves to 1/2. Dimensions are not smoothed."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default=[0, 1, 2, 3, 4], min_length=1)
     """Seeds of all that is random in training: initial weights, the order of the clips, the views and vectors that are
     sampled of a clip, dropout, modality dropout and mixup. One network is trained for each seed, and the model's
     probabilities are the mean over these networks."""
     search: dict[str, list[Any]] = Field(default_factory=dict)
     """Values to try for lr, weight_decay, dropout, modality_dropout, label_smoothing and mixup. All combinations are
-    trained, and the one with the lowest out-of-fold loss becomes the model."""
+    trained, and the one with the lowest out-of-fold loss becomes the model. The loss is the cross-entropy; of
+    dimensions, the squared error."""
 
     @field_validator("seeds")
     @classmethod
