@@ -11,6 +11,7 @@ from emopipe.cache import metadata
 from emopipe.cache.store import stands_for
 from emopipe.core.errors import EmopipeError
 from emopipe.core.log import LOGGER, log_to
+from emopipe.report.files import by_class_table, figure_name
 from emopipe.workflow import config as configs
 from emopipe.workflow import part_lengths, pictures, preconditions, resources, scan, submission, terminal
 from emopipe.workflow.config import modality
@@ -125,12 +126,13 @@ def kept_media(path):
 
 def shown(name, path):
     """Mark a file of the report for `snakemake --report`, if it is to be shown there."""
-    if name.startswith("confusion_"):
+    drawn = figure_name(CONFIG.label_space, "", "").rstrip("_")
+    if name.startswith(f"{drawn}_"):
         if not path.endswith(".png"):
             return path
-        model, _, split = name.removeprefix("confusion_").rpartition("_")
-        labels = {"model": model, "split": split}
-        return report(path, caption="captions/confusion.rst", category="Confusion matrices", labels=labels)
+        model, _, split = name.removeprefix(f"{drawn}_").rpartition("_")
+        category = "Confusion matrices" if CONFIG.label_space.has_one_class else "Answers"
+        return report(path, caption=f"captions/{drawn}.rst", category=category, labels={"model": model, "split": split})
     if name not in CATEGORIES:
         return path
     return report(path, caption=f"captions/{Path(name).stem}.rst", category=CATEGORIES[name], labels={"table": name})

@@ -3,23 +3,25 @@ ANSWERS = [*PLAN.models, *PLAN.ensembles]
 TABLES = [
     f"tables/{name}.{kind}" for name in ("results", "comparisons", "ensembles", "streams") for kind in ("csv", "md")
 ]
-TABLES += ["tables/recalls.csv", "tables/subjects.csv"]
+BY_CLASS = by_class_table(CONFIG.label_space)
+TABLES += [f"tables/{BY_CLASS}.csv", "tables/subjects.csv"]
 TABLES += [f"tables/{name}.{kind}" for name in PLAN.tables_of_corpus for kind in ("csv", "md")]
 REPORT = {name: f"{RESULTS}/{name}" for name in ("metrics.csv", "ledger.csv", "summary.md", "config.yaml", *TABLES)}
 for answer, split in [(a, s) for s in PLAN.scored_splits for a in ANSWERS]:
-    REPORT[f"confusion_{answer}_{split}"] = f"{RESULTS}/figures/confusion_{answer}_{split}.png"
-    REPORT[f"confusion_{answer}_{split}.csv"] = f"{RESULTS}/tables/confusion_{answer}_{split}.csv"
+    drawn = figure_name(CONFIG.label_space, answer, split)
+    REPORT[drawn] = f"{RESULTS}/figures/{drawn}.png"
+    if CONFIG.label_space.has_one_class:
+        REPORT[f"{drawn}.csv"] = f"{RESULTS}/tables/{drawn}.csv"
 if CONFIG.corpus.kind == "demo":  # faces of real people are not put into a figure unasked
     REPORT["faces"] = f"{RESULTS}/figures/faces.png"
-if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles:
+if PLAN.has_unlabelled_test and "ensemble" in PLAN.ensembles and CONFIG.label_space.kind == "single":
     REPORT["submission.zip"] = f"{RESULTS}/submission.zip"
 
 # What `snakemake --report` shows of them, and in which category. The captions are in rules/captions/.
 CATEGORIES = {
     "metrics.csv": "Results",
     **{f"tables/{name}.csv": "Results" for name in ("results", "comparisons", "ensembles", "streams")},
-    **{f"tables/{name}.csv": "Classes and people" for name in ("recalls", "subjects")},
-    **{f"tables/{name}.csv": "Classes and people" for name in PLAN.tables_of_corpus},
+    **{f"tables/{name}.csv": "Classes and people" for name in (BY_CLASS, "subjects", *PLAN.tables_of_corpus)},
     "ledger.csv": "What became of each clip",
     "faces": "Classes and people",
 }

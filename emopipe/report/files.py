@@ -8,7 +8,7 @@ def by_class_table(space: LabelSpace) -> str:
     return {"multi": "classes", "dimensions": "dimensions"}.get(space.kind, "recalls")
 
 
-def figure(space: LabelSpace, model: str, split: str) -> str:
+def figure_name(space: LabelSpace, model: str, split: str) -> str:
     """Return the name, without its ending, of the figure of a model's answers on a split."""
     drawn = {"multi": "precision_recall", "dimensions": "scatter"}.get(space.kind, "confusion")
     return f"{drawn}_{model}_{split}"

@@ -6,14 +6,15 @@ from pathlib import Path
 import pandas as pd
 
 from emopipe.core.atomic import replacing
+from emopipe.core.labels import BASIC7, LabelSpace
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time stamp of every file in the zip, so that equal predictions give equal bytes."""
 
 
-def wanted(predictions: pd.DataFrame) -> bool:
-    """Return whether there are unlabelled test clips, whose predictions can be submitted."""
-    return bool(_is_unlabelled_test(predictions).any())
+def wanted(predictions: pd.DataFrame, space: LabelSpace = BASIC7) -> bool:
+    """Return whether there are unlabelled test clips, whose predicted class can be submitted."""
+    return space.kind == "single" and bool(_is_unlabelled_test(predictions).any())
 
 
 def write(predictions: pd.DataFrame, path: Path) -> None:

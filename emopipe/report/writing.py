@@ -257,7 +257,7 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
 
 def _comparisons_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
     first = primary(of_recipe(recipe))
-    unit = "in points" if first.is_share else f"differences in {first.name}"
+    unit = "in points" if first.is_share else f"in {first.name},"
     notes = [
         f"Differences are {unit} on the same clips. " + _intervals_note(table) + " The column over seeds has the "
         f"mean and standard deviation of the differences in {first.name} between equal seeds.",

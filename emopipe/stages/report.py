@@ -17,7 +17,6 @@ from emopipe.report import (
     ceiling,
     comparisons,
     figures,
-    files,
     ledger,
     of_corpus,
     read_first,
@@ -29,6 +28,7 @@ from emopipe.report import (
     unseen,
     writing,
 )
+from emopipe.report.files import by_class_table, figure_name
 from emopipe.report.options import Comparison
 from emopipe.report.results import Model, Results
 from emopipe.scoring import metrics, predictions
@@ -88,7 +88,7 @@ def run(
     remarks = [*filter(None, [recipe["absent_classes"]]), *recipe.get("remarks", ())]
     write_text(folder / "summary.md", summary.markdown(scores, folder.name, first, remarks, space))
     _figures(recipe, run_results, table, stages, folder / "figures")
-    if "ensemble" in models and submission.wanted(models["ensemble"].predictions):
+    if "ensemble" in models and submission.wanted(models["ensemble"].predictions, space):
         submission.write(models["ensemble"].predictions, folder / "submission.zip")
     if scores.empty:
         LOGGER.info("No clip outside the training split has a label, so there is nothing to score.")
@@ -123,6 +123,20 @@ def _models(
     }
 
 
+def _answers(model: Model, split: str, path: Path) -> None:
+    """Draw the answers of a model for a split: a confusion matrix, or what stands for it in other label spaces."""
+    space, part = model.space, model.on(split)
+    if space.has_one_class:
+        counts = metrics.confusion(part["label"], part["pred"], space.names)
+        title = f"{model.name} on {split}: {counts.to_numpy().trace()} of {len(part)} correct"
+        return figures.confusion_matrix(counts, title, path)
+    given, targets = part[space.columns].to_numpy(float), space.targets(part)
+    title = f"{model.name} on {split}: {len(part)} clips"
+    if space.kind == "multi":
+        return figures.precision_recall(given, targets, space.names, title, path)
+    return figures.scatter(given, targets, space, title, path)
+
+
 def _figures(
     recipe: Mapping[str, Any],
     run_results: Results,
@@ -130,12 +144,10 @@ def _figures(
     stages: Mapping[str, Sequence[Path]],
     folder: Path,
 ) -> None:
-    """Draw the confusion matrices, and the faces of a corpus of drawn ones."""
+    """Draw the answers of each model, and the faces of a corpus of drawn ones."""
     for name, model in run_results.models.items():
         for split in run_results.splits:
-            counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
-            title = f"{name} on {split}: {counts.to_numpy().trace()} of {len(model.on(split))} correct"
-            figures.confusion_matrix(counts, title, folder / f"confusion_{name}_{split}.png")
+            _answers(model, split, folder / f"{figure_name(run_results.space, name, split)}.png")
     if recipe["shows_faces"]:
         files = [path for stage, paths in stages.items() if stage.startswith("faces") for path in paths]
         first = table[(table["split"] == "val") & (table["label"] != "")].sort_values(["subject", "label"])
@@ -157,7 +169,7 @@ def _tables(
         "comparisons": compared,
         "ensembles": weights,
         "streams": heads,
-        files.by_class_table(run_results.space): by_class.by_class(run_results),
+        by_class_table(run_results.space): by_class.by_class(run_results),
         "subjects": by_class.by_subject(run_results),
         **more,
     }
@@ -165,8 +177,9 @@ def _tables(
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
         if name in writing.TITLES:
             write_text(folder / f"{name}.md", writing.markdown(name, frame, recipe, first))
-    for name, model in run_results.models.items():
+    for name, model in run_results.models.items() if run_results.space.has_one_class else ():
         for split in run_results.splits:
-            counts = metrics.confusion(model.on(split)["label"], model.on(split)["pred"])
+            part = model.on(split)
+            counts = metrics.confusion(part["label"], part["pred"], run_results.space.names)
             text = counts.rename_axis("label").to_csv(lineterminator="\n")
             write_text(folder / f"confusion_{name}_{split}.csv", text)

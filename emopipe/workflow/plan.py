@@ -31,6 +31,7 @@ from emopipe.fusion.protocol import KFOLD, absent_classes, pretraining_protocol
 from emopipe.report import of_corpus
 from emopipe.report.page.template import files_digest
 from emopipe.report.paper import figure
+from emopipe.scoring.metrics import scored
 from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import first_available, met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
@@ -431,7 +432,7 @@ class Plan:
     @property
     def scored_splits(self) -> list[str]:
         """Splits that models are scored on: labelled, and either not trained on or cross-validated."""
-        labelled = self.table[self.table["label"] != ""]
+        labelled = scored(self.table, self.config.label_space)
         if self.config.protocol.kind == KFOLD:
             return [KFOLD]
         return sorted(set(labelled.loc[~labelled["split"].isin(self.config.protocol.learned), "split"]))
