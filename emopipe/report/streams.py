@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emopipe.backbones.shared_classes import can_answer, in_space
 from emopipe.cache.store import Reader
 from emopipe.core.labels import BASIC7, CLASSES, LabelSpace, shared
 from emopipe.corpora.groups import groups_of_clips
@@ -25,8 +26,6 @@ COLUMNS = [
     "test", "over_trusted",
 ]  # fmt: skip
 SIGNIFICANT = 0.05
-FEWEST_CLASSES = 2
-"""A head that shares fewer classes with the label space does not answer."""
 HEAD_CLASSES = "head_classes"
 """The attribute of merged features with the classes of a head, a list as JSON; without it, they are the seven."""
 BY_GROUP, BY_CLIP = "t over groups", "Fisher by clip, groups ignored"
@@ -38,8 +37,7 @@ def table(
 ) -> pd.DataFrame:
     """Return one row for each stream with a head and split, with the difference between train and each other split.
 
-    There are no rows for a head that shares fewer than two classes with the label space, nor where an answer is not one
-    class.
+    There are no rows for a head that cannot answer in the label space (`can_answer`).
 
     Args:
         files: Stream -> its merged features.
@@ -52,7 +50,7 @@ def table(
         The columns COLUMNS. On training clips, a backbone that was trained on them answers out of fold.
     """
     rows = []
-    for stream, modality in modalities.items() if space.has_one_class else ():
+    for stream, modality in modalities.items():
         found = _answers(files[stream], "mean_p" if modality == "face" else "mean_logp", clips, space)
         scored = {split: _scores(part, space) for split, part in found.groupby("split") if len(part)}
         for split in [name for name in ("train", "val", "test") if name in scored]:
@@ -85,14 +83,13 @@ def _answers(path: Path, pool: str, clips: pd.DataFrame, space: LabelSpace) -> p
         (logp, offsets), (mask, _) = reader.flat("logp"), reader.flat("mask")
         names = reader.clips
         classes = json.loads(reader.attributes.get(HEAD_CLASSES, "null")) or CLASSES
-    known = shared(classes, space)
-    if len(known) < FEWEST_CLASSES:
+    if not can_answer(classes, space):
         return clips[:0].assign(answer="")
     usable = mask & np.isfinite(logp).all(1)
     length = np.diff(np.concatenate([[0], usable.cumsum()])[offsets])  # (N,) usable frames of each clip
-    pooled = over_frames(logp[usable], length, pool)[:, [classes.index(name) for name in known]]
-    answers = pd.DataFrame({"clip": names, "answer": np.array(known)[pooled.argmax(1)]})[length > 0]
-    return clips[clips["label"].isin(known)].merge(answers, on="clip")
+    pooled = over_frames(in_space(logp[usable], classes, space), length, pool)
+    answers = pd.DataFrame({"clip": names, "answer": np.array(space.names)[pooled.argmax(1)]})[length > 0]
+    return clips[clips["label"].isin(shared(classes, space))].merge(answers, on="clip")
 
 
 def _scores(part: pd.DataFrame, space: LabelSpace) -> tuple[dict[str, object], Intervals, np.ndarray]:
