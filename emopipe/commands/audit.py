@@ -61,11 +61,17 @@ def audit(
 
 def _audited(config: "Config", path: Path) -> "Audit":
     from emopipe.corpora.audit import contents
+    from emopipe.corpora.strata import rule
     from emopipe.evaluation.corpus_audit import Audit
+    from emopipe.evaluation.split_comparison import FOLDS
     from emopipe.workflow import audit_sources, met_in_training
 
-    table = audit_sources.clip_table(config)
-    found = Audit(len(table), contents.class_counts(table), contents.identical(table))
+    table, space = audit_sources.clip_table(config), config.label_space
+    grouped = contents.with_groups(table, space, least=FOLDS)
+    counted = grouped if space.kind == "dimensions" else table
+    found = Audit(len(table), contents.class_counts(counted), contents.identical(table))
+    if not space.has_one_class:
+        found.remarks.append(f"Splits are compared by how well a model finds the {rule(space).rstrip(',')} of a clip.")
     prints = audit_sources.read_prints(config, table)
     _note_missing(found, len(prints.clips), "frames and sound", path)
     if still := sum(shown.is_still for shown in prints.pictures.values()):
@@ -79,14 +85,17 @@ def _audited(config: "Config", path: Path) -> "Audit":
         found.not_done.append("Sentences: the clip table has no column that names them for all clips.")
     if (unknown := int((table["subject"] == "").sum())) > 0:
         found.not_done.append(f"People: {unknown} of {len(table)} clips have no known subject.")
-    _by_vectors(found, config, table, path)
+    _by_vectors(found, config, grouped, path)
     met = met_in_training.met_clips(table, config.corpus.kind, config.backbones)
     found.remarks += met_in_training.remarks(table, met)
     return found
 
 
 def _by_vectors(found: "Audit", config: "Config", table: "pd.DataFrame", path: Path) -> None:
-    """Add what needs cached vectors: people who are alike, and the comparison of splits."""
+    """Add what needs cached vectors: people who are alike, and the comparison of splits.
+
+    The labels of the table are classes, or stand for classes.
+    """
     import numpy as np
 
     from emopipe.evaluation import corpus_audit

@@ -325,6 +325,43 @@ def test_cached_vectors_reach_the_audit(tmp_path, monkeypatch):
     assert "Not examined: Splits by speech: its networks are trained on this corpus" in text and "by clip" not in text
 
 
+@pytest.mark.parametrize(
+    ("labels", "columns", "group", "said"),
+    [
+        (
+            {"names": ["valence", "arousal"], "kind": "dimensions"},
+            lambda n: {"valence": f"{n / 24 - 1:g}", "arousal": "0"},
+            {"valence, quarter 1": 12, "valence, quarter 2": 12, "valence, quarter 3": 12, "valence, quarter 4": 12},
+            "finds the quarter of the values of valence of a clip",
+        ),
+        (
+            {"names": ["Happy", "Sad"], "kind": "multi"},
+            lambda n: {"label": ("Happy", "Happy;Sad", "(none)")[n % 3]},
+            {"(none)": 16, "Happy": 16, "Happy;Sad": 16},
+            "finds the combination of classes, or rarest class of a clip",
+        ),
+    ],
+)
+def test_labels_that_are_not_classes_are_audited_by_groups(tmp_path, monkeypatch, labels, columns, group, said):
+    (tmp_path / "clips").mkdir()
+    rows, rng = [], np.random.default_rng(0)
+    for n in range(48):
+        (tmp_path / f"clips/c{n:02d}.wav").write_bytes(f"clip {n}".encode())
+        rows.append({"path": f"c{n:02d}.wav", "split": "train", "subject": f"p{n % 6}", **columns(n)})
+    pd.DataFrame(rows).to_csv(tmp_path / "clips/clips.csv", index=False)
+    config = CONFIG | {"corpus_root": str(tmp_path / "clips"), "labels": labels}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(tmp_path)
+    vectors = {f"c{n:02d}": rng.standard_normal(8) for n in range(48)}
+    monkeypatch.setattr("emopipe.workflow.audit_sources.mean_vectors", lambda *_: vectors)
+    done = CliRunner().invoke(app, ["audit", "config.yaml", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["class_counts"] == {"train": group}
+    assert [one["by"] for one in found["comparison_of_splits"]] == ["subject"]
+    assert any(said in remark for remark in found["remarks"])
+
+
 def test_prints_of_nothing_are_not_compared():
     assert sound_print(np.zeros(RATE, np.float32)) is None and sound_print(np.ones(100, np.float32)) is None
     assert picture_print([]) is None and picture_print([np.full((48, 64), 90, np.uint8)] * 8) is None

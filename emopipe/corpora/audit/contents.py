@@ -6,11 +6,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from emopipe.core.labels import LabelSpace
 from emopipe.corpora.audit.alike import Pairs
 from emopipe.corpora.audit.findings import Finding, Kind
 from emopipe.corpora.audit.pictures import PicturePrint, same_pictures
 from emopipe.corpora.audit.sounds import same_sounds
 from emopipe.corpora.digests import NO_CONTENT
+from emopipe.corpora.strata import strata
 
 SENTENCES: tuple[str, ...] = ("sentence", "statement", "text", "transcript")
 """Columns of a clip table that name what is said."""
@@ -87,6 +89,23 @@ def class_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
     named = table.assign(label=table["label"].replace("", "no label"))
     counts = named.groupby(["split", "label"]).size()
     return {split: {label: int(n) for label, n in counts[split].items()} for split in _in_order(named["split"])}
+
+
+def with_groups(table: pd.DataFrame, space: LabelSpace, least: int) -> pd.DataFrame:
+    """Return the clip table with groups of like labels in place of labels that are not classes.
+
+    Clips with several classes are grouped as folds group them, and numbers by the quarters of the first dimension
+    (`emopipe.corpora.strata`).
+
+    Args:
+        table: The clip table.
+        space: The label space.
+        least: How many clips a combination of classes needs for a group of its own.
+    """
+    groups = strata(table["label"], space, least)
+    if space.kind == "dimensions":
+        groups = groups.map(lambda number: number and f"{space.names[0]}, quarter {number}")
+    return table.assign(label=groups)
 
 
 def _in_order(splits: Sequence[str]) -> list[str]:
