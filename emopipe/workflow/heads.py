@@ -1,13 +1,11 @@
 """Which backbones have an emotion head, as far as a plan knows, for which classes, and the models that need one."""
 
-import json
 from collections.abc import Mapping
 
-from emopipe.backbones.head_in_file import has_classifier
-from emopipe.backbones.shared_classes import can_answer, remark
-from emopipe.cache.metadata import read_metadata
+from emopipe.backbones.head_in_file import classes_in_file, has_classifier
+from emopipe.backbones.shared_classes import answered, can_answer, remark
 from emopipe.core.errors import ConfigError
-from emopipe.core.labels import CLASSES, LabelSpace
+from emopipe.core.labels import LabelSpace
 from emopipe.fusion.options import POOLS, frame_inputs, needs_head
 from emopipe.workflow.config import BackboneBlock, ModelBlock, modality
 
@@ -20,19 +18,16 @@ def has_head(block: BackboneBlock) -> bool:
 
 
 def head_classes(block: BackboneBlock, space: LabelSpace) -> tuple[str, ...] | None:
-    """Return the classes of the head of a backbone's network; None without a head.
+    """Return the classes for which the head of a backbone's network answers in a label space; None without a head.
 
     Training on the corpus' own clips is training for the classes of the space.
     """
-    if not has_head(block):
-        return None
     if block.pretrain:
         return space.names
-    return tuple(block.classes) if block.schedule else _in_file(block.weights)
-
-
-def _in_file(weights: str) -> tuple[str, ...]:
-    return tuple(json.loads(read_metadata(weights).get("classes", json.dumps(CLASSES))))
+    if block.schedule:
+        return answered(block.classes, space.names)
+    found = classes_in_file(block.weights) if block.weights else None
+    return None if found is None else answered(found, space.names)
 
 
 def serves(block: BackboneBlock, space: LabelSpace) -> bool:

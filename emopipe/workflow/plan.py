@@ -19,7 +19,7 @@ from emopipe.cache.status import UNREADABLE
 from emopipe.cache.store import SCHEMA, clips_digest
 from emopipe.core.errors import WeightsError
 from emopipe.core.fingerprint import closure, digest, script_closure, script_fingerprint
-from emopipe.core.labels import in_recipe
+from emopipe.core.labels import CLASSES, in_recipe
 from emopipe.core.libraries import major_minor, versions
 from emopipe.core.text import abbreviate
 from emopipe.corpora import duplicates, splits
@@ -36,7 +36,7 @@ from emopipe.weights.naming import refuse_missing
 from emopipe.workflow import first_available, met_in_training, scan, sharding
 from emopipe.workflow.config import BackboneBlock, Config, EnsembleBlock, ModelBlock, modality
 from emopipe.workflow.digests import Digests
-from emopipe.workflow.heads import check_heads, serves
+from emopipe.workflow.heads import check_heads, head_classes, serves
 from emopipe.workflow.heads import remarks as remarks_on_heads
 from emopipe.workflow.library_changes import changes, recorded, sentence
 from emopipe.workflow.training_recipe import phase_recipe
@@ -308,7 +308,9 @@ class Plan:
         modules = backbones.module_name(block.kind), f"emopipe.extraction.{modality(block)}"
         made = f"features/{file}"
         run = {"batch": block.batch, "precision": block.precision}
-        return self._recipe("features", *modules, made=made, view=view, learned=learned, **run, **network)
+        classes = head_classes(block, self.config.label_space) or CLASSES
+        head = {} if classes == CLASSES else {"head_classes": list(classes)}
+        return self._recipe("features", *modules, made=made, view=view, learned=learned, **run, **network, **head)
 
     @functools.cache  # noqa: B019 - there is one plan a process
     def merge(self, name: str) -> Recipe:

@@ -193,6 +193,24 @@ def test_recipes_name_the_label_space_unless_it_is_the_seven(weights, monkeypatc
     assert "labels" not in Plan(configs.parse(given), table_of(["Happy", "Sad"]), SCRIPTS).pretrain("a")
 
 
+def test_features_are_those_of_the_seven_unless_the_head_answers_for_others(weights, monkeypatch):
+    monkeypatch.setattr(Plan, "faces", lambda self, preset: {})
+
+    def features(labels, backbone):
+        given = config(weights, labels)
+        given["backbones"]["a"] = backbone
+        made = Plan(configs.parse(given), table_of(["Happy", "Sad"]), SCRIPTS)
+        return made.features("a")
+
+    block = {"kind": "expression", "options": FACE}
+    seven, eight = ({**block, "weights": weights[name]} for name in ("seven", "eight"))
+    assert features(None, seven) == features("iemocap4", seven) == features(["bored", "tired"], seven)
+    assert "head_classes" not in features(None, eight)
+    assert features("ferplus8", eight)["head_classes"] == [*CLASSES, "Contempt"]
+    assert features(["Sad", "Happy"], {**block, "pretrain": {}})["head_classes"] == ["Sad", "Happy"]
+    assert "head_classes" not in features("basic7", {**block, "pretrain": {}})
+
+
 def test_a_changed_vote_changes_what_a_network_is_trained_on(weights, monkeypatch):
     monkeypatch.setattr(Plan, "faces", lambda self, preset: {})
     given = config(weights, {"names": ["Happy", "Sad"], "kind": "votes"})
