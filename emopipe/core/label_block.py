@@ -36,7 +36,7 @@ class LabelsBlock(Options):
     """single: one class for each clip. votes: shares of raters' votes, in columns votes_<class> of the corpus. multi:
     any number of classes for each clip, with `;` between them in the column label. dimensions: a number for each name,
     in columns of these names."""
-    range: Annotated[list[Number], Field(min_length=2, max_length=2)] = Field(default_factory=lambda: [-1.0, 1.0])
+    range: Annotated[list[Number], Field(min_length=2, max_length=2)] = Field(default=[-1.0, 1.0])
     """The smallest and the largest value of the dimensions."""
     map: dict[Name, Name] = Field(default_factory=dict)
     """Labels of the corpus -> the label that each counts as: a class, `A;B` for several, `0.5;-0.25` for dimensions, or

@@ -125,9 +125,8 @@ def _perceived(
         missing = table.loc[~has_votes, "clip"]
         LOGGER.info("%d clips without votes, such as %s, are omitted.", len(missing), missing.iloc[0])
     table = table[has_votes]
-    intended = [options.labelling.label_of(label) or "" for label in table["label"]]
     perceived = [majority(votes[clip], tuple(EMOTIONS.values())) for clip in table["clip"]]
-    return table.assign(label=perceived, intended=intended)
+    return table.assign(label=perceived, intended=table["label"])
 
 
 def _with_actors(table: pd.DataFrame, root: Path) -> pd.DataFrame:

@@ -99,7 +99,8 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     if table["clip"].duplicated().any() and (copy := copies.second_copy_by_content(root, files)):
         raise CorpusError(copy.sentence())
     table = with_frames(_unique(table, sounds, options), root, options.frame_rate, frames)
-    return _split(options.with_subjects(table, root), options)
+    every = [_row(root, file, options)["clip"] for file in files] if options.groups else []
+    return _split(options.with_subjects(table, root, omitted=every), options)
 
 
 class _NoClassesError(CorpusError):

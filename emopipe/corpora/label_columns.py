@@ -19,8 +19,9 @@ import pandas as pd
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import NOTHING, SEPARATOR, VOTES, LabelSpace
 from emopipe.corpora.classes import class_key
+from emopipe.corpora.votes import FACE_VOTES, VOICE_VOTES
 
-VOTE_PREFIXES: tuple[str, ...] = (VOTES, f"voice_{VOTES}", f"face_{VOTES}")
+VOTE_PREFIXES: tuple[str, ...] = (VOTES, VOICE_VOTES, FACE_VOTES)
 """What begins the columns of votes: of the clip, of its sound alone, of its pictures alone."""
 ClassOf = Callable[[str], str | None]
 """A class name of the corpus -> the classes that it counts as, as a label; "": it is omitted, None: it is unknown."""

@@ -20,6 +20,8 @@ from emopipe.corpora.classes import canonical_label, class_key, is_class, names_
 
 LOGGER = logging.getLogger(__name__)
 
+INTENDED = "intended"
+"""The column of a clip table with the class that an actor was asked to show, where the label is what raters saw."""
 Others = Literal["refuse", "exclude"]
 """What to do with clips whose label is not in the label space, such as calm."""
 
@@ -241,7 +243,23 @@ def labelled(
     if ignores:
         _report_omitted(table, omitted & (read != "") | given.isna(), labelling)
     labels = given.where(given != "", read)
-    return table.assign(label=labels)[~omitted].astype({"label": str})
+    made = _with_intended(table.assign(label=labels)[~omitted].astype({"label": str}), labelling)
+    if made.empty and ignores and not table.empty:
+        raise CorpusError(
+            f"None of the {len(table)} clips has a label in the label space, and labels.others is exclude. Expected "
+            f"{label_columns.described(labelling.space)}. Correct labels, or map the corpus' own labels by labels.map."
+        )
+    if labelling.of_run and labelling.space.kind == "votes" and (given == "").all():
+        LOGGER.warning("No clip has votes in columns votes_<class>, so each label counts as one vote (labels.kind).")
+    return made
+
+
+def _with_intended(table: pd.DataFrame, labelling: Labelling) -> pd.DataFrame:
+    """Return the table with labels of the space in the column of intended classes, if there is one; "" for others."""
+    if INTENDED not in table:
+        return table
+    found = {cell: labelling.label_of(cell) or "" if cell else "" for cell in table[INTENDED].unique()}
+    return table.assign(**{INTENDED: table[INTENDED].map(found).astype(str)})
 
 
 def _refuse_absent(table: pd.DataFrame, labels: Mapping[str, str]) -> None:
@@ -284,15 +302,16 @@ def _refusal(unknown: pd.DataFrame, labelling: Labelling, *, has_options: bool) 
             canonical_label(cell, owner=owner, remedies=_remedies(names, labelling, has_options=has_options))
         except CorpusError as error:
             return error
-    example = space.names[0] if space.kind != "dimensions" else SEPARATOR.join(["0"] * len(space))
-    where = f"the corpus' option labels, such as labels: {{{cell!r}: {example!r}}}"
-    if labelling.of_run:
-        where = f"labels: {{map: {{{cell!r}: {example!r}}}}}"
     expected = label_columns.described(space) + label_columns.expected(space)
+    found = f"The label {cell!r} of {owner} is not in the label space. Expected {expected}."
+    if not labelling.of_run:
+        option = "map it by the option labels of the corpus, " if has_options else ""
+        return CorpusError(f"{found} Its classes are those of a network: {option}or add it to them.")
+    example = space.names[0] if space.kind != "dimensions" else SEPARATOR.join(["0"] * len(space))
     last = ", or add it to labels" if space.kind != "dimensions" else ""
     return CorpusError(
-        f"The label {cell!r} of {owner} is not in the label space. Expected {expected}. Map it ({where}; an empty text "
-        f"omits its clips), set labels.others: exclude, which omits all such clips{last}."
+        f"{found} Map it (labels: {{map: {{{cell!r}: {example!r}}}}}; an empty text omits its clips), set "
+        f"labels.others: exclude, which omits all such clips{last}."
     )
 
 

@@ -1,5 +1,6 @@
 """Subjects of clips from a table beside a corpus, for corpora whose files do not name people."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -24,8 +25,10 @@ class GroupOptions(Options):
     Its path is absolute or relative to the corpus folder. Folds, intervals and tests then keep the clips of a person
     together. A clip that it does not list has no known person. Empty: there is no such table."""
 
-    def with_subjects(self, table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    def with_subjects(self, table: pd.DataFrame, root: Path, omitted: Collection[str] = ()) -> pd.DataFrame:
         """Return a clip table with the subjects that the table of groups gives, if there is one.
+
+        It may also list the clips of the corpus that were `omitted` from the clip table, by their ids.
 
         Raises:
             CorpusError: The table of groups cannot be read, lacks a column, lists a clip twice with different people,
@@ -34,7 +37,7 @@ class GroupOptions(Options):
         if not self.groups:
             return table
         subject_of = _read(root / self.groups)
-        absent = sorted(set(subject_of) - set(table["clip"]))
+        absent = sorted(set(subject_of) - set(table["clip"]) - set(omitted))
         if absent:
             raise CorpusError(
                 f"The table {root / self.groups} (corpus option groups) lists {len(absent)} clips that the corpus "

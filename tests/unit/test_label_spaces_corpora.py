@@ -119,6 +119,11 @@ def test_other_classes_are_omitted_counted_and_logged(caplog):
     assert "Disgust 2, typo 1 (labels.others: exclude)." in caplog.text
 
 
+def test_a_corpus_without_any_label_of_the_space_is_refused():
+    with pytest.raises(CorpusError, match=r"None of the 2 clips has a label in the label space, and labels\.others is"):
+        labels_of({"set": "iemocap4", "others": "exclude"}, "fear", "disgust")
+
+
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
@@ -184,6 +189,18 @@ def test_votes_that_are_not_numbers_are_refused_by_clip_and_column(cell):
 def test_votes_beside_single_labels_keep_the_label_and_get_the_names():
     found = labelled(table_of("sad", votes_hap=["3"], face_votes_xyz=["1"], sex=["f"]), labelling("basic7"))
     assert found[["label", "votes_Happy", "face_votes_xyz", "sex"]].iloc[0].tolist() == ["Sad", "3", "1", "f"]
+
+
+def test_labels_without_votes_count_as_one_vote(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert labels_of({"set": "iemocap4", "kind": "votes"}, "sad", "happy;angry") == ["Sad", "Angry;Happy"]
+    assert "No clip has votes in columns votes_<class>, so each label counts as one vote" in caplog.text
+
+
+def test_intended_classes_get_the_names_of_the_space():
+    labels = {"set": "iemocap4", "map": {"exc": "Happy", "calm": ""}}
+    found = labelled(table_of(*["sad"] * 4, intended=["exc", "calm", "fear", ""]), labelling(labels))
+    assert found["intended"].tolist() == ["Happy", "", "", ""]
 
 
 # --- several classes
@@ -323,6 +340,17 @@ def test_folders_are_named_by_the_classes_of_the_space(tmp_path):
     found = corpus(tmp_path, "folder", ["bored", "engaged"])
     assert found.groupby("split")["label"].nunique().to_dict() == {"train": 2, "val": 2}
     assert set(found["label"]) == {"bored", "engaged"}
+
+
+def test_a_table_of_people_may_list_clips_that_are_omitted(tmp_path):
+    wavs(tmp_path, "angry/1.wav", "fear/2.wav", "sad/3.wav", "sad/4.wav")
+    (tmp_path / "people.csv").write_text("clip,subject\n1,a\n2,a\n3,b\n4,b\n")
+    labels = {"set": "iemocap4", "others": "exclude"}
+    found = corpus(tmp_path, "folder", labels, groups="people.csv")
+    assert found[["clip", "subject"]].values.tolist() == [["1", "a"], ["3", "b"], ["4", "b"]]
+    (tmp_path / "people.csv").write_text("clip,subject\n1,a\n5,a\n3,b\n4,b\n")
+    with pytest.raises(CorpusError, match=r"lists 1 clips that the corpus .* does not have: 5"):
+        corpus(tmp_path, "folder", labels, groups="people.csv")
 
 
 def test_the_option_labels_goes_before_the_map(tmp_path):
