@@ -14,7 +14,7 @@ from torch import nn
 
 from emopipe.backbones import crossfit, feature_alignment, registry
 from emopipe.backbones.classifier import TRAINED_ON, Classifier, load_head, trained_classes
-from emopipe.backbones.head_in_file import has_classifier
+from emopipe.backbones.head_in_file import has_classifier, in_metadata
 from emopipe.cache.partial import partial_folder
 from emopipe.cache.preserved import PreservedOutputs, content
 from emopipe.cache.store import content_digest
@@ -22,7 +22,7 @@ from emopipe.core import tables
 from emopipe.core.atomic import sha256, write_text
 from emopipe.core.errors import CorpusError
 from emopipe.core.fingerprint import digest, recipe_text
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import CLASSES, LabelSpace, of_recipe
 from emopipe.core.log import LOGGER
 from emopipe.fusion.options import Protocol
 from emopipe.fusion.protocol import split_clips
@@ -82,7 +82,7 @@ def run(
         networks = _Networks(recipe, dataset, train, where, start, unfinished)
         weights, histories = networks.train_out_of_fold(output.stem)
         metadata = {"recipe_digest": digest(recipe), "recipe": recipe_text(recipe), "device": devices.name_of(where)}
-        metadata |= _trained_on(dataset, train, start)
+        metadata |= _trained_on(dataset, train, start, of_recipe(recipe))
         crossfit.save(weights, output, metadata)
         tables_of = [history_table(of_network).assign(network=name) for name, of_network in histories.items()]
         whole = pd.concat(tables_of).set_index("network")
@@ -99,7 +99,7 @@ def _read_dataset(
     spec = registry.spec(recipe["kind"], registry.options_from(recipe, None))
     train = tables.read(clips).query("split == 'train'")
     reader = importlib.import_module(f"emopipe.training.{spec.modality}_clips")
-    dataset, found = reader.read(shards, train, spec, options)
+    dataset, found = reader.read(shards, train, spec, options, of_recipe(recipe))
     if len(found) < 2:
         what = "a face" if spec.modality == "face" else "sound"
         raise CorpusError(
@@ -112,17 +112,21 @@ def _read_dataset(
 def _folds(recipe: Mapping[str, Any], clips: Path) -> dict[str, int]:
     """Return the fold of each clip that fusion trains on; they are cut as the folds of fusion are."""
     table = tables.read(clips)
-    split = split_clips(table, Protocol.model_validate(recipe["folds"]))
+    split = split_clips(table, Protocol.model_validate(recipe["folds"]), of_recipe(recipe))
     return dict(zip(table["clip"].iloc[split.train_idx], split.fold.tolist(), strict=True))
 
 
-def _trained_on(dataset: Dataset, train: pd.DataFrame, start: str | None) -> dict[str, str]:
+def _counts(dataset: Dataset, space: LabelSpace) -> dict[str, int]:
+    """Return class -> the number of its samples; shares of votes are summed and rounded."""
+    return dict(zip(space.names, dataset.targets.sum(0).round().astype(int).tolist(), strict=True))
+
+
+def _trained_on(dataset: Dataset, train: pd.DataFrame, start: str | None, space: LabelSpace) -> dict[str, str]:
     """Return the metadata on what the networks were trained on, with what they started from."""
-    sums = dataset.targets.sum(0).round().astype(int).tolist()
     contents = (
         frozenset(digest[: trained_on.DIGITS] for digest in train["digest"]) if "digest" in train else frozenset()
     )
-    seen = trained_on.TrainedOn(dict(zip(CLASSES, sums, strict=True)), frozenset(), contents - {""})
+    seen = trained_on.TrainedOn(_counts(dataset, space), frozenset(), contents - {""})
     return trained_on.to_metadata(seen.after(trained_on.read(start) if start else trained_on.TrainedOn()))
 
 
@@ -142,6 +146,7 @@ class _Networks:
         self._recipe, self._dataset, self._clips = recipe, dataset, clips
         self._where, self._start, self._unfinished = where, start, unfinished
         self._options = PretrainOptions.model_validate(recipe["pretrain"])
+        self._space = of_recipe(recipe)
         self._kind, self._backbone = recipe["kind"], registry.options_from(recipe, None)
         self._dim = registry.spec(self._kind, self._backbone).dim
 
@@ -155,8 +160,8 @@ class _Networks:
             part, histories[f"fold{number}"] = self._train(name, f"fold{number}", fold == number)
             alignments.append(self._alignment(part.backbone, whole.backbone, fold != number))
             states.append(crossfit.state_of(part))
-        counts = dict(zip(CLASSES, self._dataset.targets.sum(0).round().astype(int).tolist(), strict=True))
-        about = {TRAINED_ON: json.dumps({"classes": counts}), **trained_classes(whole)}
+        about = {TRAINED_ON: json.dumps({"classes": _counts(self._dataset, self._space)}), **trained_classes(whole)}
+        about |= {} if self._space.names == CLASSES else in_metadata(self._space.names)
         return crossfit.CrossfitWeights(crossfit.state_of(whole), states, alignments, fold_of, about), histories
 
     def _train(self, backbone: str, name: str, left_out: np.ndarray) -> tuple[Classifier, list[EpochMetrics]]:
@@ -169,7 +174,7 @@ class _Networks:
         network = registry.build(self._kind, self._backbone)
         if self._start:
             registry.load(self._kind, self._backbone, network, self._start)
-        model = Classifier(network, self._dim, self._options.dropout)
+        model = Classifier(network, self._dim, self._options.dropout, self._space.names)
         if self._start and has_classifier(self._start):
             load_head(model, self._start)
         # 2. The samples: those of held-out clips are only scored.

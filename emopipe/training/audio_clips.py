@@ -10,11 +10,11 @@ import torch.nn.functional as F
 
 from emopipe.backbones.base import AudioInput, Spec
 from emopipe.cache.store import Reader
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.log import Progress
 from emopipe.media.spectrogram import compute_spectrogram
 from emopipe.media.wave import read_wave
 from emopipe.runtime.device import upload
-from emopipe.stills.base import one_hot
 from emopipe.training import augment_audio
 from emopipe.training.augment_options import SoundAugmentation
 from emopipe.training.dataset import EvalBatch
@@ -26,7 +26,11 @@ MASKS = SoundAugmentation(freq_masks=1)
 
 
 def read(
-    shards: Sequence[Path], clips: pd.DataFrame, spec: Spec, options: PretrainOptions
+    shards: Sequence[Path],
+    clips: pd.DataFrame,
+    spec: Spec,
+    options: PretrainOptions,
+    space: LabelSpace = BASIC7,
 ) -> tuple["SpectrogramDataset", pd.DataFrame]:
     """Read the sound of clips: that of a clip is a sample.
 
@@ -35,6 +39,7 @@ def read(
         clips: Rows of the clip table.
         spec: The network's specification.
         options: The recipe, which has the length of the segments in training.
+        space: The label space, of one class for each clip.
 
     Returns:
         The dataset, and the rows of the clips that have sound; `clip` of the dataset counts these. All samples are in
@@ -50,8 +55,8 @@ def read(
                 progress.advance()
     clips = clips[clips["clip"].isin(list(found))]
     spectrograms, split = [found[clip] for clip in clips["clip"]], np.full(len(clips), "train")
-    subject = clips["subject"].to_numpy(str)
-    return SpectrogramDataset(spectrograms, one_hot(clips["label"]), split, subject, spec.input, options.seconds), clips
+    targets, subject = space.targets(clips).astype("f4"), clips["subject"].to_numpy(str)
+    return SpectrogramDataset(spectrograms, targets, split, subject, spec.input, options.seconds), clips
 
 
 class SpectrogramDataset:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from emopipe.backbones.base import Spec
 from emopipe.cache.store import Reader
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.log import LOGGER, Progress
 from emopipe.faces.crops import read_crops
-from emopipe.stills.base import one_hot
 from emopipe.training.augment_image import held_side
 from emopipe.training.augment_options import FaceAugmentation
 from emopipe.training.options import PretrainOptions
@@ -18,7 +18,11 @@ from emopipe.training.stills_dataset import StillsDataset
 
 
 def read(
-    shards: Sequence[Path], clips: pd.DataFrame, spec: Spec, _options: PretrainOptions
+    shards: Sequence[Path],
+    clips: pd.DataFrame,
+    spec: Spec,
+    _options: PretrainOptions,
+    space: LabelSpace = BASIC7,
 ) -> tuple[StillsDataset, pd.DataFrame]:
     """Read the faces of clips: every sampled frame in which the main face was found is a sample.
 
@@ -26,6 +30,7 @@ def read(
         shards: The files of the faces stage.
         clips: Rows of the clip table.
         spec: The network's specification.
+        space: The label space, of one class for each clip.
 
     Returns:
         The dataset, and the rows of the clips that have a face; `clip` of the dataset counts these. All samples are in
@@ -54,8 +59,8 @@ def read(
     for clip, stop in zip(clips["clip"], np.cumsum(counts), strict=True):
         of_clip = found.pop(clip)  # so that memory never holds two copies of all faces
         pixels[stop - len(of_clip) : stop] = of_clip
-    # 3. Each face has the class and the subject of its clip.
+    # 3. Each face has the class, or the shares of votes, and the subject of its clip.
     clip = np.repeat(np.arange(len(clips)), counts)
-    targets, subject = one_hot(clips["label"])[clip], clips["subject"].to_numpy(str)[clip]
+    targets, subject = space.targets(clips).astype("f4")[clip], clips["subject"].to_numpy(str)[clip]
     split = np.full(len(clip), "train")
     return StillsDataset(pixels, targets, split, subject, geometry, FaceAugmentation(), clip=clip), clips

@@ -12,12 +12,13 @@ import torch
 from emopipe.backbones import crossfit, feature_alignment, registry
 from emopipe.backbones.base import AudioInput, FaceInput, Spec
 from emopipe.backbones.classifier import Classifier, save_classifier
+from emopipe.backbones.head_in_file import classes_of
 from emopipe.cache import metadata
 from emopipe.cache.store import Reader, Row, Writer
 from emopipe.cache.tensors import save
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.fingerprint import digest
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, CLASSES, LabelSpace, in_recipe
 from emopipe.core.log import LOGGER
 from emopipe.corpora import folds
 from emopipe.faces import rows as face_rows
@@ -32,6 +33,7 @@ from emopipe.training.checkpoint import Checkpoint
 from emopipe.training.history import COLUMNS
 from emopipe.training.options import PretrainOptions
 from emopipe.training.trainer import Trainer
+from emopipe.weights import trained_on
 
 
 def table(n=42, subjects=6):
@@ -303,6 +305,68 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path):
 def test_too_few_samples_for_a_fold_are_told(tmp_path):
     with pytest.raises(CorpusError, match=r"The network fold0 of w has 1 training samples, but needs at least 2"):
         pretrain_alone(tmp_path, ["a", "b"])
+
+
+MADE = LabelSpace(("Bored", "Happy", "Engaged"))
+
+
+def train_in(space, tmp_path, **more):
+    """The networks of six clips, three of them bored and three happy, in a label space; the recipe and the weights."""
+    names = [f"c{i}" for i in range(7)]
+    rows = table(7, 0).assign(clip=names, path=names, split="train", digest="")
+    rows = rows.assign(**{"label": ["Bored", "Happy"] * 3 + ["Bored"], **more})
+    rows.to_csv(tmp_path / "clips.csv", index=False)
+    write_faces(tmp_path / "0.h5", names, np.random.default_rng(0))
+    recipe = FACE | {"pretrain": {"folds": 2, "epochs": 1, "batch": 8}, **in_recipe(space)}
+    files = tmp_path / "w.safetensors", tmp_path / "h.csv"
+    pretrain.run(recipe, tmp_path / "clips.csv", [tmp_path / "0.h5"], *files, start=None, device="cpu", threads=1)
+    return recipe, files[0]
+
+
+def test_networks_are_trained_in_the_classes_of_the_run(tmp_path):
+    recipe, path = train_in(MADE, tmp_path)
+    assert classes_of(metadata.read_metadata(path)) == MADE.names
+    # Three frames of each clip are samples, and c3 has no face.
+    assert trained_on.read(path).classes == {"Bored": 12, "Happy": 6, "Engaged": 0}
+    head = crossfit.load(path).head(0)
+    assert (head.classes, head.known.tolist()) == (MADE.names, [True, True, False])
+    asked = recipe | {"stage": "features", "batch": 5, "precision": "float32", "view": ""}
+    run = {"weights": None, "pretrained": path, "device": "cpu", "threads": 1}
+    features.run(asked, tmp_path / "0.h5", tmp_path / "f.h5", **run)
+    with Reader(tmp_path / "f.h5") as shard:
+        assert json.loads(shard.attributes["head_classes"]) == list(MADE.names)
+        assert json.loads(shard.attributes["head_prior"]) == pytest.approx([2 / 3, 1 / 3, 0])
+        logp, mask = shard.field("c0", "logp"), shard.field("c0", "mask")
+    np.testing.assert_allclose(np.exp(logp[mask]).sum(1), 1, atol=1e-6)
+
+
+def test_networks_are_trained_on_shares_of_votes(tmp_path, monkeypatch):
+    trained, run = [], Trainer.run
+
+    def watched(self):
+        trained.append(self.dataset.targets)
+        run(self)
+
+    monkeypatch.setattr(Trainer, "run", watched)
+    votes = {"votes_Bored": ["3", "0", "2", "0", "1", "", "2"], "votes_Happy": ["1", "4", "2", "1", "0", "", "0"]}
+    votes["votes_Engaged"] = ["0"] * 7
+    _, path = train_in(LabelSpace(MADE.names, "votes"), tmp_path, **votes)
+    shares = [
+        [0.75, 0.25, 0],
+        [0, 1, 0],
+        [0.5, 0.5, 0],
+        [1, 0, 0],
+        [0, 1, 0],
+        [1, 0, 0],
+    ]  # c5 has no votes, but a class
+    assert trained[0].dtype == np.float32 and trained[0].tolist() == np.repeat(shares, 3, 0).tolist()
+    assert trained_on.read(path).classes == {"Bored": 10, "Happy": 8, "Engaged": 0}
+
+
+def test_files_of_the_seven_do_not_name_them(tmp_path):
+    _, path = train_in(BASIC7, tmp_path, label=[CLASSES[i % 2] for i in range(7)])
+    assert "classes" not in metadata.read_metadata(path)
+    assert crossfit.load(path).head(crossfit.ALL).classes == CLASSES
 
 
 @pytest.mark.slow
