@@ -9,7 +9,7 @@ import yaml
 from emopipe.cache.status import reason, text
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core import tables
-from emopipe.core.labels import CLASSES
+from emopipe.core.label_block import space_of
 from emopipe.faces import rows as face_rows
 from emopipe.fusion.attention_weights import TIME
 from emopipe.media import rows as media_rows
@@ -42,16 +42,23 @@ STATUS = {"no_face": ("no_face", reason("no_face", frames=4)), "undecodable": ("
 """Clip -> its status and reason; all others are ok."""
 
 
-def finished_run(folder):
-    """Make results/small, cache/own and clips/ in a folder; return the folder of the run."""
+BASIC = [0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1]
+
+
+def finished_run(folder, *, labels=None, clips=CLIPS, values=BASIC):
+    """Make results/small, cache/own and clips/ in a folder; return the folder of the run.
+
+    `labels` is the key of the config, `clips` the clip table, `values` what all models answer for each clip.
+    """
     run, cache = folder / "results/small", folder / "cache/own"
     for name in ("predictions", "oof", "attention", "models"):
         (run / name).mkdir(parents=True)
-    (run / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    config = CONFIG | ({"labels": labels} if labels else {})
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
     (run / "metrics.csv").write_text("model,split\n")
-    tables.write(CLIPS, cache / "clips.csv")
+    tables.write(clips, cache / "clips.csv")
     _ledger(run)
-    _predictions(run)
+    _predictions(run, clips, np.array(values), space_of(config))
     _media_and_faces(cache)
     _features(cache)
     with Writer(
@@ -80,14 +87,13 @@ def _ledger(run):
     tables.write(pd.DataFrame(rows), run / "ledger.csv")
 
 
-def _predictions(run):
+def _predictions(run, clips, values, space):
     for folder, splits in (("predictions", ("val", "test")), ("oof", ("train",))):
-        table = CLIPS[CLIPS["split"].isin(splits)]
-        p = np.full((len(table), len(CLASSES)), 0.1)
-        p[:, 3] = 0.4
+        table = clips[clips["split"].isin(splits)]
+        p = np.tile(values, (len(table), 1))
         covered = ~table["clip"].isin(STATUS).to_numpy()
         for model in ("ensemble", "face_a"):
-            predictions.write(predictions.table(table, p, covered), run / folder / f"{model}.csv")
+            predictions.write(predictions.table(table, p, covered, space), run / folder / f"{model}.csv")
     rows = "ensemble,mean,face_a,1.0\nensemble,mean,(ensemble),\n"
     (run / "models/ensembles.csv").write_text(f"ensemble,method,member,weight\n{rows}")
 

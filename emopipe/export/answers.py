@@ -4,18 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.export.clip import OUT_OF_FOLD, REPORTED, Answer
 from emopipe.scoring import predictions
-from emopipe.scoring.predictions import PROBABILITIES
 
 
 class Answers:
     """The predictions of one model or ensemble."""
 
-    def __init__(self, folder: Path, model: str) -> None:
-        """Read what the model `model` of `results/<run>` predicts."""
-        self._model = model
+    def __init__(self, folder: Path, model: str, space: LabelSpace) -> None:
+        """Read what the model `model` of `results/<run>` predicts in the label space of the run."""
+        self._model, self._space = model, space
         self._tables: dict[str, pd.DataFrame] = {}
         for source, name in ((REPORTED, "predictions"), (OUT_OF_FOLD, "oof")):
             path = folder / name / f"{model}.csv"
@@ -31,6 +30,7 @@ class Answers:
         for source, table in self._tables.items():
             if clip in table.index:
                 row = table.loc[clip]
-                p = dict(zip(CLASSES, (float(row[column]) for column in PROBABILITIES), strict=True))
-                return Answer(self._model, source, str(row["pred"]), p, bool(row["covered"]))
+                numbers = (float(row[column]) for column in self._space.columns)
+                values = dict(zip(self._space.names, numbers, strict=True))
+                return Answer(self._model, source, str(row["pred"]), values, bool(row["covered"]), self._space)
         return None

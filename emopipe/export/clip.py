@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.fusion.features import ClipFeatures
+from emopipe.inference.answer_display import named
 
 REPORTED, OUT_OF_FOLD = "reported", "out_of_fold"
 """Where a prediction comes from: the run reports it, or models that were trained without the clip made it."""
@@ -19,11 +21,22 @@ class Answer:
     source: str
     """REPORTED or OUT_OF_FOLD."""
     pred: str
-    """The most probable class."""
-    probabilities: Mapping[str, float]
-    """Class -> probability, in the order of CLASSES; they sum to 1."""
+    """The answer as a label: the most probable class, for example."""
+    values: Mapping[str, float]
+    """Class -> probability, or dimension -> value, in the order of the label space."""
     covered: bool
     """Whether the clip has anything that the model reads. If not, the answer is the class frequencies."""
+    space: LabelSpace = BASIC7
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of the most probable class; None if an answer is not one class."""
+        return self.values[self.pred] if self.space.has_one_class else None
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """Column (`p_<class>` or `y_<dimension>`) -> number."""
+        return dict(zip(self.space.columns, self.values.values(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +123,7 @@ class Clip:
     """Where it ends; None: at the end of the file."""
     split: str
     label: str
-    """"" if it is unknown."""
+    """As in the clip table; "" if it is unknown."""
     subject: str
     """"" if it is unknown."""
     status: str
@@ -122,8 +135,25 @@ class Clip:
     attention: list[Weights] = field(default_factory=list)
     features: Mapping[str, ClipFeatures] = field(default_factory=dict)
     """Backbone -> its vectors; empty if they are not wanted."""
+    votes: Mapping[str, float] = field(default_factory=dict)
+    """Class -> the share of raters' votes; empty if the clip has none, or if the run does not use them."""
+    space: LabelSpace = BASIC7
+    """The label space of the run."""
     video: Video | None = None
     """None if it is not wanted, or if the file cannot be read now."""
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The classes of the label; None if it is unknown, or if it has numbers."""
+        return classes_of(self.label, self.space)
+
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """Dimension -> the number of the label, or None if it is unknown; empty for classes."""
+        if self.space.kind != "dimensions":
+            return {}
+        known = self.space.vector(self.label).tolist() if self.label else [None] * len(self.space)
+        return dict(zip(self.space.names, known, strict=True))
 
     @property
     def seconds(self) -> float | None:
@@ -134,3 +164,8 @@ class Clip:
             return stop - begin
         times = [each.time for each in (*self.faces, *self.attention) if len(each.time)]
         return max(float(time[-1]) for time in times) if times else None
+
+
+def classes_of(label: str, space: LabelSpace) -> list[str] | None:
+    """Return the classes of a label or an answer; None if it is unknown, or if it has numbers."""
+    return named(label, space) if label and space.kind != "dimensions" else None

@@ -12,6 +12,7 @@ from emopipe.cache.status import OK
 from emopipe.cache.store import Reader
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
+from emopipe.core.labels import LabelSpace
 from emopipe.core.text import abbreviate
 from emopipe.export import choice
 from emopipe.export.answers import Answers
@@ -55,6 +56,7 @@ class Contents:
         self.results: RunResults = load_run(run)
         self._work = run.resolve().parents[1]
         self.config: Config = configs.parse_again(self.results.config)
+        self.space: LabelSpace = self.config.label_space
         self.models = choice.choose(self.results, models)
         self.root = self._work / scan.clips_root(self.config)
         """The folder to which the clips' paths are relative."""
@@ -68,7 +70,7 @@ class Contents:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._answers = [Answers(self.results.folder, name) for name in self.models]
+        self._answers = [Answers(self.results.folder, name, self.space) for name in self.models]
         self._attention = {
             name: self._stack.enter_context(Reader(self.results.folder / "attention" / f"{name}.h5"))
             for name in choice.with_attention(self.results.folder, self.models)
@@ -113,8 +115,18 @@ class Contents:
             faces=[found for each in self._faces if (found := each.of(clip, path, span)) is not None],
             attention=[part for name in self._attention for part in self._weights(name, clip)],
             features={name: found[clip] for name, found in self._features.items() if clip in found.status},
+            votes=self._votes(row),
+            space=self.space,
             video=header(path, self._decode()) if self._needs_video and row.decode_status not in UNUSABLE else None,
         )
+
+    def _votes(self, row: Any) -> dict[str, float]:
+        """Return class -> the share of the votes of a clip; empty if there are none."""
+        if self.space.kind != "votes" or not {*self.space.vote_columns} <= {*self._table.columns}:
+            return {}
+        given = self._table.columns.get_indexer(self.space.vote_columns)
+        votes = [float(row[number] or 0) for number in given]
+        return {name: count / sum(votes) for name, count in zip(self.space.names, votes, strict=True) if sum(votes)}
 
     def _preset(self, name: str) -> FacesOfPreset:
         decode = self.config.faces[name].decode or next(iter(self.config.decode))  # without a name, there is only one

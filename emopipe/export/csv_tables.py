@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from emopipe.core.labels import NOTHING, SEPARATOR
 from emopipe.export import tables
 from emopipe.export.contents import Contents
 from emopipe.export.folders import file_name, new_folder
@@ -33,7 +34,8 @@ def write(run: Path, out: Path, *, model: Sequence[str] = (), features: bool = F
     """
     with Contents(run, model, features=features) as contents, new_folder(out) as folder, ExitStack() as stack:
         writers = {
-            name: _table(stack, folder / f"{name}.csv", list(columns)) for name, columns in tables.COLUMNS.items()
+            name: _table(stack, folder / f"{name}.csv", list(columns))
+            for name, columns in tables.columns(contents.space).items()
         }
         for name, dim in contents.backbones.items():
             columns = ["clip", "time", *(f"x{number}" for number in range(dim))]
@@ -56,9 +58,11 @@ def _table(stack: ExitStack, path: Path, columns: Sequence[str]) -> Any:
 
 
 def _text(column: str, cell: Any) -> str:
-    """Return a cell as text: "" for None, 1 and 0 for yes and no, numbers without needless digits."""
+    """Return a cell as text: "" for None, 1 and 0 for yes and no, numbers without needless digits, `;` in lists."""
     if cell is None:
         return ""
+    if isinstance(cell, list):
+        return SEPARATOR.join(cell) or NOTHING
     if isinstance(cell, bool):
         return str(int(cell))
     if isinstance(cell, float) and column in _DIGITS:

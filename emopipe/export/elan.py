@@ -2,7 +2,7 @@
 
 import mimetypes
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from emopipe.export.clip import REPORTED, Clip
 from emopipe.export.contents import Contents
 from emopipe.export.folders import FileIndex, new_folder, plain
 from emopipe.export.timeline import present, stretches
+from emopipe.inference.answer_display import named
 
 OPTIONS = ("model", "media")
 UNKNOWN_SECONDS = 1.0
@@ -63,11 +64,13 @@ def annotations(clip: Clip) -> Iterator[Annotation]:
     """Yield the annotations of a clip: of the whole clip, of the main face, and the weights of attention."""
     seconds = clip.seconds or UNKNOWN_SECONDS
     if clip.label:
-        yield "label", 0.0, seconds, clip.label
+        yield "label", 0.0, seconds, _numbers(clip.numbers) or clip.label
+    if clip.votes:
+        yield "votes", 0.0, seconds, _numbers(clip.votes)
     for answer in clip.answers:
         remark = "" if answer.source == REPORTED else " (out of fold)"
-        value = f"{answer.pred} {answer.probabilities[answer.pred]:.3f}{remark}"
-        yield f"prediction {answer.model}", 0.0, seconds, value
+        said = {name: answer.values[name] for name in named(answer.pred, answer.space)}
+        yield f"prediction {answer.model}", 0.0, seconds, f"{_numbers(said) or answer.pred}{remark}"
     if clip.status != OK or clip.reason:
         yield "status", 0.0, seconds, clip.reason or clip.status
     for faces in clip.faces:
@@ -78,6 +81,11 @@ def annotations(clip: Clip) -> Iterator[Annotation]:
         for number, (begin, end) in enumerate(stretches(part.time, seconds).tolist()):
             value = f"{part.weight[number]:.3f}{' peak' if number == peak else ''}"
             yield f"attention {part.model} {part.stream}", begin, end, value
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    """Return names with their numbers, as the value of an annotation; "" if there are none."""
+    return "; ".join(f"{name} {value:.3f}" for name, value in values.items())
 
 
 def _annotate(eaf: Any, clip: Clip, annotation: Annotation) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import yaml
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import Kind, LabelSpace
 from emopipe.core.notice import NOTICE
-from emopipe.export.clip import Clip
+from emopipe.export.clip import Answer, Clip, classes_of
 from emopipe.export.contents import Contents
 from emopipe.export.folders import new_folder, plain
 from emopipe.export.parquet_tables import PartWriter
@@ -46,7 +46,7 @@ def write(run: Path, out: Path, *, model: Sequence[str] = (), features: bool = F
     """
     with Contents(run, model, features=features) as contents, new_folder(out) as folder:
         backbones = list(contents.backbones)
-        schema = _schema(backbones)
+        schema = _schema(backbones, contents.space)
         writers: dict[str, PartWriter] = {}
         for clip in contents.clips():
             split = SPLITS[clip.split]
@@ -60,10 +60,19 @@ def write(run: Path, out: Path, *, model: Sequence[str] = (), features: bool = F
     return contents.remarks
 
 
-def _schema(backbones: Sequence[str]) -> dict[str, Any]:
-    """Return column -> polars' type."""
+def _schema(backbones: Sequence[str], space: LabelSpace) -> dict[str, Any]:
+    """Return column -> polars' type.
+
+    A label is the number of a class, or a list of such numbers; of dimensions, it is a number in a column of each.
+    """
     floats = pl.List(pl.Float64)
-    prediction = {"model": pl.String, "source": pl.String, "pred": pl.Int64, "p": floats, "covered": pl.Boolean}
+    answer = pl.List(pl.Int64) if space.kind == "multi" else pl.Int64
+    is_classes = space.kind != "dimensions"
+    label = {"label": answer} if is_classes else {f"label_{name}": pl.Float64 for name in space.names}
+    label |= {"votes": floats} if space.kind == "votes" else {}
+    prediction = {"model": pl.String, "source": pl.String, **({"pred": answer, "p": floats} if is_classes else {})}
+    prediction |= {} if is_classes else {f"y_{name}": pl.Float64 for name in space.names}
+    prediction |= {"covered": pl.Boolean}
     track = {"faces": pl.String, "track": pl.Int32, "main": pl.Boolean, "time": floats, "box": pl.List(floats)}
     track |= {"score": floats, "frame_width": pl.Int32, "frame_height": pl.Int32}
     attention = {"model": pl.String, "stream": pl.String, "time": floats, "weight": floats}
@@ -72,7 +81,7 @@ def _schema(backbones: Sequence[str]) -> dict[str, Any]:
         **dict.fromkeys(_TEXTS, pl.String),
         "start": pl.Float64,
         "end": pl.Float64,
-        "label": pl.Int64,
+        **label,
         "predictions": pl.List(pl.Struct(prediction)),
         "tracks": pl.List(pl.Struct(track)),
         "attention": pl.List(pl.Struct(attention)),
@@ -89,17 +98,8 @@ def _row(clip: Clip, backbones: Sequence[str]) -> dict[str, Any]:
         **{name: plain(getattr(clip, name if name != "clip" else "id")) for name in _TEXTS},
         "start": clip.start,
         "end": clip.end,
-        "label": CLASSES.index(clip.label) if clip.label in CLASSES else None,
-        "predictions": [
-            {
-                "model": answer.model,
-                "source": answer.source,
-                "pred": CLASSES.index(answer.pred),
-                "p": list(answer.probabilities.values()),
-                "covered": answer.covered,
-            }
-            for answer in clip.answers
-        ],
+        **_label(clip),
+        "predictions": [_prediction(answer) for answer in clip.answers],
         "tracks": _tracks(clip),
         "attention": [
             {"model": part.model, "stream": part.stream, "time": part.time.tolist(), "weight": part.weight.tolist()}
@@ -107,6 +107,29 @@ def _row(clip: Clip, backbones: Sequence[str]) -> dict[str, Any]:
         ],
         **{_column(name): _vectors(clip, name) for name in backbones},
     }
+
+
+def _label(clip: Clip) -> dict[str, Any]:
+    if clip.space.kind == "dimensions":
+        return {f"label_{name}": number for name, number in clip.numbers.items()}
+    votes = {"votes": list(clip.votes.values()) or None} if clip.space.kind == "votes" else {}
+    return {"label": _numbers_of(clip.label, clip.space), **votes}
+
+
+def _numbers_of(label: str, space: LabelSpace) -> int | list[int] | None:
+    """Return the number of a class, or those of several; None if the label is unknown, or a tie of votes."""
+    classes = classes_of(label, space)
+    numbers = None if classes is None else [space.names.index(name) for name in classes]
+    if space.kind == "multi" or numbers is None:
+        return numbers
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _prediction(answer: Answer) -> dict[str, Any]:
+    found = {"model": answer.model, "source": answer.source, "covered": answer.covered}
+    if answer.space.kind == "dimensions":
+        return found | dict(answer.numbers)
+    return found | {"pred": _numbers_of(answer.pred, answer.space), "p": list(answer.values.values())}
 
 
 def _tracks(clip: Clip) -> list[dict[str, Any]]:
@@ -139,7 +162,7 @@ def _card(contents: Contents, rows: Mapping[str, int]) -> str:
     files = [{"split": split, "path": f"{DATA}/{split}-*.parquet"} for split in rows]
     head = {
         "configs": [{"config_name": "default", "data_files": files}],
-        "dataset_info": {"features": _features(_schema(list(contents.backbones)))},
+        "dataset_info": {"features": _features(_schema(list(contents.backbones), contents.space), contents.space)},
     }
     counts = "\n".join(f"| {split} | {number} |" for split, number in rows.items())
     return f"""---
@@ -150,7 +173,7 @@ def _card(contents: Contents, rows: Mapping[str, int]) -> str:
 > {NOTICE}
 
 What a run of emopipe found, one row a clip. `path` is below the folder of the corpus; the clips are not part of this.
-`label` is null where it is unknown. `status` is `ok`, or why a stage has nothing of the clip. Times are seconds
+{ABOUT_LABELS[contents.space.kind]} `status` is `ok`, or why a stage has nothing of the clip. Times are seconds
 from the start of the clip, boxes are x1, y1, x2, y2 in pixels of a frame of `frame_width` x `frame_height`. Predictions
 with the source `out_of_fold` come from models that were trained without the clip. The clips' own terms hold for what
 was made from them.
@@ -161,18 +184,28 @@ was made from them.
 """
 
 
-def _features(schema: Mapping[str, Any]) -> list[Feature]:
+ABOUT_LABELS: Mapping[Kind, str] = {
+    "single": "`label` is null where it is unknown.",
+    "votes": "`label` is the class with most votes, and null where it is unknown or where two classes have as many; "
+    "`votes` has the shares of\nthe votes in the order of the classes, and is null for clips without votes.",
+    "multi": "`label` has all classes that a clip shows, and is null where this is unknown; probabilities are those of "
+    "each class by itself.",
+    "dimensions": "`label_<dimension>` is null where it is unknown; predictions have a number `y_<dimension>` of each.",
+}
+
+
+def _features(schema: Mapping[str, Any], space: LabelSpace) -> list[Feature]:
     """Return the columns as the head of a card names them; labels and predictions have names of classes."""
-    return [_feature(name, kind) for name, kind in schema.items()]
+    return [_feature(name, kind, space) for name, kind in schema.items()]
 
 
-def _feature(name: str, kind: Any) -> Feature:
-    if name in ("label", "pred"):
-        return {"name": name, "dtype": {"class_label": {"names": {str(n): each for n, each in enumerate(CLASSES)}}}}
+def _feature(name: str, kind: Any, space: LabelSpace) -> Feature:
+    if name in ("label", "pred") and kind == pl.Int64:
+        return {"name": name, "dtype": {"class_label": {"names": {str(n): each for n, each in enumerate(space.names)}}}}
     if isinstance(kind, pl.Struct):
-        return {"name": name, "struct": [_feature(field.name, field.dtype) for field in kind.fields]}
+        return {"name": name, "struct": [_feature(field.name, field.dtype, space) for field in kind.fields]}
     if isinstance(kind, pl.List):
-        inner = _feature(name, kind.inner)
+        inner = _feature(name, kind.inner, space)
         inner.pop("name")
         value = inner.get("struct") or inner.get("dtype") or inner
         return {"name": name, "list": value}

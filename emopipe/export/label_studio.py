@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.core.notice import NOTICE
 from emopipe.export import boxes, media_paths
-from emopipe.export.clip import Answer, Clip, Faces, Track, Weights
+from emopipe.export.clip import Answer, Clip, Faces, Track, Weights, classes_of
 from emopipe.export.contents import Contents
 from emopipe.export.folders import new_folder, plain
 from emopipe.export.timeline import stretches
@@ -55,15 +55,15 @@ def write(run: Path, out: Path, *, model: Sequence[str] = (), media: str | None 
                 peaks |= dict.fromkeys(_peak_name(part) for part in clip.attention)
                 without += boxes.lacking(clip)
             file.write("\n]\n")
-        (folder / "interface.xml").write_text(interface(list(peaks)), encoding="utf-8")
+        (folder / "interface.xml").write_text(interface(list(peaks), contents.space), encoding="utf-8")
     remarks = [*contents.remarks, *boxes.remarks(without)]
     if media is None:
         remarks.append(f"Set LOCAL_FILES_DOCUMENT_ROOT of Label Studio to {contents.root}, the folder of the clips.")
     return remarks
 
 
-def interface(peaks: Sequence[str]) -> str:
-    """Return the labeling interface as XML; `peaks` are the labels of the timeline."""
+def interface(peaks: Sequence[str], space: LabelSpace) -> str:
+    """Return the labeling interface as XML for a label space; `peaks` are the labels of the timeline."""
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Header", value=NOTICE, size="6")
     ElementTree.SubElement(view, "Header", value="$clip")
@@ -76,11 +76,28 @@ def interface(peaks: Sequence[str]) -> str:
         timeline = ElementTree.SubElement(view, "TimelineLabels", name="attention", toName="video")
         for name in peaks:
             ElementTree.SubElement(timeline, "Label", value=name)
-    choices = ElementTree.SubElement(view, "Choices", name="emotion", toName="video", choice="single")
-    for name in CLASSES:
-        ElementTree.SubElement(choices, "Choice", value=name)
+    _add_answer(view, space)
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode") + "\n"
+
+
+def _add_answer(view: ElementTree.Element, space: LabelSpace) -> None:
+    """Add what a clip is labelled with: one choice, several choices, or a number for each dimension."""
+    if space.kind != "dimensions":
+        choice = "multiple" if space.kind == "multi" else "single"
+        choices = ElementTree.SubElement(view, "Choices", name="emotion", toName="video", choice=choice)
+        for name in space.names:
+            ElementTree.SubElement(choices, "Choice", value=name)
+        return
+    ends = {"min": f"{space.low:g}", "max": f"{space.high:g}", "step": "0.01"}
+    for number, name in enumerate(space.names):
+        ElementTree.SubElement(view, "Header", value=name, size="5")
+        ElementTree.SubElement(view, "Number", name=_dimension(number), toName="video", **ends)
+
+
+def _dimension(number: int) -> str:
+    """Return the name of the control of a dimension."""
+    return f"dimension_{number + 1}"
 
 
 def task(clip: Clip, run: str, media: str) -> dict[str, Any]:
@@ -98,22 +115,33 @@ def task(clip: Clip, run: str, media: str) -> dict[str, Any]:
         "clip": clip.id,
         **{name: plain(getattr(clip, name)) for name in ("split", "label", "subject", "status", "reason")},
         **{name: getattr(clip, name) for name in ("start", "end") if getattr(clip, name) is not None},
+        **({"votes": dict(clip.votes)} if clip.votes else {}),
     }
     shared = [*_tracks(clip), *_peaks(clip)]
     made = [
         {
             "model_version": f"{run}/{answer.model}",
-            "score": answer.probabilities[answer.pred],
-            "result": [_choice(answer), *shared],
+            **_score(answer),
+            "result": [*_answer(answer), *shared],
         }
         for answer in clip.answers
     ]
     return {"data": data, "predictions": made}
 
 
-def _choice(answer: Answer) -> Result:
-    score = answer.probabilities[answer.pred]
-    return _result("emotion", "emotion", "choices", {"choices": [answer.pred]}) | {"score": score}
+def _score(answer: Answer) -> dict[str, float]:
+    """Return the probability of an answer that is one class; other answers have no score."""
+    return {} if answer.confidence is None else {"score": answer.confidence}
+
+
+def _answer(answer: Answer) -> Iterator[Result]:
+    """Yield the classes of an answer, if there are any, or the number of each dimension."""
+    if answer.space.kind == "dimensions":
+        for number, value in enumerate(answer.values.values()):
+            name = _dimension(number)
+            yield _result(name, name, "number", {"number": value})
+    elif classes := classes_of(answer.pred, answer.space):
+        yield _result("emotion", "emotion", "choices", {"choices": classes}) | _score(answer)
 
 
 def _result(identity: str, control: str, kind: str, value: dict[str, Any]) -> Result:

@@ -15,7 +15,13 @@ from emopipe.export.tables import Row
 OPTIONS = ("model", "features")
 ROWS, NUMBERS = 20_000, 1 << 22
 """A part ends at so many rows, or so many numbers of vectors, so that it takes some 100 MB of memory."""
-TYPES: Mapping[type, Any] = {str: pl.String, float: pl.Float64, int: pl.Int32, bool: pl.Boolean}
+TYPES: Mapping[type, Any] = {
+    str: pl.String,
+    float: pl.Float64,
+    int: pl.Int32,
+    bool: pl.Boolean,
+    list: pl.List(pl.String),
+}
 
 
 class PartWriter:
@@ -68,7 +74,7 @@ def write(run: Path, out: Path, *, model: Sequence[str] = (), features: bool = F
     with Contents(run, model, features=features) as contents, new_folder(out) as folder:
         writers = {
             name: PartWriter(folder / name, {column: TYPES[kind] for column, kind in columns.items()})
-            for name, columns in tables.COLUMNS.items()
+            for name, columns in tables.columns(contents.space).items()
         }
         vector = {"clip": pl.String, "time": pl.Float64, "x": pl.List(pl.Float32)}
         for name in contents.backbones:

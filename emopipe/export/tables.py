@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from emopipe.core.labels import CLASSES
-from emopipe.export.clip import Clip
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.export.clip import Clip, classes_of
 from emopipe.export.folders import plain
 
 Row = dict[str, Any]
@@ -15,32 +15,52 @@ _LANDMARKS = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
 PIXELS = frozenset(("x1", "y1", "x2", "y2", *_LANDMARKS))
 """Columns in pixels of the sampled frame."""
 
-COLUMNS: Mapping[str, Mapping[str, type]] = {
-    "clips": {
-        **dict.fromkeys(("clip", "path"), str),
-        **dict.fromkeys(("start", "end"), float),
-        **dict.fromkeys(("split", "label", "subject", "status", "reason"), str),
-    },
-    "predictions": {
-        **dict.fromkeys(("clip", "split", "label", "model", "source", "pred"), str),
-        **{f"p_{name}": float for name in CLASSES},
-        "covered": bool,
-    },
-    "tracks": {
-        **dict.fromkeys(("clip", "faces"), str),
-        "track": int,
-        "main": bool,
-        "frame": int,
-        **dict.fromkeys(("time", "x1", "y1", "x2", "y2", "score", *_LANDMARKS), float),
-        **dict.fromkeys(("frame_width", "frame_height"), int),
-    },
-    "attention": {**dict.fromkeys(("clip", "model", "stream"), str), **dict.fromkeys(("time", "weight"), float)},
+_TRACKS: Mapping[str, type] = {
+    **dict.fromkeys(("clip", "faces"), str),
+    "track": int,
+    "main": bool,
+    "frame": int,
+    **dict.fromkeys(("time", "x1", "y1", "x2", "y2", "score", *_LANDMARKS), float),
+    **dict.fromkeys(("frame_width", "frame_height"), int),
 }
-"""Table -> its columns and their types; a cell may also be None."""
+_ATTENTION: Mapping[str, type] = {
+    **dict.fromkeys(("clip", "model", "stream"), str),
+    **dict.fromkeys(("time", "weight"), float),
+}
+
+
+def columns(space: LabelSpace = BASIC7) -> dict[str, dict[str, type]]:
+    """Return table -> its columns and their types; a cell may also be None.
+
+    A label or an answer that may have several classes is a list. Numbers of a label are in `label_<dimension>`, shares
+    of raters' votes in `votes_<class>`.
+    """
+    answer = list if space.kind == "multi" else str
+    label = {"label": answer, **{f"label_{name}": float for name in space.names if space.kind == "dimensions"}}
+    return {
+        "clips": {
+            **dict.fromkeys(("clip", "path"), str),
+            **dict.fromkeys(("start", "end"), float),
+            "split": str,
+            **label,
+            **{column: float for column in space.vote_columns if space.kind == "votes"},
+            **dict.fromkeys(("subject", "status", "reason"), str),
+        },
+        "predictions": {
+            **dict.fromkeys(("clip", "split"), str),
+            **label,
+            **dict.fromkeys(("model", "source"), str),
+            "pred": answer,
+            **dict.fromkeys(space.columns, float),
+            "covered": bool,
+        },
+        "tracks": dict(_TRACKS),
+        "attention": dict(_ATTENTION),
+    }
 
 
 def rows(clip: Clip) -> Iterator[tuple[str, Row]]:
-    """Yield (table, row) of all tables but those of features, in the order of COLUMNS."""
+    """Yield (table, row) of all tables but those of features, in the order of `columns`."""
     yield "clips", _about(clip)
     yield from (("predictions", row) for row in _predictions(clip))
     yield from (("tracks", row) for row in _tracks(clip))
@@ -54,11 +74,22 @@ def _about(clip: Clip) -> Row:
         "start": clip.start,
         "end": clip.end,
         "split": clip.split,
-        "label": clip.label or None,
+        **_label(clip),
+        **_votes(clip),
         "subject": plain(clip.subject) or None,
         "status": clip.status,
         "reason": plain(clip.reason) or None,
     }
+
+
+def _label(clip: Clip) -> Row:
+    label = clip.classes if clip.space.kind == "multi" else clip.label or None
+    return {"label": label, **{f"label_{name}": number for name, number in clip.numbers.items()}}
+
+
+def _votes(clip: Clip) -> Row:
+    names = zip(clip.space.vote_columns, clip.space.names, strict=True)
+    return {column: clip.votes.get(name) for column, name in names if clip.space.kind == "votes"}
 
 
 def _predictions(clip: Clip) -> Iterator[Row]:
@@ -66,11 +97,11 @@ def _predictions(clip: Clip) -> Iterator[Row]:
         yield {
             "clip": clip.id,
             "split": clip.split,
-            "label": clip.label or None,
+            **_label(clip),
             "model": answer.model,
             "source": answer.source,
-            "pred": answer.pred,
-            **{f"p_{name}": value for name, value in answer.probabilities.items()},
+            "pred": classes_of(answer.pred, answer.space) if answer.space.kind == "multi" else answer.pred,
+            **answer.numbers,
             "covered": answer.covered,
         }
 

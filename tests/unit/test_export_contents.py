@@ -44,7 +44,7 @@ def test_answers_are_reported_or_out_of_fold(clips):
     assert {clip.answers[0].source for clip in clips.values() if clip.split != "train"} == {REPORTED}
     answer = clips["unlabelled"].answers[0]
     assert (answer.model, answer.pred, answer.covered) == ("ensemble", "Happy", True)
-    assert answer.probabilities["Happy"] == pytest.approx(0.4)
+    assert answer.values["Happy"] == pytest.approx(0.4)
     assert not clips["no_face"].answers[0].covered
 
 

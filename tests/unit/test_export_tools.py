@@ -101,7 +101,7 @@ def test_features_are_written_only_if_asked(run, tmp_path):
 def test_parquet_has_the_same_rows_with_types(run, tmp_path):
     csv_tables.write(run, tmp_path / "csv")
     parquet_tables.write(run, tmp_path / "parquet", features=True)
-    for name, columns in tables.COLUMNS.items():
+    for name, columns in tables.columns().items():
         found = pl.read_parquet(tmp_path / f"parquet/{name}/*.parquet")
         assert found.schema == {column: parquet_tables.TYPES[kind] for column, kind in columns.items()}
         assert found["clip"].to_list() == [row["clip"] for row in rows(tmp_path / f"csv/{name}.csv")]
