@@ -59,6 +59,36 @@ def ferv39k(root: Path) -> Clips:
     }  # fmt: skip
 
 
+MAFW_CLASSES = {"anger": "Angry", "disgust": "Disgust", "fear": "Fear", "happiness": "Happy", "neutral": "Neutral",
+                "sadness": "Sad", "surprise": "Surprise", "contempt": "Contempt", "anxiety": "Anxiety",
+                "helplessness": "Helplessness", "disappointment": "Disappointment"}  # fmt: skip
+
+
+def mafw(root: Path, fold: int = 1, kind: str = "single") -> Clips:
+    """MAFW: 33 clips; fold k tests those whose number is k modulo 5. Of 22, a compound of two classes is known, too."""
+    names = list(MAFW_CLASSES)
+    single = {f"{n:05d}": names[n % 11] for n in range(1, 34)}
+    compound = {clip: f"{name}_{names[(names.index(name) + 1) % 11]}" if int(clip) <= 22 else name
+                for clip, name in single.items()}  # fmt: skip
+    for name, lines in (("single", single), ("compound", compound)):
+        for k in range(1, 6):
+            for split, tested in (("train", False), ("test", True)):
+                rows = [f"{clip}.mp4 {label}" for clip, label in lines.items() if (int(clip) % 5 == k % 5) == tested]
+                write(root, f"Train & Test Set/{name}/no_caption/set_{k}/{split}.txt", *rows)
+    write(root, "Train & Test Set/single/with_caption/set_1/train.txt", "00001.mp4\tdisgust\tx\tA girl.")
+    touch(root, "labels/Labels/annotation.xlsx", *(f"data/clips/{clip}.mp4" for clip in single))
+    touch(root, *(f"data/frames/{clip}/{n:05d}.jpg" for clip in single for n in (1, 2)))
+    return {
+        clip: (
+            f"data/clips/{clip}.mp4",
+            "test" if int(clip) % 5 == fold % 5 else DRAWN,
+            ";".join(MAFW_CLASSES[name] for name in label.split("_")),
+            "",
+        )
+        for clip, label in (single if kind == "single" else compound).items()
+    }
+
+
 def caer(root: Path) -> Clips:
     """CAER: two clips of each class in each split, whose numbers begin again in each class."""
     labels = {"Anger": "Angry", "Disgust": "Disgust", "Fear": "Fear", "Happy": "Happy", "Neutral": "Neutral",

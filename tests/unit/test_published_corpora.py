@@ -213,6 +213,56 @@ def test_ferv39k_pictures_that_are_not_frames(root):
         scan("ferv39k", root)
 
 
+# MAFW
+
+MAFW = list(look_alikes.MAFW_CLASSES.values())
+
+
+@pytest.mark.parametrize("fold", [1, 5])
+def test_mafw(root, fold):
+    expected = look_alikes.mafw(root, fold)
+    check_drawn(scan_in(MAFW, "mafw", root, fold=fold), expected)
+    frames = {clip: (f"data/frames/{clip}", *rest) for clip, (_, *rest) in expected.items()}
+    table = scan_in(MAFW, "mafw", root, fold=fold, clips="frames")
+    check_drawn(table, frames)
+    assert set(table[RATE]) == {"auto"}
+
+
+def test_mafw_compound(root):
+    expected = look_alikes.mafw(root, 2, "compound")
+    assert {label for *_, label, _ in expected.values()} >= {"Angry", "Angry;Disgust"}
+    ordered = {clip: (*rest, ";".join(sorted(label.split(";"), key=MAFW.index)), person)
+               for clip, (*rest, label, person) in expected.items()}  # fmt: skip
+    check_drawn(scan_in({"names": MAFW, "kind": "multi"}, "mafw", root, fold=2, set="compound"), ordered)
+
+
+def test_mafw_in_the_seven_classes(root):
+    expected = look_alikes.mafw(root)
+    with pytest.raises(CorpusError, match=r"'Contempt' of the clip data/clips/00007\.mp4 \(and 11 more"):
+        scan("mafw", root)
+    table = scan_in({"others": "exclude"}, "mafw", root)
+    assert set(table["clip"]) == {clip for clip, (_, _, label, _) in expected.items() if label in MAFW[:7]}
+
+
+def test_mafw_errors(root):
+    look_alikes.mafw(root)
+    touch(root, "data/clips/more/00007.mp4")
+    with pytest.raises(CorpusError, match=r"clip 00007 of MAFW is in .* twice: data/clips/00007\.mp4 and .*Set clips"):
+        scan("mafw", root)
+    for file in ("more/00007.mp4", "00009.mp4"):
+        (root / "data/clips" / file).unlink()
+    with pytest.raises(CorpusError, match=r"MAFW name 33 clips, and 1 of them have no file in .*: 00009\."):
+        scan("mafw", root)
+    write(root, "Train & Test Set/single/no_caption/set_1/test.txt", "00001.mp4 rage")
+    with pytest.raises(CorpusError, match=r"test\.txt has the line '00001\.mp4 rage'\. Expected <clip>\.mp4 <class>"):
+        scan("mafw", root)
+    (root / "Train & Test Set/single/no_caption/set_1/train.txt").unlink()
+    with pytest.raises(
+        CorpusError, match=r"Expected the list Train & Test Set/single/no_caption/set_1/train\.txt of MA"
+    ):
+        scan("mafw", root)
+
+
 # CAER
 
 
