@@ -62,6 +62,7 @@ KINDS: dict[str, Row] = {
     "esd": Row("emopipe.corpora.esd"),
     "ferv39k": Row("emopipe.corpora.ferv39k"),
     "folder": Row("emopipe.corpora.folder"),
+    "iemocap": Row("emopipe.corpora.iemocap"),
     "mafw": Row("emopipe.corpora.mafw"),
     "meld": Row("emopipe.corpora.meld"),
     "ravdess": Row("emopipe.corpora.ravdess"),

@@ -44,6 +44,8 @@ ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("savee", {"modality": "audio"}),
     ("tess", {}),
     ("esd", {}),
+    ("iemocap", {}),
+    ("iemocap", {"modality": "video"}),
 )
 """Kinds with their options, in the order in which they are tried. Folders of classes go before schemes of names, except
 those whose names are of one corpus alone."""

@@ -225,3 +225,40 @@ def esd(root: Path, folders: bool = True) -> Clips:
                 clips[stem] = (path, split if folders else "", label, person)
     touch(root, *(path for path, *_ in clips.values()))
     return clips
+
+
+IEMOCAP_NAMES = {"ang": "Anger", "dis": "Disgust", "exc": "Excited", "fea": "Fear", "fru": "Frustration",
+                 "hap": "Happiness", "neu": "Neutral state", "oth": "Other", "sad": "Sadness",
+                 "sur": "Surprise"}  # fmt: skip
+
+
+def iemocap(root: Path, modality: str = "audio") -> Clips:
+    """IEMOCAP: two dialogues of twelve utterances in each session; the raters disagree on the last two of each.
+
+    Returns the utterances of four classes, Excited as Happy, with session 5 as test and session 1 as val.
+    """
+    four = {"ang": "Angry", "exc": "Happy", "hap": "Happy", "neu": "Neutral", "sad": "Sad"}
+    clips: Clips = {}
+    for session in range(1, 6):
+        for dialogue in (f"Ses0{session}F_impro01", f"Ses0{session}M_script01_1b"):
+            lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+            for number, code in enumerate([*IEMOCAP_NAMES, "xxx", "xxx"]):
+                speaker = "FM"[number % 2]
+                clip = f"{dialogue}_{speaker}{number:03d}"
+                lines.append(f"[{number}.2500 - {number + 1}.5000]\t{clip}\t{code}\t[2.5000, 4.0000, 3.5000]")
+                name = IEMOCAP_NAMES.get(code, "Anger")
+                lines += [f"C-E2:\t{name};\t()", f"C-E3:\t{name}; Sadness;\t(tired; sad)"]
+                lines += [f"C-E4:\t{'Frustration; Anger' if code == 'xxx' else name};\t()"]
+                lines += [f"C-{speaker}1:\tFear;\t()", "A-E3:\tval 2; act  4; dom  3;\t()", ""]
+                wav = f"Session{session}/sentences/wav/{dialogue}/{clip}.wav"
+                avi = f"Session{session}/dialog/avi/DivX/{dialogue}.avi"
+                touch(root, wav, avi)
+                if code in four:
+                    split = {5: "test", 1: "val"}.get(session, "train")
+                    path = wav if modality == "audio" else avi
+                    clips[clip] = (path, split, four[code], f"Ses0{session}{speaker}")
+            folder = f"Session{session}/dialog/EmoEvaluation"
+            write(root, f"{folder}/{dialogue}.txt", *lines)
+            write(root, f"{folder}/Categorical/{dialogue}_e2_cat.txt", f"{dialogue}_F000 :Anger; ()")
+            touch(root, f"Session{session}/dialog/wav/{dialogue}.wav")
+    return clips

@@ -448,6 +448,86 @@ def test_enterface_errors(root):
         scan("enterface", root)
 
 
+# IEMOCAP
+
+
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_iemocap_in_four_classes(root, modality):
+    expected = look_alikes.iemocap(root, modality)
+    table = scan("iemocap", root, modality=modality)
+    assert as_clips(table) == expected
+    row = table.set_index("clip").loc["Ses02M_script01_1b_F002"]
+    columns = ["session", "dialogue", "scenario", "sex", "valence", "arousal", "dominance"]
+    assert row[columns].tolist() == [
+        "2", "Ses02M_script01_1b", "scripted", "female", "2.5000", "4.0000", "3.5000",
+    ]  # fmt: skip
+    assert row[["votes_Happy", "votes_Sad", "votes_Angry", "votes_Fear"]].tolist() == ["3", "1", "0", "0"]
+    assert ("start" in table) == (modality == "video")
+    if modality == "video":
+        assert row[["start", "end"]].tolist() == ["2.25", "3.5"]
+
+
+def test_iemocap_in_six_classes_and_folds(root):
+    look_alikes.iemocap(root)
+    for fold, val in ((1, "2"), (4, "5"), (5, "1")):
+        table = scan_in("iemocap6", "iemocap", root, emotions=6, fold=fold)
+        sessions = table.groupby("split")["session"].unique().map(sorted).to_dict()
+        rest = sorted(set("12345") - {str(fold), val})
+        assert sessions == {"test": [str(fold)], "val": [val], "train": rest}
+    assert table["label"].value_counts().to_dict() == dict.fromkeys(
+        ("Angry", "Excited", "Frustrated", "Happy", "Neutral", "Sad"), 10
+    )
+    assert set(scan("iemocap", root, scenario="improvised")["scenario"]) == {"improvised"}
+
+
+def test_iemocap_votes_without_agreement(root):
+    look_alikes.iemocap(root)
+    labels = {"set": "iemocap6", "kind": "votes", "others": "exclude"}
+    table = scan_in(labels, "iemocap", root, emotions="all").set_index("clip")
+    # 6 classes and those without agreement; of Disgust, Fear, Other and Surprise, the vote for Sad remains.
+    assert len(table) == 5 * 2 * 12
+    xxx = table.loc["Ses01F_impro01_F010"]
+    assert xxx[["label", "votes_Angry", "votes_Frustrated", "votes_Sad"]].tolist() == ["Angry", "3", "1", "1"]
+
+
+def test_iemocap_dimensions(root):
+    look_alikes.iemocap(root)
+    labels = {"names": ["valence", "arousal"], "kind": "dimensions", "range": [1, 5]}
+    table = scan_in(labels, "iemocap", root, emotions="all")
+    assert len(table) == 120 and set(table["label"]) == {"2.5;4"}
+
+
+def test_iemocap_errors(root):
+    with pytest.raises(CorpusError, match=r"No evaluations of IEMOCAP were found .*Session1/dialog/EmoEvaluation/Ses"):
+        scan("iemocap", root)
+    look_alikes.iemocap(root)
+    wav = root / "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
+    wav.unlink()
+    with pytest.raises(
+        CorpusError, match=r"IEMOCAP name 50 clips, and 1 of them have no file in .*: Ses01F_impro01_F0"
+    ):
+        scan("iemocap", root)
+    touch(root, *(f"{folder}/sentences/wav/Ses01F_impro01_F000.wav" for folder in ("Session1", "copy")))
+    with pytest.raises(
+        CorpusError, match=r"file Ses01F_impro01_F000 of IEMOCAP is in .* several times: Session1/.*omit"
+    ):
+        scan("iemocap", root)
+    shutil.rmtree(root / "copy")
+    text = root / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    good = text.read_text()
+    text.write_text(good.replace("\tang\t", "\tmad\t"))
+    with pytest.raises(CorpusError, match=r"has the line .*mad.*with a code of ang, dis, exc"):
+        scan("iemocap", root)
+    text.write_text(good.replace("C-E2:\tAnger", "C-E2:\tRage"))
+    with pytest.raises(CorpusError, match=r"has a vote for 'Rage'\. Expected names that begin with ang, dis"):
+        scan("iemocap", root)
+    for file in (root / f"Session{n}/dialog/EmoEvaluation/Ses0{n}M_script01_1b.txt" for n in range(1, 6)):
+        file.unlink()
+    text.write_text(good)
+    with pytest.raises(CorpusError, match=r"None of the 60 utterances .*emotions: 4 and scenario: scripted"):
+        scan("iemocap", root, scenario="scripted")
+
+
 # SAVEE
 
 
@@ -556,13 +636,15 @@ def test_esd_of_one_language(root):
 # emopipe init
 
 
-@pytest.mark.parametrize("kind", ["caer", "cremad", "dfew", "enterface", "esd", "ferv39k", "meld", "savee", "tess"])
+@pytest.mark.parametrize(
+    "kind", ["caer", "cremad", "dfew", "enterface", "esd", "ferv39k", "iemocap", "meld", "savee", "tess"]
+)
 def test_each_look_alike_is_recognised(root, kind):
     expected = getattr(look_alikes, kind)(root)
     found = recognition.in_folder(root)
     assert (found.kind, found.options) == (kind, {})
     assert with_split(as_clips(found.table), "") == with_split(expected, "")
-    assert bool(found.drawn) == (kind not in ("caer", "meld", "esd"))
+    assert bool(found.drawn) == (kind not in ("caer", "meld", "esd", "iemocap"))
 
 
 def test_options_are_recognised(root):
