@@ -6,6 +6,9 @@ split is "" where the corpus has none of its own, so that it is drawn, and `DRAW
 
 from pathlib import Path
 
+import h5py
+import numpy as np
+
 Clips = dict[str, tuple[str, str, str, str]]
 DRAWN = "drawn"
 """The split of clips of a published training list, from which val is drawn."""
@@ -261,4 +264,37 @@ def iemocap(root: Path, modality: str = "audio") -> Clips:
             write(root, f"{folder}/{dialogue}.txt", *lines)
             write(root, f"{folder}/Categorical/{dialogue}_e2_cat.txt", f"{dialogue}_F000 :Anger; ()")
             touch(root, f"Session{session}/dialog/wav/{dialogue}.wav")
+    return clips
+
+
+MOSEI_VALUES = np.array(
+    # sentiment, happy, sad, anger, surprise, disgust, fear
+    [[1, 2 / 3, 0, 0, 0, 0, 0], [-2, 0, 1, 1 / 3, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0], [-3, 0, 0, 0, 1, 2, 3]],
+    np.float32,
+)
+MOSEI_LABELS = ("Happy", "Sad;Angry", "(none)", "Surprise;Disgust;Fear")
+
+
+def mosei(root: Path, kind: str = "segmented") -> Clips:
+    """CMU-MOSEI: four sentences of each of seven videos, of which one is in no fold; the first one is not in order."""
+    split_of = {"-3g5yACwYnA": "train", "0Fb_3": "train", "81406": "train", "v4": "val", "v5": "test", "v6": "test"}
+    clips: Clips = {}
+    touch(root, *(f"Raw/Videos/Full/Combined/{video}.mp4" for video in (*split_of, "lost")))
+    with h5py.File(root / "CMU_MOSEI_Labels.csd", "w") as file:
+        for video in (*split_of, "lost"):
+            group = file.create_group(f"All Labels/data/{video}")
+            group["features"] = MOSEI_VALUES
+            group["intervals"] = np.array([[10.5, 14.25], [2.125, 9], [20, 21.333], [14.25, 20]], np.float32)
+            spoken = ((3, "10.5000", "14.25"), (0, "2.125", "9"), (7, "20", "21.333"), (4, "14.25", "20.0"))
+            lines = [f"{video}___{number}___{start}___{end}___Well ___ yes." for number, start, end in spoken]
+            write(root, f"Raw/Transcript/Segmented/Combined/{video}.txt", *lines, f"{video}___9___30___31___No label.")
+            touch(root, *(f"Raw/Videos/Segmented/Combined/{video}_{n}.mp4" for n in (0, 3, 4, 7, 9)))
+            for (number, start, _), label in zip(spoken, MOSEI_LABELS, strict=True):
+                clip = f"{video}_{number}" if kind == "segmented" else f"{video}_at_{float(start):.3f}"
+                name = f"Segmented/Combined/{clip}" if kind == "segmented" else f"Full/Combined/{video}"
+                if video in split_of:
+                    clips[clip] = (f"Raw/Videos/{name}.mp4", split_of[video], label, video)
+    folds = {"train": "train", "valid": "val", "test": "test"}
+    lists = [f"standard_{name}_fold={[v for v, s in split_of.items() if s == split]}" for name, split in folds.items()]
+    write(root, "cmu_mosei_std_folds.py", *lists)
     return clips

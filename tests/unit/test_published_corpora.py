@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import h5py
 import pytest
 from pydantic import ValidationError
 
@@ -411,6 +412,70 @@ def test_cremad_omits_clips_without_votes(root, caplog):
         found = scan_in("votes", "cremad", root)
     assert set(expected) - set(found["clip"]) == {"1001_IEO_FEA_XX"}
     assert "1 clips without votes, such as 1001_IEO_FEA_XX, are omitted" in caplog.text
+
+
+# CMU-MOSEI
+
+MOSEI = {"names": ["Happy", "Sad", "Angry", "Surprise", "Disgust", "Fear"], "kind": "multi"}
+
+
+@pytest.mark.parametrize("kind", ["segmented", "full"])
+def test_mosei(root, kind, caplog):
+    expected = look_alikes.mosei(root, kind)
+    with caplog.at_level("INFO", logger="emopipe"):
+        table = scan_in(MOSEI, "mosei", root, clips=kind)
+    assert as_clips(table) == expected
+    assert "1 videos are in no fold, such as lost, and are omitted" in caplog.text
+    row = table[(table["subject"] == "v5") & (table["label"] == "Sad;Angry")].iloc[0]
+    columns = ["sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear"]
+    assert row[columns].tolist() == ["-2", "0", "1", "0.333333", "0", "0", "0"]
+    assert ("start" in table) == (kind == "full")
+    if kind == "full":
+        assert row[["start", "end"]].tolist() == ["2.125", "9"]
+
+
+def test_mosei_sentiment_and_intensities(root):
+    look_alikes.mosei(root)
+    names = {"names": ["happy", "anger"], "kind": "dimensions", "range": [0, 3]}
+    table = scan_in(names, "mosei", root)
+    assert table["label"].value_counts().to_dict() == {"0.666667;0": 6, "0;0.333333": 6, "0;0": 12}
+    names = {"names": ["sentiment", "happy"], "kind": "dimensions", "range": [-3, 3]}
+    assert set(scan_in(names, "mosei", root)["label"]) == {"1;0.666667", "-2;0", "0;0", "-3;0"}
+
+
+def test_mosei_sentences_without_a_transcript_are_omitted(root, caplog):
+    expected = look_alikes.mosei(root)
+    (root / "Raw/Transcript/Segmented/Combined/v4.txt").unlink()
+    with caplog.at_level("INFO", logger="emopipe"):
+        table = scan_in(MOSEI, "mosei", root)
+    assert set(expected) - set(table["clip"]) == {f"v4_{n}" for n in (0, 3, 4, 7)}
+    assert "4 of 24 sentences are in no transcript, and are omitted" in caplog.text
+
+
+def test_mosei_errors(root):
+    look_alikes.mosei(root)
+    (root / "Raw/Videos/Segmented/Combined/v4_7.mp4").unlink()
+    with pytest.raises(CorpusError, match=r"CMU-MOSEI name 24 clips, and 1 of them have no file in .*: v4_7\."):
+        scan_in(MOSEI, "mosei", root)
+    write(root, "Raw/Transcript/Segmented/Combined/v4.txt", "v4___1___soon___later___x")
+    with pytest.raises(CorpusError, match=r"v4\.txt has the line v4___1___soon___later___x\. Expected <video>___<num"):
+        scan_in(MOSEI, "mosei", root)
+    shutil.rmtree(root / "Raw/Transcript")
+    with pytest.raises(CorpusError, match=r"None of the 24 labelled sentences .* or set clips: full"):
+        scan_in(MOSEI, "mosei", root)
+    write(root, "my_folds.py", "standard_train_fold = open('x')", "standard_valid_fold = []", "standard_test_fold = []")
+    with pytest.raises(CorpusError, match=r"my_folds\.py \(corpus option folds\) cannot be read"):
+        scan_in(MOSEI, "mosei", root, folds="my_folds.py")
+    write(root, "my_folds.py", "standard_train_fold = ['v4']")
+    with pytest.raises(CorpusError, match=r"it has the lists standard_train_fold\)\. Expected the SDK's"):
+        scan_in(MOSEI, "mosei", root, folds="my_folds.py")
+    (root / "CMU_MOSEI_Labels.csd").write_text("no labels")
+    with pytest.raises(CorpusError, match=r"CMU_MOSEI_Labels\.csd cannot be read .*Expected an HDF5 file with All Lab"):
+        scan_in(MOSEI, "mosei", root)
+    with h5py.File(root / "CMU_MOSEI_Labels.csd", "w") as file:
+        file["All Labels/data/v4/features"], file["All Labels/data/v4/intervals"] = [[1.0]], [[0.0, 1.0]]
+    with pytest.raises(CorpusError, match=r"v4 has features \(1, 1\) and intervals \(1, 2\)"):
+        scan_in(MOSEI, "mosei", root)
 
 
 # eNTERFACE'05
