@@ -65,6 +65,7 @@ KINDS: dict[str, Row] = {
     "iemocap": Row("emopipe.corpora.iemocap"),
     "mafw": Row("emopipe.corpora.mafw"),
     "meld": Row("emopipe.corpora.meld"),
+    "mer": Row("emopipe.corpora.mer"),
     "mosei": Row("emopipe.corpora.mosei"),
     "ravdess": Row("emopipe.corpora.ravdess"),
     "savee": Row("emopipe.corpora.savee"),

@@ -1,7 +1,7 @@
 """Lists that corpora are published with, and the videos that they name: both are found at any depth, by their names."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from emopipe.core.errors import CorpusError
@@ -110,6 +110,23 @@ def clips(root: Path, folder: str, corpus: str) -> dict[Path, str | None]:
     if not wanted:
         raise _nothing(root, folder, corpus, sorted(found), taken.paths(["image"]))
     return {path: found[path] for path in wanted}
+
+
+def by_stem(found: Iterable[Path], root: Path, corpus: str) -> dict[str, str]:
+    """Return the name of each clip, without suffix -> its path with slashes.
+
+    Raises:
+        CorpusError: Two have the same name.
+    """
+    paths: dict[str, str] = {}
+    for file in found:
+        if file.stem in paths:
+            raise CorpusError(
+                f"The clip {file.stem} of {corpus} is in {root} twice: {paths[file.stem]} and {file.as_posix()}. "
+                "Expected one file for each clip. Move the others out of the corpus folder."
+            )
+        paths[file.stem] = file.as_posix()
+    return paths
 
 
 def sounds_of(found: Mapping[Path, str | None]) -> dict[str, str]:

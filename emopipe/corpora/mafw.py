@@ -67,14 +67,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
     """
     listed = {split: _listed(root, split, options) for split in ("train", "test")}
     found = lists.clips(root, options.clips, "MAFW")
-    paths: dict[str, str] = {}
-    for file in found:
-        if file.stem in paths:
-            raise CorpusError(
-                f"The clip {file.stem} of MAFW is in {root} twice: {paths[file.stem]} and {file.as_posix()}. Expected "
-                "one file for each clip. Set clips in the corpus options to one of their folders."
-            )
-        paths[file.stem] = file.as_posix()
+    paths = lists.by_stem(found, root, "MAFW")
     lists.refuse_without_file([clip for clips in listed.values() for clip in clips], paths, root, "MAFW")
     rows = [
         {"clip": clip, "path": paths[clip], "split": split, "label": label}

@@ -89,7 +89,7 @@ def scan(root: Path, options: CorpusOptions) -> pd.DataFrame:
             f"None of the {len(sentences)} labelled sentences in {root} that are in a fold has a line with its times "
             "in the transcripts. Expected Transcript/Segmented/Combined/<video>.txt. Unpack them, or set clips: full."
         )
-    paths = {path.stem: path.as_posix() for path in lists.videos(root, options.clips, "CMU-MOSEI")}
+    paths = lists.by_stem(lists.videos(root, options.clips, "CMU-MOSEI"), root, "CMU-MOSEI")
     files = [row["clip"] if options.clips == "segmented" else row["subject"] for row in rows]
     lists.refuse_without_file(files, paths, root, "CMU-MOSEI")
     return options.with_labels(from_rows(row | {"path": paths[file]} for row, file in zip(rows, files, strict=True)))

@@ -298,3 +298,25 @@ def mosei(root: Path, kind: str = "segmented") -> Clips:
     lists = [f"standard_{name}_fold={[v for v, s in split_of.items() if s == split]}" for name, split in folds.items()]
     write(root, "cmu_mosei_std_folds.py", *lists)
     return clips
+
+
+MER_CLASSES = ("Neutral", "Angry", "Happy", "Sad", "Worried", "Surprise")
+
+
+def mer(root: Path, release: int = 2023) -> Clips:
+    """MER: 18 training clips and six in each test list; of 2024, 18 clips with a label, and one without."""
+    clips: Clips = {}
+    folders = {"train": 18, "test1": 6, "test2": 6, "test3": 6} if release == 2023 else {"video-labeled": 18}
+    for folder, count in folders.items():
+        has_valence = folder in ("train", "test1", "test2")
+        rows = ["name,discrete,valence" if has_valence else "name,discrete"]
+        for number in range(count):
+            name, label = f"{folder[0]}{folder[-1]}_{number:08d}", MER_CLASSES[number % 6]
+            rows.append(f"{name},{label.lower()}{f',{number / 8 - 1}' if has_valence else ''}")
+            path = f"{folder}/{name}.{'avi' if release == 2023 else 'mp4'}"
+            touch(root, path)
+            clips[name] = (path, "test" if folder.startswith("test") else DRAWN, label, "")
+        write(root, f"{folder}-label.csv" if release == 2023 else "label-disdim.csv", *rows)
+    if release != 2023:
+        touch(root, "video-unlabeled/sample_1.mp4")
+    return clips

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from emopipe import corpora
-from emopipe.core.errors import CorpusError
+from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.label_block import LabelsBlock
 from emopipe.core.validation import checked
 from emopipe.corpora import recognition
@@ -248,7 +248,7 @@ def test_mafw_in_the_seven_classes(root):
 def test_mafw_errors(root):
     look_alikes.mafw(root)
     touch(root, "data/clips/more/00007.mp4")
-    with pytest.raises(CorpusError, match=r"clip 00007 of MAFW is in .* twice: data/clips/00007\.mp4 and .*Set clips"):
+    with pytest.raises(CorpusError, match=r"clip 00007 of MAFW is in .* twice: data/clips/00007\.mp4 and .*Move the"):
         scan("mafw", root)
     for file in ("more/00007.mp4", "00009.mp4"):
         (root / "data/clips" / file).unlink()
@@ -412,6 +412,47 @@ def test_cremad_omits_clips_without_votes(root, caplog):
         found = scan_in("votes", "cremad", root)
     assert set(expected) - set(found["clip"]) == {"1001_IEO_FEA_XX"}
     assert "1 clips without votes, such as 1001_IEO_FEA_XX, are omitted" in caplog.text
+
+
+# MER
+
+
+@pytest.mark.parametrize("test", ["none", "test1", "test2", "test3"])
+def test_mer_2023(root, test):
+    expected = look_alikes.mer(root)
+    table = scan_in("mer6", "mer", root, test=test)
+    check_drawn(table, {clip: row for clip, row in expected.items() if row[0].startswith(("train/", f"{test}/"))})
+    valence = table.set_index("clip")["valence"]
+    assert valence["tn_00000002"] == "-0.75"
+    assert set(valence[table["split"].to_numpy() == "test"] == "") == {"none": set(), "test3": {True}}.get(
+        test, {False}
+    )
+    with pytest.raises(CorpusError, match=r"class 'worried' of the clip train/tn_00000004\.avi \(and 2 more clips"):
+        scan("mer", root)
+
+
+def test_mer_2024(root):
+    expected = look_alikes.mer(root, 2024)
+    table = scan_in("mer6", "mer", root, release=2024)
+    check_drawn(table, expected)
+    assert "valence" not in table
+    with pytest.raises(ConfigError, match=r"test is test1, but only the release of 2023 has such lists"):
+        scan_in("mer6", "mer", root, release=2024, test="test1")
+
+
+def test_mer_errors(root):
+    look_alikes.mer(root)
+    (root / "train/tn_00000003.avi").unlink()
+    with pytest.raises(CorpusError, match=r"MER name 18 clips, and 1 of them have no file in .*: tn_00000003\."):
+        scan_in("mer6", "mer", root)
+    touch(root, "train/tn_00000003.avi", "train/more/tn_00000003.avi")
+    with pytest.raises(CorpusError, match=r"clip tn_00000003 of MER is in .* twice: train/more/.*Move the others"):
+        scan_in("mer6", "mer", root)
+    write(root, "train-label.csv", "name,emotion")
+    with pytest.raises(CorpusError, match=r"has the columns name, emotion\. Expected name, discrete"):
+        scan_in("mer6", "mer", root)
+    with pytest.raises(CorpusError, match=r"Expected the list label-disdim\.csv of MER"):
+        scan_in("mer6", "mer", root, release=2024)
 
 
 # CMU-MOSEI
