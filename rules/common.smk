@@ -14,6 +14,7 @@ from emopipe.core.log import LOGGER, log_to
 from emopipe.report.files import by_class_table, figure_name
 from emopipe.workflow import config as configs
 from emopipe.workflow import part_lengths, pictures, preconditions, resources, scan, submission, terminal
+from emopipe.workflow.after_failure import is_stale
 from emopipe.workflow.config import modality
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.retry import retry_counter
@@ -141,8 +142,9 @@ def shown(name, path):
 def ancient_if(is_current, paths):
     """Mark inputs as `ancient` while the output is current, so that newer inputs do not rerun the job.
 
-    They must be ordinary inputs while the output is out of date: Snakemake 9 does not look at the params of a job whose
-    inputs are made in the same run.
+    They must be ordinary inputs while the output is out of date: Snakemake 9 does not look at the params of a job if a
+    job before it runs, be it one whose files are `ancient` further up. So faces, features and merged features have the
+    clip table as an input, too, which their jobs do not read.
     """
     return [ancient(path) for path in paths] if is_current else paths
 
@@ -156,6 +158,26 @@ def get_shard_table(wildcards):
     """Return the clip table of a shard."""
     is_current = stands_for(status_file(wildcards), PLAN.decode(wildcards.decode), PLAN.shard_digest(wildcards.shard))
     return ancient_if(is_current, [f"{CACHE}/shards/{wildcards.shard}.csv"])
+
+
+def get_table_of_faces(wildcards):
+    """Return the clip table of a shard, for a run that changes labels and the detection of faces at once."""
+    path = Path(f"{CACHE}/faces/{wildcards.detector}/{wildcards.shard}.h5")
+    is_current = not is_stale(path, PLAN.faces(wildcards.detector), PLAN.shard_digest(wildcards.shard))
+    return ancient_if(is_current, [f"{CACHE}/shards/{wildcards.shard}.csv"])
+
+
+def get_table_of_features(wildcards):
+    """Return the clip table of a shard, for a run that changes labels and a backbone at once."""
+    path = Path(f"{CACHE}/features/{wildcards.backbone}/{wildcards.shard}.h5")
+    is_current = not is_stale(path, PLAN.features(wildcards.backbone), PLAN.shard_digest(wildcards.shard))
+    return ancient_if(is_current, [f"{CACHE}/shards/{wildcards.shard}.csv"])
+
+
+def get_table_of_merge(wildcards):
+    """Return the clip table, for a run that changes labels and a backbone at once."""
+    path = Path(f"{CACHE}/features/{wildcards.backbone}.h5")
+    return ancient_if(not is_stale(path, PLAN.merge(wildcards.backbone), PLAN.all_digest()), [CLIPS])
 
 
 def get_retries(wildcards):

@@ -1,7 +1,8 @@
 # Detect, track and align the faces in a shard's clips.
 rule faces:
     input:
-        get_media,
+        media=get_media,
+        table=get_table_of_faces,
     output:
         update(f"{CACHE}/faces/{{detector}}/{{shard}}.h5"),
     log:

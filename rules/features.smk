@@ -4,6 +4,7 @@ rule features:
         source=get_feature_source,
         pretrained=get_pretrained_weights,
         chained=get_chained_weights,
+        table=get_table_of_features,
     output:
         update(f"{CACHE}/features/{{backbone}}/{{shard}}.h5"),
     log:

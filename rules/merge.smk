@@ -1,7 +1,8 @@
 # Put the shards' features of one backbone into one file.
 rule merge:
     input:
-        all_shards(f"{CACHE}/features/{{backbone}}/{{shard}}.h5"),
+        shards=all_shards(f"{CACHE}/features/{{backbone}}/{{shard}}.h5"),
+        table=get_table_of_merge,
     output:
         f"{CACHE}/features/{{backbone}}.h5",
     log:

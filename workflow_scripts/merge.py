@@ -9,7 +9,7 @@ with job_log(snakemake.log[0]):
 
     merge.run(
         snakemake.params.recipe,
-        [Path(path) for path in snakemake.input],
+        [Path(path) for path in snakemake.input.shards],
         Path(snakemake.output[0]),
         clips=snakemake.params.clips,
         min_coverage=snakemake.params.min_coverage,

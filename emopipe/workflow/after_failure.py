@@ -27,7 +27,7 @@ def stash_stale_output(path: Path, recipe: Mapping[str, Any], clips: str) -> Non
         clips: The digest of the clips that the output should hold (`cache.store.clips_digest`).
     """
     with _warn_if_refused(path):
-        if _is_stale(path, recipe, clips):
+        if is_stale(path, recipe, clips):
             part = next_part(path)
             part.parent.mkdir(exist_ok=True)
             os.replace(path, part)
@@ -36,11 +36,11 @@ def stash_stale_output(path: Path, recipe: Mapping[str, Any], clips: str) -> Non
 def remove_stale_output(path: Path, recipe: Mapping[str, Any], clips: str) -> None:
     """Delete a stale output that no later job can reuse. The arguments are those of `stash_stale_output`."""
     with _warn_if_refused(path):
-        if _is_stale(path, recipe, clips):
+        if is_stale(path, recipe, clips):
             path.unlink()
 
 
-def _is_stale(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
+def is_stale(path: Path, recipe: Mapping[str, Any], clips: str) -> bool:
     """Return whether the output exists, but another recipe or other clips made it."""
     return path.is_file() and not stands_for(path, recipe, clips)
 

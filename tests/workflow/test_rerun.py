@@ -337,6 +337,22 @@ def test_a_training_clips_label(finished, corpus):
     assert planned(finished) == expected
 
 
+def test_labels_and_a_backbone_or_the_detector_changed_at_once(finished, corpus):
+    """Snakemake does not look at the params of a job if a job before it runs, as that of the clip table does."""
+
+    def backbone(config):
+        config["backbones"]["given"]["batch"] = 3
+
+    def detector(config):
+        config["faces"]["main"]["every"] = 2
+
+    old = next((corpus / "val/Happy").iterdir())
+    old.rename(corpus / "val/Sad" / old.name)
+    assert planned(finished, backbone) == jobs("corpus", *features("given"), *fusion(*MODELS), *ANSWER)
+    faces = [*(f"faces {shard}" for shard in SHARDS), "pretrain learned", *features("learned"), *features("given")]
+    assert planned(finished, detector) == jobs("corpus", *faces, *fusion(*MODELS), *ANSWER)
+
+
 def test_a_training_clip_added(finished, corpus):
     shutil.copy(next((corpus / "train/Happy").iterdir()), corpus / "train/Happy/zz_new_clip.mp4")
     shard, other = shard_of("zz_new_clip"), (shard_of("zz_new_clip") == "00" and "01") or "00"
