@@ -141,8 +141,8 @@ def _sentences(root: Path) -> list[tuple[str, str, str, np.ndarray]]:
                 values, intervals = group["features"][()], group["intervals"][()]
                 if values.ndim != 2 or values.shape[1] != 1 + len(EMOTIONS) or intervals.shape != (len(values), 2):
                     raise ValueError(f"{video} has features {values.shape} and intervals {intervals.shape}")
-                ends = [[f"{time:.{_DIGITS}f}" for time in interval] for interval in intervals]
-                found += [(video, start, end, row) for (start, end), row in zip(ends, values, strict=True)]
+                parts = [(_time(start), _time(end)) for start, end in intervals]
+                found += [(video, *part, row) for part, row in zip(parts, values, strict=True)]
     except (OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
         raise CorpusError(
             f"The labels {file} cannot be read ({error}). Expected an HDF5 file with {_GROUP}/<video>/features (n, 7) "
@@ -164,6 +164,10 @@ def _numbers(root: Path) -> dict[tuple[str, str, str], str]:
                     f"The transcript {file} has the line {abbreviate([line])}. Expected <video>___<number>___<start>___"
                     "<end>___<text>, with times in seconds. Use the file as it is published."
                 )
-            start, end = (f"{float(field):.{_DIGITS}f}" for field in fields[2:4])
-            numbers[fields[0], start, end] = fields[1]
+            numbers[fields[0], _time(fields[2]), _time(fields[3])] = fields[1]
     return numbers
+
+
+def _time(seconds: float | str) -> str:
+    """Return a time as it is compared: in the precision that the labels may have, else the last digit may differ."""
+    return f"{np.float32(seconds):.{_DIGITS}f}"

@@ -44,8 +44,16 @@ ATTEMPTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("savee", {"modality": "audio"}),
     ("tess", {}),
     ("esd", {}),
+    ("iemocap", {"emotions": 6}),
     ("iemocap", {}),
+    ("iemocap", {"emotions": 6, "modality": "video"}),
     ("iemocap", {"modality": "video"}),
+    ("mafw", {}),
+    ("mafw", {"clips": "frames"}),
+    ("mer", {}),
+    ("mer", {"release": 2024}),
+    ("mosei", {}),
+    ("mosei", {"clips": "full"}),
 )
 """Kinds with their options, in the order in which they are tried. Folders of classes go before schemes of names, except
 those whose names are of one corpus alone."""

@@ -31,10 +31,14 @@ def scan(kind, root, **options):
     return corpora.scan(kind, root, corpora.options_class(kind)(**options))
 
 
+def labelling(labels):
+    """The label space of a run: a kind for the seven classes, or the key `labels` of its config."""
+    return Labelling.of(LabelsBlock.model_validate({"kind": labels} if labels in ("votes", "multi") else labels))
+
+
 def scan_in(labels, kind, root, **options):
-    """The clips in the label space of a run: a kind for the seven classes, or the key `labels` of its config."""
-    block = LabelsBlock.model_validate({"kind": labels} if labels in ("votes", "multi") else labels)
-    context = in_run(Labelling.of(block))
+    """The clips in the label space of a run."""
+    context = in_run(labelling(labels))
     given = checked(corpora.options_class(kind), options, "corpus.options", context=context)
     return corpora.scan(kind, root, given)
 
@@ -751,6 +755,22 @@ def test_each_look_alike_is_recognised(root, kind):
     assert (found.kind, found.options) == (kind, {})
     assert with_split(as_clips(found.table), "") == with_split(expected, "")
     assert bool(found.drawn) == (kind not in ("caer", "meld", "esd", "iemocap"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "options"),
+    [
+        ("iemocap", "iemocap6", {"emotions": 6}),
+        ("iemocap", "iemocap4", {}),
+        ("mafw", MAFW, {}),
+        ("mer", "mer6", {}),
+        ("mosei", MOSEI, {}),
+    ],
+)
+def test_corpora_in_other_classes_are_recognised(root, kind, labels, options):
+    getattr(look_alikes, kind)(root)
+    found = recognition.in_folder(root, labelling(labels))
+    assert (found.kind, found.options) == (kind, options)
 
 
 def test_options_are_recognised(root):
