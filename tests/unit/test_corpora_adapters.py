@@ -54,8 +54,8 @@ def test_every_kind_is_told_in_the_config():
 
 
 def test_unknown_kind_and_missing_root(tmp_path):
-    with pytest.raises(CorpusError, match=r"no corpus of kind 'afwe'\. Did you mean afew\?"):
-        corpora.options_class("afwe")
+    with pytest.raises(CorpusError, match=r"no corpus of kind 'afeww'\. Did you mean afew\?"):
+        corpora.options_class("afeww")
     with pytest.raises(CorpusError, match=r"corpus folder .*nowhere does not exist: correct its path"):
         scan("afew", tmp_path / "nowhere")
 
