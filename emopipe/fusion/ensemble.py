@@ -3,26 +3,30 @@
 import numpy as np
 import pandas as pd
 
-from emopipe.core.labels import CLASSES
-from emopipe.fusion.combination import Calibrated, Ensemble, calibrated, read_members
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.fusion.combination import Calibrated, Ensemble, at_temperature, calibrated, read_members
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.fusion.protocol import KFOLD
 from emopipe.scoring import ensembling, predictions
 from emopipe.scoring.greedy import Selection
+from emopipe.scoring.losses import losses
+from emopipe.scoring.measures import primary
 from emopipe.scoring.metrics import log_losses
+from emopipe.scoring.primary import score_of
 
 
 class FittedEnsemble:
     """One combination of models, fitted on the members' out-of-fold predictions.
 
-    It works on the C classes that a training clip shows, and gives the other ones the probability zero.
+    It works on the C classes that a training clip shows, and gives the other ones the probability zero. Where an answer
+    is not one class, it works on all classes or dimensions.
     """
 
-    def __init__(self, options: EnsembleOptions, oof_tables: list[pd.DataFrame]) -> None:
+    def __init__(self, options: EnsembleOptions, oof_tables: list[pd.DataFrame], space: LabelSpace = BASIC7) -> None:
         """Fit by the options on the out-of-fold predictions of each member, whose tables have the same clips."""
-        self._options = options
-        self._classes, self._targets = np.unique(oof_tables[0]["label"].map(CLASSES.index), return_inverse=True)
-        self._members = read_members(oof_tables, self._classes)
+        self._options, self._space = options, space
+        self._classes, self._targets = _targets(oof_tables[0], space)
+        self._members = read_members(oof_tables, self._classes, space)
         fold = oof_tables[0]["fold"].to_numpy()
         self._fold_of = dict(zip(oof_tables[0]["clip"], fold, strict=True))
         # 1. for the clips of each fold: fitted on the other folds
@@ -55,8 +59,8 @@ class FittedEnsemble:
         )
         for number, combine in self._combine_for.items():
             rows = np.flatnonzero(fold == number)
-            p[rows] = ensembling.apply_temperature(combine(members.select(rows)), self._t_for[number])
-        made = predictions.table(first, self.for_new_clips.spread(p), members.covered.any(0))
+            p[rows] = at_temperature(combine(members.select(rows)), self._t_for[number], self._space)
+        made = predictions.table(first, self.for_new_clips.spread(p), members.covered.any(0), self._space)
         return made.assign(fold=fold) if "fold" in first else made
 
     def predict_by_seed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -72,23 +76,38 @@ class FittedEnsemble:
                 "member": member,
                 "weight": self._weights.get(number, 0.0),
                 "temperature": self.for_new_clips.combination.temperatures.get(number, 1.0),
-                "oof_accuracy": (self._members.probs[number].argmax(1) == self._targets).mean(),
-                "oof_loss": log_losses(self._members.probs[number], self._targets).mean(),
+                f"oof_{primary(self._space).key}": score_of(self._members.probs[number], self._targets, self._space),
+                "oof_loss": self._losses(self._members.probs[number]).mean(),
             }
             for number, member in enumerate(members)
         ]
         return [*rows, {"member": "(ensemble)", "temperature": self.for_new_clips.temperature}]
 
+    def _losses(self, p: np.ndarray) -> np.ndarray:
+        if self._space.kind == "single":
+            return log_losses(p, self._targets)
+        return losses(p, self._targets, self._space)
+
     def _fit(self, rows: np.ndarray) -> tuple[Calibrated, dict[int, float]]:
         """Fit on some of the training clips; return the combination, and the weights of the selected members."""
         members, targets = self._members.select(rows), self._targets[rows]
-        selected = ensembling.best_members(members, targets, self._options.top)
+        selected = ensembling.best_members(members, targets, self._options.top, self._space)
         temperatures = {number: self._fit_temperature(members.probs[number], targets) for number in selected}
         options = self._options
         selection = Selection(options.bags, options.sorted_start, options.seed)
-        given = calibrated(members, temperatures)
-        combine, weights = ensembling.fit(options.method, given, targets, options.mean, selection)
-        return Calibrated(temperatures, combine), dict(zip(selected, weights, strict=True))
+        given = calibrated(members, temperatures, self._space)
+        combine, weights = ensembling.fit(options.method, given, targets, options.mean, selection, self._space)
+        return Calibrated(temperatures, combine, self._space), dict(zip(selected, weights, strict=True))
 
     def _fit_temperature(self, p: np.ndarray, targets: np.ndarray) -> float:
         return ensembling.fit_temperature(p, targets) if self._options.calibrate else 1.0
+
+
+def _targets(table: pd.DataFrame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers (C,) of the classes to work on, and the targets: class numbers (N,) of these, or (N, C)."""
+    if space.kind == "single":
+        classes, targets = np.unique(table["label"].map(space.names.index), return_inverse=True)
+        return classes, targets
+    targets = space.targets(table)
+    classes = np.flatnonzero(targets.any(0)) if space.has_one_class else np.arange(len(space))
+    return classes, targets[:, classes]

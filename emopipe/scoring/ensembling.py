@@ -1,13 +1,20 @@
-"""Combine models. Weights are fitted on out-of-fold predictions, never on the clips that are reported."""
+"""Combine models. Weights are fitted on out-of-fold predictions, never on the clips that are reported.
+
+Targets are class numbers (N,) where each clip has one class (`single`), else what answers should be (N, K): shares of
+votes, ones and zeros, or numbers. Geometric means, stacking and temperatures are for probabilities that sum to 1.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.scoring.combining import Stacking, WeightedMean, stacking_inputs
+from emopipe.scoring.descent import lowest_loss_weights
 from emopipe.scoring.greedy import Selection, greedy_weights
-from emopipe.scoring.metrics import PROBABILITY_FLOOR, log_losses
-from emopipe.scoring.pooling import Mean, MemberPredictions, softmax
+from emopipe.scoring.metrics import PROBABILITY_FLOOR, cross_entropies, log_losses
+from emopipe.scoring.pooling import Mean, MemberPredictions, of_target, softmax
+from emopipe.scoring.primary import score_of
 
 
 def fit(
@@ -16,15 +23,17 @@ def fit(
     targets: np.ndarray,
     mean: Mean = "arithmetic",
     selection: Selection | None = None,
+    space: LabelSpace = BASIC7,
 ) -> tuple[WeightedMean | Stacking, np.ndarray]:
     """Fit a combination on out-of-fold predictions.
 
     Args:
         method: mean, weighted, greedy or stacking (`EnsembleOptions.method`).
         members: The members' out-of-fold predictions of N clips.
-        targets: (N,) class numbers.
+        targets: (N,) class numbers, or (N, K) what answers should be.
         mean: How members are combined; stacking does not use it.
         selection: Options of the method greedy.
+        space: The label space.
 
     Returns:
         The combination, and the members' weights (M,), which sum to one. For stacking, a weight is the member's share
@@ -33,9 +42,12 @@ def fit(
     if method == "stacking":
         return _fit_stacking(members, targets)
     if method == "greedy":
-        weights = greedy_weights(members, targets, mean, selection)
+        weights = greedy_weights(members, targets, mean, selection, space)
+    elif method == "weighted" and mean == "geometric":
+        weights = _pool_weights(members, targets)
     elif method == "weighted":
-        weights = (_mixture_weights if mean == "arithmetic" else _pool_weights)(members, targets)
+        is_single = space.kind == "single"
+        weights = _mixture_weights(members, targets) if is_single else lowest_loss_weights(members, targets, space)
     else:
         weights = _equal_weights(members)
     return WeightedMean(weights, mean), weights
@@ -65,7 +77,7 @@ def _pool_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray
         return _equal_weights(members)
     members, targets = members.select(covered_by_any), targets[covered_by_any]
     log_p = np.log(members.probs.clip(PROBABILITY_FLOOR))  # (M, N, K)
-    of_target = log_p[:, np.arange(len(targets)), targets]  # (M, N)
+    log_p_of_target = of_target(log_p, targets)  # (M, N)
 
     def loss(unscaled: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the loss of weights (M,), which need not sum to one, and its gradient (M,)."""
@@ -74,9 +86,9 @@ def _pool_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray
         share = weight / total  # (M, N)
         logits = np.einsum("mn,mnk->nk", share, log_p)
         p = softmax(logits)
-        by_share = np.einsum("nk,mnk->mn", p, log_p) - of_target  # derivatives by the shares
+        by_share = np.einsum("nk,mnk->mn", p, log_p) - log_p_of_target  # derivatives by the shares
         by_weight = members.covered * (by_share - (share * by_share).sum(0)) / total
-        chosen = logits[np.arange(len(targets)), targets] - np.log(np.exp(logits).sum(1))
+        chosen = of_target(logits, targets) - np.log(np.exp(logits).sum(1))
         return float(-chosen.mean()), by_weight.mean(1)
 
     # A bound above zero keeps a weight for clips that one member alone covers.
@@ -88,32 +100,40 @@ def _pool_weights(members: MemberPredictions, targets: np.ndarray) -> np.ndarray
 
 
 def _fit_stacking(members: MemberPredictions, targets: np.ndarray) -> tuple[WeightedMean | Stacking, np.ndarray]:
-    """Fit multinomial logistic regression; a class without any clip gets probability zero."""
+    """Fit multinomial logistic regression; a class without any clip gets probability zero.
+
+    A clip with votes counts once for each class that has votes, by its share.
+    """
     from sklearn.linear_model import LogisticRegression  # slow to import, and few need it
 
-    equal = _equal_weights(members)
+    equal, inputs, counts = _equal_weights(members), stacking_inputs(members), None
+    if targets.ndim > 1:
+        clip, shown = np.nonzero(targets)
+        inputs, counts, targets = inputs[clip], targets[clip, shown], shown
     if len(set(targets.tolist())) < 2:
         return WeightedMean(equal), equal
-    regression = LogisticRegression(C=0.05, max_iter=2000).fit(stacking_inputs(members), targets)
+    regression = LogisticRegression(C=0.05, max_iter=2000).fit(inputs, targets, sample_weight=counts)
     strength = np.abs(regression.coef_).reshape(len(regression.coef_), len(members.probs), -1).sum((0, 2))
     return Stacking(regression), strength / strength.sum() if strength.sum() > 0 else equal
 
 
-def best_members(members: MemberPredictions, targets: np.ndarray, top: int | None) -> Sequence[int]:
-    """Return the numbers of the `top` members with the highest accuracy, in ascending order; None returns all."""
-    accuracy = (members.probs.argmax(-1) == targets).mean(1)
-    order = np.argsort(-accuracy, kind="stable")
+def best_members(
+    members: MemberPredictions, targets: np.ndarray, top: int | None, space: LabelSpace = BASIC7
+) -> Sequence[int]:
+    """Return the numbers of the `top` members with the best primary score, in ascending order; None returns all."""
+    scores = np.array([score_of(p, targets, space) for p in members.probs])
+    order = np.argsort(-scores, kind="stable")
     return sorted(order[:top].tolist())
 
 
 def fit_temperature(p: np.ndarray, targets: np.ndarray) -> float:
-    """Return the T in [0.1, 10] for which softmax(log p / T) of p (N, K) is most likely for the classes (N,)."""
+    """Return the T in [0.1, 10] for which softmax(log p / T) of p (N, K) is most likely for the classes, or shares."""
     from scipy.optimize import minimize_scalar  # slow to import, and few need it
 
     if not len(p):
         return 1.0
-    logits = np.log(p.clip(PROBABILITY_FLOOR))
-    found = minimize_scalar(lambda t: log_losses(softmax(logits / np.exp(t)), targets).mean(), bounds=np.log([0.1, 10]))
+    logits, loss = np.log(p.clip(PROBABILITY_FLOOR)), log_losses if targets.ndim == 1 else cross_entropies
+    found = minimize_scalar(lambda t: loss(softmax(logits / np.exp(t)), targets).mean(), bounds=np.log([0.1, 10]))
     return float(np.exp(found.x))
 
 

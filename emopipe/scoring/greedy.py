@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.scoring.losses import losses
 from emopipe.scoring.metrics import PROBABILITY_FLOOR
-from emopipe.scoring.pooling import Mean, MemberPredictions
+from emopipe.scoring.pooling import Mean, MemberPredictions, of_target
 
 ROUNDS = 50
 """Number of times that a member is selected."""
@@ -29,31 +31,35 @@ class Selection:
 
 
 def greedy_weights(
-    members: MemberPredictions, targets: np.ndarray, mean: Mean, selection: Selection | None = None
+    members: MemberPredictions,
+    targets: np.ndarray,
+    mean: Mean,
+    selection: Selection | None = None,
+    space: LabelSpace = BASIC7,
 ) -> np.ndarray:
     """Return the weights (M,) of members by greedy selection with replacement; they sum to one.
 
     Args:
         members: The members' out-of-fold predictions of N clips.
-        targets: (N,) class numbers.
+        targets: (N,) class numbers, or (N, K) what answers should be.
         mean: How the selected members are combined.
         selection: Options; default: no bags, and no sorted start.
+        space: The label space.
     """
     selection, count = selection or Selection(), len(members.probs)
     if selection.bags is None:
-        return _select(members, targets, mean, selection.sorted_start)
+        return _select(_Sums(members, targets, mean, space), selection.sorted_start)
     size = min(count, max(2, round(BAG_SHARE * count)))  # in a bag of one, nothing is selected
     rng, total = np.random.default_rng(selection.seed), np.zeros(count)
     for _ in range(selection.bags):
         bag = np.sort(rng.choice(count, size, replace=False))
-        total[bag] += _select(members.of(bag), targets, mean, selection.sorted_start)
+        total[bag] += _select(_Sums(members.of(bag), targets, mean, space), selection.sorted_start)
     return total / selection.bags
 
 
-def _select(members: MemberPredictions, targets: np.ndarray, mean: Mean, sorted_start: bool) -> np.ndarray:
+def _select(sums: "_Sums", sorted_start: bool) -> np.ndarray:
     """Return each member's share (M,) of the selections, from the round with the lowest loss."""
-    sums = _Sums(members, targets, mean)
-    counts, lowest = np.zeros(len(members.probs)), np.inf
+    counts, lowest = np.zeros(sums.members), np.inf
     best = np.full(len(counts), 1 / len(counts))
     # 1. the first members, by their own loss
     if sorted_start:
@@ -77,16 +83,20 @@ def _select(members: MemberPredictions, targets: np.ndarray, mean: Mean, sorted_
 class _Sums:
     """Sums over the selected members, from which the loss with any one more member is computed.
 
-    The arithmetic mean needs the sum of the probabilities of each clip's class, (1, N). The geometric mean needs the
-    sums of all log probabilities, (K, N). Members that do not cover a clip do not count for it.
+    The arithmetic mean needs the sum of the probabilities of each clip's class, (1, N), or, where clips have more than
+    one class or numbers, the sums of all values, (K, N). The geometric mean needs the sums of all log probabilities,
+    (K, N). Members that do not cover a clip do not count for it.
     """
 
-    def __init__(self, members: MemberPredictions, targets: np.ndarray, mean: Mean) -> None:
-        self._targets, self._clips, self._is_geometric = targets, np.arange(len(targets)), mean == "geometric"
+    def __init__(self, members: MemberPredictions, targets: np.ndarray, mean: Mean, space: LabelSpace) -> None:
+        self.members, self._space = len(members.probs), space
+        self._targets, self._is_geometric = targets, mean == "geometric"
         if self._is_geometric:
             values = np.log(members.probs.clip(PROBABILITY_FLOOR)).transpose(0, 2, 1)  # (M, K, N)
+        elif space.kind == "single":
+            values = members.probs[:, np.arange(len(targets)), targets][:, None]  # (M, 1, N)
         else:
-            values = members.probs[:, self._clips, targets][:, None]  # (M, 1, N)
+            values = members.probs.transpose(0, 2, 1)  # (M, K, N)
         values = np.ascontiguousarray(values, np.float32)  # logarithms and exponentials take most of the time
         self._of_all = values.mean(0)  # (K, N) for clips that no selected member covers
         self._covered = members.covered.astype(values.dtype)  # (M, N)
@@ -110,8 +120,10 @@ class _Sums:
         means = np.divide(totals, np.maximum(counts, 1)[:, None], out=totals)
         if not counts.all():
             means = np.where(counts[:, None] > 0, means, self._of_all)
+        if not self._is_geometric and self._space.kind != "single":
+            return losses(means.transpose(0, 2, 1), self._targets, self._space).mean(1, dtype=float)
         if not self._is_geometric:
             return -np.log(means.clip(PROBABILITY_FLOOR, out=means), out=means)[:, 0].mean(1, dtype=float)
         # A geometric mean is at least the floor and at most 1, so nothing overflows.
-        of_target = means[:, self._targets, self._clips]  # (M, N)
-        return (np.log(np.exp(means, out=means).sum(1)) - of_target).mean(1, dtype=float)
+        log_p = of_target(means.transpose(0, 2, 1), self._targets)  # (M, N)
+        return (np.log(np.exp(means, out=means).sum(1)) - log_p).mean(1, dtype=float)

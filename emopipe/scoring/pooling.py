@@ -45,3 +45,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Return the softmax over the last axis."""
     scaled = np.exp(logits - logits.max(-1, keepdims=True))
     return scaled / scaled.sum(-1, keepdims=True)
+
+
+def of_target(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the values (..., N) of classes (N,), as numbers, of values (..., N, K); of shares (N, K), their means."""
+    return values[..., np.arange(len(targets)), targets] if targets.ndim == 1 else (values * targets).sum(-1)

@@ -32,7 +32,26 @@ def primary_value(part: pd.DataFrame, space: LabelSpace) -> float:
         return math.nan
     if space.has_one_class:
         return float((part["label"] == part["pred"]).mean())
-    return float(_of_weights(part, space)(np.ones((1, len(part))))[0])
+    return score_of(part[space.columns].to_numpy(float), space.targets(part), space)
+
+
+def score_of(values: np.ndarray, targets: np.ndarray, space: LabelSpace) -> float:
+    """Return the primary score of answers (N, K), of all classes of the space or of some.
+
+    Args:
+        values: (N, K) probabilities, or the values of dimensions.
+        targets: (N,) class numbers, or (N, K) what the answers should be.
+        space: The label space.
+    """
+    if space.kind == "votes":  # a clip whose most votes are for several classes is not scored
+        highest = targets == targets.max(1, keepdims=True)
+        has_class = highest.sum(1) == 1
+        return float(highest[has_class, values[has_class].argmax(1)].mean()) if has_class.any() else math.nan
+    if space.has_one_class:
+        return float((values.argmax(-1) == targets).mean())
+    if space.kind == "multi":
+        return float(macro_average_precision(values, targets)(np.ones((1, len(targets))))[0])
+    return float(mean_and_each(moments(values, targets).sum(0))[0])
 
 
 def primary_intervals(part: pd.DataFrame, space: LabelSpace, groups: np.ndarray) -> Intervals:

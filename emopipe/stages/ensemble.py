@@ -8,11 +8,13 @@ import pandas as pd
 
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import CacheError
+from emopipe.core.labels import of_recipe
 from emopipe.fusion.ensemble import FittedEnsemble
 from emopipe.fusion.options import EnsembleOptions
 from emopipe.scoring import predictions
+from emopipe.scoring.measures import primary
 
-COLUMNS = ["ensemble", "method", "member", "weight", "temperature", "oof_accuracy", "oof_loss"]
+COLUMNS = ["ensemble", "method", "member", "weight", "temperature"]
 
 
 def run(
@@ -46,16 +48,17 @@ def run(
     )
     for tables in (by_model, oof_by_model):
         _check_same_clips(tables)
-    rows = []
+    rows, space = [], of_recipe(recipe)
     for name, options in recipe["ensembles"].items():
         block = EnsembleOptions.model_validate(options)
         members = [model for model in predicted if block.members is None or model in block.members]
-        ensemble = FittedEnsemble(block, [oof_by_model[m] for m in members])
+        ensemble = FittedEnsemble(block, [oof_by_model[m] for m in members], space)
         predictions.write(ensemble.predict([by_model[m] for m in members]), outputs[name])
         predictions.write(ensemble.predict([oof_by_model[m] for m in members]), oof_outputs[name])
         predictions.write(ensemble.predict_by_seed([seeds_by_model[m] for m in members]), seeds_outputs[name])
         rows += [{"ensemble": name, "method": block.description, **row} for row in ensemble.weights(members)]
-    write_text(weights, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, float_format="%.6f"))
+    columns = [*COLUMNS, f"oof_{primary(space).key}", "oof_loss"]
+    write_text(weights, pd.DataFrame(rows, columns=columns).to_csv(index=False, float_format="%.6f"))
 
 
 def _check_same_clips(tables: Mapping[str, pd.DataFrame]) -> None:
