@@ -74,7 +74,8 @@ def _ensemble(
         return None, list(models)
     members = [name for name in asked if name in models]
     options = EnsembleOptions.model_validate(config.ensemble.model_dump(include=set(EnsembleOptions.model_fields)))
-    return FittedEnsemble(options, [out_of_fold(folder, name) for name in members]).for_new_clips, members
+    oof = [out_of_fold(folder, name) for name in members]
+    return FittedEnsemble(options, oof, config.label_space).for_new_clips, members
 
 
 def without_transductive(

@@ -302,7 +302,7 @@ ROOMS = {
     "features": ["backbones", "core", "extraction", "runtime", "stages"],
     "merge": ["stages"],
     "ensemble": ["core", "fusion", "scoring", "stages"],
-    "report": ["core", "corpora", "fusion", "media", "report", "scoring", "stages", "weights"],
+    "report": ["backbones", "core", "corpora", "fusion", "media", "report", "scoring", "stages", "weights"],
     "page": ["core", "corpora", "faces", "media", "report", "scoring", "stages"],
 }
 """Stage -> the rooms that hold its code; modules that it looks up by name (networks, detectors) come on top."""
