@@ -40,8 +40,7 @@ class WeightsRecipe(Options):
     schedule: list[dict[str, Any]] = Field(min_length=1)
     """The phases of the training, in order."""
     classes: OwnClasses = Field(default_factory=lambda: list(CLASSES))
-    """The classes of the network: the seven, which further names may follow, such as Contempt. The further ones are
-    trained and evaluated, and dropped when the network is used. Default: the seven."""
+    """The classes of the network, two or more. Default: the seven. A run uses those that its `labels` have, too."""
     half: bool = False
     """Save the weights of every phase in half precision."""
 

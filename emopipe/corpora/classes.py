@@ -44,37 +44,37 @@ _CLASS_OF: dict[str, str] = {name: label for label, names in SYNONYMS.items() fo
 
 
 def own_classes(names: list[str]) -> list[str]:
-    """Return the classes of a network in their order: the seven, then its further classes as they are listed.
+    """Return the classes of a network in their order: as they are listed, but with the seven first if all are there.
 
     Raises:
-        ValueError: The list is empty, has a name twice or without letters, lacks one of the seven, or has another name
-            of one of them.
+        ValueError: There are fewer than two, one is listed twice or has an empty name, or is another name of one of
+            the seven that is listed, too.
     """
     twice = [name for number, name in enumerate(names) if class_key(name) in map(class_key, names[:number])]
     if twice:
         raise ValueError(f"the class {twice[0]!r} is listed twice; list it once")
-    absent = [name for name in CLASSES if name not in names]
-    others = [name for name in names if name not in CLASSES]
-    synonyms = [name for name in others if class_key(name) in _CLASS_OF]
-    if synonyms:
-        raise ValueError(f"{synonyms[0]!r} is another name of {_CLASS_OF[class_key(synonyms[0])]}; list that name")
-    if absent:
-        raise ValueError(
-            f"{', '.join(absent)} is missing. Expected the seven classes ({', '.join(CLASSES)}), which further names "
-            "may follow; add what is missing, or remove the key"
-        )
-    if any(not class_key(name) for name in others):
+    if any(not class_key(name) for name in names):
         raise ValueError("a class has an empty name; remove it, or write its name")
-    return [*CLASSES, *others]
+    others = [name for name in names if name not in CLASSES]
+    for name in others:
+        if (label := _CLASS_OF.get(class_key(name))) in names:
+            raise ValueError(f"{name!r} is another name of {label}; remove one of the two")
+    if len(names) < 2:
+        raise ValueError(f"the classes are {names}. Expected two or more; add classes, or remove the key")
+    return ordered(names)
+
+
+def ordered(names: Sequence[str]) -> list[str]:
+    """Return the classes of a network with the seven first if all are there, so that their order makes no difference.
+
+    >>> ordered([*reversed(CLASSES), "Awe"])[-2:], ordered(["Sad", "Bored"])
+    (['Surprise', 'Awe'], ['Sad', 'Bored'])
+    """
+    return [*CLASSES, *(name for name in names if name not in CLASSES)] if {*CLASSES} <= {*names} else list(names)
 
 
 OwnClasses = Annotated[list[str], AfterValidator(own_classes)]
-"""The classes of a network: the seven, and further ones such as Contempt, which are dropped in use."""
-
-
-def further_classes(classes: Sequence[str]) -> dict[str, str]:
-    """Return the classes that are not one of the seven, by what their names are compared by."""
-    return {class_key(name): name for name in classes if name not in CLASSES}
+"""The classes of a network."""
 
 
 def names_of(classes: Sequence[str]) -> dict[str, str]:

@@ -34,8 +34,6 @@ A complete module, `mypackage/flat_stills.py`, for images that are called <label
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.options import Options
@@ -97,7 +95,8 @@ def read(kind: str, path: Path, options: Options) -> Stills:
     module = REGISTRY.load(kind)
     if not path.exists():
         raise CorpusError(f"The stills {path} do not exist. Correct the path.")
-    found = module.read(path, options)
-    # A plug-in may know the seven classes alone; the further ones follow them.
-    missing = len(getattr(options, "classes", CLASSES)) - found.targets.shape[1]
-    return found if not missing else dataclasses.replace(found, targets=np.pad(found.targets, ((0, 0), (0, missing))))
+    found, wanted = module.read(path, options), getattr(options, "classes", CLASSES)
+    if not found.classes:  # a plug-in may know the seven classes alone
+        own = CLASSES if found.targets.shape[1] == len(CLASSES) != len(wanted) else tuple(wanted)
+        found = dataclasses.replace(found, classes=own)
+    return found if found.classes == tuple(wanted) else found.in_classes(wanted)

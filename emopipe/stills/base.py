@@ -1,5 +1,6 @@
 """What each corpus of stills provides: a table of images, their classes, and the images."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
-from emopipe.corpora.classes import OTHER_CLASSES, canonical_label, class_key, further_classes
+from emopipe.corpora.classes import canonical_label, class_key, is_class, names_of
 from emopipe.corpora.labelling import ClassOptions, Labels
 
 ImageReader = Callable[[str], np.ndarray]
@@ -21,8 +22,8 @@ class BaseOptions(ClassOptions):
     """Options that all kinds of stills have."""
 
     labels: Labels = Field(default_factory=dict)
-    """Class names of the corpus -> the class that each counts as: one of the seven, a further class of the network that
-    is trained or evaluated, or an empty text to omit it."""
+    """Class names of the corpus -> the class that each counts as: one of the network that is trained or evaluated (the
+    seven, unless it has others), or an empty text to omit it."""
 
     def also_read(self, path: Path) -> list[Path]:
         """Return the files and folders that a corpus at `path` consists of beside it; recipes follow their content.
@@ -45,6 +46,8 @@ class Stills:
     single label."""
     read_image: ImageReader
     """Reads a still by its key."""
+    classes: tuple[str, ...] = ()
+    """The classes of the columns of `targets`; () stands for `BaseOptions.classes`."""
 
     def __len__(self) -> int:
         """Return the number of stills."""
@@ -53,7 +56,17 @@ class Stills:
     def rows(self, wanted: np.ndarray) -> "Stills":
         """Return the stills that a mask (n,) or row numbers select, in that order."""
         numbers = np.arange(len(self))[wanted]
-        return Stills(self.table.iloc[numbers].reset_index(drop=True), self.targets[numbers], self.read_image)
+        table = self.table.iloc[numbers].reset_index(drop=True)
+        return dataclasses.replace(self, table=table, targets=self.targets[numbers])
+
+    def in_classes(self, classes: Sequence[str]) -> "Stills":
+        """Return the stills that show any of some classes, with targets for these (n, classes)."""
+        own = list(self.classes)
+        shown = [self.targets[:, own.index(name)] if name in own else np.zeros(len(self), "f4") for name in classes]
+        targets = np.stack(shown, 1)
+        total = targets.sum(1, keepdims=True)
+        found = dataclasses.replace(self, targets=targets / np.where(total > 0, total, 1), classes=tuple(classes))
+        return found.rows(total[:, 0] > 0)
 
 
 def one_hot(labels: Sequence[str], classes: Sequence[str] = CLASSES) -> np.ndarray:
@@ -89,8 +102,8 @@ def stills_from_rows(
     label = rows["label"].map(counts_as)
     kept = rows[label != ""].reset_index(drop=True)
     if kept.empty:
-        raise no_stills_error(sorted(set(rows["label"])), where)
-    return Stills(stills_table(kept), one_hot(label[label != ""], classes), read_image)
+        raise no_stills_error(sorted(set(rows["label"])), where, classes)
+    return Stills(stills_table(kept), one_hot(label[label != ""], classes), read_image, tuple(classes))
 
 
 def class_map(
@@ -103,14 +116,14 @@ def class_map(
 ) -> dict[str, str]:
     """Return what each class name of a corpus counts as: one of `classes`, or "" if it is omitted.
 
-    Other classes (contempt, calm, ...) are omitted unless `labels` or `classes` has them.
+    Known classes that are not among `classes` (contempt, calm, ...) are omitted unless `labels` has them.
 
     Args:
         names: The corpus' class names.
         labels: `BaseOptions.labels`; names are compared without regard to case.
         where: The corpus, for messages.
         no_class: Names that the corpus uses for stills without a class, such as "unknown".
-        classes: `BaseOptions.classes`: the seven, then further ones, which stand for themselves.
+        classes: `BaseOptions.classes`, which stand for themselves and for their synonyms.
 
     Raises:
         CorpusError: A class is unknown, or `labels` has a class that the corpus does not have.
@@ -122,10 +135,22 @@ def class_map(
             f"The option labels has the class {min(absent)!r}, but {where} has the classes "
             f"{', '.join(sorted(names)) or '(none)'}. Correct the name or remove it."
         )
-    known = dict.fromkeys([*OTHER_CLASSES, *map(class_key, no_class)], "") | further_classes(classes) | folded
+    known = dict.fromkeys(map(class_key, no_class), "") | names_of(classes) | folded
     return {
-        name: known[key] if (key := class_key(name)) in known else canonical_label(name, owner=where) for name in names
+        name: known[key] if (key := class_key(name)) in known else _other_class(name, where, classes) for name in names
     }
+
+
+def _other_class(name: str, where: str, classes: Sequence[str]) -> str:
+    """Return "" for a known class; raise a CorpusError for an unknown one."""
+    if is_class(name):
+        return ""
+    if {*CLASSES} <= {*classes}:
+        return canonical_label(name, owner=where)
+    raise CorpusError(
+        f"The class {name!r} of {where} is unknown. Expected one of {', '.join(classes)}. Set the option labels, such "
+        f'as {{"{name}": {classes[0]}}}; an empty text omits its stills.'
+    )
 
 
 def stills_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -133,9 +158,10 @@ def stills_table(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.reindex(columns=["key", "split", "subject"], fill_value="").reset_index(drop=True)
 
 
-def no_stills_error(found: Sequence[str], where: str) -> CorpusError:
-    """Return the error for a corpus without a still of the seven classes."""
+def no_stills_error(found: Sequence[str], where: str, classes: Sequence[str] = CLASSES) -> CorpusError:
+    """Return the error for a corpus without a still of one of `classes`."""
+    which = "the seven classes" if {*CLASSES} <= {*classes} else f"the classes {', '.join(classes)}"
     return CorpusError(
-        f"{where} has no still of one of the seven classes. Found: {', '.join(found) or 'nothing'}. Check the path, or "
-        "set the option labels to what its classes count as."
+        f"{where} has no still of one of {which}. Found: {', '.join(found) or 'nothing'}. Check the path, or set the "
+        "option labels to what its classes count as."
     )

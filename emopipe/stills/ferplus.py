@@ -53,9 +53,10 @@ def read(path: Path, options: StillsOptions) -> Stills:
     every = pd.DataFrame({"row": range(len(votes)), "key": keys.to_numpy(), "split": splits})
     rows = drop_contradictions(every[kept], where)
     if rows.empty:
-        raise no_stills_error(EMOTIONS, where)
+        raise no_stills_error(EMOTIONS, where, options.classes)
     # 3. Their images.
-    return Stills(stills_table(rows), targets[rows["row"]], _image_reader(archive, rows, splits, where))
+    images = _image_reader(archive, rows, splits, where)
+    return Stills(stills_table(rows), targets[rows["row"]], images, options.classes)
 
 
 def vote_shares(

@@ -96,13 +96,13 @@ def read(path: Path, options: StillsOptions) -> Stills:
     rows = drop_contradictions(rows.join(pd.DataFrame(targets, columns=list(options.classes))), str(path))
     rows = rows[rows[list(options.classes)].sum(axis=1) > 0]
     if rows.empty:
-        raise no_stills_error(options.votes or sorted(set(table[options.label_column])), str(path))
+        raise no_stills_error(options.votes or sorted(set(table[options.label_column])), str(path), options.classes)
     # 3. Where they are.
     pictures = Archive(*options.also_read(path))
     folder = find_folder(pictures, rows["key"].iloc[0], str(path))
     images = ListedImages(pictures, {key: folder + key for key in rows["key"]})
     images.refuse_missing()
-    return Stills(stills_table(rows), rows[list(options.classes)].to_numpy(np.float32), images)
+    return Stills(stills_table(rows), rows[list(options.classes)].to_numpy(np.float32), images, options.classes)
 
 
 def _of_labels(table: pd.DataFrame, options: StillsOptions, where: str) -> np.ndarray:

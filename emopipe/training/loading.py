@@ -9,6 +9,7 @@ import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
+from emopipe.backbones.shared_classes import answered
 from emopipe.cache.status import UNREADABLE, text
 from emopipe.core.errors import CorpusError
 from emopipe.core.labels import CLASSES
@@ -66,7 +67,7 @@ def load_dataset(
         work: A folder in which cropped stills are kept while training runs.
         threads: CPU threads of a detector.
         device: Where a detector runs: auto, cpu or cuda.
-        classes: The K classes of the targets: the seven, then further ones.
+        classes: The K classes of the targets.
 
     Raises:
         DeviceError: A detector cannot run on the device.
@@ -77,11 +78,11 @@ def load_dataset(
     dataset = loaded.dataset
     shares = dataset.targets[dataset.split == "train"].sum(0)
     missing = [name for name, share in zip(classes, shares, strict=True) if not share]
-    if {*CLASSES} <= {*missing}:
+    if {*(needed := answered(classes))} <= {*missing}:
         splits = {name: block.train for name, block in sources.items()}
         raise CorpusError(
-            f"No training samples of the seven classes were found in the splits {splits}. Correct `train` of the "
-            "sources."
+            f"No training samples of the classes {', '.join(needed)} were found in the splits {splits}. Correct "
+            "`train` of the sources, say by their option `labels` what their classes count as, or change `classes`."
         )
     if missing:
         shown = dataset.targets[dataset.split == "val"].argmax(1)

@@ -15,13 +15,14 @@ from pydantic import AfterValidator, Field
 from emopipe import corpora, stills
 from emopipe.backbones import registry as backbones
 from emopipe.backbones.seeds import network_name
+from emopipe.backbones.shared_classes import can_answer
 from emopipe.core import yaml_file
 from emopipe.core.errors import ConfigError
 from emopipe.core.label_block import LabelsBlock
 from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.core.options import Number, Options
 from emopipe.core.validation import Faults, all_known, checked, known
-from emopipe.corpora.classes import OwnClasses
+from emopipe.corpora.classes import OwnClasses, ordered
 from emopipe.corpora.labelling import Labelling, in_run
 from emopipe.extraction.views import VIEWS
 from emopipe.faces import detectors
@@ -127,9 +128,9 @@ class BackboneBlock(Options):
     schedule: list[dict[str, Any]] = Field(default_factory=list)
     """Phases of training on labelled stills or speech of other corpora (`sources`), in order. The first phase starts
     from `weights`, if they are given."""
-    classes: OwnClasses = Field(default_factory=lambda: list(CLASSES))
-    """The classes that the schedule trains: the seven, which further names may follow, such as Contempt. The further
-    ones are dropped when the network extracts features or predicts. Default: the seven."""
+    classes: OwnClasses | None = None
+    """The classes that the schedule trains, two or more. Models use those that `labels` have, too. Default: the classes
+    of `labels`, if the seven have two or more of them; else the seven."""
     pretrain: PretrainOptions | None = None
     """Train the network on the corpus' own training clips, after its schedule and before it extracts features."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -425,20 +426,30 @@ def _resolve_backbone(config: Config, name: str, block: BackboneBlock, faults: F
                 f"{where} has neither weights nor pretrain nor schedule, so its features would be those of a random "
                 "network. Name weights, or add pretrain: {} to train it on the corpus' own training clips."
             )
+    classes = block.classes or default_classes(config.label_space)
     with faults.collected():
-        if tuple(block.classes) != CLASSES and not block.schedule:
+        if block.classes and tuple(block.classes) != CLASSES and not block.schedule:
             raise ConfigError(
-                f"{where}.classes is set, but only a schedule trains further classes, and there is none. Remove "
-                "classes, or add a schedule."
+                f"{where}.classes is set, but only a schedule trains the classes of this key, and there is none; "
+                "pretrain trains those of labels. Remove classes, or add a schedule."
             )
-        schedule = check_schedule(where, block.schedule, row.modality, config.sources, block.classes)
+        schedule = check_schedule(where, block.schedule, row.modality, config.sources, classes)
     # 4. views, and the preset that it reads
     with faults.collected():
         all_known(f"{where}.views", block.views, VIEWS[row.modality])
     with faults.collected():
         preset = _input_preset(where, block, row.modality, config)
     update = {"kind": kind, "options": options, "weights": weights, "schedule": schedule, **preset}
-    return block.model_copy(update=update)
+    return block.model_copy(update={**update, "classes": classes})
+
+
+def default_classes(space: LabelSpace) -> list[str]:
+    """Return the classes that a schedule trains, unless it names others: those of the label space, or the seven.
+
+    Corpora to train on show the seven, as a rule. So a network can learn the classes of the space only if they share
+    enough of them.
+    """
+    return ordered(space.names) if can_answer(CLASSES, space) else list(CLASSES)
 
 
 def _refuse_training(where: str, block: BackboneBlock, kind: str) -> None:

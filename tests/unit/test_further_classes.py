@@ -19,7 +19,7 @@ from emopipe.cache.store import Reader, clips_digest
 from emopipe.cache.tensors import save_state
 from emopipe.commands.main import app
 from emopipe.commands.pretrain import WeightsRecipe
-from emopipe.core.errors import ConfigError, WeightsError
+from emopipe.core.errors import ConfigError, CorpusError, WeightsError
 from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES, SETS
 from emopipe.core.validation import checked
@@ -80,13 +80,16 @@ def test_a_recipe_has_the_seven_unless_it_lists_further_ones():
     # The order of the seven does not matter, so it does not change what is made.
     given = ["Contempt", *reversed(CLASSES), "Awe"]
     assert checked(WeightsRecipe, {**RECIPE, "classes": given}).classes == [*CLASSES, "Contempt", "Awe"]
+    # Other lists stay as they are.
+    for given in (["bored", "Happy", "engaged"], ["Joy", "Sad"], [*CLASSES[1:], "Contempt"]):
+        assert checked(WeightsRecipe, {**RECIPE, "classes": given}).classes == given
 
 
 @pytest.mark.parametrize(
     ("classes", "said"),
     [
-        ([], "Angry, Disgust, Fear, Happy, Neutral, Sad, Surprise is missing"),
-        ([*CLASSES[1:], "Contempt"], "Angry is missing"),
+        ([], r"the classes are \[\]\. Expected two or more"),
+        (["Happy"], r"the classes are \['Happy'\]\. Expected two or more"),
         ([*CLASSES, "Contempt", "contempt"], "the class 'contempt' is listed twice"),
         ([*CLASSES, "Joy"], "'Joy' is another name of Happy"),
         ([*CLASSES, " "], "a class has an empty name"),
@@ -113,8 +116,31 @@ def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule(tm
     with pytest.raises(ConfigError, match=r"sources\.a\.options\.labels\.sneer: The class 'Contempt' is not one of"):
         configs.parse(seven)
     alone = {**config, "backbones": {"face": {"kind": "expression", "classes": list(EIGHT), "pretrain": {}}}}
-    with pytest.raises(ConfigError, match=r"backbones\.face\.classes is set, but only a schedule trains further"):
+    with pytest.raises(ConfigError, match=r"backbones\.face\.classes is set, but only a schedule trains the classes"):
         configs.parse(alone)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ("basic7", CLASSES),
+        ("iemocap4", SETS["iemocap4"]),
+        ({"set": "ferplus8", "kind": "votes"}, EIGHT),
+        (["Bored", "Happy", "Engaged"], CLASSES),  # corpora to train on are not expected to show these
+        ({"set": "cremad6", "kind": "multi"}, CLASSES),
+        ({"names": ["valence", "arousal"], "kind": "dimensions"}, CLASSES),
+    ],
+)
+def test_a_schedule_trains_the_classes_of_the_run_if_the_seven_have_some_of_them(labels, classes):
+    block = {"kind": "expression", "schedule": [{"sources": ["a"]}]}
+    config = {
+        "run": "r", "corpus": {"name": "c", "kind": "folder"}, "decode": {"d": {"policy": "count", "count": 2}},
+        "faces": {"f": {"detector": "mtcnn"}}, "sources": {"a": {"kind": "folder", "path": "a"}}, "labels": labels,
+        "backbones": {"face": block}, "corpus_root": "x",
+    }  # fmt: skip
+    assert configs.parse(config).backbones["face"].classes == list(classes)
+    config["backbones"]["face"]["classes"] = ["Sad", "Happy"]
+    assert configs.parse(config).backbones["face"].classes == ["Sad", "Happy"]
 
 
 def test_recipes_of_the_seven_do_not_name_them(pictures):
@@ -207,6 +233,30 @@ def test_a_file_without_a_classifier_has_no_classes(tmp_path):
 # --- corpora
 
 
+def test_stills_of_classes_that_the_network_does_not_have_are_omitted(pictures):
+    options = stills.options_class("folder")
+    given = {"labels": {"contempt": "Scorn"}}
+    found = stills.read("folder", pictures, options.model_validate(given, context=in_classes(("Sad", "Scorn"))))
+    assert found.classes == ("Sad", "Scorn")
+    assert found.targets.tolist() == [[0, 1]] * 3 + [[1, 0]] * 2
+    with pytest.raises(CorpusError, match=r"no still of one of the classes Awe, Calm\. Found: contempt, happy, sad\."):
+        stills.read("folder", pictures, options.model_validate({}, context=in_classes(("Awe", "Calm"))))
+
+
+def test_a_still_of_an_unknown_class_is_refused_with_the_classes_of_the_network(tmp_path):
+    picture(tmp_path / "puzzled", 0)
+    options = stills.options_class("folder").model_validate({}, context=in_classes(("Sad", "Scorn")))
+    with pytest.raises(
+        CorpusError, match=r"The class 'puzzled' of .* is unknown\. Expected one of Sad, Scorn\. Set the"
+    ):
+        stills.read("folder", tmp_path, options)
+
+
+def test_synonyms_stand_for_the_class_of_the_network(pictures):
+    options = stills.options_class("folder").model_validate({}, context=in_classes(("Joy", "Sad")))
+    assert stills.read("folder", pictures, options).targets.sum(0).tolist() == [2, 2]
+
+
 def test_stills_of_a_further_class_are_kept_where_the_network_has_it(pictures):
     options = stills.options_class("folder")
     assert len(stills.read("folder", pictures, options())) == 4
@@ -226,6 +276,16 @@ def test_a_plug_in_that_knows_the_seven_alone_has_no_still_of_further_ones(pictu
     found = stills.read("folder", pictures, options)
     assert found.targets.shape == (3, 8) and found.targets.dtype == np.float32
     assert found.targets[:, 7].sum() == 0
+    # The stills of classes that the network does not have are omitted.
+    options = stills.options_class("folder").model_validate({}, context=in_classes(("Fear", "Scorn", "Angry")))
+    found = stills.read("folder", pictures, options)
+    assert found.targets.tolist() == [[0, 0, 1], [1, 0, 0]] and found.table["key"].tolist() == list(table["key"])[::2]
+    # So it is where it is as many other classes.
+    named = Stills(table, np.eye(7, dtype="f4")[:3], None, CLASSES)
+    monkeypatch.setattr(module, "read", lambda path, options: named)
+    others = (*(f"other{number}" for number in range(6)), "Fear")
+    options = stills.options_class("folder").model_validate({}, context=in_classes(others))
+    assert stills.read("folder", pictures, options).targets.tolist() == [[0] * 6 + [1]]
 
 
 def test_calm_is_a_class_where_the_network_has_it(tmp_path):
