@@ -64,6 +64,14 @@ class Labelling:
         """What names are compared by -> the class that they stand for by themselves."""
         return names_of(self.space.names) if self.space.kind != "dimensions" else {}
 
+    @property
+    def omits_known(self) -> bool:
+        """Whether clips of known classes that are not in the space are omitted.
+
+        A network with other classes than the seven learns from what a corpus shows of them.
+        """
+        return not self.of_run and not {*CLASSES} <= {*self.space.names}
+
     def class_of(self, name: str) -> str | None:
         """Return the label of one class name; "" if it is omitted, None if it is unknown."""
         key = class_key(name)
@@ -181,7 +189,7 @@ class ClassOptions(Options):
         Raises:
             CorpusError: A label is not in the label space, or a column of votes or numbers is not as it should be.
         """
-        return labelled(table, self.labelling)
+        return labelled(table, self.labelling, omit_known=self.labelling.omits_known)
 
 
 class LabelOptions(ClassOptions):
@@ -208,7 +216,8 @@ class LabelOptions(ClassOptions):
             CorpusError: As for `ClassOptions`; or `labels` has a class that the corpus does not have.
         """
         _refuse_absent(table, self.labels)
-        return labelled(table, self.labelling, omit_known=self.others == "exclude", has_options=True)
+        omit_known = self.others == "exclude" or self.labelling.omits_known
+        return labelled(table, self.labelling, omit_known=omit_known, has_options=True)
 
 
 # -- the clip table --------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from emopipe.cache.metadata import read_metadata
 from emopipe.core.errors import WeightsError
 from emopipe.core.labels import CLASSES
 from emopipe.core.validation import checked
-from emopipe.corpora.classes import OTHER_CLASSES, canonical_label
+from emopipe.corpora.classes import OTHER_CLASSES, canonical_label, ordered
 from emopipe.runtime.device import name_of
 from emopipe.runtime.memory import AdaptiveBatches
 from emopipe.weights import trained_on
@@ -32,7 +32,7 @@ from emopipe.weights.trained_on import TrainedOn
 
 @dataclass(frozen=True)
 class Network:
-    """A network that classifies into the seven classes and, if it was trained on them, into further ones."""
+    """A network that classifies into the seven classes, or into those that it was trained on."""
 
     name: str
     """Its name in reports."""
@@ -43,7 +43,7 @@ class Network:
     trained_on: TrainedOn | None = None
     """What its weights were trained on; None if their file does not say so."""
     classes: tuple[str, ...] = CLASSES
-    """Its K classes: the seven, then its further ones."""
+    """Its K classes; with all of the seven, these are the first."""
 
     def probabilities_of(self, classes: Sequence[str], batch: np.ndarray) -> np.ndarray:
         """Return the probabilities (N, classes) of a batch, over the first of its classes; each row sums to 1.
@@ -97,7 +97,7 @@ def _own_network(path: Path, device: torch.device) -> Network:
     options = checked(backbones.options_class(kind), recipe["options"], str(path), warn=False)
     spec, network = backbones.spec(kind, options), backbones.build(kind, options)
     backbones.load(kind, options, network, path)
-    classes = (*CLASSES, *(name for name in named_classes if name not in CLASSES))
+    classes = tuple(ordered(named_classes))
     model = Classifier(network, spec.dim, classes=classes)
     load_head(model, path)
     layout = memory_format_of(network)

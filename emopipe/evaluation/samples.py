@@ -12,6 +12,7 @@ import pandas as pd
 
 from emopipe import corpora, stills
 from emopipe.backbones.base import Spec
+from emopipe.backbones.shared_classes import answered
 from emopipe.cache.failures import FailurePolicy
 from emopipe.cache.status import NO_AUDIO, NO_FACE, OK, UNDECODABLE, UNREADABLE, reason, text
 from emopipe.cache.store import Row
@@ -19,7 +20,7 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.core.log import LOGGER
 from emopipe.core.validation import checked
-from emopipe.corpora.classes import OTHER_CLASSES, class_key
+from emopipe.corpora.classes import OTHER_CLASSES, class_key, names_of
 from emopipe.corpora.digests import content_digests
 from emopipe.corpora.files import look, media_files
 from emopipe.corpora.labelling import in_classes
@@ -80,7 +81,7 @@ class Samples:
     read: Callable[[], Iterator[Sample]]
     """Yields the samples, one by one."""
     classes: tuple[str, ...] = CLASSES
-    """The classes that are scored: the network's, or the seven if no sample shows one of its further classes."""
+    """The classes that are scored: the network's, without those beside the seven if no sample shows one of these."""
     not_scored: Mapping[str, int] = field(default_factory=dict)
     """Class that the network does not have -> how many samples of the corpus show it; they are not among these."""
 
@@ -136,7 +137,7 @@ def open_corpus(
         flip: Whether mirrored faces are used too.
         trained_on: What the network was trained on, to find the samples that it has seen. Default: unknown.
         change: Changes each still (H, W, 3) uint8 BGR before its face is cropped, to test the network on such stills.
-        classes: The classes of the network: the seven, then its further ones.
+        classes: The classes of the network; with all of the seven, these are the first.
 
     Raises:
         ConfigError: Faces are to be detected for an audio network, or `change` is given for sound or clips.
@@ -173,8 +174,8 @@ def _has_stills(corpus: Corpus) -> bool:
 
 def _every_class(classes: Sequence[str]) -> tuple[str, ...]:
     """Return a network's classes, then all other known ones, whose samples are counted but not scored."""
-    own = set(map(class_key, classes))
-    return (*classes, *(name.capitalize() for name in OTHER_CLASSES if class_key(name) not in own))
+    own, known = names_of(classes), [*CLASSES, *(name.capitalize() for name in OTHER_CLASSES)]
+    return (*classes, *(name for name in known if class_key(name) not in own))
 
 
 def _scored(classes: Sequence[str], labels: np.ndarray) -> tuple[tuple[str, ...], dict[str, int], np.ndarray]:
@@ -190,8 +191,8 @@ def _scored(classes: Sequence[str], labels: np.ndarray) -> tuple[tuple[str, ...]
     """
     names, count = _every_class(classes), len(classes)
     others = {names[number]: int((labels == number).sum()) for number in sorted(set(labels[labels >= count].tolist()))}
-    shown = labels[labels < count]
-    return tuple(classes if (shown >= len(CLASSES)).any() else CLASSES), others, labels < count
+    shown = [names[number] for number in sorted({*labels[labels != UNLABELLED].tolist()})]
+    return answered(classes, shown), others, labels < count
 
 
 def _labels_of(targets: np.ndarray) -> np.ndarray:

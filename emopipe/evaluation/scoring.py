@@ -40,7 +40,7 @@ class Scores:
     knows_training: bool = False
     """Whether it is known what the network was trained on."""
     classes: tuple[str, ...] = CLASSES
-    """The classes that are scored: the seven, or these and the network's further ones."""
+    """The classes that are scored, see `Samples.classes`."""
     not_scored: Mapping[str, int] = field(default_factory=dict)
     """Class that the network does not have -> how many samples of the corpus show it; they have no row."""
 

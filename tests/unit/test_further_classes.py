@@ -301,6 +301,22 @@ def test_calm_is_a_class_where_the_network_has_it(tmp_path):
         checked(kind, given, "options")
 
 
+@pytest.mark.parametrize("kind", ["ravdess", "folder"])
+def test_utterances_of_classes_that_the_network_does_not_have_are_omitted(tmp_path, kind):
+    for label, code in (("neutral", "01"), ("calm", "02"), ("happy", "03"), ("disgust", "07")):
+        name = f"03-01-{code}-01-01-01-01.wav" if kind == "ravdess" else f"{label}/{code}.wav"
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    given = {"modality": "audio"} if kind == "ravdess" else {}
+    options = checked(corpora.options_class(kind), given, context=in_classes(("Disgust", "Joy", "Scorn")))
+    assert sorted(corpora.scan(kind, tmp_path, options)["label"]) == ["Disgust", "Joy"]
+    if kind == "folder":  # an unknown class is more likely a mistake
+        (tmp_path / "puzzled").mkdir()
+        (tmp_path / "puzzled" / "1.wav").write_bytes(b"")
+        with pytest.raises(CorpusError, match="'puzzled'"):
+            corpora.scan(kind, tmp_path, options)
+
+
 @pytest.mark.slow
 def test_speech_is_loaded_in_the_classes_of_the_network(tmp_path):
     for number, code in enumerate(("01", "02", "02", "03")):
@@ -394,3 +410,40 @@ def test_files_of_features_name_the_classes_of_the_head_if_they_are_not_the_seve
         assert shown.any()
         logits = model.head(torch.from_numpy(x[shown])).double()[:, [classes.index(name) for name in answers]]
         np.testing.assert_allclose(logp[shown], logits.log_softmax(1).detach(), atol=1e-5)
+
+
+# --- evaluation in other classes
+
+
+@pytest.mark.parametrize(
+    ("classes", "shown", "lacks", "most"),
+    [
+        (("Scorn", "Sad", "Happy"), {"Sad", "Happy"}, {"Contempt": 3}, 4),
+        (("Sad", "Contempt"), {"Sad", "Contempt"}, {"Happy": 2}, 5),
+        (("Sadness", "Joy"), {"Sadness", "Joy"}, {"Contempt": 3}, 4),
+    ],
+)
+def test_a_network_is_scored_on_the_classes_that_it_shares_with_the_corpus(
+    pictures, tmp_path, classes, shown, lacks, most
+):
+    written(tmp_path / "net.safetensors", classes)
+    file = tmp_path / "p.csv"
+    given = tmp_path / "net.safetensors", f"folder:{pictures}"
+    found = json.loads(evaluated(*given, "--json", "--predictions", file))
+    assert (found["n"], found["classes"], found["not_scored"]) == (most, list(classes), lacks)
+    assert set(found["per_class"]) == shown
+    table = pd.read_csv(file)
+    assert {*table["label"]} == shown and {*table["pred"]} <= {*classes}
+    np.testing.assert_allclose(table[[f"p_{name}" for name in classes]].sum(axis=1), 1, atol=1e-5)
+    ((name, count),) = lacks.items()
+    assert f"{count} stills show classes that net does not have, and are not scored: {name} {count}." in evaluated(
+        *given
+    )
+
+
+def test_a_corpus_without_a_class_of_the_network_is_refused(pictures, tmp_path):
+    written(tmp_path / "net.safetensors", ("Awe", "Calm"))
+    command = ["evaluate", str(tmp_path / "net.safetensors"), "--corpus", f"folder:{pictures}", "--device", "cpu"]
+    result = CliRunner().invoke(app, command, env={"COLUMNS": "250"})
+    said = "All stills show classes that the network does not have (Happy 2, Sad 2, Contempt 3). Expected some of Awe"
+    assert result.exit_code == 1 and said in result.output
