@@ -71,7 +71,7 @@ def _audited(config: "Config", path: Path) -> "Audit":
     counted = grouped if space.kind == "dimensions" else table
     found = Audit(len(table), contents.class_counts(counted), contents.identical(table))
     if not space.has_one_class:
-        found.remarks.append(f"Splits are compared by how well a model finds the {rule(space).rstrip(',')} of a clip.")
+        found.remarks.append(f"Splits are compared by how well a model finds the {rule(space)} of a clip.")
     prints = audit_sources.read_prints(config, table)
     _note_missing(found, len(prints.clips), "frames and sound", path)
     if still := sum(shown.is_still for shown in prints.pictures.values()):

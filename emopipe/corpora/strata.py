@@ -28,9 +28,9 @@ def strata(labels: pd.Series, space: LabelSpace, least: int) -> pd.Series:
 
 
 def rule(space: LabelSpace) -> str:
-    """Return what the groups are, for messages: clips are drawn "from each ..."."""
+    """Return what the groups are, for messages: clips are drawn "from each ...", folds are "stratified by ..."."""
     return {
-        "multi": "combination of classes, or rarest class,",
+        "multi": "combination of classes (a rare one by its rarest class)",
         "dimensions": f"quarter of the values of {space.names[0]}",
     }.get(space.kind, "class")
 

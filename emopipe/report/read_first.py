@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from emopipe.core.labels import LabelSpace
+from emopipe.core.labels import LabelSpace, of_recipe
 from emopipe.core.text import abbreviate
 from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT, SUBJECT_UNIT
+from emopipe.corpora.strata import rule
 from emopipe.corpora.table import SPLITS
 from emopipe.fusion.options import Protocol
 from emopipe.fusion.protocol import KFOLD, split_clips
@@ -91,8 +92,9 @@ def _few(labelled: pd.DataFrame, space: LabelSpace, split: str = KFOLD) -> list[
 
 def _people(table: pd.DataFrame, recipe: Mapping[str, Any], protocol: Protocol) -> list[str]:
     if protocol.kind == KFOLD:
-        used = split_clips(table, protocol)
-        by = "stratified by class" if used.by == "class" else f"by {used.by}"
+        space = of_recipe(recipe)
+        used = split_clips(table, protocol, space)
+        by = f"stratified by {rule(space)}" if used.by == "class" else f"by {used.by}"
         made, part = f"The {used.folds} folds are {by}.", "fold"
         clips = table.iloc[used.train_idx].assign(part=used.fold)
     else:

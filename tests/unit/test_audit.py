@@ -338,7 +338,7 @@ def test_cached_vectors_reach_the_audit(tmp_path, monkeypatch):
             {"names": ["Happy", "Sad"], "kind": "multi"},
             lambda n: {"label": ("Happy", "Happy;Sad", "(none)")[n % 3]},
             {"(none)": 16, "Happy": 16, "Happy;Sad": 16},
-            "finds the combination of classes, or rarest class of a clip",
+            "finds the combination of classes (a rare one by its rarest class) of a clip",
         ),
     ],
 )

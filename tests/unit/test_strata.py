@@ -81,7 +81,7 @@ def test_the_inner_fold_of_early_stopping_has_clips_of_all_groups():
         (
             {"names": ["Happy", "Sad", "Fear"], "kind": "multi"},
             ["Happy;Sad", "Happy"] * 10,
-            "drawn from each combination of classes, or rarest class, by val_fraction: 0.25, seed: 0",
+            "drawn from each combination of classes (a rare one by its rarest class) by val_fraction: 0.25, seed: 0",
         ),
         (
             {"names": ["valence", "arousal"], "kind": "dimensions"},
