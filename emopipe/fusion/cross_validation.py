@@ -129,7 +129,7 @@ def _clips_of(
                 "inner."
             )
         return train_idx, stop_idx
-    return split_for_early_stopping(table, train_idx, early, seed=0, by=split.by)
+    return split_for_early_stopping(table, train_idx, early, seed=0, by=split.by, space=dataset.space)
 
 
 def _candidate_table(

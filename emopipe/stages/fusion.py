@@ -74,7 +74,7 @@ def run(
     if options.fusion in POOLS:
         options = options.model_copy(update={"seeds": options.seeds[:1]})  # nothing in them is random
     table = tables.read(clips)
-    split = split_clips(table, Protocol.model_validate(recipe["protocol"]))
+    split = split_clips(table, Protocol.model_validate(recipe["protocol"]), space)
     views = _read_views(recipe, features, table, options)
     networks_of = {stream: count_networks(stream, features) for stream in recipe["streams"]}
     # 2. streams without a training clip are omitted

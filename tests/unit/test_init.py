@@ -399,6 +399,7 @@ def test_the_commands_of_the_docs(folder, page):
     write_table(
         folder / "data/list.csv", ["path", "emotion"], *[[f"mine/{path}", path.split("/")[0]] for path in CLASSY]
     )
+    touch(folder / "data/class", "bored/1.mp4", "bored/2.mp4", "engaged/1.mp4", "engaged/2.mp4")
     for words in commands_of(page, "emopipe", "init"):
         result = init(*(word.replace("/data", str(folder / "data")) for word in words), "--force")
         assert result.exit_code == 0 and written(folder / "mine.yaml")["run"] in ("mine", "list")
