@@ -11,7 +11,7 @@ import torch
 
 from emopipe import __version__
 from emopipe.core.errors import ConfigError
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.export import public_config, terms
 from emopipe.export.card import Card
 from emopipe.export.onnx_files import OnnxFiles
@@ -27,7 +27,7 @@ from emopipe.inference.run_results import load_run
 from emopipe.weights.entries import package_registry
 
 LABELS = "labels.json"
-"""The names of the classes, in the order of all probabilities."""
+"""The names of the seven classes, in the order of all probabilities; or another label space (`LabelSpace.to_dict`)."""
 
 
 def write(run: Path, out: Path) -> list[str]:
@@ -53,7 +53,7 @@ def write(run: Path, out: Path) -> list[str]:
         weights = WeightsInside(model, folder)
         about = _description(model, weights)
         _write_json(folder / DESCRIPTION, about.model_dump(mode="json"))
-        _write_json(folder / LABELS, list(CLASSES))
+        _write_json(folder / LABELS, _labels(model.space))
         (folder / "models").mkdir()
         for name in model.models:
             shutil.copyfile(run / f"models/{name}.safetensors", folder / f"models/{name}.safetensors")
@@ -63,10 +63,9 @@ def write(run: Path, out: Path) -> list[str]:
         # 3. what people read
         (folder / "config.yaml").write_text(public_config.to_yaml(results.config), encoding="utf-8")
         terms.write_texts(weights.parts, folder / "LICENSES", package_registry())
-        counts = out_of_fold(run, model.members[0])["label"].value_counts()
-        trained = {name: int(counts[name]) for name in CLASSES if name in counts}
+        trained = out_of_fold(run, model.members[0])
         scores = pd.read_csv(run / "tables/results.csv", dtype={"split": str})
-        card = Card(model, scores, trained, weights.parts, onnx.files, onnx.omitted)
+        card = Card(model, scores, trained, weights.parts, onnx.files, onnx.omitted, model.space)
         (folder / "README.md").write_text(card.to_markdown(), encoding="utf-8")
         # 4. the list of it all
         listed = Manifest(
@@ -81,13 +80,18 @@ def write(run: Path, out: Path) -> list[str]:
     return [f"The bundle may not hold {part.origin}, which {part.use} needs; its card says how." for part in lacking]
 
 
+def _labels(space: LabelSpace) -> list[str] | dict[str, Any]:
+    """Return the seven classes as a list, or another label space as plain data."""
+    return list(space.names) if space == BASIC7 else space.to_dict()
+
+
 def _description(model: FinishedRun, weights: WeightsInside) -> Description:
     """Return what the bundle needs to know of a run; its weights are collected on the way."""
     streams = {name: _stream(stream, weights.of_stream(name, stream)) for name, stream in model.streams.items()}
     return Description.model_validate(
         {
             "run": model.name,
-            "classes": list(CLASSES),
+            "classes": _labels(model.space),
             "models": {name: {"prior": one.prior.tolist()} for name, one in model.models.items()},
             "members": list(model.members),
             "ensemble": model.ensemble and model.ensemble.to_dict(),

@@ -8,11 +8,13 @@ import pandas as pd
 
 from emopipe import __version__
 from emopipe.core import libraries
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, Kind, LabelSpace
 from emopipe.core.notice import NOTICE
+from emopipe.export.card_labels import of_heads, training_labels, what_it_gives
 from emopipe.export.terms import Part
 from emopipe.inference.finished_run import FinishedRun
 from emopipe.inference.manifest import OnnxFile
+from emopipe.scoring.measures import EXACT, MACRO_F1, Measure, measures
 
 LIBRARIES = ("torch", "onnxruntime", "opencv", "av", "ffmpeg")
 """Libraries whose version may change the last digits of a prediction."""
@@ -26,12 +28,14 @@ class Card:
     run: FinishedRun
     results: pd.DataFrame
     """The rows of `tables/results.csv`."""
-    trained: Mapping[str, int]
-    """Class -> the number of training clips of the models."""
+    trained: pd.DataFrame
+    """The training clips of the models: a row each, with its `label`."""
     parts: Sequence[Part]
     """The weights inside, and those that are only named."""
     onnx: Mapping[str, OnnxFile]
     not_in_onnx: Mapping[str, str]
+    space: LabelSpace = BASIC7
+    """The label space of the run."""
 
     def to_markdown(self) -> str:
         """Return the card."""
@@ -58,39 +62,45 @@ class Card:
         streams = ", ".join(f"`{name}` ({stream.kind}, {stream.modality})" for name, stream in run.streams.items())
         versions = ", ".join(f"{name} {number}" for name, number in libraries.installed(LIBRARIES).items())
         return ABOUT.format(
-            classes=", ".join(CLASSES),
+            gives=what_it_gives(run.space),
             answer=f"the ensemble ({method}) of {answer}" if run.ensemble else f"the model {answer}",
             streams=streams,
             run=run.name,
             version=__version__,
             libraries=versions,
-        )
+        ) + "".join(f"\n- {_plain(sentence)}" for sentence in of_heads(run))
 
     def _scores(self) -> str:
         scored = self.results[self.results["n"].notna()]  # models that did not run have a row with the reason
         if scored.empty:
             return "## Scores\n\nThe run reports no scores: no split with labels was held out."
+        shown = [measure for measure in measures(self.space) if measure not in (MACRO_F1, EXACT)]
+        heads = [f"{_plain(measure.name)}{' %' if measure.is_share else ''} [95 %]" for measure in shown]
         rows = [
-            (
+            [
                 f"`{row['model']}`",
                 _plain(row["split"]),
                 f"{row['n']:.0f}",
-                _interval(row, "accuracy", "low", "high"),
-                _interval(row, "uar", "uar_low", "uar_high"),
+                *(_interval(row, measure, is_first=measure == shown[0]) for measure in shown),
                 _drawn(row),
-            )
+            ]
             for _, row in scored.iterrows()
         ]
-        return SCORES.format(rows="\n".join(f"| {' | '.join(cells)} |" for cells in rows))
+        return SCORES.format(
+            heads=" | ".join(heads),
+            rule="---|" * (len(shown) + 4),
+            rows="\n".join(f"| {' | '.join(cells)} |" for cells in rows),
+            meaning=MEANINGS[self.space.kind],
+        )
 
     def _training(self) -> str:
         corpus = self.run.config.corpus
-        counts = ", ".join(f"{name} {count}" for name, count in self.trained.items())
+        labels = _plain(training_labels(self.trained, self.space))
         lines = [
             "## Training data",
             "",
-            f"- The models: {sum(self.trained.values())} clips of the corpus `{corpus.name}` (kind `{corpus.kind}`): "
-            f"{counts}. The bundle holds no id, label or answer of a single clip.",
+            f"- The models: {len(self.trained)} clips of the corpus `{corpus.name}` (kind `{corpus.kind}`): "
+            f"{labels}. The bundle holds no id, label or answer of a single clip.",
         ]
         lines += [f"- {part.use}: {_plain(part.origin)}." for part in self.parts]
         return "\n".join(lines)
@@ -123,8 +133,7 @@ class Card:
 
 ABOUT = """## What it is
 
-A model that gives faces and voices in video clips one of the classes {classes} (`labels.json` has them in the order of
-all probabilities).
+A model that gives faces and voices in video clips {gives}.
 
 - Its answer is {answer}.
 - It reads the networks {streams}.
@@ -135,12 +144,19 @@ all probabilities).
   changes; it does not show who wrote the bundle."""
 SCORES = """## Scores
 
-| model | split | clips | accuracy % [95 %] | UAR % [95 %] | interval over |
-|---|---|---|---|---|---|
+| model | split | clips | {heads} | interval over |
+|{rule}
 {rows}
 
-UAR is the mean of the recalls of the classes. Intervals are for other people like these or, if people are not known,
+{meaning} Intervals are for other people like these or, if people are not known,
 for other clips like these. They say nothing of other corpora: expect lower scores on other clips."""
+UAR_IS = "UAR is the mean of the recalls of the classes."
+MEANINGS: Mapping[Kind, str] = {
+    "single": UAR_IS,
+    "votes": f"{UAR_IS} The loss on votes is the cross-entropy of the shares of votes, in nats.",
+    "multi": "Macro AP is the mean of the average precisions of the classes.",
+    "dimensions": "CCC is the concordance correlation coefficient, RMSE the root of the mean squared error.",
+}
 HOW = """## How to predict
 
 ```sh
@@ -179,9 +195,16 @@ def packages(run: FinishedRun) -> list[str]:
 OPTIONAL = "Optional packages of emopipe:"
 
 
-def _interval(row: pd.Series, value: str, low: str, high: str) -> str:
-    text = f"{100 * row[value]:.1f}"
-    return text if pd.isna(row[low]) else f"{text} [{100 * row[low]:.1f}, {100 * row[high]:.1f}]"
+def _interval(row: pd.Series, measure: Measure, *, is_first: bool) -> str:
+    """Return a score, and its interval if the table has one: that of the first measure has no name of its own."""
+    low, high = ("low", "high") if is_first else (f"{measure.key}_low", f"{measure.key}_high")
+    text = _score(row[measure.key], measure)
+    has_interval = low in row and not pd.isna(row[low])
+    return f"{text} [{_score(row[low], measure)}, {_score(row[high], measure)}]" if has_interval else text
+
+
+def _score(value: float, measure: Measure) -> str:
+    return f"{100 * value:.1f}" if measure.is_share else f"{value:.3f}"
 
 
 def _drawn(row: pd.Series) -> str:

@@ -1,5 +1,6 @@
 """Backbones as ONNX: faces or sound, as the network takes them -> vectors and, with a head, log-probabilities."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from emopipe.backbones.classifier import Head, read_head
 from emopipe.backbones.for_inference import for_inference
 from emopipe.backbones.mobilefacenet import STRIDE
 from emopipe.backbones.nets.mobilefacenet import MobileFaceNet
+from emopipe.core.labels import CLASSES
 from emopipe.export.onnx_writing import NotExportedError, Port, write
 from emopipe.inference.description import StreamBlock
 from emopipe.inference.manifest import OnnxFile
@@ -51,13 +53,14 @@ class OneBatch(nn.Module):
         return self.network._vectors(x)
 
 
-def write_backbone(block: StreamBlock, weights: Path | None, path: Path) -> OnnxFile:
+def write_backbone(block: StreamBlock, weights: Path | None, path: Path, wanted: Sequence[str] = CLASSES) -> OnnxFile:
     """Write the network of a stream.
 
     Args:
         block: The stream.
         weights: Its file of weights.
         path: The file to write.
+        wanted: The classes of the run, see `emopipe.backbones.classifier.Head.of`.
 
     Raises:
         NotExportedError: It is not a network of torch, its weights are not in the bundle, or ONNX differs from torch.
@@ -74,14 +77,17 @@ def write_backbone(block: StreamBlock, weights: Path | None, path: Path) -> Onnx
     module = for_inference(module, torch.device("cpu"))
     if block.kind == "mobilefacenet":
         module = OneBatch(module, spec.input.size)
-    network = WithHead(module, read_head(weights)).eval()
+    network = WithHead(module, read_head(weights, wanted)).eval()
     axes = ("batch",) if block.modality == "face" else ("batch", "vectors")
     outputs = [Port("x", "float32", (*axes, spec.dim))]
     outputs += [Port("logp", "float32", (*axes, len(network.head.classes)))] if network.head else []
     given, shapes = _input(spec)
     draws = torch.Generator().manual_seed(0)
     examples = [[torch.randn(shape, generator=draws)] for shape in shapes]
-    return write(network, path, _about(spec), [given], outputs, examples)
+    about = _about(spec)
+    if network.head and network.head.classes != CLASSES:
+        about += f" of {', '.join(network.head.classes)}"
+    return write(network, path, about, [given], outputs, examples)
 
 
 def _input(spec: Spec) -> tuple[Port, list[tuple[int, ...]]]:

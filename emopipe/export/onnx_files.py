@@ -33,7 +33,11 @@ class OnnxFiles:
         for name, block in about.streams.items():
             file = f"{FOLDER}/backbone_{name}.onnx"
             weights = self._weights(block)
-            self._try(file, f"the backbone {name}", lambda path, b=block, w=weights: write_backbone(b, w, path))
+            self._try(
+                file,
+                f"the backbone {name}",
+                lambda path, b=block, w=weights: write_backbone(b, w, path, model.space.names),
+            )
 
     def _weights(self, block: StreamBlock) -> Path | None:
         return self.bundle / block.weights.path if block.weights and block.weights.path else None

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from emopipe.backbones.seeds import count_networks
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import LabelSpace
 from emopipe.export.onnx_writing import NotExportedError, Port, write
+from emopipe.fusion.answers import answers
 from emopipe.fusion.blocks import BlockSum
 from emopipe.fusion.model import FusionModel, Moments
 from emopipe.fusion.options import FusionOptions, encodes_time, frame_inputs
@@ -46,9 +47,9 @@ class SummedBlocks(nn.Module):
 
 
 class MeanOfNetworks(nn.Module):
-    """The networks of a model: clips -> the mean (B, K) float32 of their probabilities.
+    """The networks of a model: clips -> the mean (B, K) float32 of their probabilities, or values of dimensions.
 
-    A clip without any vector gets the shares of the classes among the training clips.
+    A clip without any vector gets the shares of the classes among the training clips, or the mean of each dimension.
     """
 
     def __init__(self, model: FusionPredictor) -> None:
@@ -56,14 +57,16 @@ class MeanOfNetworks(nn.Module):
         super().__init__()
         options, modalities = model.effective
         states = list(model.networks.values())
-        self.networks = nn.ModuleList(_network(state, modalities, options) for state in states)
-        self.ports = _ports(states[0], modalities, options)
-        self.register_buffer("absent", torch.from_numpy(model.prior <= 0))
+        self.space: LabelSpace = model.space
+        self.networks = nn.ModuleList(_network(state, modalities, options, self.space) for state in states)
+        self.ports = _ports(states[0], modalities, options, len(self.space))
+        absent = np.asarray(model.prior) <= 0 if self.space.kind != "dimensions" else np.zeros(len(self.space), bool)
+        self.register_buffer("absent", torch.from_numpy(absent))
         self.register_buffer("prior", torch.from_numpy(np.asarray(model.prior, np.float64)))
         self.eval()
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Return probabilities (B, K) of the inputs in the order of `ports`."""
+        """Return probabilities or values (B, K) of the inputs in the order of `ports`."""
         streams: dict[str, dict[str, torch.Tensor]] = {}
         for port, tensor in zip(self.ports, inputs, strict=True):
             stream, _, field = port.name.rpartition(".")
@@ -72,7 +75,7 @@ class MeanOfNetworks(nn.Module):
         found = []
         for network in self.networks:
             logits = network(batches).double()
-            found.append(logits.masked_fill(self.absent, torch.finfo(logits.dtype).min).softmax(-1))
+            found.append(answers(logits.masked_fill(self.absent, torch.finfo(logits.dtype).min), self.space))
         covered = torch.stack([batch.mask.any(-1) for batch in batches.values()]).any(0)
         return torch.where(covered[:, None], torch.stack(found).mean(0), self.prior).float()
 
@@ -89,22 +92,22 @@ class MeanOfNetworks(nn.Module):
         return made
 
 
-def _network(state: State, modalities: Mapping[str, str], options: FusionOptions) -> FusionModel:
+def _network(state: State, modalities: Mapping[str, str], options: FusionOptions, space: LabelSpace) -> FusionModel:
     """Return a network with its state."""
     moments = {}
     for stream in modalities:
         parts = [state.get(f"standardise.{kind}scale_{stream}", torch.empty(0)) for kind in ("", "statistics_")]
         blocks = state.get(f"network.blocks.{stream}.logits", torch.empty(1))
         moments[stream] = Moments(*(value for part in parts for value in (part * 0, part * 0 + 1)), blocks=len(blocks))
-    network = FusionModel(moments, modalities, options, len(CLASSES))
+    network = FusionModel(moments, modalities, options, len(space), space.kind)
     network.load_state_dict(dict(state))
     for stream, block_sum in network.network.blocks.items():
         network.network.blocks[stream] = SummedBlocks(block_sum)
     return network
 
 
-def _ports(state: State, modalities: Mapping[str, str], options: FusionOptions) -> Sequence[Port]:
-    """Return what the networks read of each stream."""
+def _ports(state: State, modalities: Mapping[str, str], options: FusionOptions, classes: int) -> Sequence[Port]:
+    """Return what the networks read of each stream; `classes` is K."""
     ports = []
     for stream, modality in modalities.items():
         vectors = f"{stream}.vectors"
@@ -119,7 +122,7 @@ def _ports(state: State, modalities: Mapping[str, str], options: FusionOptions) 
         if statistics is not None:
             ports.append(Port(f"{stream}.statistics", "float32", (BATCH, len(statistics))))
         if "evidence" in frame_inputs(options, modality):
-            ports.append(Port(f"{stream}.evidence", "float32", (BATCH, len(CLASSES))))
+            ports.append(Port(f"{stream}.evidence", "float32", (BATCH, classes)))
     return ports
 
 
@@ -153,7 +156,8 @@ def write_model(model: FusionPredictor, path: Path) -> OnnxFile:
         raise NotExportedError(f"its networks read different networks of the backbone {several[0]}.")
     network = MeanOfNetworks(model)
     examples = [network.example(*sizes) for sizes in ((2, 5, 101), (7, 13, 102), (1, 1, 103))]
-    outputs = [Port("probabilities", "float32", (BATCH, len(CLASSES)))]
+    name = "values" if model.space.kind == "dimensions" else "probabilities"
+    outputs = [Port(name, "float32", (BATCH, len(model.space)))]
     about = f"the mean of the {len(network.networks)} fusion networks; masked vectors may hold any finite numbers"
     if views := [file for file in model.files if "@" in file]:
         about += f"; emopipe takes the mean over the plain vectors and those of {', '.join(views)}"

@@ -69,6 +69,10 @@ class Bundle(RunModel):
         for name, block in about.models.items():
             files.one(f"models/{name}.safetensors")
             models[name] = FusionPredictor(folder, name, device, np.array(block.prior))
+            if models[name].space != about.space:
+                raise BundleError(
+                    path, f"its model {name} answers in other classes or dimensions than {DESCRIPTION} has"
+                )
         streams = {name: files.stream(name, block) for name, block in about.streams.items()}
         faces = {name: files.faces(name, block) for name, block in about.faces.items()}
         _refuse_gaps(path, about, models, streams, faces)

@@ -12,6 +12,7 @@ import torch
 from emopipe.cache.store import Reader
 from emopipe.core import tables
 from emopipe.core.errors import CacheError
+from emopipe.core.labels import CLASSES
 from emopipe.fusion.features import ClipFeatures
 from emopipe.media.decoded import decode_jpegs
 
@@ -39,7 +40,10 @@ class Features(Mapping[str, ClipFeatures]):
         self.blocks = int(self._reader.attributes.get("blocks", 1))
         """Number of equally long parts of a vector, such as the layers of `layers: learned`, one after the other."""
         self.prior: tuple[float, ...] = tuple(json.loads(self._reader.attributes.get("head_prior") or "[]"))
-        """(K,) the shares of the classes that the network's own head was trained on; () without a head."""
+        """(C,) the shares of the classes that the network's own head was trained on; () without a head."""
+        given = json.loads(self._reader.attributes.get("head_classes") or "null")
+        self.head_classes: tuple[str, ...] = tuple(given or CLASSES)
+        """The C classes of the network's own head: the columns of `logp`."""
         self.status = dict(self._reader.status)
 
     def __getitem__(self, clip: str) -> ClipFeatures:

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from emopipe.core.errors import BundleError
-from emopipe.core.labels import CLASSES
+from emopipe.core.label_block import LabelsBlock
+from emopipe.core.labels import BASIC7, CLASSES, Kind, LabelSpace
 from emopipe.core.options import Number, Options
+from emopipe.inference.answer_display import limits
 from emopipe.media.decoded import DecodeOptions
 from emopipe.weights.entries import Sha256
 
@@ -28,11 +30,31 @@ class Weights(Options):
     """With a name: the file that the run used."""
 
 
+class SpaceBlock(Options):
+    """A label space that is not that of the seven classes, see `emopipe.core.labels.LabelSpace`."""
+
+    kind: Kind
+    names: list[str]
+    range: list[Number] | None = None
+    """Of dimensions: the smallest and the largest value."""
+
+    @model_validator(mode="after")
+    def _is_one_space(self) -> "SpaceBlock":
+        LabelsBlock.model_validate(self.model_dump(exclude_none=True))
+        return self
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space."""
+        return LabelSpace.from_dict(self.model_dump(exclude_none=True))
+
+
 class ModelBlock(Options):
     """A model."""
 
-    prior: list[Share] = Field(min_length=len(CLASSES), max_length=len(CLASSES))
-    """The shares of the classes among its training clips: the answer for a clip without any vectors."""
+    prior: list[Number] = Field(min_length=2)
+    """The shares of the classes among its training clips, or the mean of each dimension: the answer for a clip without
+    any vectors."""
 
 
 class Member(Options):
@@ -95,8 +117,8 @@ class Description(Options):
     """What a bundle predicts with."""
 
     run: str
-    classes: list[str]
-    """The classes of every list of probabilities, in their order."""
+    classes: list[str] | SpaceBlock
+    """The seven classes, in the order of every list of probabilities; or another label space."""
     models: dict[str, ModelBlock] = Field(min_length=1)
     members: list[str] = Field(min_length=1)
     """The models that make the answer."""
@@ -104,6 +126,11 @@ class Description(Options):
     decode: dict[str, DecodeOptions]
     faces: dict[str, FacesBlock]
     streams: dict[str, StreamBlock]
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space of its answers."""
+        return self.classes.space if isinstance(self.classes, SpaceBlock) else BASIC7
 
 
 def read(path: Path, bundle: Path) -> Description:
@@ -122,7 +149,7 @@ def read(path: Path, bundle: Path) -> Description:
         first = error.errors()[0]
         fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise BundleError(bundle, f"its {DESCRIPTION} is not as this version writes it ({fault})") from error
-    if tuple(made.classes) != CLASSES:
+    if isinstance(made.classes, list) and tuple(made.classes) != CLASSES:
         raise BundleError(bundle, f"its classes are {', '.join(made.classes)}; expected {', '.join(CLASSES)}")
     if fault := _fault(made):
         raise BundleError(bundle, f"its {DESCRIPTION} {fault}")
@@ -135,13 +162,15 @@ def _fault(made: Description) -> str:
         return f"has the member {unknown[0]}, which is not one of its models"
     if named := [name for name, block in {**made.streams, **made.faces}.items() if "weights" in block.options]:
         return f"has a path in the options of {named[0]}; weights are in the bundle or in the registry"
+    if fault := _fault_of_priors(made):
+        return fault
     block = made.ensemble
     if block is None:
         return "" if len(made.members) == 1 else "has several members, but no ensemble"
     if [each.number for each in block.members if each.number >= len(made.members)]:
         return f"selects a member that is not one of the {len(made.members)}"
-    if unknown := [name for name in block.classes if name not in CLASSES]:
-        return f"has the class {unknown[0]}, which is not one of {', '.join(CLASSES)}"
+    if unknown := [name for name in block.classes if name not in made.space.names]:
+        return f"has the class {unknown[0]}, which is not one of {', '.join(made.space.names)}"
     if isinstance(block.combine, MeanBlock):
         count = len(block.combine.weights)
         return "" if count == len(block.members) else f"has {count} weights for {len(block.members)} selected members"
@@ -149,3 +178,14 @@ def _fault(made: Description) -> str:
     rows = len(block.combine.coef)
     fits = rows == len(block.combine.intercept) and all(len(row) == width for row in block.combine.coef)
     return "" if fits else "has coefficients of another number than its members and classes need"
+
+
+def _fault_of_priors(made: Description) -> str:
+    """Return which model has a prior that does not fit the label space; "" if all fit."""
+    low, high = limits(made.space)
+    for name, block in made.models.items():
+        if len(block.prior) != len(made.space):
+            return f"has {len(block.prior)} numbers as the prior of {name}, but {len(made.space)} classes or dimensions"
+        if not all(low <= number <= high for number in block.prior):
+            return f"has a prior of {name} with a number that is not between {low:g} and {high:g}"
+    return ""

@@ -12,7 +12,7 @@ import torch
 from emopipe.backbones.seeds import backbone_of, count_networks
 from emopipe.cache.tensors import State, read
 from emopipe.core.errors import CacheError, ConfigError
-from emopipe.core.labels import LabelSpace, of_recipe
+from emopipe.core.labels import CLASSES, LabelSpace, of_recipe
 from emopipe.fusion import attention_weights
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import Features
@@ -20,6 +20,7 @@ from emopipe.fusion.inputs import FEWEST_CLIPS, model_inputs
 from emopipe.fusion.options import POOLS, FusionOptions, effective_options, encodes_time, frame_inputs
 from emopipe.fusion.pooled_heads import PREFIX, PooledHeads, of_first_network, read_heads
 from emopipe.fusion.stack import Run, TrainedRun
+from emopipe.fusion.targets import of_table
 from emopipe.fusion.training import predict
 from emopipe.scoring import predictions
 
@@ -34,7 +35,8 @@ class FusionPredictor:
             folder: `results/<run>`, or a bundle.
             name: The model's name.
             device: Where its networks run.
-            prior: (K,) the shares of the classes among its training clips; default: those of `oof/<name>.csv`.
+            prior: (K,) the shares of the classes among its training clips, or the mean of the dimensions; default: that
+                of the model's file or, of the seven classes, of `oof/<name>.csv`.
 
         Raises:
             CacheError: A file is missing or damaged, or an earlier version trained the model with another encoding.
@@ -57,8 +59,10 @@ class FusionPredictor:
         """The streams whose heads are pooled; none for networks, and where no training clip has vectors."""
         self.networks = _networks(tensors)
         """Name -> state of each network, or pool of heads, that predicts new clips."""
-        self.prior = shares(out_of_fold(folder, name), self.space) if prior is None else prior
-        """(K,) the answer for a clip that is not covered: the shares of the classes among the training clips."""
+        if prior is None:
+            prior = np.array(json.loads(about["prior"])) if "prior" in about else shares(out_of_fold(folder, name))
+        self.prior = prior
+        """(K,) the answer for a clip that is not covered: the mean of what the training clips are labelled with."""
 
     @property
     def normalises_by_subject(self) -> bool:
@@ -129,12 +133,14 @@ class FusionPredictor:
         options, modalities = self.effective
         subjects = list(table["subject"])
         views = {
-            stream: [model_inputs(each, modalities[stream], self._options, subjects) for each in of_stream]
+            stream: [model_inputs(each, modalities[stream], self._options, subjects, self.space) for each in of_stream]
             for stream, of_stream in self._views(modalities, features).items()
         }
         count = {stream: count_networks(stream, self.files) for stream in modalities}
-        unlabelled = np.full(len(table), -1)
-        dataset = FusionDataset.from_views(views, modalities, unlabelled, self._device, self.prior > 0, count)
+        unlabelled = of_table(table.assign(label=""), self.space)
+        dataset = FusionDataset.from_views(
+            views, modalities, unlabelled, self._device, self.prior > 0, count, self.space
+        )
         rows = np.arange(len(table))
         place = {f"seed{seed}": number % dataset.combinations for number, seed in enumerate(self._options.seeds)}
         runs = [
@@ -147,7 +153,7 @@ class FusionPredictor:
         """Return the predictions of a pool of heads; `p` (N, K) is for clips without any stream."""
         count = {stream: count_networks(stream, self.files) for stream in self._pooled}
         views = of_first_network(self._views(self._pooled, features), count)
-        heads = read_heads(views, self._modalities, self._options, len(table))
+        heads = read_heads(views, self._modalities, self._options, len(table), self.space)
         pools = [PooledHeads.from_state(self._options, state) for state in self.networks.values()]
         covered = heads.present.any(0)
         probs = np.mean([pool.predict(heads) for pool in pools], 0)
@@ -195,7 +201,7 @@ def out_of_fold(folder: Path, name: str) -> pd.DataFrame:
     return predictions.read(folder / f"oof/{name}.csv")
 
 
-def shares(table: pd.DataFrame, space: LabelSpace) -> np.ndarray:
-    """Return the shares (K,) of the classes among clips; zeros if there are none."""
-    targets = space.targets(table)
-    return targets.sum(0) / max(1, len(targets))
+def shares(table: pd.DataFrame) -> np.ndarray:
+    """Return the shares (7,) of the seven classes among clips; zeros if there are none."""
+    labels = table["label"].map(CLASSES.index).to_numpy()
+    return np.bincount(labels, minlength=len(CLASSES)) / max(1, len(labels))

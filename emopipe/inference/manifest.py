@@ -59,17 +59,22 @@ class Manifest(Options):
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the sha256 of each file in a folder, at any depth, by its path inside; the manifest itself is omitted."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {name: sha256(path) for name, path in _paths(folder).items()}
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    """Return path inside -> path of each file, links included, but not of the manifest; sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     by_path = {path.relative_to(folder).as_posix(): path for path in files}
-    return {name: sha256(path) for name, path in by_path.items() if name != MANIFEST}
+    return {name: path for name, path in by_path.items() if name != MANIFEST}
 
 
 def read(folder: Path) -> Manifest:
     """Read the manifest of a bundle, and compare the sha256 of every file that it lists.
 
     Raises:
-        BundleError: The manifest is missing or has another form, a file is missing or has changed, or a path leads out
-            of the bundle.
+        BundleError: The manifest is missing or has another form, a file is missing, has changed or is not listed, or a
+            path leads out of the bundle.
     """
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
@@ -86,6 +91,10 @@ def read(folder: Path) -> Manifest:
             raise BundleError(folder, f"{name} is missing")
         if sha256(folder / name) != wanted:
             raise BundleError(folder, f"{name} has changed since the bundle was written: its sha256 is another one")
+    if others := sorted(_paths(folder).keys() - manifest.files.keys()):
+        raise BundleError(
+            folder, f"{others[0]} is not listed in its {MANIFEST}. Remove the file if it is not one of the bundle"
+        )
     return manifest
 
 

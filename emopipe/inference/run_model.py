@@ -9,9 +9,11 @@ import pandas as pd
 
 from emopipe.backbones import crossfit, registry
 from emopipe.backbones.classifier import Head, read_head
+from emopipe.backbones.head_in_file import classes_in_file
 from emopipe.backbones.seeds import backbone_of
+from emopipe.backbones.shared_classes import answered, can_answer, in_space, lacks
 from emopipe.cache.clip_rows import ClipRows
-from emopipe.core.labels import LabelSpace
+from emopipe.core.labels import BASIC7, CLASSES, LabelSpace
 from emopipe.fusion.combination import Ensemble
 from emopipe.fusion.features import LOGP, ClipFeatures, Features
 from emopipe.inference.fusion_predictor import FusionPredictor
@@ -97,35 +99,56 @@ class RunModel:
                 weights = [model[number][stream] for model in of_models if len(model[number].get(stream, ()))]
                 if length and weights:
                     one[stream] = Trace(features[stream].time[part].numpy(), np.mean(weights, 0) * length)
-                elif length and (logp := features[stream].logp) is not None:
-                    one[stream] = Trace(features[stream].time[part].numpy(), probabilities=np.exp(logp[part].numpy()))
+                elif length and (p := self._said_by_head(stream, features[stream], part)) is not None:
+                    one[stream] = Trace(features[stream].time[part].numpy(), probabilities=p)
             found.append(one)
         return found
 
+    def _said_by_head(self, stream: str, features: Features, part: slice) -> np.ndarray | None:
+        """Return the probabilities (n, K) of vectors by the network's own head; NaN for classes that it does not know.
+
+        Returns:
+            None if it has no head, or if the head cannot answer in the label space of the run.
+        """
+        classes = self.heads[stream].classes if stream in self.heads else CLASSES
+        if features.logp is None or not can_answer(classes, self.space):
+            return None
+        p = np.exp(in_space(features.logp[part].numpy(), classes, self.space))
+        p[:, [self.space.names.index(name) for name in lacks(classes, self.space)]] = np.nan
+        return p
+
     def _features(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> dict[str, Features]:
         """Return file of features -> the vectors of clips, as the models read them."""
-        priors = self._head_priors
         return {
-            file: features_of(rows, clips, priors.get(file.partition("@")[0], ())) for file, rows in vectors.items()
+            file: features_of(rows, clips, self.heads.get(file.partition("@")[0])) for file, rows in vectors.items()
         }
 
     @functools.cached_property
-    def _head_priors(self) -> dict[str, tuple[float, ...]]:
-        """Stream -> the shares of the classes that its head was trained on, as files of features have them.
+    def heads(self) -> dict[str, Head]:
+        """Stream -> its head, whose classes and their shares in its training files of features have.
 
-        Only models that read the heads' evidence need them, so without such a model no file is read.
+        With the seven classes in the run and in all heads, only models that read the heads' evidence need them: without
+        one, no file is read.
         """
-        if not any(model.reads_evidence for model in self.models.values()):
+        needs_prior = any(model.reads_evidence for model in self.models.values())
+        if self.space == BASIC7 and not needs_prior and not any(map(_has_other_classes, self.streams.values())):
             return {}
-        heads = {name: _head(stream) for name, stream in self.streams.items()}
-        return {name: tuple(head.prior.tolist()) for name, head in heads.items() if head}
+        heads = {name: _head(stream, self.space) for name, stream in self.streams.items()}
+        return {name: head for name, head in heads.items() if head}
 
 
-def _head(stream: Stream) -> Head | None:
-    """Return the emotion head of a stream's network; None if it has none."""
+def _has_other_classes(stream: Stream) -> bool:
+    """Return whether a network's head answers for other classes than the seven, by the metadata of its weights."""
+    if not stream.weights or not registry.trainable(stream.kind):
+        return False
+    return answered(classes_in_file(stream.weights) or CLASSES) != CLASSES
+
+
+def _head(stream: Stream, space: LabelSpace) -> Head | None:
+    """Return the emotion head of a stream's network, as it is used in a label space; None if it has none."""
     if stream.pretrained:
-        return crossfit.load(stream.pretrained).head(crossfit.ALL)
-    return read_head(stream.weights) if stream.weights and registry.trainable(stream.kind) else None
+        return crossfit.load(stream.pretrained).head(crossfit.ALL, space.names)
+    return read_head(stream.weights, space.names) if stream.weights and registry.trainable(stream.kind) else None
 
 
 def _unlabelled(clips: list[str]) -> pd.DataFrame:
@@ -133,8 +156,8 @@ def _unlabelled(clips: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"clip": clips, "split": "test", "label": "", "subject": ""})
 
 
-def features_of(rows: ClipRows, clips: list[str], prior: tuple[float, ...] = ()) -> Features:
+def features_of(rows: ClipRows, clips: list[str], head: Head | None = None) -> Features:
     """Return the vectors of clips that are neither masked nor infinite, as `emopipe.fusion.features.load` does."""
     names = [*("x", "mask", "time"), *([LOGP] if LOGP in rows.fields else [])]
     found = Features.from_clips([ClipFeatures(*(rows.field(clip, name) for name in names)) for clip in clips])
-    return replace(found, prior=prior)
+    return replace(found, prior=tuple(head.prior.tolist()), head_classes=head.classes) if head else found

@@ -57,7 +57,8 @@ class RunResults:
         return sorted(path.stem for path in (self.folder / "predictions").glob("*.csv"))
 
     def predictions(self, model: str = "ensemble") -> pd.DataFrame:
-        """Return what a model or ensemble predicts for each clip: clip, split, label, pred, p_<class>, covered.
+        """Return what a model or ensemble predicts for each clip: clip, split, label, pred, covered and a
+        number of each class or dimension (`p_<class>`, `y_<dimension>`).
 
         Raises:
             KeyError: The run has no such model.
@@ -122,7 +123,7 @@ class FeatureModel:
     def predict(
         self, features: Mapping[str, Mapping[str, ClipFeatures]], *, subjects: Mapping[str, str] | None = None
     ) -> pd.DataFrame:
-        """Return clip, pred, p_<class> and covered (whether any input has vectors) for all clips of the features.
+        """Return clip, pred, covered (whether any input has vectors) and a number of each class or dimension.
 
         Args:
             features: Input -> clip id -> vectors, such as `emopipe.load_features` returns them. A clip that an input
@@ -151,7 +152,8 @@ def _stacked(features: Mapping[str, ClipFeatures], clips: list[str]) -> FusionFe
     none = ClipFeatures(some.x[:0], some.mask[:0], some.time[:0], logp)
     found = [features.get(clip) for clip in clips]
     stacked = FusionFeatures.from_clips([none if each is None else each for each in found])
-    return replace(stacked, prior=getattr(features, "prior", ()))
+    head_classes = getattr(features, "head_classes", stacked.head_classes)
+    return replace(stacked, prior=getattr(features, "prior", ()), head_classes=head_classes)
 
 
 def load_run(folder: str | Path) -> RunResults:

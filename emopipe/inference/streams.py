@@ -12,6 +12,7 @@ from emopipe import extraction
 from emopipe.backbones import registry
 from emopipe.cache.clip_rows import ClipRows, RowsInMemory
 from emopipe.cache.failures import FailurePolicy
+from emopipe.core.labels import CLASSES
 from emopipe.extraction.extractor import Extractor
 from emopipe.faces import rows as face_rows
 from emopipe.faces.detection import Detections
@@ -84,7 +85,9 @@ class Streams:
             for view in stream.views:
                 made = module.rows(source, iter(source.clips), network, stream.batch, view, self.policy)
                 file = f"{name}@{view}" if view else name
-                found[file] = RowsInMemory(list(made), fields(network.spec.dim, has_head=network.head is not None))
+                classes = network.head.classes if network.head else CLASSES
+                held = fields(network.spec.dim, has_head=network.head is not None, classes=classes)
+                found[file] = RowsInMemory(list(made), held)
         return found
 
     def _network(self, name: str, stream: Stream) -> RememberingExtractor:
@@ -100,6 +103,7 @@ class Streams:
                 threads=self._threads,
                 precision=stream.precision,
                 by_fold=False,
+                wanted=self._model.space.names,
             )
             self._networks[name] = RememberingExtractor(network)
         return self._networks[name]

@@ -155,7 +155,7 @@ def test_the_evidence_of_heads_is_that_of_the_run(tmp_path):
     for answering in (model, Bundle(tmp_path / "made", CPU)):
         found, _ = answering.answer(["tone"], vectors).parts["audio_both"]
         np.testing.assert_array_equal(found, wanted)
-    model.__dict__["_head_priors"] = {}
+    model.__dict__["heads"] = {}
     found, _ = model.answer(["tone"], vectors).parts["audio_both"]
     assert np.abs(found - wanted).max() > 1e-3, "the priors count"
 
@@ -210,10 +210,10 @@ def test_the_card_omits_scores_of_models_that_did_not_run():
     ran = {"model": "fused", "split": "val", "n": 12.0, "accuracy": 0.5, "uar": 0.5, "groups": 6, "drawn": "subject"}
     results = pd.DataFrame([ran, {"model": "other", "note": "Its weights are missing."}])
     results = results.assign(low=np.nan, uar_low=np.nan, interval="none")
-    shown = Card(None, results, {}, [], {}, {})._scores()
+    shown = Card(None, results, pd.DataFrame(), [], {}, {})._scores()
     assert "| `fused` | val | 12 | 50.0 | 50.0 | none: 6 subjects are too few |" in shown
     assert "other" not in shown.partition("UAR is")[0] and "nan" not in shown
-    assert "no split with labels" in Card(None, results.tail(1), {}, [], {}, {})._scores()
+    assert "no split with labels" in Card(None, results.tail(1), pd.DataFrame(), [], {}, {})._scores()
 
 
 @pytest.mark.slow
@@ -300,6 +300,15 @@ def test_a_manifest_that_does_not_fit_is_refused(copy, made):
         Bundle(copy, CPU)
     listed_as(copy, lambda m: m.update(emopipe_bundle=2))
     with pytest.raises(BundleError, match="emopipe_bundle"):
+        Bundle(copy, CPU)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stray.txt", "weights/own.py", "models/more/x.safetensors"])
+def test_a_file_that_the_manifest_does_not_list_is_refused(copy, name):
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_text("")
+    with pytest.raises(BundleError, match=f"{name} is not listed in its manifest.json. Remove the file"):
         Bundle(copy, CPU)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from emopipe.backbones import registry
 from emopipe.backbones.classifier import Classifier, save_classifier
+from emopipe.core.labels import BASIC7
 from emopipe.export.onnx_backbones import write_backbone
 from emopipe.export.onnx_fusion import MeanOfNetworks, write_model
 from emopipe.export.onnx_writing import NotExportedError, Port, write
@@ -40,6 +41,7 @@ def model_of(options, blocks=1, seeds=2, **more):
         networks[f"seed{seed}"] = FusionModel(moments, STREAMS, options, 7).state_dict()
     prior = np.array([0.3, 0.3, 0.1, 0.1, 0.2, 0.0, 0.0])
     known = {"effective": (effective_options(options, STREAMS), STREAMS), "files": [*STREAMS], "is_pool": False}
+    known["space"] = BASIC7
     return types.SimpleNamespace(networks=networks, prior=prior, **known | more)
 
 

@@ -21,7 +21,7 @@ from emopipe.inference import sound_picture, thumbnails
 from emopipe.inference.boxes import Boxes
 from emopipe.inference.fusion_predictor import FusionPredictor
 from emopipe.inference.lines import LINES
-from emopipe.inference.model import Trace
+from emopipe.inference.model import Stream, Trace
 from emopipe.inference.output_names import output_names
 from emopipe.inference.predictions import Prediction, Predictions, StreamAnswer, WindowAnswer
 from emopipe.inference.recording import Recorder, Recording
@@ -64,6 +64,7 @@ def recording(windows=3, traces=None):
 
 
 ATTENTION = {"face": Trace(np.array([0.0, 0.4, 0.8]), np.array([0.5, 1.0, 1.5]))}
+NO_HEAD = Stream("opensmile", {}, "audio", None, None, "frames", 1)
 HEADS = {"voice": Trace(np.array([0.1, 0.3]), probabilities=np.array([[0.1] * 3 + [0.4] + [0.1] * 3] * 2))}
 
 
@@ -171,7 +172,7 @@ def test_attention_of_new_clips_is_what_the_stage_wrote(tmp_path):
             np.testing.assert_allclose(own, weights.field(clip, "net"), atol=1e-6)
     assert np.ptp(own) > 1e-4
     # the whole run: attention, where 1 is an equal share
-    run = RunModel("r", {"audio_m": model}, ["audio_m"], None, {"net": None}, {}, {})
+    run = RunModel("r", {"audio_m": model}, ["audio_m"], None, {"net": NO_HEAD}, {}, {})
     with Reader(tmp_path / "net.h5") as rows:
         traces = run.traces(list(table["clip"]), {"net": rows})
         times = rows.field(table["clip"].iloc[-1], "time")
@@ -184,7 +185,7 @@ def test_attention_of_new_clips_is_what_the_stage_wrote(tmp_path):
 def test_a_run_that_pools_heads_shows_what_heads_say(tmp_path):
     table = run_stage(tmp_path, FusionOptions(fusion="product", seeds=[0]))
     run = RunModel(
-        "r", {"audio_m": FusionPredictor(tmp_path, "audio_m", CPU)}, ["audio_m"], None, {"net": None}, {}, {}
+        "r", {"audio_m": FusionPredictor(tmp_path, "audio_m", CPU)}, ["audio_m"], None, {"net": NO_HEAD}, {}, {}
     )
     with Reader(tmp_path / "net.h5") as rows:
         trace = run.traces(list(table["clip"]), {"net": rows})[0]["net"]
