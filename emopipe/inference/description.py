@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from emopipe.core.errors import BundleError
 from emopipe.core.label_block import LabelsBlock
@@ -117,7 +117,10 @@ class Description(Options):
     """What a bundle predicts with."""
 
     run: str
-    classes: list[str] | SpaceBlock
+    classes: Annotated[
+        Annotated[list[str], Tag("list")] | Annotated[SpaceBlock, Tag("space")],
+        Discriminator(lambda given: "list" if isinstance(given, list) else "space"),
+    ]
     """The seven classes, in the order of every list of probabilities; or another label space."""
     models: dict[str, ModelBlock] = Field(min_length=1)
     members: list[str] = Field(min_length=1)

@@ -10,8 +10,10 @@ from emopipe.backbones.classifier import Classifier
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core import tables
 from emopipe.core.fingerprint import digest
-from emopipe.core.labels import CLASSES
+from emopipe.core.label_block import space_of
+from emopipe.core.labels import in_recipe
 from emopipe.fusion.options import EnsembleOptions, FusionOptions, Protocol
+from emopipe.scoring.measures import measures
 from emopipe.stages import ensemble, fusion
 
 PERSON = "annabel"
@@ -38,14 +40,16 @@ CONFIG = {
 def make(work, *, config=None, dims=None, **options):
     """Write `results/small` and `cache/private/weights` into a folder, and return `results/small`.
 
-    `options` are those of all models; `config` replaces keys of CONFIG, and `dims` lengths of vectors.
+    `options` are those of all models; `config` replaces keys of CONFIG, and `dims` lengths of vectors. With several
+    models, there is an ensemble.
     """
     run, config = work / "results/small", CONFIG | (config or {})
-    clips = _clips(run)
+    space = space_of(config)
+    clips = _clips(run, space)
     streams = {name: _vectors(run / f"{name}.h5", clips, dim) for name, dim in (DIMS | (dims or {})).items()}
     chosen = FusionOptions(**FAST | options)
     for name, block in config["models"].items():
-        recipe = {"options": chosen.model_dump(), "protocol": Protocol(folds=3).model_dump()}
+        recipe = {"options": chosen.model_dump(), "protocol": Protocol(folds=3).model_dump(), **in_recipe(space)}
         recipe |= {"streams": dict.fromkeys(block["streams"], "audio")}
         recipe |= {"features": dict.fromkeys(block["streams"], digest({}))}
         read = {stream: streams[stream] for stream in block["streams"]}
@@ -55,11 +59,14 @@ def make(work, *, config=None, dims=None, **options):
         for names in (config["models"], ["ensemble"])
         for folder in ("predictions", "oof", "seeds")
     ]
-    combined = EnsembleOptions(**config["ensemble"]).model_dump()
-    ensemble.run({"ensembles": {"ensemble": combined}}, *parts, run / "ensembles.csv")
+    if len(config["models"]) > 1:
+        combined = EnsembleOptions(**config["ensemble"]).model_dump()
+        recipe = {"ensembles": {"ensemble": combined}, **in_recipe(space)}
+        ensemble.run(recipe, *parts, run / "ensembles.csv")
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     results = {"model": "ensemble", "split": "val", "n": 12, "accuracy": 0.5, "low": 0.25, "high": 0.75, "uar": 0.5}
     results |= {"uar_low": 0.2, "uar_high": 0.8, "drawn": "subject", "groups": 6, "interval": "bootstrap"}
+    results |= {measure.key: 0.5 for measure in measures(space)}
     pd.DataFrame([results]).to_csv(run / "metrics.csv", index=False)
     (run / "tables").mkdir()
     pd.DataFrame([results]).to_csv(run / "tables/results.csv", index=False)
@@ -67,10 +74,17 @@ def make(work, *, config=None, dims=None, **options):
     return run
 
 
-def _clips(run, n=36):
-    numbers = np.arange(n)
+def _clips(run, space, n=36):
+    numbers, draws = np.arange(n), np.random.default_rng(1)
     table = {"clip": [f"{PERSON}_{i:02d}" for i in numbers], "split": np.where(numbers % 3 < 2, "train", "val")}
-    table |= {"label": [CLASSES[i % 3] for i in numbers], "subject": [f"{PERSON}{i % 4}" for i in numbers]}
+    table |= {"label": [space.names[i % 3] for i in numbers], "subject": [f"{PERSON}{i % 4}" for i in numbers]}
+    if space.kind == "votes":
+        votes = draws.integers(0, 4, (n, len(space))) + np.eye(len(space), dtype=int)[numbers % len(space)]
+        table |= {"label": [space.label(row) for row in votes], **dict(zip(space.vote_columns, votes.T, strict=True))}
+    if space.kind == "multi":
+        table["label"] = [space.label(row) for row in draws.integers(0, 2, (n, len(space)))]
+    if space.kind == "dimensions":
+        table["label"] = [space.label(row) for row in draws.uniform(space.low, space.high, (n, len(space)))]
     run.mkdir(parents=True)
     tables.write(pd.DataFrame(table).astype(str), run / "clips.csv")
     return table["clip"]
