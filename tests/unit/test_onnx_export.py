@@ -10,7 +10,7 @@ from torch import nn
 
 from emopipe.backbones import registry
 from emopipe.backbones.classifier import Classifier, save_classifier
-from emopipe.core.labels import BASIC7
+from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.export.onnx_backbones import write_backbone
 from emopipe.export.onnx_fusion import MeanOfNetworks, write_model
 from emopipe.export.onnx_writing import NotExportedError, Port, write
@@ -29,8 +29,8 @@ EVERY += [
 EVERY += [{"audio_inputs": ["vectors", "evidence"]}, {"face_inputs": ["evidence"]}, {"statistics": ["spread"]}]
 
 
-def model_of(options, blocks=1, seeds=2, **more):
-    """What `write_model` reads of a model, with random networks. Two classes have no training clip."""
+def model_of(options, blocks=1, seeds=2, space=BASIC7, **more):
+    """What `write_model` reads of a model, with random networks. The last two classes have no training clip."""
     networks = {}
     for seed in range(seeds):
         torch.manual_seed(seed + 1)
@@ -38,11 +38,10 @@ def model_of(options, blocks=1, seeds=2, **more):
         for stream, dim in DIMS.items():
             parts = [torch.randn(dim), torch.rand(dim) + 0.5] * (2 if options.statistics else 1)
             moments[stream] = Moments(*parts, blocks=blocks if stream == "v" else 1)
-        networks[f"seed{seed}"] = FusionModel(moments, STREAMS, options, 7).state_dict()
-    prior = np.array([0.3, 0.3, 0.1, 0.1, 0.2, 0.0, 0.0])
+        networks[f"seed{seed}"] = FusionModel(moments, STREAMS, options, len(space), space.kind).state_dict()
+    prior = np.array([0.3, 0.3, 0.1, 0.1, 0.2, 0.0, 0.0] if space == BASIC7 else [0.5] * (len(space) - 2) + [0.0] * 2)
     known = {"effective": (effective_options(options, STREAMS), STREAMS), "files": [*STREAMS], "is_pool": False}
-    known["space"] = BASIC7
-    return types.SimpleNamespace(networks=networks, prior=prior, **known | more)
+    return types.SimpleNamespace(networks=networks, prior=prior, space=space, **known | more)
 
 
 @pytest.mark.slow
@@ -64,6 +63,34 @@ def test_a_fusion_model_of_every_kind(keys, tmp_path):
         np.testing.assert_allclose(found[0], model.prior, atol=1e-6)
         np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
         assert (found[:, 5:] == 0).all()
+
+
+SPACES = [
+    LabelSpace(("a", "b", "c", "d", "e"), "multi"),
+    LabelSpace(("v", "w", "x"), "dimensions", 1, 5),
+    LabelSpace(("a", "b", "c", "d"), "votes"),
+]
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.kind)
+@pytest.mark.parametrize("fusion", ["concat", "late"])
+def test_a_fusion_model_of_every_label_space(space, fusion, tmp_path):
+    model = model_of(FusionOptions(**SMALL, fusion=fusion), seeds=2, space=space)
+    about = write_model(model, tmp_path / "m.onnx")
+    (port,) = about.outputs
+    assert (port.name, port.shape[1]) == ("values" if space.kind == "dimensions" else "probabilities", len(space))
+    network = MeanOfNetworks(model)
+    tensors = network.example(6, 9, seed=7)
+    named = dict(zip([port.name for port in network.ports], tensors, strict=True))
+    session = open_session((tmp_path / "m.onnx").read_bytes(), device="cpu", threads=1)
+    (found,) = session.run(None, {each.name: named[each.name].numpy() for each in about.inputs})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(*tensors).numpy(), atol=1e-5)
+    if space.kind == "dimensions":
+        assert found.min() >= 1 and found.max() <= 5 and (found > 1).any()
+    else:
+        assert (found[:, -2:] == 0).all() and (found[:, :-2] > 0).all()
+        assert np.allclose(found.sum(1), 1) == (space.kind == "votes")
 
 
 def test_models_that_are_not_one_network_say_why(tmp_path):
