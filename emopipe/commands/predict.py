@@ -37,6 +37,13 @@ def predict(
             help="`shipped`: this project's own networks; the folder of a finished run: results/RUN; or a bundle."
         ),
     ] = "shipped",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="With the shipped networks: the classes to answer in, a named set such as ferplus8, or names with "
+            "commas between them. Default: the seven."
+        ),
+    ] = None,
     window: Annotated[float | None, typer.Option(help="Answer over time, for windows of so many seconds.")] = None,
     step: Annotated[
         float | None, typer.Option(help="Seconds from one window to the next. Default: half a window.")
@@ -64,7 +71,7 @@ def predict(
     """Predict the emotion in new videos, images or sound files.
 
     The networks that are shipped need no training and no internet. They give acted and posed expressions the names of
-    seven classes; how a person feels is another matter.
+    seven classes; how a person feels is another matter. Networks of a run, or of a bundle, answer in the run's labels.
 
     Exits with 0 if any input could be answered, and what was asked for could be written.
     """
@@ -77,7 +84,9 @@ def predict(
     from emopipe.inference.predictions import Predictions
     from emopipe.inference.predictor import Predictor
 
-    predictor = Predictor(model, device=device, threads=threads)
+    predictor = Predictor(model, labels=labels, device=device, threads=threads)
+    if predictor.remark:
+        typer.echo(predictor.remark, err=True)
     watch = shown.watch(predictor) if shown else None
     answers = predictor.stream(inputs, window=window, step=step, watch=watch)
     answers = shown.written(answers) if shown else answers

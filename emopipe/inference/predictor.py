@@ -3,7 +3,7 @@
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from emopipe.cache.clip_rows import ClipRows, RowsInMemory
 from emopipe.cache.status import text
 from emopipe.core.errors import ConfigError, MediaError
 from emopipe.core.labels import LabelSpace
+from emopipe.inference import asked_labels
 from emopipe.inference import inputs as given_inputs
 from emopipe.inference.model import Answers, Model, by_name
 from emopipe.inference.predictions import Numbers, Prediction, Predictions, StreamAnswer, WindowAnswer
@@ -42,15 +43,25 @@ class Predictor:
     >>> predictor.predict("interview.mp4").frame  # doctest: +SKIP
     """
 
-    def __init__(self, model: str | Path = SHIPPED, *, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path = SHIPPED,
+        *,
+        labels: str | Sequence[str] | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
         """Open a model.
 
         Args:
             model: `shipped`; the folder of a finished run, such as results/demo; or a bundle, a folder or a .zip.
+            labels: With `shipped`: the classes to answer in, a named set such as ferplus8, or names. Classes that the
+                networks do not know get no probability. Default: the seven.
             device: auto, cpu or cuda.
             threads: CPU threads; default: as many as there are.
 
         Raises:
+            ConfigError: The shipped networks cannot answer in these labels, or a run or bundle is asked for others.
             CacheError: The run is not finished.
             BundleError: The bundle is damaged or changed.
             WeightsError: Weights are missing.
@@ -58,8 +69,13 @@ class Predictor:
         """
         threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
         where = devices.prepare(device, threads)
-        self._model = _open(model, where)
+        self._model = _open(model, where, labels)
         self._streams = Streams(self._model, where, device, threads)
+
+    @property
+    def remark(self) -> str:
+        """What the shipped networks lack of the labels that were asked for, in full sentences; "" if nothing."""
+        return asked_labels.about(self._model.space) if isinstance(self._model, Shipped) else ""
 
     @property
     def about_traces(self) -> str:
@@ -292,6 +308,7 @@ def predict(
     inputs: str | Path | Iterable[str | Path],
     model: str | Path = SHIPPED,
     *,
+    labels: str | Sequence[str] | None = None,
     window: float | None = None,
     step: float | None = None,
     record: bool = False,
@@ -304,6 +321,7 @@ def predict(
         inputs: Files, parts of them (`talk.mp4#t=12.5,20`), folders, patterns, or tables with a column `path` and, for
             parts, `start` and `end`.
         model: `shipped`; the folder of a finished run, such as results/demo; or a bundle, a folder or a .zip.
+        labels: See `Predictor`.
         window: Answer for windows of so many seconds, too.
         step: Seconds from one window to the next; default: half a window.
         record: Keep small pictures, the spectrogram and the attention of each input, for `timeline_figure`.
@@ -313,12 +331,18 @@ def predict(
     Returns:
         The answers, in the order of the inputs. A file that cannot be read has an answer that says why.
     """
-    return Predictor(model, device=device, threads=threads).predict(inputs, window=window, step=step, record=record)
+    predictor = Predictor(model, labels=labels, device=device, threads=threads)
+    return predictor.predict(inputs, window=window, step=step, record=record)
 
 
-def _open(model: str | Path, device: torch.device) -> Model:
+def _open(model: str | Path, device: torch.device, labels: str | Sequence[str] | None) -> Model:
     if str(model) == SHIPPED:
-        return Shipped()
+        return Shipped(asked_labels.space_of(labels))
+    if labels is not None:
+        raise ConfigError(
+            f"--labels is given with --model {model}, which answers in its own labels. Remove --labels, or use the "
+            "shipped model."
+        )
     # Imports that the shipped model does not need, and that take time.
     from emopipe.inference.bundle import Bundle, is_bundle
 

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from emopipe.backbones import registry
 from emopipe.cache.clip_rows import ClipRows
-from emopipe.core.labels import BASIC7, CLASSES, PROBABILITY_FLOOR
+from emopipe.core.labels import BASIC7, CLASSES, PROBABILITY_FLOOR, LabelSpace
 from emopipe.core.options import Number, Options
 from emopipe.fusion.product import Heads, over_frames, over_views, product
+from emopipe.inference import asked_labels
 from emopipe.inference.model import Answers, FacePreset, Stream, Trace
 from emopipe.media.decoded import DecodeOptions
 from emopipe.weights.checksums import verify
@@ -48,14 +49,16 @@ class Shipped:
     """The shipped networks; see `shipped.yaml` for their settings and `shipped.md` for their scores."""
 
     name = "shipped"
-    space = BASIC7
     about_traces = (
         "This model has no attention: each frame with a face counts alike, and so does each stretch of sound. The bars "
         "are the probability of the answered class at that time by the network of the face, or of the voice, alone."
     )
 
-    def __init__(self) -> None:
+    def __init__(self, space: LabelSpace = BASIC7) -> None:
         """Open the description.
+
+        Args:
+            space: What to answer in, see `asked_labels`; the networks answer by the classes that they share with it.
 
         Raises:
             WeightsError: A file of weights is not what was shipped.
@@ -63,6 +66,7 @@ class Shipped:
         about = _Description.model_validate(
             yaml.safe_load(resources.files("emopipe.inference").joinpath("shipped.yaml").read_text(encoding="utf-8"))
         )
+        self.space = space
         self.decode = about.decode
         self.faces = {
             name: FacePreset(block.detector, {}, None, block.decode, block.jpeg_quality)
@@ -83,7 +87,8 @@ class Shipped:
             [*self.priors.values()],
             self.prior,
         )
-        return Answers(p, np.any([found for _, found in parts.values()], 0), parts)
+        asked = {name: (asked_labels.in_space(own, self.space), found) for name, (own, found) in parts.items()}
+        return Answers(asked_labels.in_space(p, self.space), np.any([found for _, found in parts.values()], 0), asked)
 
     def traces(self, clips: list[str], vectors: Mapping[str, ClipRows]) -> list[dict[str, Trace]]:
         """Return what the network of each stream says of each vector of clips: the mean over the stream's views."""
@@ -96,7 +101,9 @@ class Shipped:
         of_views = [vectors[f"{name}@{view}" if view else name] for view in self.streams[name].views]
         mask = of_views[0].field(clip, "mask")
         p = np.mean([np.exp(rows.field(clip, "logp")[mask].astype(float)) for rows in of_views], 0)
-        return Trace(of_views[0].field(clip, "time")[mask], probabilities=p / p.sum(1, keepdims=True))
+        p = asked_labels.in_space(p / p.sum(1, keepdims=True), self.space)
+        p[:, asked_labels.unknown(self.space)] = np.nan
+        return Trace(of_views[0].field(clip, "time")[mask], probabilities=p)
 
     def _stream_probs(
         self, name: str, clips: list[str], vectors: Mapping[str, ClipRows]

@@ -5,19 +5,24 @@ import json
 import numpy as np
 import polars
 import pytest
+from typer.testing import CliRunner
 
 from emopipe.commands import predict as command
+from emopipe.commands.main import app
+from emopipe.core.errors import ConfigError
 from emopipe.core.labels import BASIC7, LabelSpace
+from emopipe.inference import asked_labels
 from emopipe.inference.answer_display import answer_text, bar, first_names, named, share, zero
 from emopipe.inference.lines import LINES, lines_of
 from emopipe.inference.model import Trace
 from emopipe.inference.overlay import Overlay
 from emopipe.inference.predictions import Prediction, Predictions, StreamAnswer, WindowAnswer
-from emopipe.inference.predictor import _mean
+from emopipe.inference.predictor import Predictor, _mean
 from emopipe.inference.shown import write_timeline
 from emopipe.inference.timeline_figure import timeline_figure, title
 from emopipe.inference.timeline_page import alternative
 from emopipe.media.decoded import Media
+from tests.conftest import write_clip
 from tests.unit.test_predict_shown import recording, texts
 
 SINGLE = LabelSpace(("Happy", "Bored <b>"))
@@ -230,3 +235,42 @@ def test_the_mean_over_windows():
     made = _mean("a.mp4", Media("ok"), parts, windows(MULTI), {}, MULTI)
     assert made.values == made.models["m"] == {"Happy": 0.5, "Sad": 0.25, "Surprise": 0.375}
     assert made.label == "Happy" and made.space == MULTI
+
+
+# -- the shipped networks in other labels ---
+
+
+def test_shipped_networks_answer_by_the_classes_that_they_share():
+    space = asked_labels.space_of("Sad, Worried,Happy")
+    assert space == LabelSpace(("Sad", "Worried", "Happy")) == asked_labels.space_of(["Sad", "Worried", "Happy"])
+    p = np.array([[0.1, 0.1, 0.1, 0.3, 0.2, 0.1, 0.1]])
+    np.testing.assert_allclose(asked_labels.in_space(p, space), [[0.25, 0.0, 0.75]])
+    assert asked_labels.in_space(p, BASIC7) is p and asked_labels.space_of(None) == BASIC7
+    said = "The shipped model knows 2 of the 3 classes: Sad, Happy. It says nothing about Worried."
+    assert asked_labels.about(space) == said and asked_labels.about(BASIC7) == ""
+    assert asked_labels.unknown(space) == [1] and asked_labels.space_of("mer6").names[-2] == "Worried"
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [("basic8", "--labels.*basic8.*is unknown"), ("Happy,Bored", "they share Happy. Expected at least two"),
+     ("Happy,Happy", "listed twice"), (["calm", "tense"], "they share none")],
+)  # fmt: skip
+def test_labels_that_cannot_be_answered_are_refused(labels, fault):
+    with pytest.raises(ConfigError, match=fault):
+        asked_labels.space_of(labels)
+    with pytest.raises(ConfigError, match=r"answers in its own labels\. Remove --labels"):
+        Predictor("results/demo", labels=labels, threads=1)
+
+
+@pytest.mark.slow
+def test_the_command_answers_in_other_labels(tmp_path):
+    tone = str(write_clip(tmp_path / "tone.wav", video=None, audio="pcm_s16le"))
+    run = CliRunner().invoke(app, ["predict", tone, "--json", "--labels", "mer6", "--threads", "1"])
+    one, (plain,) = json.loads(run.stdout), Predictor(threads=1).predict(tone)
+    names = ["Neutral", "Angry", "Happy", "Sad", "Surprise"]
+    total = sum(plain.probabilities[name] for name in names)
+    expected = {name: plain.probabilities[name] / total for name in names} | {"Worried": 0}
+    assert run.exit_code == 0 and one["probabilities"] == pytest.approx(expected)
+    assert one["streams"]["voice"]["probabilities"] == pytest.approx(expected) and one["labels"]["kind"] == "single"
+    assert "It says nothing about Worried." in run.stderr
