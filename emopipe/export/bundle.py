@@ -94,7 +94,7 @@ def _description(model: FinishedRun, weights: WeightsInside) -> Description:
             "classes": _labels(model.space),
             "models": {name: {"prior": one.prior.tolist()} for name, one in model.models.items()},
             "members": list(model.members),
-            "ensemble": model.ensemble and model.ensemble.to_dict(),
+            "ensemble": model.ensemble and {key: v for key, v in model.ensemble.to_dict().items() if key != "labels"},
             "decode": {name: options.model_dump() for name, options in model.decode.items()},
             "faces": {name: _faces(preset, weights.of_faces(name, preset)) for name, preset in model.faces.items()},
             "streams": streams,

@@ -16,6 +16,7 @@ import torch
 from emopipe.backbones import registry as backbones
 from emopipe.core.atomic import sha256
 from emopipe.core.errors import BundleError
+from emopipe.core.labels import in_recipe
 from emopipe.fusion.combination import Ensemble
 from emopipe.inference import description, manifest
 from emopipe.inference.description import DESCRIPTION, Description, FacesBlock, StreamBlock, Weights
@@ -124,7 +125,7 @@ class _Files:
 
 
 def _ensemble(about: Description) -> Ensemble | None:
-    return about.ensemble and Ensemble.from_dict(about.ensemble.model_dump())
+    return about.ensemble and Ensemble.from_dict({**about.ensemble.model_dump(), **in_recipe(about.space)})
 
 
 def _refuse_gaps(

@@ -31,16 +31,16 @@ BLOCKS = {
     "dimensions": {"names": ["valence", "arousal", "dominance"], "kind": "dimensions", "range": [1.0, 5.0]},
 }
 KINDS = pytest.mark.parametrize("kind", BLOCKS)
-ONE = {"audio_one": {"streams": ["voice"]}}
+TWO = {"audio_one": {"streams": ["voice"]}, "audio_two": {"streams": ["voice"]}}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Kind -> a finished run with one model, and its bundle."""
+    """Kind -> a finished run with an ensemble, and its bundle."""
     made = {}
     for kind, block in BLOCKS.items():
         work = tmp_path_factory.mktemp(kind)
-        config = {"labels": block, "models": ONE, "backbones": {"voice": small_run.CONFIG["backbones"]["voice"]}}
+        config = {"labels": block, "models": TWO, "backbones": {"voice": small_run.CONFIG["backbones"]["voice"]}}
         config |= {"ensemble": {"method": "weighted", "calibrate": False}}
         made[kind] = small_run.make(work, config=config, epochs=6), work / "bundle"
         assert bundle.write(*made[kind]) == []
@@ -80,7 +80,7 @@ def test_new_files_have_the_same_answers_by_run_and_bundle(runs, kind, sound):
     space = one.space
     assert list(space.names) == BLOCKS[kind]["names"] and space.kind == kind and list(one.values) == list(space.names)
     values = np.array([*one.values.values()])
-    assert one.label == space.answers(values[None])[0] and list(one.models) == ["audio_one"]
+    assert one.label == space.answers(values[None])[0] and list(one.models) == ["audio_one", "audio_two"]
     if space.has_one_class:
         assert values.sum() == pytest.approx(1)
     low, high = (1, 5) if kind == "dimensions" else (0, 1)
