@@ -10,12 +10,19 @@ from emopipe.core.log import log_to
 from emopipe.core.text import escape_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     import pandas as pd
 
     from emopipe.corpora.audit.findings import Finding
     from emopipe.evaluation.corpus_audit import Audit
     from emopipe.workflow.config import Config
 
+SOUND = "the sound itself"
+"""What people are compared by where no network is needed."""
+IDENTITY = ("mobilefacenet", "ir50", "ir_se50", "vggface", "onnx")
+"""Kinds of face networks that say who a person is, or may do so."""
 MOST_SHOWN = 10
 """Findings of a kind that the text lists; JSON has all."""
 WORDS = {
@@ -84,7 +91,12 @@ def _audited(config: "Config", path: Path) -> "Audit":
     else:
         found.not_done.append("Sentences: the clip table has no column that names them for all clips.")
     if (unknown := int((table["subject"] == "").sum())) > 0:
-        found.not_done.append(f"People: {unknown} of {len(table)} clips have no known subject.")
+        found.not_done.append(
+            f"People: {unknown} of {len(table)} clips have no known subject. Their voices and faces are not compared, "
+            "because a single clip says too little about who it is."
+        )
+    _add_people(found, SOUND, "audio", grouped, prints.voices)
+    _note_faces(found, config)
     _by_vectors(found, config, grouped, path)
     met = met_in_training.met_clips(table, config.corpus.kind, config.backbones)
     found.remarks += met_in_training.remarks(table, met)
@@ -109,9 +121,7 @@ def _by_vectors(found: "Audit", config: "Config", table: "pd.DataFrame", path: P
         if clips.empty:
             continue
         stacked = np.stack([vectors[clip] for clip in clips["clip"]])
-        corpus_audit.add_people(found, name, modality(block), clips, stacked)
-        if why := found.people[name].why_not:
-            found.not_done.append(f"People by {name}: {why}.")
+        _add_people(found, name, modality(block), table, vectors)
         if block.pretrain:  # vectors of a clip then come from the network that was trained without its fold
             found.not_done.append(
                 f"Splits by {name}: its networks are trained on this corpus, a network for each fold."
@@ -121,6 +131,37 @@ def _by_vectors(found: "Audit", config: "Config", table: "pd.DataFrame", path: P
         corpus_audit.add_comparison(found, name, clips, stacked)
         if len(found.comparisons) == before:
             found.not_done.append(f"Splits by {name}: too few labelled clips, or no people or sentences are known.")
+
+
+def _add_people(
+    found: "Audit", name: str, modality: str, table: "pd.DataFrame", vectors: "Mapping[str, np.ndarray]"
+) -> None:
+    """Add the people who are alike by the vectors of their clips, and say what could not be compared."""
+    import numpy as np
+
+    from emopipe.corpora.audit.people import FEWEST_CLIPS
+    from emopipe.evaluation import corpus_audit
+
+    clips = table[table["clip"].isin(vectors)].reset_index(drop=True)
+    if clips.empty:
+        return
+    corpus_audit.add_people(found, name, modality, clips, np.stack([vectors[clip] for clip in clips["clip"]]))
+    if why := found.people[name].why_not:
+        found.not_done.append(f"People by {name}: {why}.")
+    elif few := found.people[name].too_few:
+        found.not_done.append(f"People by {name}: {few} people with fewer than {FEWEST_CLIPS} clips are not compared.")
+
+
+def _note_faces(found: "Audit", config: "Config") -> None:
+    from emopipe.workflow.config import modality
+
+    faces = [block.kind for block in config.backbones.values() if modality(block) == "face"]
+    if not set(faces) & set(IDENTITY):
+        by = "by networks for emotions alone, which are weak at this" if faces else "not at all"
+        found.not_done.append(
+            f"Faces: the config has no network that is made to say who a person is ({', '.join(IDENTITY)}), so the "
+            f"faces of people are compared {by}."
+        )
 
 
 def _note_missing(found: "Audit", cached: int, what: str, config: Path) -> None:

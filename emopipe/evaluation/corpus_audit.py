@@ -13,6 +13,9 @@ from emopipe.corpora.groups import groups_of_clips
 from emopipe.evaluation.split_comparison import Comparison, compare
 from emopipe.scoring.intervals import Intervals
 
+CLIPS_OF_A_CONDITION = 10
+"""So many clips have to share a label, or a label and a sentence, on average."""
+
 
 @dataclass
 class Audit:
@@ -59,11 +62,19 @@ def add_people(audit: Audit, backbone: str, modality: str, table: pd.DataFrame, 
         table: The N clips with vectors.
         vectors: (N, D) their mean vectors.
     """
-    found = alike_people(vectors, table["subject"], table["label"])
+    found = alike_people(vectors, table["subject"], _conditions(table))
     audit.people[backbone] = found
     pairs = contents.same_people("face" if modality == "face" else "voice", table, found.pairs)
     known = {(finding.kind, finding.names) for finding in audit.findings}
     audit.findings += [finding for finding in pairs if (finding.kind, finding.names) not in known]
+
+
+def _conditions(table: pd.DataFrame) -> pd.Series:
+    """Return the label and the sentence of each clip, or its label alone, or "" if too few clips share one."""
+    sentence = contents.sentence_column(table)
+    candidates = [*([table["label"] + " " + table[sentence]] if sentence else []), table["label"]]
+    shared = [one for one in candidates if len(one) >= CLIPS_OF_A_CONDITION * one.nunique()]
+    return shared[0] if shared else pd.Series("", table.index)
 
 
 def add_comparison(audit: Audit, backbone: str, table: pd.DataFrame, vectors: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from emopipe import corpora
 from emopipe.cache.store import Reader
 from emopipe.corpora.audit.pictures import PicturePrint, picture_print, places
 from emopipe.corpora.audit.sounds import sound_print
+from emopipe.corpora.audit.voices import voice_print
 from emopipe.corpora.digests import content_digests
 from emopipe.media.wave import read_wave
 from emopipe.workflow import scan
@@ -24,6 +25,7 @@ class Prints:
 
     pictures: dict[str, PicturePrint] = field(default_factory=dict)
     sounds: dict[str, np.ndarray] = field(default_factory=dict)
+    voices: dict[str, np.ndarray] = field(default_factory=dict)
     clips: set[str] = field(default_factory=set)
     """The clips that were found in the cache, with this content."""
 
@@ -91,11 +93,14 @@ def _read(path: Path, table: pd.DataFrame, add: Callable[[Reader, str], None]) -
 def _add(prints: Prints, reader: Reader, clip: str) -> None:
     prints.clips.add(clip)
     shown = picture_print(_grey_frames(reader, clip))
-    heard = sound_print(read_wave(reader, clip))
+    wave = read_wave(reader, clip)
+    heard, voice = sound_print(wave), voice_print(wave)
     if shown is not None:
         prints.pictures[clip] = shown
     if heard is not None:
         prints.sounds[clip] = heard
+    if voice is not None:
+        prints.voices[clip] = voice
 
 
 def _grey_frames(reader: Reader, clip: str) -> list[np.ndarray]:

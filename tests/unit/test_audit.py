@@ -242,10 +242,10 @@ def voices(people=8, clips=12, dim=5, seed=0):
 
 
 def test_a_voice_under_two_names_is_found():
-    vectors, table = voices()
+    vectors, table = voices(clips=30, dim=12)
     clean = alike_people(vectors, table["subject"], table["label"])
-    assert clean.pairs == {} and clean.why_not == "" and clean.same > 0.7 > clean.different
-    moved = table["clip"].isin(table[table["subject"] == "p0"]["clip"].iloc[:5])
+    assert clean.pairs == {} and clean.why_not == "" and clean.same > 0.5 > 0.1 > clean.different
+    moved = table["clip"].isin(table[table["subject"] == "p0"]["clip"].iloc[:14])
     planted = table.assign(subject=table["subject"].mask(moved, "new"), split=table["split"].mask(moved, "val"))
     audit = Audit(len(table), {})
     add_people(audit, "speech", "audio", planted, vectors)
@@ -257,7 +257,7 @@ def test_a_voice_under_two_names_is_found():
 
 
 def test_vectors_that_do_not_show_who_it_is_say_nothing():
-    vectors, table = voices()
+    vectors, table = voices(clips=24)
     noise = np.random.default_rng(1).normal(size=vectors.shape)
     found = alike_people(noise, table["subject"], table["label"])
     assert found.pairs == {} and "does not tell" in found.why_not
@@ -295,7 +295,7 @@ def test_where_people_do_not_matter_nothing_is_flattered():
 @pytest.mark.slow
 def test_cached_vectors_reach_the_audit(tmp_path, monkeypatch):
     """Vectors are read by clip and content: a clip whose file has changed does not count."""
-    vectors, table = voices(people=6, clips=8)
+    vectors, table = voices(people=6, clips=16)
     root = tmp_path / "clips"
     root.mkdir()
     for clip in table["clip"]:
@@ -314,9 +314,9 @@ def test_cached_vectors_reach_the_audit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["audit", "config.yaml", "--json"])
     found = json.loads(done.stdout)
-    assert found["findings"] == [] and found["people"]["speech"]["halves_of_a_person"] > 0.7
+    assert found["findings"] == [] and found["people"]["speech"]["halves_of_a_person"] > 0.3
     (by_subject,) = found["comparison_of_splits"]
-    assert (by_subject["by"], by_subject["clips"], by_subject["groups"]) == ("subject", 47, 6)
+    assert (by_subject["by"], by_subject["clips"], by_subject["groups"]) == ("subject", 95, 6)
     assert by_subject["gain"]["low"] <= by_subject["gain"]["value"] <= by_subject["gain"]["high"]
     block = {"kind": "audio_alexnet", "options": {"spectrum": {"kind": "logmel"}}, "pretrain": {"folds": 2}}
     own = CONFIG | {"corpus_root": str(root), "backbones": {"speech": block}}
