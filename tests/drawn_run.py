@@ -14,14 +14,15 @@ import pandas as pd
 from emopipe.cache.status import NO_AUDIO, NO_FACE, OK, UNDECODABLE, reason
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core import tables
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, CLASSES, LabelSpace, in_recipe
 from emopipe.faces import rows as face_rows
 from emopipe.media import rows as media_rows
 from emopipe.media.decoded import encode_jpeg
 from emopipe.report.clip import gathering
 from emopipe.report.page import whole
 from emopipe.report.page.sources import Sources
-from emopipe.scoring.predictions import PROBABILITIES
+from emopipe.scoring import predictions
+from emopipe.scoring.measures import primary
 from emopipe.stages import report
 
 STREAMS = {"face": "face", "voice": "audio"}
@@ -46,11 +47,19 @@ RECIPE = {
 }
 
 
+SPACES = {
+    "votes": LabelSpace(("Angry", "Happy", "Neutral", "Sad", "<b>"), "votes"),
+    "multi": LabelSpace(("Angry", "Happy", "Neutral", "Sad", "<b>"), "multi"),
+    "dimensions": LabelSpace(("valence", "arousal [a.u.]"), "dimensions", -1.0, 1.0),
+}
+"""A label space of each further kind, which `python -m tests.drawn_run FOLDER COUNT KIND` takes."""
+
+
 class Drawn:
     """The clips of a run, and the arrays that caches and predictions hold of them."""
 
-    def __init__(self, count, seed=0, columns=None):
-        self.draw = np.random.default_rng(seed)
+    def __init__(self, count, seed=0, columns=None, space=BASIC7):
+        self.draw, self.space = np.random.default_rng(seed), space
         label = self.draw.integers(len(CLASSES), size=count)
         self.table = pd.DataFrame(
             {
@@ -65,10 +74,25 @@ class Drawn:
         if columns:
             self.table = self.table.assign(**columns(self.table))
         self.target = label
+        if space != BASIC7:
+            self.table = self.table.assign(**self.labels(count))
         sides = [cv2.resize(self.draw.integers(60, 220, (6, 6, 3)).astype(np.uint8), (256, 256)) for _ in range(8)]
         self.crops = [encode_jpeg(side, 70) for side in sides]
         self.time = np.arange(FRAMES) * 0.4
         self.sound = (3000 * np.sin(np.arange(12_000) * 0.1)).astype(np.int16)
+
+    def labels(self, count):
+        """The columns of the clip table with labels in the space; every twentieth clip has none."""
+        space, size = self.space, (count, len(self.space))
+        if space.kind == "dimensions":
+            found, more = self.draw.uniform(space.low, space.high, size).round(2), {}
+        elif space.kind == "multi":
+            found, more = self.draw.random(size) < 0.3, {}
+        else:
+            found = self.draw.multinomial(4, self.draw.dirichlet(np.full(len(space), 0.5), count))
+            more = {column: votes.astype(str) for column, votes in zip(space.vote_columns, found.T, strict=True)}
+        texts = [space.label(row.astype(float)) for row in found]
+        return {**more, "label": ["" if number % 20 == 7 else text for number, text in enumerate(texts)]}
 
     def status(self, number, stage):
         if number % 50 == 49:
@@ -107,31 +131,46 @@ class Drawn:
         logp = logits - np.log(np.exp(logits).sum(1, keepdims=True))
         return {"x": x, "time": self.time, "mask": np.ones(FRAMES, bool), "logp": logp}
 
+    def answers(self, model):
+        """Numbers that fit the labels the better, the more skill a model has."""
+        targets = np.nan_to_num(self.space.targets(self.table))
+        noise = self.draw.normal(size=targets.shape)
+        if self.space.kind == "dimensions":
+            return (0.7 * targets + noise / (2 * SKILL[model])).clip(self.space.low, self.space.high)
+        logits = SKILL[model] * (targets - 0.5) + noise
+        if self.space.kind == "multi":
+            return 1 / (1 + np.exp(-logits))
+        return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
     def predictions(self, model):
+        if self.space != BASIC7:
+            return predictions.table(self.table, self.answers(model), np.ones(len(self.table)), self.space)
         logits = self.draw.normal(size=(len(self.table), len(CLASSES)))
         logits[np.arange(len(logits)), self.target] += SKILL[model]
         p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         made = self.table[["clip", "split", "label"]].assign(pred=np.array(CLASSES)[p.argmax(1)])
-        return made.join(pd.DataFrame(p, columns=PROBABILITIES)).assign(covered=1)
+        return made.join(pd.DataFrame(p, columns=BASIC7.columns)).assign(covered=1)
 
 
-def make(work, count, columns=None):
+def make(work, count, columns=None, space=BASIC7):
     """Write results/drawn and cache/drawn below a folder; return what the page is made from.
 
     `columns` gives further columns of the clip table, for the table.
     """
-    results, cache, drawn = work / "results/drawn", work / "cache/drawn", Drawn(count, columns=columns)
+    results, cache = work / "results/drawn", work / "cache/drawn"
+    drawn, recipe = Drawn(count, columns=columns, space=space), RECIPE | in_recipe(space)
     tables.write(drawn.table, cache / "clips.csv")
     stages = _caches(drawn, cache)
     models = _predictions(drawn, results)
     _attention(drawn, results)
     config = {"run": "drawn", "corpus": {"name": "drawn", "kind": "folder"}, "note": "</script><b>not bold</b>"}
-    report.run(RECIPE, cache / "clips.csv", stages, *models, {}, config, results)
+    config |= in_recipe(space)
+    report.run(recipe, cache / "clips.csv", stages, *models, {}, config, results)
     histories = {"voice": _history(cache / "weights/voice.csv")}
     media = {"some": [cache / "media/some/00.h5"]}
     presets = {"face": "main", "voice": "some"}
-    of_clips = gathering.Sources(results, cache / "clips.csv", media, {"main": stages["faces"]}, presets)
-    return Sources(of_clips, stages, histories, {"report": RECIPE, "faces": True})
+    of_clips = gathering.Sources(results, cache / "clips.csv", media, {"main": stages["faces"]}, presets, space)
+    return Sources(of_clips, stages, histories, {"report": recipe, "faces": True})
 
 
 def _caches(drawn, cache):
@@ -166,16 +205,16 @@ def _predictions(drawn, results):
             "seeds": pd.concat([frame[~is_train].assign(seed=seed) for seed in (0, 1)]),
         }
         if name in MODELS:
-            scores = {"oof_loss": [1.2], "oof_accuracy": [0.5], "epochs": [30.0], "chosen": [1], "note": [""]}
+            score = {f"oof_{primary(drawn.space).key}": [0.5]}
+            scores = {"oof_loss": [1.2], **score, "epochs": [30.0], "chosen": [1], "note": [""]}
             parts["models"] = pd.DataFrame({"candidate": [0], "seed": [0], **scores})
         for kind, table in parts.items():
             paths[kind][name] = results / kind / f"{name}.csv"
             paths[kind][name].parent.mkdir(parents=True, exist_ok=True)
             table.to_csv(paths[kind][name], index=False)
     weights = pd.DataFrame({"ensemble": "ensemble", "method": "mean", "member": list(MODELS), "weight": 1 / 3})
-    weights.assign(temperature=1.0, oof_accuracy=0.5, oof_loss=1.2).to_csv(
-        results / "models/ensembles.csv", index=False
-    )
+    weights = weights.assign(temperature=1.0, **{f"oof_{primary(drawn.space).key}": 0.5}, oof_loss=1.2)
+    weights.to_csv(results / "models/ensembles.csv", index=False)
     return *paths.values(), results / "models/ensembles.csv"
 
 
@@ -200,4 +239,5 @@ def _history(path):
 
 
 if __name__ == "__main__":
-    whole.write(make(Path(sys.argv[1]), int(sys.argv[2])), Path(sys.argv[1], "report.html"))
+    made = make(Path(sys.argv[1]), int(sys.argv[2]), space=SPACES[sys.argv[3]] if sys.argv[3:] else BASIC7)
+    whole.write(made, Path(sys.argv[1], "report.html"))

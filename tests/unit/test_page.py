@@ -13,9 +13,9 @@ import pytest
 from emopipe.cache.store import Field, Row, Writer
 from emopipe.core.labels import CLASSES
 from emopipe.core.notice import NOTICE
-from emopipe.report.page import charts, drawing, gallery, maps, mistakes, whole
+from emopipe.report.page import charts, drawing, gallery, maps, mistakes, planes, several, whole
 from emopipe.report.page.about import stage_times
-from emopipe.report.page.by_model import bins_of_confidence
+from emopipe.report.page.bins import bins_of_confidence
 from emopipe.report.page.gallery import Card, Gallery, Picture
 from emopipe.report.page.parts import Chart, Table
 from emopipe.report.page.sources import Sources
@@ -200,11 +200,143 @@ def test_people_have_the_names_that_the_corpus_gives_them(copy, tmp_path):
     assert [row[2] for row in rows] == ["007", "NA"]
 
 
+# --- other kinds of label spaces
+
+
+@pytest.fixture(scope="module", params=drawn_run.SPACES)
+def of_kind(request, tmp_path_factory):
+    """The kind of a label space, what the page of a run in it is made from, and the page."""
+    work = tmp_path_factory.mktemp(request.param)
+    sources = drawn_run.make(work, COUNT, space=drawn_run.SPACES[request.param])
+    return request.param, sources, written(sources, work / "report.html")
+
+
+def test_pages_of_every_kind_have_their_sections_and_tables(of_kind):
+    kind, sources, text = of_kind
+    page, said = Read(text), "".join(Read(text).words)
+    assert page.open == [] and "b" not in {tag for tag in re.findall(r"<(\w+)>", text.split("<script>")[0])}
+    measure = {"votes": "Accuracy", "multi": "Macro AP", "dimensions": "CCC"}[kind]
+    own = {
+        "votes": {"Confusions of ensemble on val", "Streams by their own heads", "Recall by class on val, in percent"},
+        "multi": {"Average precision by class on val, in percent", "Classes of ensemble on val"},
+        "dimensions": {"CCC by dimension on val", "Values of arousal [a.u.]"},
+    }
+    assert own[kind] | {f"{measure} on val", f"{measure} by person", "Results"} <= set(page.tables)
+    results = pd.read_csv(sources.folder / "tables/results.csv").set_index("model")
+    for row in page.tables[f"{measure} on val"]:
+        column = {"votes": "accuracy", "multi": "macro_ap", "dimensions": "ccc"}[kind]
+        assert [float(cell) for cell in row[1:]] == results.loc[row[0], [column, "low", "high"]].round(4).tolist()
+    assert f"ensemble on val: {sources_say(kind, results)}" in said
+
+
+def sources_say(kind, results):
+    """What stands beside the name of the run's answer."""
+    row = results.loc["ensemble"]
+    if kind == "votes":
+        return f"{row['right']:.0f} of {row['n']:.0f} correct"
+    return f"macro AP {row['macro_ap']:.1%}" if kind == "multi" else f"CCC {row['ccc']:.3f}"
+
+
+def test_mistakes_of_every_kind(of_kind):
+    kind, sources, text = of_kind
+    frame = pd.read_csv(sources.folder / "predictions/ensemble.csv", keep_default_na=False, dtype=str)
+    labelled = frame[frame["label"] != ""]
+    if kind == "votes":
+        ties = labelled["label"].str.contains(";")
+        assert ties.any() and f"{ties.sum()} further clips have no class, because several classes" in text
+        assert f"of the {(~ties).sum()} labelled clips that are reported wrong" in text
+        return
+    space = sources.space
+    values, targets = labelled[space.columns].to_numpy(float), space.targets(labelled)
+    if kind == "multi":
+        errors = -(targets * np.log(values) + (1 - targets) * np.log(1 - values)).mean(1)
+    else:
+        errors = np.sqrt(((values - targets) ** 2).mean(1))
+    rows = Read(text).tables["Clips with the largest errors"]
+    order = np.argsort(-errors, kind="stable")
+    assert [row[0] for row in rows] == labelled["clip"].iloc[order].tolist()
+    assert [float(row[-1]) for row in rows] == pytest.approx(errors[order].round(3).tolist())
+
+
+def test_galleries_of_every_kind(of_kind):
+    kind, sources, text = of_kind
+    frame = pd.read_csv(sources.folder / "predictions/ensemble.csv", keep_default_na=False).set_index("clip")
+    cards = gallery.chosen(sources)
+    if kind == "dimensions":
+        assert [card.kind for card in cards] == ["best"] * 4 + ["worst"] * 8
+        errors = [float(re.search(r"its error is (.*)\.$", card.said)[1]) for card in cards]
+        assert (
+            errors[:4] == sorted(errors[:4]) and errors[4:] == sorted(errors[4:])[::-1] and max(errors[:4]) < errors[-1]
+        )
+    else:
+        assert {card.label for card in cards} <= set(sources.space.names)
+        for card in cards:
+            shows = frame[frame["label"].str.split(";").map(lambda names, label=card.label: label in names)]
+            shows = shows if kind == "multi" else shows[shows["label"] == card.label]
+            p = shows[f"p_{card.label}"]
+            assert p[card.clip] == p.max() if card.kind == "best" else p[card.clip] <= sorted(p)[1]
+    assert text.count('<article class="card"') == len(cards) >= 9
+
+
+def test_classes_of_the_corpus_of_every_kind(of_kind):
+    kind, sources, text = of_kind
+    tables, label = Read(text).tables, sources.table["label"]
+    if kind == "dimensions":
+        assert sum(int(row[2]) for row in tables["Values of valence"]) == (label != "").sum()
+        return
+    counts = {row[0]: int(row[-1]) for row in tables["Clips by class and split"]}
+    has_several = label.str.contains(";")
+    if kind == "votes":
+        assert counts["(tie)"] == has_several.sum() and counts["(none)"] == (label == "").sum()
+        assert sum(counts.values()) == len(label)
+    else:
+        assert counts["Sad"] == label.str.contains("Sad").sum() and counts["(none)"] == (label == "(none)").sum()
+        assert counts["(unknown)"] == (label == "").sum()
+
+
+def test_maps_of_every_kind(of_kind):
+    kind, sources, _ = of_kind
+    chart = maps._map(sources, "face", sources.features()["face"])
+    if kind == "dimensions":
+        values = {row["clip"]: row["value"] for row in chart.spec["data"]["values"]}
+        label = sources.table.set_index("clip")["label"]
+        assert all(float(label[clip].split(";")[0]) == value for clip, value in values.items())
+        return
+    colours = chart.spec["encoding"]["color"]["scale"]
+    more = {"votes": ["(tie)"], "multi": ["(several)", "(none)"]}[kind]
+    assert colours["domain"][-len(more) :] == more and len(set(colours["range"])) == len(colours["domain"])
+
+
+def test_votes_stand_beside_what_all_models_get_wrong():
+    votes = {"votes_Angry": ["3", ""], "votes_Sad": ["1", ""]}
+    table = pd.DataFrame({"clip": ["a", "b"], "subject": "", **votes})
+    frame = pd.DataFrame(
+        {"clip": ["a", "b"], "split": "val", "label": "Angry", "pred": "Sad", "p_Angry": 0.2, "p_Sad": 0.8}
+    )
+    labels = {"labels": {"kind": "votes", "names": ["Angry", "Sad"]}}
+    sources = Sources(None, {}, {}, {"report": {"models": ["m"], "ensembles": [], **labels}})
+    sources.__dict__.update({"answers": {"m": frame}, "table": table})
+    assert mistakes.wrong_everywhere(sources)["votes for what they say"].tolist() == ["25%", ""]
+
+
+def test_a_split_whose_clips_show_no_class_has_no_curve_of_precision():
+    space = drawn_run.SPACES["multi"]
+    part = pd.DataFrame({"label": ["(none)", "(none)"]}).join(pd.DataFrame(0.2, range(2), space.columns))
+    (reliability,) = several.charts_of(part, "m on val", space)
+    assert reliability.title == "Reliability of m on val" and reliability.numbers.rows == [["0.2", "0.0", "10"]]
+
+
+def test_looks_of_many_classes_differ():
+    looks = [charts.look(number) for number in range(20)]
+    assert len(set(looks)) == 20
+    assert looks[:8] == list(zip(charts.COLOURS, charts.SHAPES, strict=True))
+
+
 # --- parts
 
 
 def test_the_gallery_drops_pictures_from_its_end():
-    cards = [Card(str(n), "val", "Sad", "Sad", 0.5, 0.5, "best", [Picture("x" * 100, "")]) for n in range(5)]
+    cards = [Card(str(n), "val", "Sad", "Correct.", "best", [Picture("x" * 100, "")]) for n in range(5)]
     made = Gallery(cards).without_pictures(250)
     assert [len(card.pictures) for card in made.cards] == [1, 1, 0, 0, 0]
     assert made.note.startswith("3 pictures are omitted")
@@ -278,9 +410,10 @@ def test_stage_times_add_up_jobs(tmp_path):
     assert found[1]["most memory, MB"] == 101
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(13))
 def test_charts_are_drawn_and_fit_a_phone(number):
     names = pd.DataFrame({"name": ["a", "b"], "x": [0.0, 1.0], "y": [1.0, 0.5], "low": [0.1, np.nan], "n": [3, 4]})
+    dimensions = drawn_run.SPACES["dimensions"]
     made = [
         lambda: charts.heat_map(names, "name", "n", "y", "x", step=(24, 20)),
         lambda: charts.intervals(names, "y", "low", "x", "name", 0.14),
@@ -289,7 +422,12 @@ def test_charts_are_drawn_and_fit_a_phone(number):
         lambda: charts.histogram(names, "x", "y", "n"),
         lambda: charts.reliability(pd.DataFrame({"confidence": [0.2], "accuracy": [0.4], "clips": [3]})),
         lambda: charts.curves(names, "x", "y", "name"),
-        lambda: charts.scatter(names.assign(label=["Happy", "Sad"]), "label"),
+        lambda: charts.scatter(names.assign(label=["Happy", "Sad"]), "label", CLASSES),
+        lambda: charts.intervals(names, "y", "low", "x", "name", 0.0, -0.3),
+        lambda: charts.grouped_bars(names, "y", "name", "n"),
+        lambda: planes.agreement(pd.DataFrame({"given": [0.1], "predicted": [0.4]}), dimensions),
+        lambda: planes.plane(names.assign(kind=["given", "predicted"]), "kind", dimensions),
+        lambda: planes.shaded(names, "n", "valence", dimensions),
     ][number]()
     svg = drawing.picture(made, "p")
     assert svg.startswith("<svg") and float(re.search(r'width="(\d+)', svg)[1]) <= charts.WIDTH

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from emopipe.cache.store import Reader
-from emopipe.report.page.charts import scatter
+from emopipe.core.labels import NOTHING, LabelSpace
+from emopipe.report.page.charts import Spec, scatter
 from emopipe.report.page.parts import Chart, Group, Paragraphs, Section
+from emopipe.report.page.planes import shaded
 from emopipe.report.page.sources import Sources
 
 MOST_CLIPS = 2000
@@ -21,9 +23,11 @@ AXES = 50
 PERPLEXITY = 30.0
 NOTE = (
     "Each point is a labelled clip: the mean of its vectors, laid out by t-SNE. Clips that lie close together have "
-    "similar vectors; distances between far groups and the size of groups mean nothing. A click on a class shows it "
-    "alone."
+    "similar vectors; distances between far groups and the size of groups mean nothing."
 )
+ALONE = " A click on a class shows it alone."
+TIE, SEVERAL = "(tie)", "(several)"
+"""What stands for clips with several classes: those with equal votes, and those that show all of them."""
 
 OMITTED = Paragraphs(["The page would be too large with the maps, so they are omitted."])
 
@@ -34,7 +38,8 @@ def section(sources: Sources) -> Section:
     if not charts:
         said = "There are too few labelled clips with different vectors for a map."
         return Section("maps", "Maps of the vectors", [Paragraphs([said])])
-    return Section("maps", "Maps of the vectors", [Paragraphs([NOTE]), Group(charts)])
+    note = NOTE if sources.space.kind == "dimensions" else NOTE + ALONE
+    return Section("maps", "Maps of the vectors", [Paragraphs([note]), Group(charts)])
 
 
 def _map(sources: Sources, name: str, path: Path) -> Chart | None:
@@ -47,7 +52,20 @@ def _map(sources: Sources, name: str, path: Path) -> Chart | None:
     answers = sources.answers[sources.answer].set_index("clip")["pred"]
     rows["answer"] = answers.reindex(clips).fillna("").to_numpy()
     rows = rows.join(pd.DataFrame(layout(vectors), columns=["x", "y"]))
-    return Chart(f"Vectors of {name}", scatter(rows, "label"), f"{len(rows)} of {count} labelled clips with vectors.")
+    caption = f"{len(rows)} of {count} labelled clips with vectors."
+    return Chart(f"Vectors of {name}", _spec(rows, sources.space), caption)
+
+
+def _spec(rows: pd.DataFrame, space: LabelSpace) -> Spec:
+    """Return the map with labels as colours and shapes; of dimensions, the first one as shades."""
+    if space.kind == "dimensions":
+        rows = rows.assign(value=space.targets(rows)[:, 0])
+        return shaded(rows, "value", space.names[0], space)
+    if space.kind == "single":
+        return scatter(rows, "label", space.names)
+    several = TIE if space.kind == "votes" else SEVERAL
+    rows = rows.assign(shown=rows["label"].where(rows["label"].isin([*space.names, NOTHING]), several))
+    return scatter(rows, "shown", [*space.names, several, NOTHING])
 
 
 def mean_vectors(path: Path, wanted: Collection[str]) -> tuple[list[str], np.ndarray, int]:

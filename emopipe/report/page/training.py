@@ -8,6 +8,7 @@ from emopipe.report import writing
 from emopipe.report.page.charts import bars, curves
 from emopipe.report.page.parts import Chart, Group, Paragraphs, Section, Table
 from emopipe.report.page.sources import Sources
+from emopipe.scoring.measures import primary
 
 LOSSES = {"loss": "training", "held_out_loss": "held out", "val_loss": "val"}
 """Column of a history -> what the loss was computed on."""
@@ -22,7 +23,7 @@ def section(sources: Sources) -> Section:
     parts.append(_fusion(sources))
     weights = sources.frame("ensembles")
     parts.append(Group([_weights(name, rows) for name, rows in weights.groupby("ensemble", sort=False)]))
-    shown = writing.columns("ensembles", weights)
+    shown = writing.columns("ensembles", weights, sources.space)
     notes = writing.notes("ensembles", weights, sources.recipe["report"])
     parts.append(Table.of(writing.TITLES["ensembles"], shown, notes, closed=True))
     return Section("training", "Training and ensembles", parts)
@@ -30,15 +31,16 @@ def section(sources: Sources) -> Section:
 
 def _fusion(sources: Sources) -> Table:
     """Return how the models came out of their training: the chosen candidate, as a mean over its seeds."""
-    rows = []
+    rows, measure = [], primary(sources.space)
     for name in sources.recipe["report"]["models"]:
         found = pd.read_csv(sources.folder / f"models/{name}.csv")
-        chosen = found[found["chosen"] == 1].reindex(columns=["seed", "epochs", "oof_loss", "oof_accuracy"])
+        chosen = found[found["chosen"] == 1].reindex(columns=["seed", "epochs", "oof_loss", f"oof_{measure.key}"])
         mean = chosen.mean()  # NaN if nothing could be trained, as without a training clip that has vectors
-        accuracy = round(100 * mean["oof_accuracy"], 1)
+        score = round(measure.points * mean[f"oof_{measure.key}"], 1 if measure.is_share else 3)
         seeds = chosen["seed"].nunique()
-        rows.append((name, found["candidate"].nunique(), seeds, mean["epochs"], mean["oof_loss"], accuracy))
-    columns = ["model", "candidates", "seeds", "epochs", "loss out of fold", "accuracy out of fold, %"]
+        rows.append((name, found["candidate"].nunique(), seeds, mean["epochs"], mean["oof_loss"], score))
+    of_score = f"{measure.name} out of fold" + (", %" if measure.is_share else "")
+    columns = ["model", "candidates", "seeds", "epochs", "loss out of fold", of_score]
     notes = [
         "The candidate with the lowest loss out of fold was chosen. Numbers are means over single seeds. Pools of "
         "heads, and models of one candidate, had nothing to choose. The loss of single epochs is not recorded."
