@@ -376,9 +376,9 @@ def _against_labels_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> lis
         "Intended is the class that the actor was asked to show. Perceived is the class that most raters of the clip "
         "gave. Clips of which several classes have most votes have no perceived class; they are omitted and counted. "
         f"{_intervals_note(table)}",
-        "Where the clip table has no column `intended`, its label is taken as the intended class if it differs from "
-        "the class with most votes for some clip. Models are usually better against the labels that they were trained "
-        "on.",
+        "Where the clip table has no column of intended classes, its label is taken as the intended class if it "
+        "differs from the class with most votes for some clip. Models are usually better against the labels that they "
+        "were trained on.",
     ]
 
 
@@ -386,7 +386,8 @@ def _subgroups(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
     measure = primary(space)
     signed = shape(measure, "+")
     less = _with_interval(table, "difference", measure.points, signed, "difference_")
-    unit = f"{measure.name}, points" if measure.is_share else measure.name
+    unit = "points" if measure.is_share else measure.name
+    remarks = {"few people": table["few"] == 1, "largest group": table["difference"].isna()}
     return pd.DataFrame(
         {
             "model": table["model"],
@@ -396,8 +397,11 @@ def _subgroups(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
             "clips": _number(table["n"], "{:.0f}"),
             "people": _number(table["people"], "{:.0f}"),
             f"{measure.name} [95 %]": _score(table, measure),
-            f"less the largest group, {unit} [95 %]": less,
-            "": ["few people" if few == 1 else "" for few in table["few"]],
+            f"difference from the largest group, {unit} [95 %]": less,
+            "remark": [
+                ", ".join(name for name, applies in zip(remarks, row, strict=True) if applies)
+                for row in zip(*remarks.values(), strict=True)
+            ],
         },
         dtype=str,
     )

@@ -46,7 +46,7 @@ def said(person, take, seconds=1.5):
 
 
 def corpus(people=PEOPLE, clips=CLIPS):
-    """A clip table of people who are in one split each, and the prints of their voices."""
+    """A clip table of people who are in one split each, and the sounds of their clips."""
     rows = [
         {
             "clip": f"p{person}_{take:02d}",
@@ -57,13 +57,19 @@ def corpus(people=PEOPLE, clips=CLIPS):
         for person in range(people)
         for take in range(clips)
     ]
-    voices = {f"p{p}_{t:02d}": voice_print(said(p, t)) for p in range(people) for t in range(clips)}
-    return pd.DataFrame(rows), voices
+    return pd.DataFrame(rows), {f"p{p}_{t:02d}": said(p, t) for p in range(people) for t in range(clips)}
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def heard():
     return corpus()
+
+
+@pytest.fixture(scope="module")
+def drawn(heard):
+    """The clip table, and the prints of the voices."""
+    table, sounds = heard
+    return table, {clip: voice_print(wave) for clip, wave in sounds.items()}
 
 
 def renamed(table, person):
@@ -124,8 +130,8 @@ def test_people_with_few_clips_are_counted_and_not_compared(drawn):
 
 
 @pytest.mark.slow
-def test_the_command_finds_a_voice_by_the_cached_sound(drawn, tmp_path, monkeypatch):
-    table, _ = drawn
+def test_the_command_finds_a_voice_by_the_cached_sound(heard, tmp_path, monkeypatch):
+    table, sounds = heard
     root = tmp_path / "clips"
     root.mkdir()
     table = renamed(table, "p1").assign(path=table["clip"] + ".wav")
@@ -137,9 +143,7 @@ def test_the_command_finds_a_voice_by_the_cached_sound(drawn, tmp_path, monkeypa
     media.mkdir(parents=True)
     with Writer(media / "00.h5", media_rows.FIELDS, stage="test", recipe={}) as writer:
         for clip, digest in zip(table["clip"], digests, strict=True):
-            person, take = clip[1:].split("_")
-            sound = (20_000 * said(int(person), int(take))).astype(np.int16)
-            decoded = Media("ok", jpegs=[], times=np.zeros(0), audio=sound)
+            decoded = Media("ok", jpegs=[], times=np.zeros(0), audio=(20_000 * sounds[clip]).astype(np.int16))
             writer.add(media_rows.row(clip, digest, decoded))
     config = {
         "run": "small",

@@ -1,11 +1,15 @@
 """Tables of raters: the ceiling beside each accuracy, and accuracies against intended and perceived labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from emopipe.core import tables
 from emopipe.core.labels import BASIC7, CLASSES, LabelSpace
 from emopipe.report import against_labels, ceiling, of_corpus, rater_votes, results, writing
+from emopipe.report.page import people, raters, whole
 from emopipe.report.results import Model, Results
 from emopipe.scoring import predictions
 from tests import drawn_run
@@ -162,6 +166,24 @@ def test_a_run_with_votes_has_the_tables_and_one_without_stays_as_it_is(tmp_path
     assert "label ceiling" not in (plain / "tables/results.md").read_text()
     first = (rated / "summary.md").read_text().partition("\n| ")[0].splitlines()
     assert first[-1].startswith("- In short:") and first[-2].startswith("- Raters of val agree")
+
+
+@pytest.mark.slow
+def test_the_page_shows_raters_and_groups_of_people_where_they_are_known(tmp_path):
+    def both(table):
+        sex = np.where(table["subject"].str[1:].astype(int) % 2, "<b>female</b>", "007")
+        return votes(table) | {"sex": sex}
+
+    known = drawn_run.make(tmp_path, 40, both)
+    whole.write(known, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    for title in ("What raters reach, and accuracy on val", "ensemble on val, by groups of people", 'id="raters"'):
+        assert title in page
+    assert "Accuracy against intended and perceived labels" in page and "raters (voice)" in page
+    assert "&lt;b&gt;female&lt;/b&gt;" in page and "<b>female" not in page and "sex: 007" in page
+    tables.write(known.table[["clip", "path", "split", "label", "subject"]], known.clips)
+    without = replace(known)
+    assert not raters.is_known(without) and not people.is_known(without)  # tables of an earlier run are not shown
 
 
 def test_the_files_follow_from_the_clip_table():

@@ -79,6 +79,7 @@ def test_groups_of_few_people_are_marked_and_have_no_interval():
     assert found.loc["B", "difference"] == pytest.approx(found.loc["B", "accuracy"] - found.loc["A", "accuracy"])
     text = writing.markdown("subgroups", found.reset_index(), RECIPE)
     assert "| face_a | val | race | B | 16 | 4 | 62.5 | -2.5 | few people |" in text
+    assert " | largest group |" in text
     assert "Groups with fewer than 5 people are marked" in text
 
 
@@ -127,7 +128,10 @@ def test_dimensions_and_several_classes_have_their_own_score():
         found = subgroups.table(run, space)
         key = {"dimensions": "ccc", "multi": "macro_ap"}[space.kind]
         assert found[key].between(0.1, 1).all() and (found["low"] < found[key]).all()
-        heading = {"dimensions": "| CCC [95 %] | less the largest group, CCC [95 %] |", "multi": "| macro AP [95 %] |"}
+        heading = {
+            "dimensions": "| CCC [95 %] | difference from the largest group, CCC [95 %] |",
+            "multi": "| macro AP [95 %] |",
+        }
         assert heading[space.kind] in writing.markdown("subgroups", found, RECIPE | in_recipe(space))
 
 

@@ -30,7 +30,7 @@ def section(sources: Sources) -> Section:
     if sources.space.kind == "multi":
         charts += [_classes(sources, split) for split in sources.splits]
     names = ("results", "comparisons", *(("streams",) if sources.space.has_one_class else ()))
-    shown = [_table(sources, name) for name in names]
+    shown = [written(sources, name) for name in names]
     subjects, measure = sources.frame("subjects"), primary(sources.space)
     if len(subjects):
         subjects = subjects.assign(**{measure.key: _texts(subjects[measure.key], measure)})
@@ -51,7 +51,8 @@ def _titled(measure: Measure) -> str:
     return measure.name[:1].upper() + measure.name[1:]
 
 
-def _table(sources: Sources, name: str) -> Table:
+def written(sources: Sources, name: str) -> Table:
+    """Return a table of the folder tables/ as its Markdown file shows it, with its notes; a name of writing.TITLES."""
     recipe, frame = sources.recipe["report"], sources.frame(name)
     return Table.of(
         writing.TITLES[name], writing.columns(name, frame, sources.space), writing.notes(name, frame, recipe)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from emopipe.core import tables
 from emopipe.core.labels import LabelSpace, of_recipe
+from emopipe.report import of_corpus
 from emopipe.report.answer import answer_of
 from emopipe.report.clip import gathering
 from emopipe.scoring import metrics, predictions
@@ -54,9 +55,9 @@ class Sources:
         return pd.read_csv(self.folder / "ledger.csv", keep_default_na=False)
 
     def frame(self, name: str) -> pd.DataFrame:
-        """Return a table of the folder tables/. People are texts, as their ids are: one may be 007, or NA."""
+        """Return a table of the folder tables/. People and groups of them are texts: one may be 007, or NA."""
         path = self.folder / f"tables/{name}.csv"
-        return pd.read_csv(path, dtype={"subject": str}, keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype={"subject": str, "value": str}, keep_default_na=False, na_values=[""])
 
     @property
     def space(self) -> LabelSpace:
@@ -114,6 +115,11 @@ class Sources:
         if self.space.kind == "dimensions":
             return pd.Series(np.sqrt(np.square(values - targets).mean(1)), index=frame["clip"])
         return pd.Series(losses(values, targets, self.space), index=frame["clip"])
+
+    @cached_property
+    def tables_of_corpus(self) -> list[str]:
+        """The names of the tables that the run has because its corpus says something about raters or people."""
+        return of_corpus.names(self.table, self.space)
 
     def features(self) -> dict[str, Path]:
         """Return backbone -> its merged vectors."""

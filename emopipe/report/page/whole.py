@@ -9,7 +9,20 @@ import jinja2
 
 from emopipe.core.atomic import write_text
 from emopipe.core.notice import NOTICE
-from emopipe.report.page import about, by_model, corpus, coverage, drawing, gallery, maps, mistakes, scores, training
+from emopipe.report.page import (
+    about,
+    by_model,
+    corpus,
+    coverage,
+    drawing,
+    gallery,
+    maps,
+    mistakes,
+    people,
+    raters,
+    scores,
+    training,
+)
 from emopipe.report.page.gallery import Gallery
 from emopipe.report.page.parts import Chart, Group, Section
 from emopipe.report.page.sources import Sources
@@ -20,6 +33,8 @@ BUDGET = 15_000_000
 """Most bytes of a page. Pictures of the gallery are omitted first, then the maps."""
 RESERVE = 200_000
 """Bytes of the budget for the sentences that say what was omitted."""
+OF_CORPUS = (raters, people)
+"""The modules of the sections that follow `scores` if the corpus says something about raters, or about people."""
 SECTIONS = (scores, by_model, mistakes, coverage, corpus, training, maps, about)
 """The modules of the sections, in their order on the page; the gallery follows `mistakes`."""
 
@@ -35,6 +50,7 @@ def write(sources: Sources, path: Path, budget: int = BUDGET) -> None:
     sections = [module.section(sources) for module in SECTIONS]
     shown = gallery.section(sources)
     sections.insert(1 + SECTIONS.index(mistakes), shown)
+    sections[1:1] = [module.section(sources) for module in OF_CORPUS if module.is_known(sources)]
     page = _render(sources, sections)
     if (excess := _excess(page, budget)) > 0:
         sections = [_with_fewer_pictures(one, excess) if one is shown else one for one in sections]
