@@ -25,8 +25,9 @@ def compare(
     """Compare finished runs: what differs, and what that did to the scores.
 
     Each further run is compared with the first: the keys of the config, code, libraries, weights, clips and statuses;
-    then accuracy and UAR on the clips that both predict, with paired intervals and tests, and the clips that became
-    correct or wrong. What cannot be known any more, such as of a cache that another run changed, is listed.
+    then scores on the clips that both predict, with paired intervals and tests, and the clips that became correct or
+    wrong. Scores are accuracy and UAR, or macro AP or CCC; runs with different labels are refused. What cannot be known
+    any more, such as of a cache that another run changed, is listed.
     """
     if csv and csv.suffix != ".csv":
         raise ConfigError(f"--csv is {csv}, but the file is a CSV. Give a name that ends in .csv.")

@@ -15,7 +15,7 @@ from emopipe.commands.main import app
 from emopipe.core import tables
 from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.fingerprint import digest, recipe_text
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.report.between_runs.compared import compare
 from emopipe.report.between_runs.configs import ABSENT, changes
 from emopipe.scoring import predictions
@@ -211,6 +211,86 @@ def test_answers_are_compared_though_their_names_differ_and_holm_counts_all_rows
     assert [row.p_holm for row in found.scores] == [1, 1, 1, 1] and found.scores[0].p == pytest.approx(12 / 32)
     assert found.against[0].models_only_first == ["ensemble", "face_two"]
     assert "ensemble / face_one" in shown([first, second])
+
+
+# --- other kinds of label spaces
+
+MULTI = LabelSpace(("Happy", "Sad"), "multi")
+DIMENSIONS = LabelSpace(("valence", "arousal"), "dimensions")
+VOTES = LabelSpace(("Happy", "Sad"), "votes")
+
+
+def two_of(space, labels, first, second, tmp_path):
+    """Two runs in a label space, which answer the same clips with other numbers."""
+    raw, table = given(), pd.DataFrame({"clip": CLIPS[: len(labels)], "split": "val", "label": labels})
+    raw["labels"] = {"names": list(space.names), "kind": space.kind}
+    made = [
+        predictions.table(table, np.array(values, float), np.ones(len(labels), bool), space)
+        for values in (first, second)
+    ]
+    names = ("first", "second")
+    return [write(tmp_path / n / f"results/{n}", raw, {"m": t}) for n, t in zip(names, made, strict=True)]
+
+
+def test_macro_ap_is_compared_in_points(tmp_path):
+    """Happy is in front of all others in the second run alone; Sad, in both. Before, its precisions are 1/2, 2/3."""
+    labels = ["Happy", "Happy;Sad", "(none)", "Sad"]
+    before = [[0.7, 0.1], [0.8, 0.9], [0.9, 0.2], [0.1, 0.8]]
+    after = [[0.7, 0.1], [0.8, 0.9], [0.2, 0.2], [0.1, 0.8]]
+    runs = two_of(MULTI, labels, before, after, tmp_path)
+    (row,) = compare(runs, with_defaults).scores
+    expected = 100 * ((1 / 2 + 2 / 3) / 2 + 1) / 2
+    assert (row.measure, row.n, row.first_score.value, row.score.value) == (
+        "macro AP", 4, pytest.approx(expected), pytest.approx(100),
+    )  # fmt: skip
+    assert row.difference.value == pytest.approx(100 - expected) and row.verdict == "not shown to differ"
+    text = shown(runs, "--csv", str(tmp_path / "scores.csv"))
+    assert "macro AP [95 %]" in text and "79.2" in text and "+20.8" in text and "Accuracy" not in text
+    (flat,) = pd.read_csv(tmp_path / "scores.csv").to_dict("records")
+    assert flat["difference"] == pytest.approx(100 - expected, abs=1e-5) and flat["measure"] == "macro AP"
+
+
+def test_ccc_is_compared_as_it_is(tmp_path):
+    values = np.random.default_rng(0).uniform(-1, 1, (10, 2)).round(3)
+    labels = [DIMENSIONS.label(row) for row in values]
+    runs = two_of(DIMENSIONS, labels, np.zeros((10, 2)), values, tmp_path)
+    (row,) = compare(runs, with_defaults).scores
+    assert (row.first_score.value, row.score.value, row.difference.value) == pytest.approx((0, 1, 1))
+    assert row.verdict == "higher" and row.p == pytest.approx(2**-9) and "+1.000" in shown(runs)
+    found = json.loads(shown(runs, "--json"))
+    assert found["scores"][0]["measure"] == "CCC" and found["runs"][0]["labels"] == DIMENSIONS.to_dict()
+
+
+def test_ties_of_votes_do_not_count(tmp_path):
+    labels = ["Happy", "Happy;Sad", "Sad", "Sad"]
+    happy, sad = [0.8, 0.2], [0.2, 0.8]
+    runs = two_of(VOTES, labels, [happy, happy, happy, sad], [happy, sad, sad, sad], tmp_path)
+    (row,) = compare(runs, with_defaults).scores
+    assert (row.n, row.first_accuracy.value, row.accuracy.value) == (3, pytest.approx(200 / 3), 100)
+    assert row.corrected == (CLIPS[2],)
+
+
+def test_the_order_of_classes_does_not_count(two):
+    for folder, names in zip(two, (list(CLASSES), list(CLASSES)[::-1]), strict=True):
+        (folder / "config.yaml").write_text(yaml.safe_dump({**given(), "labels": names}))
+        path = folder / "predictions/face_one.csv"
+        table = pd.read_csv(path)
+        table[["clip", "split", "label", "pred", *(f"p_{name}" for name in names), "covered"]].to_csv(path, index=False)
+    (row,) = compare(two, with_defaults).scores
+    assert row.difference.value == pytest.approx(30)
+
+
+def test_runs_of_other_label_spaces_are_refused(two, tmp_path):
+    labels = ["Happy", "Happy;Sad", "(none)", "Sad"]
+    other = two_of(MULTI, labels, np.full((4, 2), 0.6), np.full((4, 2), 0.4), tmp_path / "multi")[0]
+    with pytest.raises(
+        ConfigError, match=r"first has Angry, .*Surprise \(kind single\), and .* has Happy, Sad \(kind mu"
+    ):
+        compare([two[0], other], with_defaults)
+    assert CliRunner().invoke(app, ["compare", str(two[0]), str(other)]).exit_code == 1
+    (other / "config.yaml").write_text(yaml.safe_dump({**given(), "labels": {"kind": "none"}}))
+    with pytest.raises(CacheError, match=r"The key labels of .* cannot be read"):
+        compare([two[0], other], with_defaults)
 
 
 # --- data and recipes

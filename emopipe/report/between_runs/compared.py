@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from emopipe.core.labels import in_recipe
 from emopipe.report.between_runs import data, made_by, scores
 from emopipe.report.between_runs.configs import PLACES, Change, changes
 from emopipe.report.between_runs.recipes import Recipes
@@ -39,18 +40,21 @@ class Compared:
 
     runs: list[OpenedRun]
     against: list[Against]
-    scores: list[scores.Row]
+    scores: list[scores.Row] | list[scores.PrimaryRow]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a number that cannot be known is None."""
         return {
-            "runs": [{"name": run.name, "folder": str(run.folder), "answer": run.answer} for run in self.runs],
+            "runs": [
+                {"name": run.name, "folder": str(run.folder), "answer": run.answer, **in_recipe(run.space)}
+                for run in self.runs
+            ],
             "against": [_plain(asdict(each)) for each in self.against],
             "scores": [{**_plain(asdict(row)), "verdict": row.verdict} for row in self.scores],
         }
 
     def table(self) -> pd.DataFrame:
-        """Return the scores as a table: one row a run, model and split; scores in percent, differences in points."""
+        """Return the scores as a table, a row a run, model and split: shares in percent, differences in points."""
         return pd.DataFrame([_flat(row) for row in self.scores])
 
 
@@ -102,7 +106,7 @@ def _against(runs: tuple[OpenedRun, OpenedRun], recipes: tuple[Recipes, Recipes]
     )
 
 
-def _flat(row: scores.Row) -> dict[str, Any]:
+def _flat(row: scores.Row | scores.PrimaryRow) -> dict[str, Any]:
     """Return a row with a column for each bound of a score, and numbers of clips instead of their ids."""
     made: dict[str, Any] = {}
     for key, value in vars(row).items():

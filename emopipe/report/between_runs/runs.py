@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pydantic
 
 from emopipe.core import tables, yaml_file
 from emopipe.core.errors import CacheError, ConfigError, EmopipeError
-from emopipe.core.labels import CLASSES
+from emopipe.core.label_block import space_of
+from emopipe.core.labels import LabelSpace
 from emopipe.report.answer import answer_of
 from emopipe.scoring import predictions
 
@@ -17,6 +19,8 @@ WithDefaults = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Returns a config with all defaults, or raises an EmopipeError."""
 NEEDED = ("config.yaml", "metrics.csv", "ledger.csv")
 """Files that the last step of a run writes."""
+NUMBERS = ("p_", "y_")
+"""What the columns of tables of predictions begin with that hold probabilities, or values of dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +35,10 @@ class OpenedRun:
     config: Mapping[str, Any]
     """The config with all defaults; as it was given, if `config_fault` says why."""
     config_fault: str
+    space: LabelSpace
+    """The label space."""
     predictions: Mapping[str, pd.DataFrame]
-    """Model or ensemble -> its predictions."""
+    """Model or ensemble -> its predictions: clip, split, label, pred, and the numbers of the answers."""
     labels: Mapping[str, str]
     """Clip -> label, of the clips that models were trained on or predict; "" if it has none."""
     ledger: pd.DataFrame
@@ -65,7 +71,7 @@ def open_runs(folders: Sequence[Path], with_defaults: WithDefaults) -> list[Open
         with_defaults: Fills in the defaults of a config.
 
     Raises:
-        ConfigError: There are fewer than two folders, one is given twice, or a run predicts other classes.
+        ConfigError: There are fewer than two folders, one is given twice, or runs differ in their label spaces.
         CacheError: A folder is not that of a finished run, or a file of it is damaged.
     """
     if len(folders) < 2:
@@ -80,10 +86,33 @@ def open_runs(folders: Sequence[Path], with_defaults: WithDefaults) -> list[Open
                 f"{folders[number]} is the same folder as {folders[real.index(folder)]}. Give each run once."
             )
     names = [folder.name for folder in real]
-    return [
+    runs = [
         _open(folder, path.name if names.count(path.name) == 1 else str(folder), with_defaults)
         for folder, path in zip(folders, real, strict=True)
     ]
+    _refuse_other_spaces(runs)
+    return runs
+
+
+def _refuse_other_spaces(runs: Sequence[OpenedRun]) -> None:
+    """Raise a ConfigError if a run differs from the first in its label space.
+
+    Where an answer is one class, the order of the classes does not count.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        one, other = first.space, run.space
+        only_order = one.has_one_class and one.kind == other.kind and {*one.names} == {*other.names}
+        if one != other and not only_order:
+            raise ConfigError(
+                f"The label spaces differ: {first.name} has {_described(one)}, and {run.name} has {_described(other)}. "
+                "Scores of different label spaces cannot be compared. Give runs whose configs have the same key labels."
+            )
+
+
+def _described(space: LabelSpace) -> str:
+    found = f"{', '.join(space.names)} (kind {space.kind}"
+    return f"{found}, {space.low:g} to {space.high:g})" if space.kind == "dimensions" else f"{found})"
 
 
 def _open(folder: Path, name: str, with_defaults: WithDefaults) -> OpenedRun:
@@ -96,12 +125,23 @@ def _open(folder: Path, name: str, with_defaults: WithDefaults) -> OpenedRun:
         config = with_defaults(given)
     except EmopipeError as error:
         fault = str(error)
-    found = {path.stem: _predictions(path) for path in sorted((folder / "predictions").glob("*.csv"))}
-    out_of_fold = [_predictions(path) for path in sorted((folder / "oof").glob("*.csv"))]
+    space = _space(folder, given)
+    found = {path.stem: _predictions(path, space) for path in sorted((folder / "predictions").glob("*.csv"))}
+    out_of_fold = [_predictions(path, space) for path in sorted((folder / "oof").glob("*.csv"))]
     labels = _labels([*found.values(), *out_of_fold])
     ledger = tables.read(folder / "ledger.csv", ["clip", "split", "stage", "status"])
     clips, clips_fault = _clip_table(_cache(folder, given) / "clips.csv", ledger, labels)
-    return OpenedRun(name, folder, given, config, fault, found, labels, ledger, clips, clips_fault)
+    return OpenedRun(name, folder, given, config, fault, space, found, labels, ledger, clips, clips_fault)
+
+
+def _space(folder: Path, given: dict[str, Any]) -> LabelSpace:
+    try:
+        return space_of(given)
+    except pydantic.ValidationError as error:
+        raise CacheError(
+            f"The key labels of {folder / 'config.yaml'} cannot be read ({error.errors()[0]['msg']}). Run it again "
+            "with its config."
+        ) from error
 
 
 def _cache(folder: Path, given: Mapping[str, Any]) -> Path:
@@ -123,23 +163,24 @@ def _refuse_unfinished(folder: Path) -> None:
         )
 
 
-def _predictions(path: Path) -> pd.DataFrame:
+def _predictions(path: Path, space: LabelSpace) -> pd.DataFrame:
     """Read a table of predictions.
 
     Raises:
-        ConfigError: Its classes are not those of this version.
+        ConfigError: Its classes, or dimensions, are not those of the run's label space.
         CacheError: It is not such a table.
     """
     try:
         table = predictions.read(path)
-        classes = [column.removeprefix("p_") for column in table if column.startswith("p_")]
-        table = table[["clip", "split", "label", "pred"]]
+        numbers = [column for column in table if column.startswith(NUMBERS)]
+        table = table[["clip", "split", "label", "pred", *numbers]]
     except (ValueError, KeyError) as error:
         raise CacheError(f"{path} is not a table of predictions ({error}). Run again to make it.") from error
-    if tuple(classes) != CLASSES:
+    if numbers != space.columns:
+        classes, expected = (", ".join(name[2:] for name in names) for names in (numbers, space.columns))
         raise ConfigError(
-            f"{path} predicts the classes {', '.join(classes) or '(none)'}, expected {', '.join(CLASSES)}. Runs of "
-            "different classes cannot be compared. Give runs that predict the same classes."
+            f"{path} predicts the classes {classes or '(none)'}, expected {expected}, as the config of the run says. "
+            "Runs of different classes cannot be compared. Give runs that predict the same classes."
         )
     return table
 

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emopipe.core.errors import ConfigError
+from emopipe.core.labels import LabelSpace
 from emopipe.corpora.groups import CLIP_UNIT, groups_of_clips
 from emopipe.report.between_runs.runs import OpenedRun
 from emopipe.report.comparisons import SIGNIFICANT
+from emopipe.scoring.measures import primary
+from emopipe.scoring.metrics import scored
 from emopipe.scoring.paired_tests import detectable, holm, paired_test
+from emopipe.scoring.primary import primary_detectable, primary_differences, primary_intervals, primary_test
 from emopipe.scoring.scores import difference_intervals, score_intervals
 
 
@@ -21,6 +26,48 @@ class Score:
     value: float
     low: float
     high: float
+
+
+def _verdict(p_holm: float, difference: Score) -> str:
+    """Return in words whether a run is shown to differ."""
+    if not p_holm < SIGNIFICANT:
+        return "not shown to differ"
+    return "higher" if difference.value > 0 else "lower"
+
+
+@dataclass(frozen=True)
+class PrimaryRow:
+    """A model or ensemble of a run against that of the first run, where an answer is not one class.
+
+    Fields of the same names are those of `Row`.
+    """
+
+    run: str
+    first_run: str
+    model: str
+    first_model: str
+    split: str
+    n: int
+    other_labels: int
+    only_first: int
+    measure: str
+    """The score: macro AP, in percent, or CCC."""
+    score: Score
+    first_score: Score
+    difference: Score
+    """The score of the run minus that of the first run."""
+    drawn: str
+    groups: int
+    interval: str
+    p: float
+    test: str
+    detectable: float
+    p_holm: float = np.nan
+
+    @property
+    def verdict(self) -> str:
+        """In words, whether the run is shown to differ."""
+        return _verdict(self.p_holm, self.difference)
 
 
 @dataclass(frozen=True)
@@ -65,18 +112,16 @@ class Row:
     @property
     def verdict(self) -> str:
         """In words, whether the run is shown to differ."""
-        if not self.p_holm < SIGNIFICANT:
-            return "not shown to differ"
-        return "higher" if self.difference.value > 0 else "lower"
+        return _verdict(self.p_holm, self.difference)
 
 
-def rows(runs: Sequence[OpenedRun]) -> tuple[list[Row], dict[str, list[str]]]:
+def rows(runs: Sequence[OpenedRun]) -> tuple[list[Row] | list[PrimaryRow], dict[str, list[str]]]:
     """Return the rows of each further run against the first, and by run, sentences on what cannot be known.
 
     Raises:
         ConfigError: A run has no model in common with the first run, or no labelled clips.
     """
-    found: list[Row] = []
+    found: list[Any] = []
     unknown: dict[str, list[str]] = {}
     for run in runs[1:]:
         pairs = _pairs(runs[0], run)
@@ -118,19 +163,22 @@ def _clip_table(first: OpenedRun, second: OpenedRun) -> pd.DataFrame | None:
     return next((table.set_index("clip", drop=False) for table in known), None)
 
 
-def _of_pair(first: OpenedRun, second: OpenedRun, names: tuple[str, str], clips: pd.DataFrame | None) -> list[Row]:
+def _of_pair(
+    first: OpenedRun, second: OpenedRun, names: tuple[str, str], clips: pd.DataFrame | None
+) -> list[Row] | list[PrimaryRow]:
     """Return a row for each split of the first run with clips in common."""
-    one, other = first.predictions[names[0]], second.predictions[names[1]]
-    labelled = one[one["label"] != ""]
-    made = []
+    one, other, space = first.predictions[names[0]], second.predictions[names[1]], first.space
+    labelled = scored(one, space)
+    kind, row_of = (Row, _row) if space.has_one_class else (PrimaryRow, _primary_row)
+    made: list[Any] = []
     for split in sorted(set(labelled["split"])):
         part = labelled[labelled["split"] == split]
         both = part.merge(other, on="clip", suffixes=("_first", ""), validate="one_to_one")
         same = both[both["label"] == both["label_first"]].reset_index(drop=True)
         if len(same):
-            row = _row(same, *_groups(same["clip"], clips))
+            row = row_of(same, space, *_groups(same["clip"], clips))
             counts = {"other_labels": len(both) - len(same), "only_first": len(part) - len(both)}
-            made.append(Row(second.name, first.name, names[1], names[0], split, n=len(same), **counts, **row))
+            made.append(kind(second.name, first.name, names[1], names[0], split, n=len(same), **counts, **row))
     return made
 
 
@@ -141,11 +189,36 @@ def _groups(clips: pd.Series, table: pd.DataFrame | None) -> tuple[np.ndarray, s
     return groups_of_clips(table.loc[clips].reset_index(drop=True))
 
 
-def _row(both: pd.DataFrame, groups: np.ndarray, drawn: str) -> dict[str, object]:
+def _primary_row(both: pd.DataFrame, space: LabelSpace, groups: np.ndarray, drawn: str) -> dict[str, object]:
+    """Return the statistics of clips that two models predict, as fields of a PrimaryRow."""
+    measure = primary(space)
+    first = both.drop(columns=space.columns).rename(columns={f"{name}_first": name for name in space.columns})
+    before, after = (primary_intervals(each, space, groups) for each in (first, both))
+    found = primary_differences(both, first, space, groups)
+    p, test = primary_test(both, first, space, groups, drawn)
+    score, first_score, difference = (
+        Score(*(measure.points * float(bound[0]) for bound in (each.value, each.low, each.high)))
+        for each in (after, before, found)
+    )
+    return {
+        "measure": measure.name,
+        "score": score,
+        "first_score": first_score,
+        "difference": difference,
+        "drawn": drawn,
+        "groups": found.groups,
+        "interval": found.method,
+        "p": p,
+        "test": test,
+        "detectable": measure.points * primary_detectable(both, first, space, groups, drawn, found),
+    }
+
+
+def _row(both: pd.DataFrame, space: LabelSpace, groups: np.ndarray, drawn: str) -> dict[str, object]:
     """Return the statistics of clips that two models predict, as fields of a Row."""
     labels, first, second = both["label"], both["pred_first"], both["pred"]
-    before, after = (score_intervals(labels, predicted, groups) for predicted in (first, second))
-    found = difference_intervals(labels, second, first, groups)
+    before, after = (score_intervals(labels, predicted, groups, space.names) for predicted in (first, second))
+    found = difference_intervals(labels, second, first, groups, space.names)
     correct, first_correct = (second == labels).to_numpy(), (first == labels).to_numpy()
     p, test = paired_test(correct, first_correct, groups, drawn)
     scores = {

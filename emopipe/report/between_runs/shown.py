@@ -11,7 +11,8 @@ from rich.text import Text
 
 from emopipe.core.text import escape_text
 from emopipe.report.between_runs.compared import Against, Compared
-from emopipe.report.between_runs.scores import Row, Score
+from emopipe.report.between_runs.scores import PrimaryRow, Row, Score
+from emopipe.scoring.measures import CCC
 
 STAGES = 4
 """How many stages a row names."""
@@ -29,7 +30,7 @@ def show(compared: Compared, console: Console, clips: int) -> None:
         _differences(against, console, clips)
         of_run = [row for row in compared.scores if row.run == against.run]
         _scores(of_run, against, console)
-        _moved(of_run, against, console, clips)
+        _moved([row for row in of_run if isinstance(row, Row)], against, console, clips)
         _sentences("What cannot be known", against.unknown, console)
     console.print(Text(_notes(compared.scores)), soft_wrap=True)
 
@@ -55,7 +56,40 @@ def _differences(against: Against, console: Console, clips: int) -> None:
         console.print("No difference was found in config, code, libraries, weights and data.")
 
 
-def _scores(rows: Sequence[Row], against: Against, console: Console) -> None:
+def _scores(rows: Sequence[Row | PrimaryRow], against: Against, console: Console) -> None:
+    if any(isinstance(row, PrimaryRow) for row in rows):
+        _primary(rows, against, console)
+    else:
+        _accuracy(rows, against, console)
+    omitted = [
+        f"{r.model} on {r.split}: {r.only_first} clips are predicted by {r.first_run} alone, and {r.other_labels} have "
+        "different labels; they do not count."
+        for r in rows
+        if r.only_first or r.other_labels
+    ]
+    _sentences("Clips that are not compared", omitted, console)
+
+
+def _primary(rows: Sequence[PrimaryRow], against: Against, console: Console) -> None:
+    """Print macro AP in percent, or CCC."""
+    measure = rows[0].measure
+    heading = ("model", "split", "clips", against.first_run, against.run, "difference [95 %]", "p", "p (Holm)", "")
+    made = [
+        (*_named(r), r.n, _of(r.first_score, measure), _of(r.score, measure), _of(r.difference, measure, "+"),
+         f"{r.p:.3g}", f"{r.p_holm:.3g}", r.verdict)
+        for r in rows
+    ]  # fmt: skip
+    _table(f"{measure} [95 %]", heading, made, console)
+
+
+def _of(score: Score, measure: str, sign: str = "") -> str:
+    """Return a score, or a difference with its sign: percent with one decimal, or CCC with three."""
+    shape = f"{{:{sign}.{3 if measure == CCC.name else 1}f}}"
+    bounds = "" if score.low != score.low else f" [{shape}, {shape}]".format(score.low, score.high)
+    return shape.format(score.value) + bounds
+
+
+def _accuracy(rows: Sequence[Row], against: Against, console: Console) -> None:
     heading = ("model", "split", "clips", against.first_run, against.run, "points [95 %]")
     accuracy = [
         (*_named(r), r.n, _percent(r.first_accuracy), _percent(r.accuracy), _points(r.difference), f"{r.p:.3g}",
@@ -65,13 +99,6 @@ def _scores(rows: Sequence[Row], against: Against, console: Console) -> None:
     _table("Accuracy [95 %]", (*heading, "p", "p (Holm)", ""), accuracy, console)
     uar = [(*_named(r), r.n, _percent(r.first_uar), _percent(r.uar), _points(r.uar_difference)) for r in rows]
     _table("UAR [95 %]", heading, uar, console)
-    omitted = [
-        f"{r.model} on {r.split}: {r.only_first} clips are predicted by {r.first_run} alone, and {r.other_labels} have "
-        "different labels; they do not count."
-        for r in rows
-        if r.only_first or r.other_labels
-    ]
-    _sentences("Clips that are not compared", omitted, console)
 
 
 def _moved(rows: Sequence[Row], against: Against, console: Console, clips: int) -> None:
@@ -85,7 +112,7 @@ def _moved(rows: Sequence[Row], against: Against, console: Console, clips: int) 
     _table(title, ("model", "split", "corrected", "", "spoiled", ""), moved, console)
 
 
-def _notes(rows: Sequence[Row]) -> str:
+def _notes(rows: Sequence[Row | PrimaryRow]) -> str:
     methods = {"none": "too few for intervals", "t": "intervals by t", "bootstrap": "intervals by bootstrap"}
     drawn = dict.fromkeys(
         f"{row.groups} {row.drawn}{'s' * (row.groups > 1)} ({methods[row.interval]}; {row.test})" for row in rows
@@ -117,7 +144,7 @@ def _sentences(title: str, sentences: Iterable[str], console: Console) -> None:
             console.print(Text(f"- {escape_text(line)}"), soft_wrap=True)
 
 
-def _named(row: Row) -> tuple[str, str]:
+def _named(row: Row | PrimaryRow) -> tuple[str, str]:
     return (row.model if row.model == row.first_model else f"{row.first_model} / {row.model}"), row.split
 
 
