@@ -14,6 +14,7 @@ from emopipe.report.clip import panels, words
 from emopipe.report.clip.facts import facts
 from emopipe.report.clip.gathering import gather
 from emopipe.report.clip.page import page
+from emopipe.report.clip.raters import other_columns, raters
 from emopipe.report.clip.sheet import sheet_image
 from emopipe.report.clip.spectrogram import COLUMNS, spectrogram_image
 from emopipe.report.clip.story import Attention, ClipStory, Media, Track, Vote
@@ -301,6 +302,15 @@ def test_facts_of_every_kind_of_label_space(of_kind):
         "raters, sound alone": {"Angry": 0, "Happy": 1, "Sad": 0},
     }
     assert found.get("raters") == (raters if kind == "votes" else None)
+
+
+def test_votes_that_are_not_numbers_are_shown_as_the_clip_table_has_them(stories):
+    space = LabelSpace(("Angry", "Sad"), "votes")
+    story = replace(stories["good"], space=space, row={"votes_Angry": "x", "votes_Sad": "2", "face_votes_Sad": "1"})
+    assert [(one.model, one.pred, one.values.tolist()) for one in raters(story)] == [
+        ("raters, picture alone", "Sad", [0.0, 1.0])
+    ]
+    assert other_columns(story) == {"votes_Angry": "x", "votes_Sad": "2"}
 
 
 def test_names_of_many_classes_are_turned():

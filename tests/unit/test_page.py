@@ -229,6 +229,12 @@ def test_pages_of_every_kind_have_their_sections_and_tables(of_kind):
     assert f"ensemble on val: {sources_say(kind, results)}" in said
 
 
+def test_tables_on_raters_are_on_the_page(of_kind):
+    kind, _, text = of_kind
+    rows = Read(text).tables.get("The label ceiling: what raters reach")
+    assert bool(rows) == (kind == "votes")
+
+
 def sources_say(kind, results):
     """What stands beside the name of the run's answer."""
     row = results.loc["ensemble"]

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from emopipe.core.labels import VOTES
 from emopipe.report.clip.answers import numbers
 from emopipe.report.page.parts import Paragraphs, Section, Table
 from emopipe.report.page.sources import Sources
+from emopipe.report.rater_votes import votes_of
 
 MOST_ROWS = 500
 """How many clips the page lists."""
@@ -62,10 +62,9 @@ def wrong_everywhere(sources: Sources) -> pd.DataFrame:
 
 def _votes(sources: Sources, clips: pd.Index, classes: list[str]) -> list[str]:
     """Return the share of raters' votes that each clip has for a class, in percent; "" for clips without votes."""
-    table = sources.table.set_index("clip").loc[clips, sources.space.vote_columns].replace("", "0").astype(float)
-    shares = table.div(table.sum(axis=1), axis=0)
-    found = [shares.loc[clip, f"{VOTES}{name}"] for clip, name in zip(clips, classes, strict=True)]
-    return ["" if pd.isna(share) else f"{share:.0%}" for share in found]
+    votes = votes_of(sources.table.set_index("clip").loc[clips], "clip", sources.space)
+    places = [sources.space.names.index(name) for name in classes]
+    return [f"{row[place] / row.sum():.0%}" if row.sum() > 0 else "" for row, place in zip(votes, places, strict=True)]
 
 
 def _largest_errors(sources: Sources) -> Section:
