@@ -33,9 +33,12 @@ class Labelling:
     space: LabelSpace = BASIC7
     """The label space."""
     map: Mapping[str, str] = field(default_factory=dict)
-    """What a class name is compared by (`class_key`) -> the label of the space that it counts as; "": it is omitted."""
+    """What a class name is compared by (`class_key`) -> the label of the space that it counts as; "": it is omitted.
+    Synonyms of the name count as it, unless they are in the map, or are classes of the space, themselves."""
     others: Others = "refuse"
     """What to do with clips whose label is not in the space: all of them, whether or not their class is known."""
+    option: Mapping[str, str] = field(default_factory=dict)
+    """The same as `map`, by the option `labels` of the corpus, which goes before it and has no synonyms."""
     of_run: bool = False
     """Whether it is the key `labels` of a config; else it is the list of classes of a network."""
 
@@ -61,8 +64,11 @@ class Labelling:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """What names are compared by -> the class that they stand for by themselves."""
-        return names_of(self.space.names) if self.space.kind != "dimensions" else {}
+        """What names are compared by -> the label that they stand for, or "" if they are omitted."""
+        classes = self.space.names if self.space.kind != "dimensions" else ()
+        synonyms = {name: self.map[key] for name, key in names_of(list(self.map)).items()}
+        own = {class_key(name): name for name in classes}
+        return {**names_of(classes), **synonyms, **own, **self.map, **self.option}
 
     @property
     def omits_known(self) -> bool:
@@ -74,8 +80,7 @@ class Labelling:
 
     def class_of(self, name: str) -> str | None:
         """Return the label of one class name; "" if it is omitted, None if it is unknown."""
-        key = class_key(name)
-        return self.map[key] if key in self.map else self.names.get(key)
+        return self.names.get(class_key(name))
 
     def label_of(self, cell: str) -> str | None:
         """Return the label of a cell, which may have several classes; "" if it is omitted, None if it is unknown."""
@@ -106,7 +111,7 @@ class Labelling:
         Raises:
             ConfigError: It is not a label of the space.
         """
-        label = dataclasses.replace(self, map={}).label_of(value) if value else ""
+        label = Labelling(self.space).label_of(value) if value else ""
         if label is None:
             found = f"{where} is {value!r}, which" if where else f"{value!r}"
             expected = label_columns.described(self.space)
@@ -203,11 +208,10 @@ class LabelOptions(ClassOptions):
     """What happens to clips of known classes that are not in the label space, such as calm: exclude omits them, refuse
     stops with an error."""
 
-    @property
-    def labelling(self) -> Labelling:
-        """What the class names of the corpus count as; the option goes before the map of the run."""
+    def model_post_init(self, context: Any) -> None:
+        """Take the label space from the context of the check; the option `labels` goes before its map."""
         own = {class_key(name): label for name, label in self.labels.items()}
-        return dataclasses.replace(self._labelling, map={**self._labelling.map, **own})
+        self._labelling = dataclasses.replace(labelling_in(context), option=own)
 
     def with_labels(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the clip table with labels of the label space, without the clips that the options omit.

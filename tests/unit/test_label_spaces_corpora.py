@@ -68,11 +68,15 @@ def test_names_become_classes_of_the_space(labels, cells, expected):
 
 
 def test_the_map_goes_before_all_names():
-    assert labels_of({"set": "basic7", "map": {"happy": "Sad", "Sad": "Happy"}}, "Happy", "sad", "joy") == [
-        "Sad",
-        "Happy",
-        "Happy",
-    ]
+    swapped = {"set": "basic7", "map": {"happy": "Sad", "Sad": "Happy"}}
+    assert labels_of(swapped, "Happy", "sad", "fear") == ["Sad", "Happy", "Fear"]
+
+
+def test_synonyms_of_a_name_in_the_map_count_as_it():
+    labels = {"names": ["joy", "bad"], "map": {"Fear": "bad", "Happy": "bad", "sad": "bad", "sadness": "joy"}}
+    # joy is a class itself, and sadness is in the map itself.
+    cells = ["fearful", "happiness", "JOY", "sad", "sadness"]
+    assert labels_of(labels, *cells) == ["bad", "bad", "joy", "bad", "joy"]
 
 
 @given(st.permutations(["Excited", "bored", "XXX", "happy", "frustrated"]))
@@ -80,7 +84,7 @@ def test_the_order_of_the_map_changes_nothing(names):
     targets = {"Excited": "Happy", "bored": "", "XXX": "Sad", "happy": "Neutral", "frustrated": "Angry"}
     cells = ["excited", "Bored", "xxx", "Happy", "fru", "frustrated", "sad"]
     labels = {"set": "iemocap4", "map": {name: targets[name] for name in names}, "others": "exclude"}
-    assert labels_of(labels, *cells) == ["Happy", "Sad", "Neutral", "Angry", "Sad"]
+    assert labels_of(labels, *cells) == ["Happy", "Sad", "Neutral", "Angry", "Angry", "Sad"]
 
 
 @given(st.permutations(SETS["ferplus8"]))
