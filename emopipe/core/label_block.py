@@ -29,9 +29,10 @@ class LabelsBlock(Options):
     """The label space. A name of a set, or a list of names, stands for a block with that alone."""
 
     set: str | None = None
-    """A named list of classes: basic7, ferplus8, affectnet8, iemocap4, iemocap6, mer6 or cremad6."""
-    names: Annotated[list[Name], AfterValidator(_check_names), Field(min_length=2)] | None = None
-    """The classes, or dimensions such as valence and arousal; used in place of `set`. Default: those of the set."""
+    """A named list of classes: basic7, ferplus8, affectnet8, iemocap4, iemocap6, mer6, cremad6 or mafw11."""
+    names: Annotated[list[Name], AfterValidator(_check_names), Field(min_length=1)] | None = None
+    """The classes, at least two, or dimensions such as valence and arousal; used in place of `set`. Default: those of
+    the set."""
     kind: Kind = "single"
     """single: one class for each clip. votes: shares of raters' votes, in columns votes_<class> of the corpus. multi:
     any number of classes for each clip, with `;` between them in the column label. dimensions: a number for each name,
@@ -60,6 +61,8 @@ class LabelsBlock(Options):
             )
         if self.set is not None and self.names is not None:
             raise ValueError("it has both set and names. Remove one of them")
+        if self.kind != "dimensions" and self.names is not None and len(self.names) < 2:
+            raise ValueError(f"it has the class {self.names[0]!r} alone. Expected at least 2. Add the others")
         if self.kind == "dimensions" and self.names is None:
             raise ValueError("its kind is dimensions, which needs names, such as [valence, arousal]. Add names")
         if self.range[0] >= self.range[1]:

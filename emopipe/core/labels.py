@@ -36,6 +36,7 @@ SETS: Mapping[str, tuple[str, ...]] = {
     "iemocap4": ("Angry", "Happy", "Neutral", "Sad"),
     "iemocap6": ("Angry", "Excited", "Frustrated", "Happy", "Neutral", "Sad"),
     "mer6": ("Neutral", "Angry", "Happy", "Sad", "Worried", "Surprise"),
+    "mafw11": (*CLASSES, "Contempt", "Anxiety", "Helplessness", "Disappointment"),
     "cremad6": ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad"),
 }
 """Named lists of classes, in the order of the corpora after which they are named."""

@@ -165,7 +165,7 @@ class Config(Options):
     """The corpus: its name, kind and options."""
     labels: LabelsBlock = Field(default_factory=LabelsBlock)
     """What clips are labelled with: a named set of classes (basic7, ferplus8, affectnet8, iemocap4, iemocap6, mer6,
-    cremad6), a list of your own classes, or a block. Default: basic7, the seven classes of AFEW."""
+    cremad6, mafw11), a list of your own classes, or a block. Default: basic7, the seven classes of AFEW."""
     shards: int | None = Field(default=None, ge=1, le=99_999)
     """Number of parts that the corpus is split into; one job works on one part. Default: one for each of Snakemake's
     --cores, with at least 8 clips in each part on average, but as many as are needed for about 512 clips or fewer in

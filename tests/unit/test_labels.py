@@ -50,7 +50,8 @@ def test_a_network_serves_the_classes_that_the_space_shares():
 def test_the_key_labels_is_a_set_a_list_or_a_block():
     assert space_of({}) == space_of({"labels": "basic7"}) == BASIC7
     assert space_of({"labels": ["bored", "engaged"]}) == LabelSpace(("bored", "engaged"))
-    assert len(space_of({"labels": "affectnet8"})) == 8
+    assert len(space_of({"labels": "affectnet8"})) == 8 and len(space_of({"labels": "mafw11"})) == 11
+    assert len(space_of({"labels": {"kind": "dimensions", "names": ["sentiment"], "range": [-3, 3]}})) == 1
     block = {"kind": "dimensions", "names": ["valence", "arousal"], "range": [1, 5]}
     assert space_of({"labels": block}) == LabelSpace(("valence", "arousal"), "dimensions", 1.0, 5.0)
 
