@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from emopipe import corpora
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.label_block import LabelsBlock
 from emopipe.core.labels import BASIC7, SETS, LabelSpace
+from emopipe.core.options import Options
 from emopipe.core.validation import checked
 from emopipe.corpora.classes import SYNONYMS, names_of
 from emopipe.corpora.label_columns import is_label
@@ -402,6 +404,20 @@ def test_training_clips_without_numbers_are_refused(tmp_path):
     (tmp_path / "clips.csv").write_text("\n".join(lines).format("train"))
     with pytest.raises(CorpusError, match=r"The clips b of the splits train and val have no label"):
         corpus(tmp_path, "table", VA)
+
+
+def test_a_plug_in_that_does_not_know_label_spaces_has_labels_of_the_space(tmp_path, monkeypatch):
+    def scan(root, options):
+        return table_of("bored", "ENGAGED", split=["train", "val"])
+
+    monkeypatch.setattr(corpora.REGISTRY, "load", lambda kind: SimpleNamespace(CorpusOptions=Options, scan=scan))
+    wavs(tmp_path, "c0.mp4", "c1.mp4")
+    found = corpora.scan("own", tmp_path, Options(), labelling=labelling(["Bored", "engaged"]))
+    assert found["label"].tolist() == ["Bored", "engaged"]
+    with pytest.raises(CorpusError, match=r"The class 'bored' of the clip c0\.mp4 .* is not one of the seven"):
+        corpora.scan("own", tmp_path, Options(), labelling=labelling("basic7"))
+    with pytest.raises(CorpusError, match=r"The clip 'c0' has the label 'bored' .*\. Expected one of Angry, Disgust"):
+        corpora.scan("own", tmp_path, Options())
 
 
 def test_labels_of_the_seven_and_of_a_default_block_are_equal():
