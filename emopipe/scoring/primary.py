@@ -3,7 +3,7 @@
 | kind          | score    | interval over groups               | test of a difference                               |
 |---------------|----------|------------------------------------|----------------------------------------------------|
 | single, votes | accuracy | t or bootstrap (`intervals`)       | sign flips by group, or McNemar by clip            |
-| multi         | macro AP | t, by the jackknife (`jackknife`)  | t, by the paired jackknife over groups, or by clip |
+| multi         | macro AP | t, of the logit (`jackknife`)      | t, by the paired jackknife over groups, or by clip |
 | dimensions    | CCC      | t or bootstrap (`intervals`)       | t, by the paired jackknife over groups, or by clip |
 
 All tables of predictions here are those of `metrics.scored`, and of the same clips where there are two.
@@ -63,7 +63,7 @@ def primary_intervals(part: pd.DataFrame, space: LabelSpace, groups: np.ndarray)
     if space.has_one_class:
         return score_intervals(part["label"], part["pred"], groups, space.names)
     if space.kind == "multi":
-        return jackknife(groups, _of_weights(part, space))
+        return jackknife(groups, _of_weights(part, space), is_share=True)
     return intervals(_moments(part, space), groups, mean_and_each, lowest=-1.0)
 
 

@@ -212,7 +212,12 @@ def test_the_jackknife_is_the_formula_and_joins_many_groups():
     without = np.array([primary.primary_value(made[groups != g], MULTI) for g in range(10)])
     error = np.sqrt(9 / 10 * ((without - without.mean()) ** 2).sum())
     assert found.error[0] == pytest.approx(error)
-    assert found.high[0] - found.value[0] == pytest.approx(by_count.t_quantile(0.975, 9) * error)
+    ap, margin = found.value[0], by_count.t_quantile(0.975, 9) * error
+    logit, of_logit = np.log(ap / (1 - ap)), margin / (ap * (1 - ap))
+    assert found.low[0] == pytest.approx(1 / (1 + np.exp(of_logit - logit)))
+    assert found.high[0] == pytest.approx(1 / (1 + np.exp(-of_logit - logit))) and found.high[0] < 1
+    plain = primary.primary_differences(multi(40), multi(40, skill=0.0).assign(label=multi(40)["label"]), MULTI, groups)
+    assert plain.high[0] - plain.value[0] == pytest.approx(plain.value[0] - plain.low[0])
     n, x = 3 * MOST_PARTS, np.random.default_rng(0).normal(size=3 * MOST_PARTS)
     many = jackknife(np.arange(n), lambda weights: weights @ x / weights.sum(1), lowest=-9.0, highest=9.0)
     assert many.groups == n and many.error[0] == pytest.approx(x.std(ddof=1) / np.sqrt(n), rel=0.1)
