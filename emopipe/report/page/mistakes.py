@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from emopipe.report.clip.answers import numbers
+from emopipe.report.clip.answers import said
 from emopipe.report.page.parts import Paragraphs, Section, Table
 from emopipe.report.page.sources import Sources
 from emopipe.report.rater_votes import votes_of
@@ -73,12 +73,11 @@ def _largest_errors(sources: Sources) -> Section:
     people = sources.table.set_index("clip")["subject"]
     made.insert(2, "person", made["clip"].map(people).fillna(""))
     made = made.assign(error=sources.errors.to_numpy().round(3)).sort_values("error", ascending=False, kind="stable")
-    said = (
+    note = (
         f"{ERRORS[sources.space.kind]} Of {len(made)} labelled clips that are reported, these are the "
         f"{min(len(made), MOST_ERRORS)} with the largest errors of {sources.answer}."
     )
-    if sources.space.kind == "dimensions":
-        for column in ("label", "answer"):
-            made[column] = [numbers(sources.space.vector(text), sources.space) for text in made[column]]
+    for column in ("label", "answer"):
+        made[column] = [said(text, sources.space) for text in made[column]]
     title = "Clips with the largest errors"
-    return Section("mistakes", title, [Paragraphs([said]), Table.of(title, made.head(MOST_ERRORS))])
+    return Section("mistakes", title, [Paragraphs([note]), Table.of(title, made.head(MOST_ERRORS))])
