@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from emopipe.cache.store import Field, Row, Writer
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.core.notice import NOTICE
-from emopipe.report.page import charts, drawing, gallery, maps, mistakes, planes, several, whole
+from emopipe.report.page import agreement, charts, drawing, gallery, maps, mistakes, planes, several, whole
 from emopipe.report.page.about import stage_times
 from emopipe.report.page.bins import bins_of_confidence
 from emopipe.report.page.gallery import Card, Gallery, Picture
@@ -330,6 +330,15 @@ def test_a_split_whose_clips_show_no_class_has_no_curve_of_precision():
     part = pd.DataFrame({"label": ["(none)", "(none)"]}).join(pd.DataFrame(0.2, range(2), space.columns))
     (reliability,) = several.charts_of(part, "m on val", space)
     assert reliability.title == "Reliability of m on val" and reliability.numbers.rows == [["0.2", "0.0", "10"]]
+
+
+def test_a_single_dimension_has_no_plane():
+    """Of more clips than a chart shows, every n-th one is shown."""
+    space = LabelSpace(("sentiment",), "dimensions", -3.0, 3.0)
+    part = pd.DataFrame({"clip": map(str, range(1200)), "label": "1.5", "y_sentiment": 2.25})
+    (chart,) = agreement.charts_of(part, "m on val", space)
+    assert chart.title == "sentiment of m on val" and chart.caption == "400 of 1200 clips."
+    assert chart.numbers.rows[1] == ["3", "1.5", "2.25"]
 
 
 def test_looks_of_many_classes_differ():

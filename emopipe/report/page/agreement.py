@@ -25,7 +25,9 @@ def charts_of(part: pd.DataFrame, title: str, space: LabelSpace) -> list[Chart]:
         rows = _rows(taken, {GIVEN: targets[:, number], PREDICTED: values[:, number]})
         titled = f"{name} of {title}"
         charts.append(Chart(titled, agreement(rows, space), caption, Table.of(titled, rows)))
-    return [*charts, _plane(taken, (targets, values), title, space)]
+    if len(space) > 1:
+        charts.append(_plane(taken, (targets, values), title, space))
+    return charts
 
 
 def _plane(taken: pd.DataFrame, numbers: tuple[np.ndarray, np.ndarray], title: str, space: LabelSpace) -> Chart:
