@@ -29,7 +29,7 @@ from emopipe.stills.base import Stills, stills_table
 from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase
 from emopipe.training.sources import SourceBlock
-from emopipe.weights.trained_on import TrainedOn, to_metadata
+from emopipe.weights.trained_on import TrainedOn, read, to_metadata
 from emopipe.workflow import config as configs
 from emopipe.workflow.plan import Plan
 from emopipe.workflow.training_recipe import phase_recipe
@@ -447,3 +447,20 @@ def test_a_corpus_without_a_class_of_the_network_is_refused(pictures, tmp_path):
     result = CliRunner().invoke(app, command, env={"COLUMNS": "250"})
     said = "All stills show classes that the network does not have (Happy 2, Sad 2, Contempt 3). Expected some of Awe"
     assert result.exit_code == 1 and said in result.output
+
+
+@pytest.mark.slow
+def test_a_network_of_other_classes_is_trained_and_evaluated(pictures, tmp_path):
+    classes = ["Scorn", "Sad"]
+    source = {"kind": "folder", "path": pictures.name, "options": {"labels": {"contempt": "Scorn"}}}
+    recipe = {"kind": "expression", "options": FACE, "sources": {"a": source}, "classes": classes}
+    recipe["schedule"] = [{"sources": ["a"], "epochs": 1, "batch": 2}]
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    net = tmp_path / "net.safetensors"
+    command = ["pretrain", tmp_path / "recipe.yaml", "--data", pictures.parent, "--out", net, "--device", "cpu"]
+    result = CliRunner().invoke(app, list(map(str, command)))
+    assert result.exit_code == 0, result.output
+    assert classes_in_file(net) == tuple(classes)
+    assert read(net).classes == {"Scorn": 3, "Sad": 1}  # the other picture of Sad is in the split val
+    found = json.loads(evaluated(net, f"folder:{pictures}", "--option", "labels={contempt: Scorn}", "--json"))
+    assert (found["n"], found["classes"], found["not_scored"]) == (5, classes, {"Happy": 2})
