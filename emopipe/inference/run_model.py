@@ -69,10 +69,15 @@ class RunModel:
                 "stretch of sound. The bars are the probability of the answered class by the network of a stream alone."
             )
         models = f"the model {names[0]}" if len(names) == 1 else f"the models {', '.join(names)}, each counted alike"
-        return (
+        said = (
             f"Attention of {models}: how much a vector counts within its stream. 1 (the dotted line) is an equal "
-            "share. It does not show why an answer was given. Of a stream that none of them reads, the bars are the "
-            "probability of the answered class by the stream's own network."
+            "share. It does not show why an answer was given."
+        )
+        if not self.space.has_one_class:  # heads do not answer in such a label space
+            return said
+        return (
+            f"{said} Of a stream that none of them reads, the bars are the probability of the answered class by the "
+            "stream's own network."
         )
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import numpy as np
 import onnxruntime
@@ -10,6 +11,9 @@ import pytest
 import torch
 
 import emopipe
+from emopipe.backbones import registry
+from emopipe.backbones.classifier import Classifier, save_classifier
+from emopipe.cache.store import Row, Writer
 from emopipe.core.errors import BundleError
 from emopipe.core.labels import CLASSES, LabelSpace
 from emopipe.export import bundle
@@ -17,11 +21,13 @@ from emopipe.export.card_labels import training_labels, what_it_gives
 from emopipe.inference.bundle import Bundle
 from emopipe.inference.cached import load_features
 from emopipe.inference.finished_run import FinishedRun
+from emopipe.inference.model import Stream
+from emopipe.inference.run_model import RunModel, _has_other_classes
 from emopipe.inference.run_results import load_run
 from emopipe.scoring import predictions
 from tests.conftest import write_clip
 from tests.unit import small_run
-from tests.unit.test_bundle import described_as
+from tests.unit.test_bundle import described_as, vectors_of_a_sound
 
 CPU = torch.device("cpu")
 BLOCKS = {
@@ -151,6 +157,50 @@ def test_traces_of_heads_are_those_of_the_shared_classes(runs):
     assert np.isnan(p[:, 1]).all()
     multi = FinishedRun(runs["multi"][0], CPU)
     assert multi._said_by_head("voice", features, slice(0, 3)) is None
+
+
+@pytest.mark.slow
+def test_evidence_of_heads_with_other_classes_is_that_of_the_run(tmp_path):
+    """The head knows two of the three classes; its prior, and its classes, are in files of features."""
+    config = {"labels": BLOCKS["votes"], "models": {"audio_one": TWO["audio_one"]}}
+    config |= {"backbones": {"voice": small_run.CONFIG["backbones"]["voice"]}}
+    run = small_run.make(tmp_path, config=config, audio_inputs=["vectors", "evidence"])
+    assert bundle.write(run, tmp_path / "bundle") == []
+    model = FinishedRun(run, CPU)
+    vectors, streams = vectors_of_a_sound(model)
+    head, rows = streams._network("voice", model.streams["voice"]).head, vectors["voice"]
+    with Writer(tmp_path / "voice.h5", rows.fields, stage="merge", recipe={}) as writer:
+        writer.add(Row("tone", "", "ok", "", {field: rows.field("tone", field) for field in rows.fields}))
+        writer.note(head_prior=json.dumps(head.prior.tolist()))
+    wanted = load_run(run).model("audio_one").predict({"voice": load_features(tmp_path / "voice.h5")})
+    for answering in (model, Bundle(tmp_path / "bundle", CPU)):
+        found, _ = answering.answer(["tone"], vectors).parts["audio_one"]
+        np.testing.assert_array_equal(found, wanted[model.space.columns].to_numpy(float))
+    session = onnxruntime.InferenceSession(str(tmp_path / "bundle/onnx/audio_one.onnx"))
+    assert {each.name: each.shape[1] for each in session.get_inputs()}["voice.evidence"] == 3
+
+
+def test_heads_for_other_classes_are_known_by_their_files(tmp_path):
+    options = {"width": 8, "dim": 16}
+    module = registry.build("speech", registry.options_class("speech").model_validate(options))
+    for name, classes in (("three", ("Happy", "Sad", "Worried")), ("eight", (*CLASSES, "Contempt"))):
+        save_classifier(Classifier(module, 16, classes=classes), tmp_path / f"{name}.safetensors", {}, half=False)
+    streams = {
+        name: Stream("speech", options, "audio", str(tmp_path / f"{name}.safetensors"), None, "frames", 1)
+        for name in ("three", "eight")
+    }
+    assert [_has_other_classes(stream) for stream in streams.values()] == [True, False]
+    of_seven = types.SimpleNamespace(space=LabelSpace(CLASSES), reads_evidence=False)
+    assert RunModel("r", {"m": of_seven}, ["m"], None, streams, {}, {}).heads["three"].classes == (
+        "Happy",
+        "Sad",
+        "Worried",
+    )
+    del streams["three"]
+    assert RunModel("r", {"m": of_seven}, ["m"], None, streams, {}, {}).heads == {}
+    of_eight = types.SimpleNamespace(space=LabelSpace(("Happy", "Contempt")), reads_evidence=False)
+    found = RunModel("r", {"m": of_eight}, ["m"], None, streams, {}, {}).heads["eight"]
+    assert found.classes == (*CLASSES, "Contempt")
 
 
 class _Rows:
