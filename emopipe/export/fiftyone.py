@@ -68,9 +68,11 @@ def write(run: Path, out: Path, *, model: Sequence[str] = (), media: str | None 
 def _fields(contents: Contents) -> FieldNames:
     """Return the names of fields of clips, which are the same for all clips."""
     fields = FieldNames([*TEXTS, *NUMBERS])
-    names = [*contents.space.vote_columns, *(f"label_{name}" for name in contents.space.names)]
+    space = contents.space
+    names = space.vote_columns if space.kind == "votes" else []
+    names += [f"label_{name}" for name in space.names if space.kind == "dimensions"]
     for model in contents.models:
-        names += [model, f"{model}_source", *(f"{model}_{column}" for column in contents.space.columns)]
+        names += [model, f"{model}_source", *(f"{model}_{column}" for column in space.columns)]
     for name in names:
         fields.of(name)
     return fields

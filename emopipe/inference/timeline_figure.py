@@ -25,6 +25,8 @@ from emopipe.media.mel import mel_frequencies
 
 LONGEST_FILE = 60
 """Characters of a file's name in the title."""
+LONGEST_ANSWER = 70
+"""Characters of an answer in the title; it may name many classes."""
 BOX_COLOUR = "#F0E442"
 FEW_WINDOWS = 20
 """Up to so many windows are marked by points on their lines."""
@@ -110,7 +112,8 @@ def title(one: Prediction) -> str:
     """Return the name of a file, its label and probability; or its status."""
     name = escape_text(Path(one.input).name)
     name = name if len(name) <= LONGEST_FILE else f"{name[: LONGEST_FILE - 3]}..."
-    return f"{name}: {answer_text(one.label, one.values, one.space) if one.label else one.status}"
+    said = answer_text(one.label, one.values, one.space) if one.label else one.status
+    return f"{name}: {textwrap.shorten(said, LONGEST_ANSWER, placeholder=' ...')}"
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -239,7 +242,9 @@ def _draw_lines(axes: Axes, one: Prediction, gap: float, look: Look) -> None:
 def _draw_bars(axes: Axes, one: Prediction, look: Look) -> None:
     space, styles = one.space, lines_of(one.space.names)
     values = [(one.values or {}).get(name, 0.0) for name in space.names]
-    axes.barh([short(name) for name in space.names], values, color=[styles[name][0] for name in space.names])
+    places = range(len(space))
+    axes.barh(places, values, color=[styles[name][0] for name in space.names])
+    axes.set_yticks(places, [short(name) for name in space.names], parse_math=False)
     low, high = limits(space)
     axes.set_xlim(low - 0.08 * (high - low) * (low < 0), high + 0.08 * (high - low))
     axes.invert_yaxis()

@@ -160,6 +160,18 @@ def test_figures_over_time(space):
     assert strong == ({*named(LABELS[space][0], space)} if space is not DIMENSIONS else set())
 
 
+def test_names_of_any_form_have_their_bars_and_lines(tmp_path):
+    names = ("$a_{b$", "a name that is long 1", "a name that is long 2", "bored\u00e9 $x$ \\frac{")
+    space = LabelSpace(names, "multi")
+    parts = [WindowAnswer(n, n + 1, ";".join(names), dict.fromkeys(names, 0.75), space) for n in range(3)]
+    for over_time in (parts, []):
+        one = Prediction("a.mp4", "ok", "", ";".join(names), dict.fromkeys(names, 0.75), windows=over_time, space=space)
+        assert len(title(one)) < 80 and title(one).endswith(" ...")
+        figure = timeline_figure(one, recording(2))
+        figure.savefig(tmp_path / "a.png")
+    assert len(figure.axes[-1].patches) == 4 and len(figure.axes[-1].get_yticklabels()) == 4
+
+
 @SPACES
 def test_figures_of_one_window(space):
     axes = timeline_figure(answer(space, over_time=False), recording(1)).axes[-1]
