@@ -155,6 +155,11 @@ def _teacher(recipe: Mapping[str, Any], start: str | None) -> Classifier:
         network = registry.build(recipe["kind"], options)
         teacher = Classifier(network, dim, classes=recipe.get("classes", CLASSES))
     _load(teacher, recipe, start)
+    if teacher.absent is not None and teacher.absent.all():
+        raise WeightsError(
+            f"distill_weight is set, but the weights that the phase starts from ({start}) know none of the classes "
+            f"{', '.join(teacher.classes)}. Start from weights with some of these classes, or remove distill_weight."
+        )
     return teacher
 
 

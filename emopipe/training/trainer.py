@@ -311,7 +311,10 @@ def mean_by_clip(values: np.ndarray, clip: np.ndarray) -> np.ndarray:
 
 
 def scores(found: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Return loss (cross-entropy), accuracy and UAR of probabilities (n, K); the labels are the argmax of targets."""
+    """Return loss (cross-entropy), accuracy and UAR of probabilities (n, K).
+
+    The label is the class with the largest target; of several with the same, the first.
+    """
     label, predicted = targets.argmax(1), found.argmax(1)
     return {
         "loss": float(-(targets * np.log(found.clip(PROBABILITY_FLOOR))).sum(1).mean()),

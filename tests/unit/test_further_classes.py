@@ -24,7 +24,7 @@ from emopipe.core.fingerprint import digest
 from emopipe.core.labels import CLASSES, SETS
 from emopipe.core.validation import checked
 from emopipe.corpora.labelling import in_classes
-from emopipe.stages import features, merge
+from emopipe.stages import chain, features, merge
 from emopipe.stills.base import Stills, stills_table
 from emopipe.training.loading import load_dataset
 from emopipe.training.phase_options import SpeechPhase
@@ -194,6 +194,15 @@ def test_training_goes_on_with_the_classes_of_the_same_names(tmp_path, of_file, 
     assert torch.equal(model.head.bias[7:], initial.head.bias[7:])
     # Until it is trained, a class that the weights do not know has no probability.
     assert model(torch.zeros(1, 1, 16, 16)).softmax(1)[0, 7:].tolist() == [0.0] * (len(of_model) - 7)
+
+
+def test_a_teacher_that_knows_none_of_the_classes_is_refused(tmp_path):
+    start = str(tmp_path / "net.safetensors")
+    written(tmp_path / "net.safetensors", CLASSES)
+    recipe = {"kind": "expression", "options": FACE, "classes": ["Bored", "Sad"]}
+    assert chain._teacher(recipe, start).absent.tolist() == [True, False]
+    with pytest.raises(WeightsError, match=r"know none of the classes Bored, Calm\. Start from weights with some of"):
+        chain._teacher({**recipe, "classes": ["Bored", "Calm"]}, start)
 
 
 @pytest.mark.parametrize(
