@@ -52,7 +52,7 @@ class SpaceBlock(Options):
 class ModelBlock(Options):
     """A model."""
 
-    prior: list[Number] = Field(min_length=2)
+    prior: list[Number] = Field(min_length=1)
     """The shares of the classes among its training clips, or the mean of each dimension: the answer for a clip without
     any vectors."""
 

@@ -77,7 +77,10 @@ def make(work, *, config=None, dims=None, **options):
 def _clips(run, space, n=36):
     numbers, draws = np.arange(n), np.random.default_rng(1)
     table = {"clip": [f"{PERSON}_{i:02d}" for i in numbers], "split": np.where(numbers % 3 < 2, "train", "val")}
-    table |= {"label": [space.names[i % 3] for i in numbers], "subject": [f"{PERSON}{i % 4}" for i in numbers]}
+    table |= {
+        "label": [space.names[i % 3 % len(space)] for i in numbers],
+        "subject": [f"{PERSON}{i % 4}" for i in numbers],
+    }
     if space.kind == "votes":
         votes = draws.integers(0, 4, (n, len(space))) + np.eye(len(space), dtype=int)[numbers % len(space)]
         table |= {"label": [space.label(row) for row in votes], **dict(zip(space.vote_columns, votes.T, strict=True))}

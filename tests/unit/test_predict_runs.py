@@ -35,6 +35,7 @@ BLOCKS = {
     "votes": {"names": ["Happy", "Sad", "Contempt"], "kind": "votes"},
     "multi": {"names": ["Happy", "Sad", "Surprise", "Bored"], "kind": "multi"},
     "dimensions": {"names": ["valence", "arousal", "dominance"], "kind": "dimensions", "range": [1.0, 5.0]},
+    "one dimension": {"names": ["sentiment"], "kind": "dimensions"},
 }
 KINDS = pytest.mark.parametrize("kind", BLOCKS)
 TWO = {"audio_one": {"streams": ["voice"]}, "audio_two": {"streams": ["voice"]}}
@@ -84,12 +85,16 @@ def test_new_files_have_the_same_answers_by_run_and_bundle(runs, kind, sound):
     one, other = (emopipe.Predictor(model, threads=1).predict(sound)[0] for model in (run, folder))
     assert one.to_json() == other.to_json() and one.status == "ok"
     space = one.space
-    assert list(space.names) == BLOCKS[kind]["names"] and space.kind == kind and list(one.values) == list(space.names)
+    assert (
+        list(space.names) == BLOCKS[kind]["names"]
+        and space.kind == BLOCKS[kind].get("kind", "single")
+        and list(one.values) == list(space.names)
+    )
     values = np.array([*one.values.values()])
     assert one.label == space.answers(values[None])[0] and list(one.models) == ["audio_one", "audio_two"]
     if space.has_one_class:
         assert values.sum() == pytest.approx(1)
-    low, high = (1, 5) if kind == "dimensions" else (0, 1)
+    low, high = {"dimensions": (1, 5), "one dimension": (-1, 1)}.get(kind, (0, 1))
     assert ((values >= low) & (values <= high)).all()
 
 
@@ -106,6 +111,7 @@ def test_what_the_bundle_says_of_labels(runs, kind):
         "votes": "| `ensemble` | val | 12 | 50.0 [25.0, 75.0] | 50.0 [20.0, 80.0] | 0.500 |",
         "multi": "| `ensemble` | val | 12 | 50.0 [25.0, 75.0] |",
         "dimensions": "| `ensemble` | val | 12 | 0.500 [0.250, 0.750] | 0.500 | 0.500 | 0.500 | 0.500 |",
+        "one dimension": "| `ensemble` | val | 12 | 0.500 [0.250, 0.750] | 0.500 | 0.500 |",
     }
     assert scores[kind] in text
     heads = {
@@ -122,7 +128,7 @@ def test_onnx_answers_in_the_label_space(runs, kind):
     reported = predictions.read(run / "predictions/audio_one.csv")
     session = onnxruntime.InferenceSession(str(folder / "onnx/audio_one.onnx"))
     x = np.stack([reader[clip].x for clip in reported["clip"]])
-    name = "values" if kind == "dimensions" else "probabilities"
+    name = "values" if space.kind == "dimensions" else "probabilities"
     (found,) = session.run([name], {"voice.x": x, "voice.mask": np.ones(x.shape[:2], bool)})
     np.testing.assert_allclose(found, reported[space.columns], atol=1e-5)
     absent = session.run([name], {"voice.x": x[:1], "voice.mask": np.zeros((1, x.shape[1]), bool)})[0]
