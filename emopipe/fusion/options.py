@@ -303,7 +303,7 @@ class EnsembleOptions(Options):
     members: list[str] | None = Field(default=None, min_length=1)
     """Models to combine; default: all models."""
     top: int | None = Field(default=None, ge=1)
-    """Number of members to use, those with the highest out-of-fold accuracy; default: all members."""
+    """Number of members to use, those with the best out-of-fold score (accuracy, macro AP or CCC). Default: all."""
     calibrate: bool = False
     """Whether to divide the logits of each member and of the ensemble by a temperature that is fitted out of fold (Guo
     et al., ICML 2017)."""
