@@ -24,6 +24,9 @@ EXPLAINED = {
 }
 """Kind of label space -> what its scores are."""
 
+SMALLEST_P = 1e-6
+"""The smallest p that is written; smaller ones are said to be below it."""
+
 
 def shape(measure: Measure, sign: str = "") -> str:
     """Return the format of a score, which is a percentage if it is a share; with a sign `+`, that of a difference."""
@@ -35,6 +38,15 @@ def shown(measure: Measure, value: float) -> str:
     if pd.isna(value):
         return "-"
     return f"{value:.1%}" if measure.is_share else f"{value:.3f}"
+
+
+def of_p(value: float) -> str:
+    """Return a p as a text; those too small to be known so exactly, and which files of tables round to 0, as a bound.
+
+    >>> of_p(0.01234), of_p(3e-9)
+    ('0.0123', '<0.000001')
+    """
+    return "<0.000001" if value < SMALLEST_P else f"{value:.3g}"
 
 
 def difference(measure: Measure) -> str:

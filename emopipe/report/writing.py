@@ -10,7 +10,7 @@ from emopipe.core.labels import BASIC7, LabelSpace, of_recipe
 from emopipe.corpora.groups import CLIP_UNIT, GROUP_UNIT
 from emopipe.report import streams, transductive
 from emopipe.report.ceiling import HAD
-from emopipe.report.measure_words import EXPLAINED, difference, shape
+from emopipe.report.measure_words import EXPLAINED, difference, of_p, shape
 from emopipe.scoring.calibration import BINS
 from emopipe.scoring.intervals import FEWEST_FOR_BOOTSTRAP, FEWEST_GROUPS, RESAMPLES
 from emopipe.scoring.measures import Measure, measures, primary
@@ -94,7 +94,7 @@ def _results(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
             "coverage": _percent(table["coverage"]),
             "ECE": _percent(table["ece"]),
             "out of fold": _number(first.points * table[f"oof_{first.key}"], shape(first)),
-            "p against the best single model (Holm)": _number(table["p_holm"], "{:.3g}"),
+            "p against the best single model (Holm)": _p(table["p_holm"]),
             "selected on": _text(table["selected_on"]),
             "paper": _text(table["paper"]),
             "note": _text(table["note"]),
@@ -142,8 +142,8 @@ def _comparisons(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
             f"{difference(first)} [95 %]": _with_interval(table, "difference", 1, signed),
             **(uar if space.has_one_class else {}),
             "over seeds": _spread(table["seeds_mean"], table["seeds_sd"], first, "+", scaled=True),
-            "p": _number(table["p"], "{:.3g}"),
-            "p (Holm)": _number(table["p_holm"], "{:.3g}"),
+            "p": _p(table["p"]),
+            "p (Holm)": _p(table["p_holm"]),
             "verdict": _text(table["verdict"]),
         },
         dtype=str,
@@ -175,7 +175,7 @@ def _streams(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
             "correct": [f"{correct:.0f}/{n:.0f}" for correct, n in counts],
             "accuracy [95 %]": _with_interval(table, "accuracy", 100),
             "train higher by, points": _number(100 * table["difference"].astype(float), "{:+.1f}"),
-            "p": _number(table["p"].astype(float), "{:.3g}"),
+            "p": _p(table["p"]),
             "test": _text(table["test"]),
             "fusion over-trusts it": ["yes" if value == 1 else "" for value in table["over_trusted"]],
         },
@@ -446,6 +446,10 @@ def _percent(values: pd.Series) -> list[str]:
 
 def _number(values: pd.Series, shape: str) -> list[str]:
     return ["" if pd.isna(value) else shape.format(value) for value in values]
+
+
+def _p(values: pd.Series) -> list[str]:
+    return ["" if pd.isna(value) else of_p(value) for value in values.astype(float)]
 
 
 def _spread(mean: pd.Series, sd: pd.Series, measure: Measure, sign: str = "", *, scaled: bool = False) -> list[str]:

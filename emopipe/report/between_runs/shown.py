@@ -12,6 +12,7 @@ from rich.text import Text
 from emopipe.core.text import escape_text
 from emopipe.report.between_runs.compared import Against, Compared
 from emopipe.report.between_runs.scores import PrimaryRow, Row, Score
+from emopipe.report.measure_words import of_p
 from emopipe.scoring.measures import CCC
 
 STAGES = 4
@@ -76,7 +77,7 @@ def _primary(rows: Sequence[PrimaryRow], against: Against, console: Console) -> 
     heading = ("model", "split", "clips", against.first_run, against.run, "difference [95 %]", "p", "p (Holm)", "")
     made = [
         (*_named(r), r.n, _of(r.first_score, measure), _of(r.score, measure), _of(r.difference, measure, "+"),
-         f"{r.p:.3g}", f"{r.p_holm:.3g}", r.verdict)
+         of_p(r.p), of_p(r.p_holm), r.verdict)
         for r in rows
     ]  # fmt: skip
     _table(f"{measure} [95 %]", heading, made, console)
@@ -92,8 +93,8 @@ def _of(score: Score, measure: str, sign: str = "") -> str:
 def _accuracy(rows: Sequence[Row], against: Against, console: Console) -> None:
     heading = ("model", "split", "clips", against.first_run, against.run, "points [95 %]")
     accuracy = [
-        (*_named(r), r.n, _percent(r.first_accuracy), _percent(r.accuracy), _points(r.difference), f"{r.p:.3g}",
-         f"{r.p_holm:.3g}", r.verdict)
+        (*_named(r), r.n, _percent(r.first_accuracy), _percent(r.accuracy), _points(r.difference), of_p(r.p),
+         of_p(r.p_holm), r.verdict)
         for r in rows
     ]  # fmt: skip
     _table("Accuracy [95 %]", (*heading, "p", "p (Holm)", ""), accuracy, console)
