@@ -16,6 +16,7 @@ from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.text import escape_text
 from emopipe.report.answer import ENSEMBLE
 from emopipe.report.clip.story import Attention, ClipStory, Media, Stage, Track, Vote
+from emopipe.report.own_labels import with_own_labels
 from emopipe.scoring import predictions
 
 TIME = "@time"
@@ -130,7 +131,8 @@ def _rows(clips: Sequence[str], sources: Sources, found: _Gathered) -> dict[str,
     """Return clip -> its row of the clip table; without the table, its split and label as predictions have them."""
     try:
         table = tables.read(sources.clips)
-        rows = {row["clip"]: row for row in table[table["clip"].isin(clips)].to_dict("records")}
+        table = with_own_labels(table[table["clip"].isin(clips)], sources.results, sources.space)
+        rows = {row["clip"]: row for row in table.to_dict("records")}
     except FileNotFoundError:
         rows, why = {}, f"{sources.clips} does not exist, so the path and the person are unknown."
     except CacheError as error:
