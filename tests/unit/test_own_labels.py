@@ -8,9 +8,7 @@ from emopipe.report.own_labels import with_own_labels
 from emopipe.scoring import predictions
 
 PLANE = LabelSpace(("valence", "arousal"), "dimensions")
-TABLE = pd.DataFrame(
-    {"clip": ["a", "b", "c", "d"], "split": ["train", "val", "test", "test"], "label": list("xyz") + [""]}
-)
+TABLE = pd.DataFrame({"clip": ["a", "b", "c", "d"], "split": ["train", "val", "test", "test"], "label": [*"xyz", ""]})
 
 
 def write(results, folder, clips, labels, space):
