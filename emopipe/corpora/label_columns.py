@@ -115,27 +115,45 @@ def _with_named_votes(
         must_be_known = space.kind == "votes" and prefix == VOTES
         if must_be_known and not ignore_others:
             _refuse_other_votes(table, [column for column, name in counts_as.items() if name is None], space)
-        gone = [c for c, name in counts_as.items() if name == "" or (name is None and space.kind == "votes")]
+        gone = [c for c, name in counts_as.items() if name in ("", NOTHING) or (name is None and space.kind == "votes")]
         table = table.drop(columns=gone)
-        taken: dict[str, list[str]] = {}
-        for column, name in counts_as.items():
-            if name in space.names:
-                taken.setdefault(f"{prefix}{name}", []).append(column)
-        for column, merged in taken.items():
-            table = _merged(table, merged, column)
+        taken: dict[str, dict[str, float]] = {}
+        for column in columns:
+            names = (counts_as[column] or "").split(SEPARATOR) if column not in gone else ()
+            for name in (name for name in names if name in space.names):
+                taken.setdefault(f"{prefix}{name}", {})[column] = 1 / len(names)
+        table = _merged(table, taken)
         if must_be_known and columns:
             absent = [column for column in space.vote_columns if column not in table]
             table = table.assign(**dict.fromkeys(absent, "0"))
     return table
 
 
-def _merged(table: pd.DataFrame, columns: Sequence[str], name: str) -> pd.DataFrame:
-    """Return the table with the sum of some columns in the place of the first one."""
-    if len(columns) == 1:
-        return table.rename(columns={columns[0]: name})
-    total = _numbers(table, columns).fillna(0).sum(axis=1).map(lambda number: f"{number:g}")
-    found = table.assign(**{columns[0]: total.astype(str)}).drop(columns=list(columns[1:]))
-    return found.rename(columns={columns[0]: name})
+def _merged(table: pd.DataFrame, taken: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Return the table with sums of columns, each in the place of the first one that it is made of.
+
+    All are made at once, because a column may have the name of one that counts as another class.
+
+    Args:
+        table: A clip table.
+        taken: Name of a new column -> the columns that it is made of, and the share of their votes that it gets.
+    """
+    used = {column for columns in taken.values() for column in columns}
+    found: dict[str, pd.Series] = {}
+    for column in table:
+        here = [name for name, columns in taken.items() if next(iter(columns)) == column]
+        found |= {name: _weighted(table, taken[name]) for name in here}
+        if column not in used:
+            found[column] = table[column]
+    return pd.DataFrame(found, index=table.index)
+
+
+def _weighted(table: pd.DataFrame, columns: Mapping[str, float]) -> pd.Series:
+    """Return the sum of shares of some columns as texts; a single whole one as it is."""
+    if [*columns.values()] == [1.0]:
+        return table[next(iter(columns))]
+    total = (_numbers(table, list(columns)).fillna(0) * pd.Series(columns)).sum(axis=1)
+    return total.map(lambda number: f"{number:g}").astype(str)
 
 
 def _refuse_other_votes(table: pd.DataFrame, columns: Sequence[str], space: LabelSpace) -> None:

@@ -172,6 +172,23 @@ def test_votes_of_classes_that_count_as_one_are_added():
     assert found["votes_Happy"].tolist() == ["3.5", "0"] and found["label"].tolist() == ["Happy", "Sad"]
 
 
+def test_a_column_of_votes_may_have_the_name_of_another_one_before_the_map():
+    labels = {"names": ["Happy", "Sad", "Neutral"], "kind": "votes", "map": {"Excited": "Happy", "Happy": "Neutral"}}
+    votes = {"votes_Excited": ["2", "0"], "votes_Happy": ["1", "3"], "votes_Sad": ["0", "1"]}
+    found = labelled(table_of(**votes), labelling(labels))
+    assert found["label"].tolist() == ["Happy", "Neutral"]
+    assert [name for name in found if name.startswith("votes_")] == ["votes_Happy", "votes_Neutral", "votes_Sad"]
+    assert found[["votes_Happy", "votes_Neutral", "votes_Sad"]].values.tolist() == [["2", "1", "0"], ["0", "3", "1"]]
+
+
+def test_votes_of_a_name_that_counts_as_several_classes_are_shared():
+    labels = {"names": ["Happy", "Sad"], "kind": "votes", "map": {"bittersweet": "Happy;Sad"}}
+    given = table_of(votes_bittersweet=["2", "5"], votes_Happy=["1", "0"], votes_Sad=["0", ""])
+    found = labelled(given, labelling(labels))
+    assert found["label"].tolist() == ["Happy", "Happy;Sad"] and "votes_bittersweet" not in found
+    assert found[["votes_Happy", "votes_Sad"]].values.tolist() == [["2", "1"], ["2.5", "2.5"]]
+
+
 def test_votes_for_other_classes_are_refused_or_dropped(caplog):
     given = table_of(votes_happy=["1", "0"], votes_fear=["2", "3"], votes_dis=["0", ""])
     with pytest.raises(CorpusError, match=r"column votes_fear has votes for a class that is not .*\"fear\": Angry"):
