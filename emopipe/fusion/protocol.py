@@ -80,10 +80,10 @@ def absent_classes(table: pd.DataFrame, protocol: Protocol, space: LabelSpace = 
     """
     if space.kind == "dimensions":
         return ""
-    train = set(table["label"][_is_trained_on(table, protocol)])
-    seen = {name for label in train for name in label.split(SEPARATOR)}
-    absent = [name for name in space.names if name not in seen]
-    if not absent or not train:
+    train = table[_is_trained_on(table, protocol)]
+    seen = (space.targets(train) > 0).any(0)  # of votes, a class may have some, but never most of them
+    absent = [name for name, is_seen in zip(space.names, seen, strict=True) if not is_seen]
+    if not absent or train.empty:
         return ""
     shown = table[[not {*label.split(SEPARATOR)}.isdisjoint(absent) for label in table["label"]]]
     counts = {name: clips["label"].value_counts().sort_index() for name, clips in shown.groupby("split")}
@@ -94,7 +94,8 @@ def absent_classes(table: pd.DataFrame, protocol: Protocol, space: LabelSpace = 
     ]
     them, classes = ("it", "this class") if len(absent) == 1 else ("them", "these classes")
     about = f"No training clip shows {', '.join(absent)}, so models give {them} no probability."
-    return f"{about} Clips of {classes} count as wrong: {'; '.join(parts)}." if parts else about
+    then = f"Clips of {classes} count as wrong" if space.has_one_class else f"Clips that show {them}"
+    return f"{about} {then}: {'; '.join(parts)}." if parts else about
 
 
 def _assign_folds(clips: pd.DataFrame, protocol: Protocol, space: LabelSpace) -> tuple[str, Mapping[str, int]]:
