@@ -83,7 +83,7 @@ def by_subject(results: Results) -> pd.DataFrame:
     """Return a row for each model, split and known person: clips, correct clips, and the primary score.
 
     Correct clips are counted only where an answer is one class. A person without a positive clip of any class has no
-    macro AP.
+    macro AP, and a person with a single clip has no CCC.
     """
     rows, space = [], results.space
     for name, model in results.models.items():
@@ -92,5 +92,6 @@ def by_subject(results: Results) -> pd.DataFrame:
             subjects = part["clip"].map(lambda clip: results.subjects.get(clip, ""))
             for who, clips in part[subjects != ""].groupby(subjects[subjects != ""]):
                 right = int((clips["label"] == clips["pred"]).sum()) if space.has_one_class else None
-                rows.append((name, split, who, len(clips), right, primary_value(clips, space)))
+                has_score = space.kind != "dimensions" or len(clips) > 1
+                rows.append((name, split, who, len(clips), right, primary_value(clips, space) if has_score else np.nan))
     return pd.DataFrame(rows, columns=["model", "split", "subject", "n", "right", primary(space).key])

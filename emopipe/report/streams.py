@@ -87,7 +87,8 @@ def _answers(path: Path, pool: str, clips: pd.DataFrame, space: LabelSpace) -> p
         return clips[:0].assign(answer="")
     usable = mask & np.isfinite(logp).all(1)
     length = np.diff(np.concatenate([[0], usable.cumsum()])[offsets])  # (N,) usable frames of each clip
-    pooled = over_frames(in_space(logp[usable], classes, space), length, pool)
+    # A frame that the head is sure shows a class which the space lacks has little weight, as in fusion.head_classes.
+    pooled = in_space(over_frames(logp[usable], length, pool), classes, space)
     answers = pd.DataFrame({"clip": names, "answer": np.array(space.names)[pooled.argmax(1)]})[length > 0]
     return clips[clips["label"].isin(shared(classes, space))].merge(answers, on="clip")
 

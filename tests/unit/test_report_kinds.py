@@ -230,3 +230,25 @@ def test_heads_answer_with_the_classes_that_they_share(tmp_path):
     assert streams.table({"v": tmp_path / "v.h5"}, {"v": "face"}, table, SPACES["multi"]).empty
     assert streams.table({"v": tmp_path / "v.h5"}, {"v": "face"}, table, LabelSpace(("calm", "joy"))).empty
     assert writing.markdown("streams", found.iloc[:0], recipe(space)).count("Nothing.") == 1
+
+
+def test_frames_of_other_classes_have_little_weight_in_what_a_head_says(tmp_path):
+    frames = [[0.02, 0.01, 0.97], [0.3, 0.5, 0.2]]  # the last class is not in the label space
+    fields = {"logp": Field("f4", (3,)), "mask": Field("?")}
+    with Writer(tmp_path / "v.h5", fields, stage="merge", recipe={}) as writer:
+        for clip in ("00", "01"):
+            writer.add(Row(clip, "d", "ok", "", {"logp": np.log(frames), "mask": np.ones(2, bool)}))
+        writer.note(head_classes='["calm", "bored", "hot"]')
+    facts = {"split": "val", "subject": "", "path": "", "digest": ""}
+    table = pd.DataFrame({"clip": ["00", "01"], "label": ["bored", "calm"], **facts})
+    found = streams.table({"v": tmp_path / "v.h5"}, {"v": "face"}, table, SPACES["single"])
+    assert found[["right", "n"]].to_numpy().tolist() == [[1, 2]]
+
+
+def test_one_clip_of_a_person_has_no_ccc():
+    space = SPACES["dimensions"]
+    found = run(space)
+    alone = Results(found.models, {**found.subjects, "00": "alone"}, {}, None, space)
+    rows = by_class.by_subject(alone).set_index("subject")
+    assert rows.loc["alone", "n"].tolist() == [1] * 4 and rows.loc["alone", "ccc"].isna().all()
+    assert rows.drop("alone")["ccc"].notna().all()
