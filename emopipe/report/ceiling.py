@@ -1,5 +1,6 @@
 """The table of the label ceiling: how often raters agree, for each reported split and what the raters had."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,8 +53,9 @@ def _row(clips: pd.DataFrame, votes: np.ndarray, space: LabelSpace) -> dict[str,
     known = countable(votes)
     clips, votes = clips[known].reset_index(drop=True), votes[known]
     groups, drawn = groups_of_clips(clips)
-    found = intervals(leave_one_out(votes), groups, scores)
-    labels = np.stack([space.vector(label) for label in clips["label"]])
+    found = intervals(leave_one_out(votes), groups, functools.partial(_scores, classes=len(space)))
+    labels = np.zeros(votes.shape)  # of a class outside of the label space, no clip has the label
+    labels[:, : len(space)] = [space.vector(label) for label in clips["label"]]
     return {
         "n": len(clips),
         "raters": votes.sum(1).mean(),
@@ -69,6 +71,12 @@ def _row(clips: pd.DataFrame, votes: np.ndarray, space: LabelSpace) -> dict[str,
         "groups": found.groups,
         "interval": found.method,
     }
+
+
+def _scores(summed: np.ndarray, classes: int) -> np.ndarray:
+    """Return accuracy and UAR (..., 2) of sums of counts (..., 3 (K + J)); UAR is over the K classes of the space."""
+    of_space = np.concatenate([part[..., :classes] for part in np.split(summed, 3, axis=-1)], axis=-1)
+    return np.stack([scores(summed)[..., 0], scores(of_space)[..., 1]], axis=-1)
 
 
 def beside(made: pd.DataFrame, more: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -26,12 +26,30 @@ def votes_of(clips: pd.DataFrame, shown: Shown, space: LabelSpace) -> np.ndarray
     return np.array([pd.to_numeric(known[name], errors="coerce") for name in columns], float).T.reshape(-1, len(space))
 
 
+def of_others(clips: pd.DataFrame, shown: Shown, space: LabelSpace) -> np.ndarray:
+    """Return the votes for classes that are not in the label space, (N, J) float64; J may be 0.
+
+    Such columns are there where a clip has one class, such as Frustrated in a run for the other classes of IEMOCAP.
+    """
+    own = {f"{PREFIXES[shown]}{name}" for name in space.names}
+    columns = [name for name in clips if name.startswith(PREFIXES[shown]) and name not in own]
+    numbers = [pd.to_numeric(clips[name].replace("", "0"), errors="coerce") for name in columns]
+    return np.array(numbers, float).reshape(len(columns), len(clips)).T
+
+
 def rated(clips: pd.DataFrame, space: LabelSpace) -> dict[Shown, np.ndarray]:
-    """Return what raters had -> their votes (N, K), for the columns that the clip table has for some clip."""
+    """Return what raters had -> their votes (N, K + J), for the columns that the clip table has for some clip.
+
+    After the K classes of the label space stand J other ones: a rater who gave such a class did not agree with the
+    others, and a share of the votes is a share of all.
+    """
     if not space.has_one_class:
         return {}
-    found: dict[Shown, np.ndarray] = {shown: votes_of(clips, shown, space) for shown in PREFIXES}
-    return {shown: votes for shown, votes in found.items() if countable(votes).any()}
+    found: dict[Shown, np.ndarray] = {
+        shown: np.concatenate([votes_of(clips, shown, space), of_others(clips, shown, space)], axis=1)
+        for shown in PREFIXES
+    }
+    return {shown: votes for shown, votes in found.items() if countable(votes[:, : len(space)]).any()}
 
 
 def perceived(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:
@@ -48,10 +66,13 @@ def perceived(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:
 def intended(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:
     """Return the class that actors were asked to show, (N,) texts, "" if unknown.
 
-    It is in a column of its own, or it is the label, if that is not the class with most votes for some clip.
+    It is in a column of its own, or it is the label, if nobody voted for the label of some clip. Labels that were made
+    from answers of raters are not intended classes, even where other raters, or rules of a corpus, decided a few.
     """
     if INTENDED in clips:
         return clips[INTENDED].where(clips[INTENDED].isin(space.names), "")
-    most, label = perceived(clips, space), clips["label"]
-    differs = most.isin(space.names) & label.isin(space.names) & (most != label)
-    return label.where(label.isin(space.names) & differs.any(), "")
+    label, votes = clips["label"], np.nan_to_num(votes_of(clips, "clip", space))
+    of_label = (votes * [[name == given for name in space.names] for given in label]).sum(1) if len(clips) else votes
+    is_class = label.isin(space.names)
+    unheard = is_class & votes.any(1) & (of_label == 0)
+    return label.where(is_class & unheard.any(), "")

@@ -351,7 +351,8 @@ def _ceiling_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         "is the mean of the largest share of votes.",
         "Neither is a bound for models. A label averages over many raters, so a model that gives the answer of most "
         "people is above what one of them reaches. Clips count whose label is a class and that have at least two "
-        "votes, in whole numbers; votes for classes outside the label space do not count.",
+        "votes, in whole numbers. Votes for classes outside the label space are answers, too, unless `labels` drops "
+        "them.",
     ]
 
 
@@ -376,8 +377,8 @@ def _against_labels_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> lis
         "Intended is the class that the actor was asked to show. Perceived is the class that most raters of the clip "
         "gave. Clips of which several classes have most votes have no perceived class; they are omitted and counted. "
         f"{_intervals_note(table)}",
-        "Where the clip table has no column of intended classes, its label is taken as the intended class if it "
-        "differs from the class with most votes for some clip. Models are usually better against the labels that they "
+        "Where the clip table has no column of intended classes, its label is taken as the intended class if "
+        "no rater gave the label of some clip. Models are usually better against the labels that they "
         "were trained on.",
     ]
 

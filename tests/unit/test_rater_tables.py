@@ -95,6 +95,18 @@ def test_the_ceiling_in_words():
     assert "leave-one-rater-out" in text and "G = 6 subjects: intervals are from the t distribution" in text
 
 
+def test_votes_for_classes_outside_the_label_space_are_answers():
+    clips = clip_table(votes_Calm="2", votes_Loud="0", votes_Frustrated="1", voice_votes_Calm="2", voice_votes_Odd="0")
+    found = ceiling.table(run_of(clips, {"fused_a": ["Calm"] * 12}), SPACE).set_index("raters_had")
+    # Two raters of three say Calm: each has one Calm and one Frustrated beside them, a tie. The third has two Calm.
+    assert found["raters"].tolist() == [3, 2]
+    assert found["ceiling"].tolist() == pytest.approx([1 / 3, 1]) and found["uar"].tolist() == pytest.approx([1 / 2, 1])
+    assert found["one_with_label"].tolist() == pytest.approx([2 / 3, 1])
+    assert found["best_against_one"].tolist() == pytest.approx([2 / 3, 1])
+    several = LabelSpace(("Calm", "Loud"), "multi")
+    assert rater_votes.rated(clips, several) == {}
+
+
 def test_accuracy_against_intended_and_perceived_labels():
     intended = ["Calm"] * 8 + ["Loud"] * 4
     votes = {
@@ -118,10 +130,12 @@ def test_accuracy_against_intended_and_perceived_labels():
     assert "| face_a | val | perceived | 6/11 | 54.5 [" in text
 
 
-def test_a_label_that_votes_contradict_is_the_intended_one():
+def test_a_label_that_nobody_gave_is_the_intended_one():
     same = clip_table(votes_Calm="3", votes_Loud="1")
     assert (rater_votes.intended(same, SPACE) == "").all() and not against_labels.both_known(same, SPACE)
-    differs = clip_table(votes_Calm=["1"] + ["3"] * 11, votes_Loud=["3"] + ["1"] * 11)
+    few = clip_table(votes_Calm=["1"] + ["3"] * 11, votes_Loud=["3"] + ["1"] * 11)
+    assert not against_labels.both_known(few, SPACE)  # such as a rater of IEMOCAP who chose two classes
+    differs = clip_table(votes_Calm=["0"] + ["3"] * 11, votes_Loud=["3"] + ["1"] * 11)
     assert (rater_votes.intended(differs, SPACE) == "Calm").all() and against_labels.both_known(differs, SPACE)
     tied = clip_table(votes_Calm=["1"] + ["3"] * 11, votes_Loud="1")
     assert not against_labels.both_known(tied, SPACE)  # a tie contradicts nothing
