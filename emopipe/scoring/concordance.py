@@ -10,6 +10,9 @@ LEAST_SPREAD = 1e-12
 """Where the divisor is not larger, neither given nor predicted numbers vary, and the CCC is 0. Rounding errors of sums
 are smaller for numbers of the size of 1."""
 
+ROUNDING = 1e-12
+"""A CCC that is not larger is 0: that of answers that do not vary is 0, but for rounding errors of sums."""
+
 
 def moments(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return what each clip adds: (N, 6 K) ones, values, targets, their squares, and their product, of each dimension.
@@ -24,11 +27,12 @@ def moments(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def concordances(summed: np.ndarray) -> np.ndarray:
-    """Return the CCC (..., K) of each dimension, from sums of moments (..., 6 K); 0 where nothing varies."""
+    """Return the CCC (..., K) of each dimension, from sums of moments (..., 6 K); 0 where answers do not vary."""
     n, *sums = np.split(summed, 6, axis=-1)
     x, y, xx, yy, xy = (np.divide(each, n, out=np.zeros_like(each), where=n > 0) for each in sums)
     covariance, divisor = xy - x * y, (xx - x * x) + (yy - y * y) + (x - y) ** 2
-    return np.divide(2 * covariance, divisor, out=np.zeros_like(divisor), where=divisor > LEAST_SPREAD)
+    found = np.divide(2 * covariance, divisor, out=np.zeros_like(divisor), where=divisor > LEAST_SPREAD)
+    return np.where(np.abs(found) > ROUNDING, found, 0.0)
 
 
 def mean_and_each(summed: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from emopipe.core.labels import LabelSpace
 from emopipe.scoring.average_precision import macro_average_precision
-from emopipe.scoring.concordance import mean_and_each, moments
+from emopipe.scoring.concordance import ROUNDING, mean_and_each, moments
 from emopipe.scoring.intervals import Intervals, intervals, t_quantile
 from emopipe.scoring.jackknife import Weighted, degrees, jackknife
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP, POWER, detectable, paired_test
@@ -98,9 +98,9 @@ def primary_test(
         return paired_test(*_correct(part, other), groups, unit)
     found, test = _by_jackknife(part, other, space, groups, unit)
     difference, error = float(found.value[0]), float(found.error[0])
-    if math.isnan(error) or difference == 0:
+    if math.isnan(error) or abs(difference) < ROUNDING:
         return (math.nan if math.isnan(error) else 1.0), test
-    if error < 1e-12:  # all groups differ equally: the p of their signs
+    if error < ROUNDING:  # all groups differ equally: the p of their signs
         return 2.0 ** (1 - found.groups), test
     from scipy.stats import t  # slow to import, and few need it
 

@@ -133,6 +133,14 @@ def test_ccc_is_zero_where_nothing_varies(given, said):
     assert concordances(moments(np.array([said]).T, np.array([given]).T).sum(0)) == pytest.approx([0], abs=1e-12)
 
 
+def test_answers_that_do_not_vary_are_not_shown_to_differ():
+    given = np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    labels, people = [DIMS.label(row) for row in given], np.arange(60) % 30
+    first, second = (table(DIMS, labels, np.full((60, 2), value)) for value in (0.3, 0.4))
+    assert primary.primary_intervals(first, DIMS, people).value.tolist() == [0, 0, 0]  # not -0.000
+    assert primary.primary_test(first, second, DIMS, people, "subject")[0] == 1
+
+
 def test_scores_of_dimensions_by_hand():
     made = table(DIMS, ["0;0.5", "0.4;-0.5", ""], [[0.2, 0.5], [0.6, -0.5], [1, 1]])
     row = metrics.score(made, "m", DIMS).iloc[0]
