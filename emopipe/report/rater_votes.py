@@ -31,10 +31,16 @@ def of_others(clips: pd.DataFrame, shown: Shown, space: LabelSpace) -> np.ndarra
 
     Such columns are there where a clip has one class, such as Frustrated in a run for the other classes of IEMOCAP.
     """
-    own = {f"{PREFIXES[shown]}{name}" for name in space.names}
-    columns = [name for name in clips if name.startswith(PREFIXES[shown]) and name not in own]
+    columns = [f"{PREFIXES[shown]}{name}" for name in _others(clips, shown, space)]
     numbers = [pd.to_numeric(clips[name].replace("", "0"), errors="coerce") for name in columns]
     return np.array(numbers, float).reshape(len(columns), len(clips)).T
+
+
+def _others(clips: pd.DataFrame, shown: Shown, space: LabelSpace) -> list[str]:
+    """Return the classes that have a column of votes and are not in the label space."""
+    prefix = PREFIXES[shown]
+    voted = [name.removeprefix(prefix) for name in clips if name.startswith(prefix)]
+    return [name for name in voted if name not in space.names]
 
 
 def rated(clips: pd.DataFrame, space: LabelSpace) -> dict[Shown, np.ndarray]:
@@ -55,11 +61,15 @@ def rated(clips: pd.DataFrame, space: LabelSpace) -> dict[Shown, np.ndarray]:
 def perceived(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:
     """Return the class with most votes of the raters of whole clips, (N,); a tie as a label, "" without votes.
 
+    It is "", too, if a class that is not in the label space has most votes.
     Without votes in the table, the label is the perceived one if the table has intended classes beside it.
     """
-    votes = np.nan_to_num(votes_of(clips, "clip", space))
+    votes = np.nan_to_num(np.concatenate([votes_of(clips, "clip", space), of_others(clips, "clip", space)], axis=1))
     if votes.any():
-        return pd.Series([space.label(row) if row.any() else "" for row in votes], clips.index, dtype=object)
+        others = _others(clips, "clip", space)
+        every = LabelSpace((*space.names, *others), "votes")
+        most = [every.label(row) if row.any() else "" for row in votes]
+        return pd.Series(["" if label in others else label for label in most], clips.index, dtype=object)
     return clips["label"] if INTENDED in clips else pd.Series("", clips.index, dtype=object)
 
 

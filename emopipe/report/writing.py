@@ -376,6 +376,7 @@ def _against_labels_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> lis
     return [
         "Intended is the class that the actor was asked to show. Perceived is the class that most raters of the clip "
         "gave. Clips of which several classes have most votes have no perceived class; they are omitted and counted. "
+        "Clips whose most votes are for a class outside the label space are omitted. "
         f"{_intervals_note(table)}",
         "Where the clip table has no column of intended classes, its label is taken as the intended class if "
         "no rater gave the label of some clip. Models are usually better against the labels that they "

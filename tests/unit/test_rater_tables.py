@@ -130,6 +130,14 @@ def test_accuracy_against_intended_and_perceived_labels():
     assert "| face_a | val | perceived | 6/11 | 54.5 [" in text
 
 
+def test_clips_whose_most_votes_are_for_another_class_have_no_perceived_class():
+    votes = {"votes_Calm": ["2", "3", "1"] * 4, "votes_Loud": "0", "votes_Fear": ["3", "1", "1"] * 4}
+    clips = clip_table(intended="Loud", **votes)
+    assert rater_votes.perceived(clips, SPACE).tolist() == ["", "Calm", "Calm;Fear"] * 4
+    found = against_labels.table(run_of(clips, {"face_a": ["Calm"] * 12}), SPACE)
+    assert found[["labels", "n", "ties", "right"]].values.tolist() == [["intended", 12, 0, 0], ["perceived", 4, 4, 4]]
+
+
 def test_a_label_that_nobody_gave_is_the_intended_one():
     same = clip_table(votes_Calm="3", votes_Loud="1")
     assert (rater_votes.intended(same, SPACE) == "").all() and not against_labels.both_known(same, SPACE)
