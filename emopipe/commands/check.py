@@ -9,7 +9,7 @@ from emopipe.core.errors import DeviceError
 from emopipe.core.log import log_to
 from emopipe.corpora import times
 from emopipe.workflow import config as configs
-from emopipe.workflow import preconditions, resources, scan
+from emopipe.workflow import heads, preconditions, resources, scan
 
 
 def check(
@@ -21,11 +21,12 @@ def check(
     """Check a config file, and whether its corpus has the clips that it needs.
 
     Of the corpus, the names of files are read, or the table, and the content of files of one size; of the weights, the
-    names.
+    names and, where a model reads answers of a network, its classes.
     """
     log_to(None)
     raw = configs.read(config)
     checked = configs.parse({**raw, **({"corpus_root": corpus_root} if corpus_root else {})})
+    heads.check_heads_of_files(checked)
     table = scan.without_duplicates(checked, scan.clips(checked))
     preconditions.check_clips(checked, table)
     preconditions.report_absent_classes(checked, table)

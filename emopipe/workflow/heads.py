@@ -1,13 +1,15 @@
 """Which backbones have an emotion head, as far as a plan knows, for which classes, and the models that need one."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from emopipe.backbones.head_in_file import classes_in_file, has_classifier
 from emopipe.backbones.shared_classes import answered, can_answer, remark
 from emopipe.core.errors import ConfigError
 from emopipe.core.labels import LabelSpace
 from emopipe.fusion.options import POOLS, frame_inputs, needs_head
-from emopipe.workflow.config import BackboneBlock, ModelBlock, modality
+from emopipe.workflow import first_available
+from emopipe.workflow.config import BackboneBlock, Config, ModelBlock, modality
 
 
 def has_head(block: BackboneBlock) -> bool:
@@ -63,6 +65,23 @@ def check_heads(models: Mapping[str, ModelBlock], backbones: Mapping[str, Backbo
                 "trained (weights, schedule or pretrain of the backbone), or change the model."
             )
         _refuse_other_classes(name, block, backbones, space)
+
+
+def check_heads_of_files(config: Config) -> None:
+    """Do as `check_heads`, for those models of a config whose files of weights exist.
+
+    Raises:
+        ConfigError: See `check_heads`.
+        WeightsError: A file of weights cannot be read.
+    """
+    there = {n: block for n, block in config.backbones.items() if not block.weights or Path(block.weights).is_file()}
+    models = {}
+    for name, block in config.models.items():
+        chosen = first_available.taken(block.streams, config.first_available, there)
+        streams = [chosen.get(stream, stream) for stream in block.streams]
+        if {*streams} <= {*there}:
+            models[name] = block.model_copy(update={"streams": streams})
+    check_heads(models, there, config.label_space)
 
 
 def _refuse_other_classes(

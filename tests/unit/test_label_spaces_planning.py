@@ -13,7 +13,7 @@ from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.labels import CLASSES
 from emopipe.corpora.table import from_rows
 from emopipe.workflow import config as configs
-from emopipe.workflow import preconditions, scan
+from emopipe.workflow import heads, preconditions, scan
 from emopipe.workflow.defaults import with_defaults
 from emopipe.workflow.plan import Plan
 
@@ -179,6 +179,22 @@ def test_models_are_refused_that_take_the_answers_of_heads_for_other_classes(wei
 
 
 # --- recipes
+
+
+def test_the_check_of_a_config_refuses_them_if_the_weights_are_there(weights):
+    product = {"face_x": {"streams": ["a"], "fusion": "product"}}
+    heads.check_heads_of_files(configs.parse(config(weights, "iemocap4", models=product)))
+    given = config(weights, ["bored", "engaged"], models=product)
+    with pytest.raises(ConfigError, match=r"^models\.face_x: its fusion is product, .* of which labels has none"):
+        heads.check_heads_of_files(configs.parse(given))
+    either = {"net": ["a", "b"]}
+    given["backbones"]["a"]["optional"] = True
+    named = {**given, "first_available": either, "models": {"face_x": {"streams": ["net"], "fusion": "product"}}}
+    with pytest.raises(ConfigError, match=r"the head of a would have to answer"):
+        heads.check_heads_of_files(configs.parse(named))
+    for block in given["backbones"].values():
+        block["weights"] = "absent.safetensors"
+    heads.check_heads_of_files(configs.parse(given))
 
 
 def test_recipes_name_the_label_space_unless_it_is_the_seven(weights, monkeypatch):
