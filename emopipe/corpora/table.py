@@ -222,12 +222,24 @@ def shared_subjects(table: pd.DataFrame) -> list[str]:
 def _refuse_shared_subjects(table: pd.DataFrame, may_share: str) -> None:
     shared = shared_subjects(table)
     if shared:
-        splits = sorted(set(table.loc[table["subject"] == shared[0], "split"]))
+        own = table[table["subject"] == shared[0]]
+        splits = sorted(set(own["split"]))
         raise CorpusError(
             f"The subject {shared[0]!r} is in the splits {' and '.join(splits)}"
             f"{_and_more(shared)}. No subject may be in both training and test data. Move all clips of a subject to "
-            f"one split.{f' {may_share}' if may_share else ''}"
+            f"one split.{f' {may_share}' if may_share else ''}{_of_unlabelled(own)}"
         )
+
+
+def _of_unlabelled(clips: pd.DataFrame) -> str:
+    """Return a sentence on those of a subject's clips that may be in test only because their labels are missing."""
+    test = clips[clips["split"] == "test"]
+    if test.empty or (test["label"] != "").any():
+        return ""
+    return (
+        f" The test clips of this subject have no label: {abbreviate(test['clip'].tolist())}. Clips without a label "
+        "are test clips if no split is given: label them, or remove them."
+    )
 
 
 def _and_more(items: pd.DataFrame | pd.Series | list[str]) -> str:

@@ -423,6 +423,17 @@ def test_training_clips_without_numbers_are_refused(tmp_path):
         corpus(tmp_path, "table", VA)
 
 
+def test_people_in_test_for_want_of_a_label_are_refused_with_the_clips(tmp_path):
+    wavs(tmp_path, *(f"{person}{n}.wav" for person in "ab" for n in range(3)))
+    rows = "".join(
+        f"{person}{n}.wav,{person},{'' if person + str(n) == 'a1' else 1}\n" for person in "ab" for n in (0, 1, 2)
+    )
+    (tmp_path / "clips.csv").write_text(f"path,subject,votes_Happy\n{rows}")
+    said = r"'a' is in the splits test and train\..* The test clips of this subject have no label: a1\. Clips without"
+    with pytest.raises(CorpusError, match=said):
+        corpus(tmp_path, "table", {"set": "iemocap4", "kind": "votes"}, val_subjects=["b"])
+
+
 def test_a_plug_in_that_does_not_know_label_spaces_has_labels_of_the_space(tmp_path, monkeypatch):
     def scan(root, options):
         return table_of("bored", "ENGAGED", split=["train", "val"])
