@@ -24,7 +24,7 @@ from emopipe.inference.cached import CLIP_TABLE, Features
 from emopipe.inference.run_results import RunResults, load_run
 from emopipe.media.decoded import DecodeOptions, Span
 from emopipe.media.spans import spans_of
-from emopipe.report.own_labels import with_own_labels
+from emopipe.report.run_labels import OTHERS, with_labels_of_run
 from emopipe.workflow import config as configs
 from emopipe.workflow import scan
 from emopipe.workflow.config import Config
@@ -64,10 +64,11 @@ class Contents:
         self._cache = self._work / scan.cache_folder(self.config)
         ledger = tables.read(run / "ledger.csv")  # as texts: an id may be 007
         self._stages = list(dict.fromkeys(ledger["stage"]))
-        self._table = with_own_labels(_table(self._cache, self.results.name, ledger), self.results.folder, self.space)
+        table = _table(self._cache, self.results.name, ledger)
+        self._table, changed = with_labels_of_run(table, self.results.folder, self.space)
         self._needs_features, self._needs_video = features, needs_video
-        self.remarks: list[str] = []
-        """What the user should know of what is missing, one sentence each."""
+        self.remarks: list[str] = [f"{self._cache / CLIP_TABLE} {OTHERS}"] if changed else []
+        """What the user should know of what is missing or has changed, one sentence each."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

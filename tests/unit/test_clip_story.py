@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from emopipe.cache import pictures
+from emopipe.core import tables
 from emopipe.core.errors import CacheError, CorpusError
 from emopipe.fusion import attention_weights
 from emopipe.report.clip import gathering
@@ -114,6 +115,16 @@ def test_a_run_without_its_cache_says_so(results, tmp_path):
     story = gather(["good"], clip_sources.of_folder(moved))["good"]
     assert [note.split(" of the preset")[0] for note in story.notes[:2]] == ["The frames and the sound", "The faces"]
     assert "keep_media: false" in story.notes[0] and len(story.attention) == 3
+
+
+@pytest.mark.parametrize(("kind", "other"), [("dimensions", "Happy"), ("multi", "Happy"), ("votes", "0.5;0.1")])
+def test_labels_are_those_of_the_run_if_another_one_has_changed_the_clip_table(tmp_path, kind, other):
+    sources = clip_sources.of_folder(handmade_run.make(tmp_path, handmade_run.space_of(kind)))
+    before = gather(list(handmade_run.CLIPS), sources)
+    tables.write(tables.read(sources.clips).assign(label=other), sources.clips)
+    after = gather(list(handmade_run.CLIPS), sources)
+    assert {clip: one.label for clip, one in after.items()} == {clip: one.label for clip, one in before.items()}
+    assert "has other labels now" in after["good"].notes[-1] and len({one.label for one in after.values()}) > 2
 
 
 def test_an_unknown_clip_names_similar_ones(sources):

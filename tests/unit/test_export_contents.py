@@ -39,6 +39,15 @@ def test_no_clip_is_dropped(clips):
     assert clips["no_face"].reason == "no_face: No face was found in 4 sampled frames."
 
 
+def test_labels_are_those_of_the_run_if_another_one_has_changed_the_clip_table(tmp_path, clips):
+    run = finished_run(tmp_path)
+    (path,) = tmp_path.glob("**/cache/*/clips.csv")
+    tables.write(tables.read(path).assign(label="0.5;0.1"), path)
+    with Contents(run) as contents:
+        assert {clip.id: clip.label for clip in contents.clips()} == {clip.id: clip.label for clip in clips.values()}
+        assert contents.remarks[0].startswith(f"{path} has other labels now")
+
+
 def test_answers_are_reported_or_out_of_fold(clips):
     assert {clip.answers[0].source for clip in clips.values() if clip.split == "train"} == {OUT_OF_FOLD}
     assert {clip.answers[0].source for clip in clips.values() if clip.split != "train"} == {REPORTED}

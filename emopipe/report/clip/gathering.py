@@ -16,7 +16,7 @@ from emopipe.core.labels import BASIC7, LabelSpace
 from emopipe.core.text import escape_text
 from emopipe.report.answer import ENSEMBLE
 from emopipe.report.clip.story import Attention, ClipStory, Media, Stage, Track, Vote
-from emopipe.report.own_labels import with_own_labels
+from emopipe.report.run_labels import OTHERS, of_run, with_labels_of_run
 from emopipe.scoring import predictions
 
 TIME = "@time"
@@ -128,11 +128,13 @@ def _stages(clips: Sequence[str], sources: Sources) -> dict[str, list[Stage]]:
 
 
 def _rows(clips: Sequence[str], sources: Sources, found: _Gathered) -> dict[str, dict[str, str]]:
-    """Return clip -> its row of the clip table; without the table, its split and label as predictions have them."""
+    """Return clip -> its row of the clip table, with the label of the run; without the table, its split and label."""
     try:
         table = tables.read(sources.clips)
-        table = with_own_labels(table[table["clip"].isin(clips)], sources.results, sources.space)
+        table, changed = with_labels_of_run(table[table["clip"].isin(clips)], sources.results, sources.space)
         rows = {row["clip"]: row for row in table.to_dict("records")}
+        for clip in changed:
+            found.notes[clip].append(f"{sources.clips} {OTHERS}")
     except FileNotFoundError:
         rows, why = {}, f"{sources.clips} does not exist, so the path and the person are unknown."
     except CacheError as error:
@@ -148,12 +150,9 @@ def _rows(clips: Sequence[str], sources: Sources, found: _Gathered) -> dict[str,
 def _rows_without_table(clips: Sequence[str], sources: Sources) -> dict[str, dict[str, str]]:
     ledger = _ledger(sources.results).drop_duplicates("clip").set_index("clip")
     rows = {clip: {"clip": clip, "split": ledger.at[clip, "split"]} for clip in clips}
-    for folder in ("oof", "predictions"):
-        for path in sorted((sources.results / folder).glob("*.csv"))[:1]:
-            labels = predictions.read(path).set_index("clip")["label"].to_dict()
-            for clip in clips:
-                if clip in labels:
-                    rows[clip]["label"] = labels[clip]
+    labels = of_run(sources.results)
+    for clip in (clip for clip in clips if clip in labels):
+        rows[clip]["label"] = labels[clip]
     return rows
 
 

@@ -1,0 +1,44 @@
+"""The labels that a finished run was scored with. The clip table of its cache has those of the last run on the corpus,
+which may be of another label space."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from emopipe.core.labels import LabelSpace
+from emopipe.corpora.label_columns import is_label
+from emopipe.scoring import predictions
+
+OTHERS = "has other labels now, such as those of another run with the same corpus.name. Labels are those of the run."
+"""What is said of a clip table whose labels have changed; the file goes before it."""
+
+
+def of_run(results: Path) -> dict[str, str]:
+    """Return clip -> label of the clips in a run's tables of predictions, in-sample ones too; {} without any model.
+
+    Args:
+        results: The folder `results/<run>`.
+    """
+    found: dict[str, str] = {}
+    for folder in ("oof", "predictions"):
+        for path in sorted((results / folder).glob("*.csv"))[:1]:  # all models have the same clips and labels
+            table = predictions.read(path)
+            found |= dict(zip(table["clip"], table["label"], strict=True))
+    return found
+
+
+def with_labels_of_run(table: pd.DataFrame, results: Path, space: LabelSpace) -> tuple[pd.DataFrame, list[str]]:
+    """Return the clip table with the labels of the run, and the ids of the clips whose label this changes.
+
+    A clip that no model of the run predicts keeps its label if that is one of the label space, and has none otherwise.
+
+    Args:
+        table: The clip table.
+        results: The folder `results/<run>`.
+        space: The label space of the run.
+    """
+    known = of_run(results)
+    given = zip(table["clip"], table["label"], strict=True)
+    labels = [known.get(clip, label if label and is_label(label, space) else "") for clip, label in given]
+    changed = table["clip"][table["label"] != labels].tolist()
+    return table.assign(label=labels), changed
