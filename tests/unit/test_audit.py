@@ -325,6 +325,7 @@ def test_cached_vectors_reach_the_audit(tmp_path, monkeypatch):
     assert "Not examined: Splits by speech: its networks are trained on this corpus" in text and "by clip" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "columns", "group", "said"),
     [

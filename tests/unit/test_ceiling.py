@@ -54,6 +54,7 @@ def test_over_all_possible_votes_it_is_the_closed_form(classes, raters):
         assert np.dot(weight, per_clip) == pytest.approx(closed_form(p, raters), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("q", "raters", "classes"), [(0.6, 10, 6), (0.2, 5, 7), (0.9, 3, 3)])
 def test_on_simulated_votes_it_is_the_closed_form(q, raters, classes):
     rng, clips = np.random.default_rng(0), 4000

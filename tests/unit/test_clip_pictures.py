@@ -205,6 +205,7 @@ def test_the_page_of_a_clip_that_failed(stories):
     assert "These have no vectors of this clip: ensemble, fused_b, face_a." in tags.text and NOTICE in tags.text
 
 
+@pytest.mark.slow
 def test_texts_of_files_are_escaped(stories):
     bad = "<script>alert(1)</script>\x1b[31m"
     row = {"path": bad, "split": "val", "label": "", bad: "x"}
@@ -266,6 +267,7 @@ def test_models_follow_by_how_well_they_fit_the_label(of_kind):
     ] == (correct[kind])
 
 
+@pytest.mark.slow
 def test_pages_of_every_kind_of_label_space(of_kind):
     kind, stories = of_kind
     html = page(stories["good"], "small")
@@ -284,6 +286,7 @@ def test_pages_of_every_kind_of_label_space(of_kind):
     assert "votes_Angry" not in tags.text
 
 
+@pytest.mark.slow
 def test_pictures_of_every_kind_of_label_space(of_kind):
     kind, stories = of_kind
     picture = decoded(votes_image(stories["good"]))

@@ -165,6 +165,7 @@ def options_of(space):
     return every + (of_votes if space.kind == "votes" else [])
 
 
+@pytest.mark.slow
 def test_the_stage_combines_and_a_file_gives_the_same_answers(space, tmp_path):
     oof, new = tables(space), tables(space, 1, "val", 40)
     names = ["face_a", "audio_b", "fused_c"]

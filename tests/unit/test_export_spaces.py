@@ -48,6 +48,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 @KINDS
 def test_tables_as_text(runs, kind, tmp_path):
     csv_tables.write(runs[kind], tmp_path / "out")
@@ -172,6 +173,7 @@ def test_fiftyone_reads_every_kind(runs, tmp_path):
             assert labels["label"].label == LABELS[kind][0]
 
 
+@pytest.mark.slow
 def test_fields_of_fiftyone_differ(runs, tmp_path):
     run = finished_run(tmp_path)
     for folder in ("predictions", "oof"):

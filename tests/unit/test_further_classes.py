@@ -100,6 +100,7 @@ def test_classes_that_cannot_be_are_refused_by_the_key(classes, said):
         checked(WeightsRecipe, {**RECIPE, "classes": classes})
 
 
+@pytest.mark.slow
 def test_a_backbone_of_a_config_may_have_further_classes_if_it_has_a_schedule(tmp_path):
     block = {"kind": "expression", "schedule": [{"sources": ["a"]}], "classes": list(EIGHT)}
     sources = {"a": {"kind": "folder", "path": "a", "options": {"labels": {"sneer": "Contempt"}}}}
@@ -156,6 +157,7 @@ def test_recipes_of_the_seven_do_not_name_them(pictures):
 # --- weights
 
 
+@pytest.mark.slow
 def test_the_head_in_use_has_the_seven_renormalised(tmp_path):
     counts = {"Happy": 6, "Sad": 2, "Contempt": 12}
     model = written(tmp_path / "net.safetensors", EIGHT, **to_metadata(TrainedOn(counts)))

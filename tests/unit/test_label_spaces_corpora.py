@@ -81,6 +81,7 @@ def test_synonyms_of_a_name_in_the_map_count_as_it():
     assert labels_of(labels, *cells) == ["bad", "bad", "joy", "bad", "joy"]
 
 
+@pytest.mark.slow
 @given(st.permutations(["Excited", "bored", "XXX", "happy", "frustrated"]))
 def test_the_order_of_the_map_changes_nothing(names):
     targets = {"Excited": "Happy", "bored": "", "XXX": "Sad", "happy": "Neutral", "frustrated": "Angry"}
@@ -89,6 +90,7 @@ def test_the_order_of_the_map_changes_nothing(names):
     assert labels_of(labels, *cells) == ["Happy", "Sad", "Neutral", "Angry", "Angry", "Sad"]
 
 
+@pytest.mark.slow
 @given(st.permutations(SETS["ferplus8"]))
 def test_the_order_of_the_names_changes_no_label(names):
     cells = ["anger", "contempt", "Happy", "neu"]

@@ -155,6 +155,7 @@ def test_heads_and_baselines_are_of_networks_that_share_two_classes(weights, lab
     assert list(made.baselines) == (["heads_product", "heads_product_untrained", "heads_mean"] if heads else [])
 
 
+@pytest.mark.slow
 def test_remarks_say_which_classes_the_heads_lack(weights):
     assert plan(weights).remarks == []
     said = plan(weights, ["Happy", "bored", "Sad", "engaged"]).remarks
@@ -197,6 +198,7 @@ def test_the_check_of_a_config_refuses_them_if_the_weights_are_there(weights):
     heads.check_heads_of_files(configs.parse(given))
 
 
+@pytest.mark.slow
 def test_recipes_name_the_label_space_unless_it_is_the_seven(weights, monkeypatch):
     monkeypatch.setattr(Plan, "faces", lambda self, preset: {})
     assert plan(weights, "basic7").report() == plan(weights).report()

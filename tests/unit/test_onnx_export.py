@@ -72,6 +72,7 @@ SPACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.kind)
 @pytest.mark.parametrize("fusion", ["concat", "late"])
 def test_a_fusion_model_of_every_label_space(space, fusion, tmp_path):

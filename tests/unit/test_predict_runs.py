@@ -29,6 +29,8 @@ from tests.conftest import write_clip
 from tests.unit import small_run
 from tests.unit.test_bundle import described_as, vectors_of_a_sound
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 BLOCKS = {
     "single": {"names": ["Happy", "Bored", "Sad"]},

@@ -160,6 +160,7 @@ def test_figures_over_time(space):
     assert strong == ({*named(LABELS[space][0], space)} if space is not DIMENSIONS else set())
 
 
+@pytest.mark.slow
 def test_names_of_any_form_have_their_bars_and_lines(tmp_path):
     names = ("$a_{b$", "a name that is long 1", "a name that is long 2", "bored\u00e9 $x$ \\frac{")
     space = LabelSpace(names, "multi")

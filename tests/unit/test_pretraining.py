@@ -323,6 +323,7 @@ def train_in(space, tmp_path, **more):
     return recipe, files[0]
 
 
+@pytest.mark.slow
 def test_networks_are_trained_in_the_classes_of_the_run(tmp_path):
     recipe, path = train_in(MADE, tmp_path)
     assert classes_of(metadata.read_metadata(path)) == MADE.names
@@ -340,6 +341,7 @@ def test_networks_are_trained_in_the_classes_of_the_run(tmp_path):
     np.testing.assert_allclose(np.exp(logp[mask]).sum(1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_are_trained_on_shares_of_votes(tmp_path, monkeypatch):
     trained, run = [], Trainer.run
 
@@ -363,6 +365,7 @@ def test_networks_are_trained_on_shares_of_votes(tmp_path, monkeypatch):
     assert trained_on.read(path).classes == {"Bored": 10, "Happy": 8, "Engaged": 0}
 
 
+@pytest.mark.slow
 def test_files_of_the_seven_do_not_name_them(tmp_path):
     _, path = train_in(BASIC7, tmp_path, label=[CLASSES[i % 2] for i in range(7)])
     assert "classes" not in metadata.read_metadata(path)

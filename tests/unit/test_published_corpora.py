@@ -746,6 +746,7 @@ def test_esd_of_one_language(root):
 # emopipe init
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["caer", "cremad", "dfew", "enterface", "esd", "ferv39k", "iemocap", "meld", "savee", "tess"]
 )
@@ -757,6 +758,7 @@ def test_each_look_alike_is_recognised(root, kind):
     assert bool(found.drawn) == (kind not in ("caer", "meld", "esd", "iemocap"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "labels", "options"),
     [

@@ -46,6 +46,7 @@ def test_rare_combinations_count_as_their_rarest_class():
     assert strata(labels, MULTI, 4).tolist() == ["Happy"] * 4 + ["Sad"] * 3 + ["Fear", "(none)", "Fear", ""]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1, 1, width=16), min_size=1, max_size=40))
 def test_numbers_are_grouped_by_the_quarters_of_the_first_dimension(values):
     labels = pd.Series([VA.label(np.array([value, 0.5])) for value in values])
