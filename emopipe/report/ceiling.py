@@ -104,13 +104,18 @@ def beside(made: pd.DataFrame, more: Mapping[str, pd.DataFrame]) -> pd.DataFrame
 
 
 def sentences(more: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return a sentence for each split on what the raters themselves reach; `more` is as in `beside`."""
+    """Return sentences for each split on what the raters themselves reach; `more` is as in `beside`.
+
+    How often one of them gives the label is among them: labels may be what actors were asked to show.
+    """
     made = []
     for split, rows in more.get("ceiling", pd.DataFrame(columns=COLUMNS)).groupby("split", sort=False):
         parts = [f"on {one.ceiling:.1%}{_bounds(one)} if they {HAD[one.raters_had]}" for one in rows.itertuples()]
+        labels = [f"on {one.one_with_label:.1%} if they {HAD[one.raters_had]}" for one in rows.itertuples()]
         made.append(
             f"Raters of {split} agree with the majority of the other raters {', '.join(parts)}. This is the label "
-            "ceiling: what one person reaches. It is not a bound for models."
+            "ceiling: what one person reaches. It is not a bound for models. One of them gives the label that models "
+            f"are scored with {', '.join(labels)}."
         )
     return made
 

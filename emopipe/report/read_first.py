@@ -19,6 +19,7 @@ from emopipe.report.results import Model, Results
 from emopipe.report.summary import BY_CHANCE, HEADING, baselines
 from emopipe.scoring.intervals import FEWEST_GROUPS
 from emopipe.scoring.measures import primary
+from emopipe.scoring.metrics import scored
 from emopipe.scoring.paired_tests import FEWEST_TO_FLIP
 
 FEW_CLIPS = 30
@@ -81,10 +82,12 @@ def _classes(labelled: pd.DataFrame, space: LabelSpace) -> str:
 
 
 def _few(labelled: pd.DataFrame, space: LabelSpace, split: str = KFOLD) -> list[str]:
-    n = len(labelled)
+    """Return a sentence if there are few clips to score: of votes, ties are not among them."""
+    n = len(scored(labelled, space))
     if not 0 < n < FEW_CLIPS:
         return []
-    clips = "1 labelled clip" if n == 1 else f"{n} labelled clips"
+    one, rest = ("clip", " with a class") if space.kind == "votes" else ("labelled clip", "")
+    clips = f"{n} {one}{'s' if n > 1 else ''}{rest}"
     if not space.has_one_class:
         return [f"{split} has only {clips}: a single clip changes scores much."]
     return [f"{split} has only {clips}: one clip is {100 / n:.0f} points of accuracy."]

@@ -237,7 +237,9 @@ def _results_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         notes.append(
             "The label ceiling is how often raters agree with the majority of the other raters (tables/ceiling.md): "
             "those who only heard the clip for models of sound, and those who only saw it for models of faces, where "
-            "the corpus has such votes; else those who did both. It is not a bound for models."
+            "the corpus has such votes; else those who did both. It is not a bound for models. It is against what "
+            "raters perceive: where labels are what actors were asked to show, the column `one rater gives the label` "
+            "of tables/ceiling.md is what compares with the accuracy."
         )
     if table["unseen"].notna().any():
         notes.append(

@@ -90,6 +90,7 @@ def test_the_ceiling_in_words():
     assert sentence.startswith("Raters of val agree with the majority of the other raters on 87.5% [")
     assert "if they saw and heard the clip, on 100.0% [" in sentence and "if they only saw the clip." in sentence
     assert "It is not a bound for models." in sentence and ceiling.sentences({}) == []
+    assert "gives the label that models are scored with on 87.5% if they saw and heard the clip, on 100.0%" in sentence
     text = writing.markdown("ceiling", found, RECIPE)
     assert "| val | saw and heard the clip | 12 | 4.0 | 87.5 [" in text
     assert "leave-one-rater-out" in text and "G = 6 subjects: intervals are from the t distribution" in text

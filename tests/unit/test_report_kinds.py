@@ -252,3 +252,10 @@ def test_one_clip_of_a_person_has_no_ccc():
     rows = by_class.by_subject(alone).set_index("subject")
     assert rows.loc["alone", "n"].tolist() == [1] * 4 and rows.loc["alone", "ccc"].isna().all()
     assert rows.drop("alone")["ccc"].notna().all()
+
+
+def test_ties_do_not_count_where_clips_are_few():
+    space = SPACES["votes"]
+    found, table = run(space), clips(space).iloc[:30]  # two of them are ties
+    said = read_first.sentences(table, found, comparisons.table(found, []), recipe(space))
+    assert "val has only 28 clips with a class: one clip is 4 points of accuracy." in said
