@@ -74,6 +74,7 @@ def _scores(
     sizes = pd.Series(value[value != ""]).value_counts()
     names = sorted(sizes.index, key=lambda name: (_place(name), name))
     found = {name: primary_intervals(part[value == name], space, groups[value == name]) for name in names}
+    drawn_in = {name: {*groups[value == name]} for name in names}
     largest = max(names, key=lambda name: sizes[name], default="")
     rows = []
     for name in names:
@@ -81,7 +82,9 @@ def _scores(
         row = {"value": name, "n": int(sizes[name]), "people": len(set(people)) if all(people) else np.nan}
         row |= {primary(space).key: one.value[0], "low": one.low[0], "high": one.high[0], "groups": one.groups}
         row |= {"interval": one.method, "few": int(one.groups < FEWEST_GROUPS)}
-        rows.append(row | (_difference(one, found[largest]) if name != largest else {}))
+        if name != largest:
+            row |= _difference(one, found[largest], are_apart=drawn_in[name].isdisjoint(drawn_in[largest]))
+        rows.append(row)
     return rows
 
 
@@ -90,13 +93,19 @@ def _place(name: str) -> int:
     return bands.index(name) if name in bands else len(bands)
 
 
-def _difference(one: Intervals, other: Intervals) -> dict[str, float]:
+def _difference(one: Intervals, other: Intervals, *, are_apart: bool) -> dict[str, float]:
     """Return the difference of the scores of two groups of people, with Welch's interval.
 
-    Without an interval where one of both has none, or does not vary from person to person.
+    Without an interval where one of both has none, or does not vary from person to person, and where somebody is in
+    both groups, such as a person who speaks two languages: Welch's interval is for different people.
+
+    Args:
+        one: The scores of one group.
+        other: Those of the group with most clips.
+        are_apart: Whether nobody is in both groups.
     """
     made = {"difference": one.value[0] - other.value[0]}
-    if "none" in (one.method, other.method) or min(one.error[0], other.error[0]) < 1e-12:
+    if "none" in (one.method, other.method) or min(one.error[0], other.error[0]) < 1e-12 or not are_apart:
         return made
     of_one, of_other = one.error[0] ** 2, other.error[0] ** 2
     free = (of_one + of_other) ** 2 / (of_one**2 / (one.groups - 1) + of_other**2 / (other.groups - 1))

@@ -391,7 +391,8 @@ def _subgroups(table: pd.DataFrame, space: LabelSpace) -> pd.DataFrame:
     signed = shape(measure, "+")
     less = _with_interval(table, "difference", measure.points, signed, "difference_")
     unit = "points" if measure.is_share else measure.name
-    remarks = {"few people": table["few"] == 1, "largest group": table["difference"].isna()}
+    largest = table.groupby(["model", "split", "column"], sort=False)["n"].idxmax()
+    remarks = {"few people": table["few"] == 1, "largest group": table.index.isin(largest)}
     return pd.DataFrame(
         {
             "model": table["model"],
@@ -418,7 +419,8 @@ def _subgroups_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str
         f"{FEWEST_GROUPS} people are marked: they have no interval, and their score says more about these people than "
         "about others. Intervals of scores are made as those of tables/results.md, from the people of the group alone.",
         "Each group is compared with the one that has most clips. Intervals of differences are Welch's, from the "
-        "errors over people; they are not corrected for the number of groups, so one of twenty excludes 0 by chance. A "
+        "errors over people; they are not corrected for the number of groups, so one of twenty excludes 0 by chance. "
+        "There is none where a person is in both groups. A "
         "difference describes the clips and people of this corpus. Groups may also differ in what they were recorded "
         "with, in their classes and in how they were labelled, so it does not show that the sex or the age is the "
         "cause.",

@@ -89,6 +89,24 @@ def test_people_who_do_not_differ_give_no_interval_of_a_difference():
     assert male["difference"] == 0 and pd.isna(male["difference_low"]) and male["low"] < 1
 
 
+def test_people_who_are_in_both_groups_give_no_interval_of_a_difference():
+    clips = clip_table(language=["de"] * 12 + ["en"] * 8)
+    correct = correct_of(20, [4, 3] * 6 + [2, 1, 3, 2] * 2)
+    clips.loc[0, "language"] = "en"  # a clip of a person whose other clips are German
+    german, english = subgroups.table(run_of(clips, correct), SPACE).itertuples()
+    assert english.difference == pytest.approx(english.accuracy - german.accuracy)
+    assert pd.isna(english.difference_low) and not pd.isna(english.low)
+
+
+def test_a_group_without_a_score_is_not_called_the_largest():
+    made = {name: [np.nan] * 2 for name in subgroups.columns(LabelSpace(("a", "b"), "multi"))}
+    made |= {"model": ["m"] * 2, "split": ["val"] * 2, "column": ["sex"] * 2, "value": ["f", "m"], "n": [9, 4]}
+    text = writing.markdown("subgroups", pd.DataFrame(made), {"run": "r", **in_recipe(LabelSpace(("a", "b"), "multi"))})
+    assert text.count("largest group |") == 1
+    empty = pd.DataFrame(columns=subgroups.columns(SPACE))
+    assert "Nothing." in writing.markdown("subgroups", empty, {"run": "r", **in_recipe(SPACE)})
+
+
 def test_ages_become_bands_in_their_order():
     ages = ["29.9", "30", "44", "45", "59", "60", "87", "7", "", "20s", "nan", "inf"]
     bands = subgroups.values_of(pd.DataFrame({"age": ages}), "age").tolist()
