@@ -55,7 +55,10 @@ def rated(clips: pd.DataFrame, space: LabelSpace) -> dict[Shown, np.ndarray]:
         shown: np.concatenate([votes_of(clips, shown, space), of_others(clips, shown, space)], axis=1)
         for shown in PREFIXES
     }
-    return {shown: votes for shown, votes in found.items() if countable(votes[:, : len(space)]).any()}
+    own = slice(len(space))
+    return {
+        shown: votes for shown, votes in found.items() if countable(votes).any() and np.nan_to_num(votes[:, own]).any()
+    }
 
 
 def perceived(clips: pd.DataFrame, space: LabelSpace) -> pd.Series:

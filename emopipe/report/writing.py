@@ -354,7 +354,7 @@ def _ceiling_notes(table: pd.DataFrame, recipe: Mapping[str, Any]) -> list[str]:
         "Neither is a bound for models. A label averages over many raters, so a model that gives the answer of most "
         "people is above what one of them reaches. Clips count whose label is a class and that have at least two "
         "votes, in whole numbers. Votes for classes outside the label space are answers, too, unless `labels` drops "
-        "them.",
+        "them. A rater who chose several classes, as some of IEMOCAP did, counts as several.",
     ]
 
 

@@ -104,6 +104,8 @@ def test_votes_for_classes_outside_the_label_space_are_answers():
     assert found["ceiling"].tolist() == pytest.approx([1 / 3, 1]) and found["uar"].tolist() == pytest.approx([1 / 2, 1])
     assert found["one_with_label"].tolist() == pytest.approx([2 / 3, 1])
     assert found["best_against_one"].tolist() == pytest.approx([2 / 3, 1])
+    shares = clip_table(votes_Calm="2", votes_Frustrated="0.5")  # not whole numbers of raters
+    assert rater_votes.rated(shares, SPACE) == {} and rater_votes.rated(clip_table(votes_Odd="3"), SPACE) == {}
     several = LabelSpace(("Calm", "Loud"), "multi")
     assert rater_votes.rated(clips, several) == {}
 
