@@ -192,6 +192,14 @@ def test_a_run_without_labelled_clips_to_report_has_a_page_too(copy, tmp_path):
     assert {row[0] for row in page.tables["Clips by class and split"]} == set(CLASSES)
 
 
+@pytest.mark.slow
+def test_classes_may_have_names_that_look_like_numbers(tmp_path):
+    sources = drawn_run.make(tmp_path, COUNT, space=LabelSpace(("1", "2", "NA"), "multi"))
+    assert set(sources.frame("classes")["label"]) == {"1", "2", "NA"}
+    page = Read(written(sources, tmp_path / "report.html"))
+    assert [row[0] for row in page.tables["Classes of ensemble on val"]] == ["1", "2", "NA"]
+
+
 def test_people_have_the_names_that_the_corpus_gives_them(copy, tmp_path):
     path = copy.folder / "tables/subjects.csv"
     table = pd.read_csv(path, dtype=str).head(2)

@@ -55,9 +55,10 @@ class Sources:
         return pd.read_csv(self.folder / "ledger.csv", keep_default_na=False)
 
     def frame(self, name: str) -> pd.DataFrame:
-        """Return a table of the folder tables/. People and groups of them are texts: one may be 007, or NA."""
+        """Return a table of the folder tables/. Classes, people and groups of them are texts: one may be 007, or NA."""
         path = self.folder / f"tables/{name}.csv"
-        return pd.read_csv(path, dtype={"subject": str, "value": str}, keep_default_na=False, na_values=[""])
+        texts = dict.fromkeys(("label", "subject", "value"), str)
+        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
 
     @property
     def space(self) -> LabelSpace:
