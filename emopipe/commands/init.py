@@ -18,11 +18,13 @@ import typer
 from emopipe.core.atomic import write_text
 from emopipe.core.errors import ConfigError, CorpusError
 from emopipe.core.label_block import LabelsBlock
+from emopipe.core.labels import SETS, LabelSpace
 from emopipe.core.text import abbreviate
 from emopipe.core.validation import checked
-from emopipe.corpora import duplicates, listing, recognition, times
+from emopipe.corpora import duplicates, label_columns, listing, recognition, times
 from emopipe.corpora.classes import is_class
 from emopipe.corpora.folder import folders_of_classes
+from emopipe.corpora.label_kind import with_kind
 from emopipe.corpora.labelling import SEVEN, Labelling
 from emopipe.corpora.recognition import Found
 from emopipe.media import lengths
@@ -30,8 +32,9 @@ from emopipe.media.spans import spans_of
 from emopipe.workflow import starter
 
 LABELS = (
-    "The classes of the clips: a set such as iemocap4, or your own with commas between them, such as bored,engaged. "
-    "Default: the seven (basic7)."
+    "The classes of the clips: a set such as iemocap4, or your own with commas between them, such as bored,engaged; or "
+    "the columns of numbers of a table, such as valence,arousal. Default: the seven (basic7), or those of the columns "
+    "votes_<class> of a table."
 )
 """The help of the option --labels."""
 MOST_CLASSES = 20
@@ -127,6 +130,11 @@ def _labelling(labels: str) -> Labelling:
     """
     if not labels:
         return SEVEN
+    if "," not in labels and labels not in SETS:
+        raise ConfigError(
+            f"--labels is {labels!r}. Expected one of the sets {', '.join(SETS)}, or two or more names with commas "
+            "between them, such as bored,engaged. Name all classes of the clips."
+        )
     block = {"names": [name.strip() for name in labels.split(",")]} if "," in labels else {"set": labels}
     return Labelling.of(checked(LabelsBlock, block, "--labels"))
 
@@ -199,12 +207,14 @@ def _text(draft: Callable[..., str], found: Found, answers: _Answers) -> str:
 def _of_table(source: Path, config: Path, answers: _Answers, labelling: Labelling) -> tuple[Found, str]:
     """Return the corpus of a table and, if emopipe cannot read the table as it is, the text of one that it can read."""
     own = listing.read(source)
+    labelling = with_kind(own, labelling)
+    has_labels = label_columns.has_labels(own.columns, labelling.space, labelling.class_of)
     chosen = {}
 
     def is_label(cell: str) -> bool:
         return is_class(cell) or labelling.label_of(cell) is not None
 
-    for column in listing.NAMES:
+    for column in [name for name in listing.NAMES if name != "label" or not has_labels]:
         candidates = [name for name in own.candidates(column, is_label) if name not in chosen.values()]
         if column in times.COLUMNS and not own.repeats(chosen["path"]):
             candidates = [name for name in candidates if name == column]
@@ -254,6 +264,7 @@ def _report(source: Path, found: Found, look: lengths.Look) -> None:
     """Print what was found, a line for each matter."""
     table, people = found.table, sorted(set(found.table["subject"]) - {""})
     labels, parts = table["label"].replace("", "unlabelled"), table[times.is_part(table)]
+    has_classes = found.labelling.space.kind != "dimensions"
     options = ", ".join(f"{name}: {value}" for name, value in found.options.items())
     lines = {
         "kind": f"{found.kind} ({options})" if options else found.kind,
@@ -261,7 +272,8 @@ def _report(source: Path, found: Found, look: lengths.Look) -> None:
         "parts": f"{len(parts)} of the clips are parts of files: {abbreviate(sorted(set(parts['path'])))}"
         if len(parts)
         else "",
-        "classes": f"{labels[table['label'] != ''].nunique()}: {_counts(labels)}",
+        "labels": _labels(labels, found.labelling.space),
+        "classes": f"{labels[table['label'] != ''].nunique()}: {_counts(labels)}" if has_classes else "",
         "people": f"{len(people)}: {abbreviate(people, limit=8)}" if people else "not known",
         "lengths": _lengths(look),
         "others": ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(found.odd.items())),
@@ -270,6 +282,18 @@ def _report(source: Path, found: Found, look: lengths.Look) -> None:
     for what, said in lines.items():
         if said:
             typer.echo(f"  {what:<8} {said}")
+
+
+def _labels(labels: pd.Series, space: LabelSpace) -> str:
+    """Return the kind of labels, unless it is one class for each clip, and the range of numbers that was found."""
+    if space.kind != "dimensions":
+        return {"votes": "votes of raters (kind: votes)", "multi": "several classes for a clip (kind: multi)"}.get(
+            space.kind, ""
+        )
+    known = [space.vector(label) for label in labels[labels != "unlabelled"]]
+    lowest, highest = (list(map(way, zip(*known, strict=True))) for way in (min, max))
+    found = [f"{n} {low:g} to {high:g}" for n, low, high in zip(space.names, lowest, highest, strict=True)]
+    return f"numbers (kind: dimensions): {', '.join(found)}; range: {space.low:g} to {space.high:g}"
 
 
 def _counts(column: pd.Series) -> str:

@@ -14,6 +14,8 @@ from emopipe.corpora.files import AUDIO, VIDEO
 from emopipe.corpora.frames import is_folder
 from emopipe.corpora.spelling import on_disk
 from emopipe.corpora.splits import split_of
+from emopipe.media.frame_folders import RATE
+from emopipe.media.pairs import SOUND_FILE
 
 NAMES: dict[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "filepath", "video", "audio", "clip"),
@@ -25,6 +27,9 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """Column that emopipe reads -> common names of it, the likeliest first. Of times, other names than the first mean parts
 of a file only where several rows name one file: elsewhere, they may say what a clip was cut from."""
+
+OWN = ("clip", SOUND_FILE, "digest", times.FILE_DIGEST, RATE)
+"""Further columns that emopipe reads or fills."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ class Listing:
         )
 
     def rows(self, chosen: dict[str, str], root: Path) -> list[list[str]]:
-        """Return a header with emopipe's own names and the rows of these columns; paths are relative to `root`.
+        """Return a header with emopipe's own names, and the rows; paths are relative to `root`.
+
+        Other columns, such as sex or votes_Happy, follow as they are, unless emopipe would take them for its own.
 
         If several files have the same name, a column `clip` has their paths, so that each clip has its own id. Parts
         of files have ids of their own without it.
@@ -101,6 +108,8 @@ class Listing:
         if len(set(stems)) < len(stems):
             ids = [str(Path(path).with_suffix("")).replace("/", "__") for path in paths]
             columns["clip"] = [clip if is_whole else "" for clip, is_whole in zip(ids, whole, strict=True)]
+        others = set(self.columns) - {*chosen.values(), *NAMES, *OWN, *columns, ""}
+        columns |= {name: cells for name, cells in self.columns.items() if name in others}
         return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
 
@@ -129,7 +138,9 @@ def refuse_without(listing: Listing, column: str, candidates: Sequence[str]) -> 
         return
     expected = {
         "path": f"files such as a.mp4 (known suffixes: {abbreviate(sorted(VIDEO | AUDIO), limit=50)})",
-        "label": "classes alone, such as Happy or sadness (emopipe/corpora/classes.py lists all names)",
+        "label": "classes alone, such as Happy or sadness (emopipe/corpora/classes.py lists all names), or columns "
+        "votes_<class>. Classes of your own, several classes with ; between them, and columns of numbers have to be "
+        "named, such as --labels bored,engaged or --labels valence,arousal",
     }[column]
     raise CorpusError(
         f"No column of the table {listing.file} can be the {column}; its columns are "

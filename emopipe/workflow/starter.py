@@ -133,9 +133,14 @@ def _flow(block: Mapping[str, Any]) -> str:
 
 
 def _flow_labels(space: LabelSpace) -> str:
-    """Return what the key `labels` holds: the name of a set, or names."""
+    """Return what the key `labels` holds: the name of a set or names, and the kind if it is not one class a clip."""
     named = [name for name, names in SETS.items() if names == space.names]
-    return named[0] if named else yaml.safe_dump(list(space.names), default_flow_style=True, width=10**6).strip()
+    if space.kind == "single" and named:
+        return named[0]
+    block = {"set": named[0]} if named and space.kind != "dimensions" else {"names": list(space.names)}
+    block |= {"kind": space.kind, **({"range": [space.low, space.high]} if space.kind == "dimensions" else {})}
+    short = block["names"] if space.kind == "single" else block
+    return yaml.safe_dump(short, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True).strip()
 
 
 def _why(protocol: Mapping[str, Any]) -> str:

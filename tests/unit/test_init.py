@@ -86,7 +86,51 @@ def test_a_table_may_have_classes_of_a_set(folder):
     assert sorted(set(scan.clips(configs.parse(raw))["label"])) == ["Happy", "Worried"]
 
 
-@pytest.mark.parametrize("labels, found", [("basic8", "'basic8' is unknown"), ("a,A", "'A' is listed twice")])
+@pytest.mark.parametrize(
+    ("header", "cells", "labels", "expected", "said"),
+    [
+        ("votes_joy,votes_grief", ["2,1", "0,3", "1,1"], None, {"names": ["joy", "grief"], "kind": "votes"},
+         "  classes  3: 4 grief, 4 joy, 4 joy;grief"),
+        ("votes_Angry,votes_Sad", ["2,1", "0,3", "1,"], "iemocap4", {"set": "iemocap4", "kind": "votes"},
+         "  labels   votes of raters (kind: votes)"),
+        ("emotion", ["a;b", "b", "(none)"], "a,b", {"names": ["a", "b"], "kind": "multi"},
+         "  classes  3: 4 (none), 4 a;b, 4 b"),
+        ("A,b", ["1,1", "0,1", "0,0"], "a,b", {"names": ["a", "b"], "kind": "multi"},
+         "  classes  3: 4 (none), 4 a;b, 4 b"),
+        ("valence,arousal", ["-0.5,1", "0.25,0", "0,0"], "valence,arousal",
+         {"names": ["valence", "arousal"], "kind": "dimensions", "range": [-1.0, 1.0]},
+         "  labels   numbers (kind: dimensions): valence -0.5 to 0.25, arousal 0 to 1; range: -1 to 1"),
+        ("valence,arousal", ["1,4.5", "2,3", "3,3"], "valence,arousal",
+         {"names": ["valence", "arousal"], "kind": "dimensions", "range": [1.0, 5.0]},
+         "  labels   numbers (kind: dimensions): valence 1 to 3, arousal 3 to 4.5; range: 1 to 5"),
+        ("label,votes_Happy,votes_Sad", ["Happy,2,1", "Sad,0,3", "Sad,1,1"], None, None,
+         "  classes  2: 4 Happy, 8 Sad"),
+    ],
+)  # fmt: skip
+def test_the_columns_of_a_table_say_the_kind_of_labels(folder, header, cells, labels, expected, said):
+    touch(folder, *(f"c{n:02}.mp4" for n in range(12)))
+    rows = "".join(f"c{n:02}.mp4,p{n // 3},{cells[n % 3]}\n" for n in range(12))
+    (folder / "list.csv").write_text(f"path,subject,{header}\n{rows}")
+    result = init("list.csv", *(["--labels", labels] if labels else []))
+    assert result.exit_code == 0, result.output
+    assert said in result.output.splitlines()
+    assert written(folder / "list.yaml").get("labels") == expected
+
+
+def test_a_table_that_is_written_again_keeps_the_other_columns(folder):
+    touch(folder, *(f"c{n:02}.mp4" for n in range(12)))
+    rows = "".join(f"c{n:02}.mp4;p{n // 3};f;{n % 2};{1 - n % 2};x\n" for n in range(12))
+    (folder / "list.csv").write_text(f"path;person;sex;votes_Happy;votes_Sad;digest\n{rows}")
+    assert init("list.csv").exit_code == 0
+    lines = (folder / "list_clips.csv").read_text().splitlines()
+    assert lines[:2] == ["path,subject,sex,votes_Happy,votes_Sad", "c00.mp4,p0,f,0,1"]
+    table = scan.clips(configs.parse(written(folder / "list.yaml")))
+    assert (table["sex"] == "f").all() and sorted(set(table["label"])) == ["Happy", "Sad"]
+
+
+@pytest.mark.parametrize(
+    "labels, found", [("basic8", "two or more names with commas between them"), ("a,A", "'A' is listed twice")]
+)
 def test_wrong_labels_are_refused(folder, labels, found):
     touch(folder / "mine", *OWN)
     result = init("mine", "--labels", labels)
@@ -326,7 +370,7 @@ def test_columns_of_other_names_are_written_to_a_table_of_our_own(folder):
     assert "Wrote list.yaml and list_clips.csv." in result.output
     assert written(folder / "list.yaml")["corpus"]["options"] == {"table": str(folder / "list_clips.csv")}
     first, second, *_ = (folder / "list_clips.csv").read_text().splitlines()
-    assert (first, second) == ("path,label,split,subject", "clips/00.mp4,happy,train,s0")
+    assert (first, second) == ("path,label,split,subject,age", "clips/00.mp4,happy,train,s0,0")
     assert "  clips    20: 16 train, 4 val" in result.output
 
 
@@ -400,6 +444,8 @@ def test_the_commands_of_the_docs(folder, page):
         folder / "data/list.csv", ["path", "emotion"], *[[f"mine/{path}", path.split("/")[0]] for path in CLASSY]
     )
     touch(folder / "data/class", "bored/1.mp4", "bored/2.mp4", "engaged/1.mp4", "engaged/2.mp4")
+    numbers = "".join(f"mine/{path},{number / 10},0\n" for number, path in enumerate(CLASSY[:10]))
+    (folder / "data/numbers.csv").write_text(f"path,valence,arousal\n{numbers}")
     for words in commands_of(page, "emopipe", "init"):
         result = init(*(word.replace("/data", str(folder / "data")) for word in words), "--force")
         assert result.exit_code == 0 and written(folder / "mine.yaml")["run"] in ("mine", "list")
