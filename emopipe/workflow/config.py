@@ -295,9 +295,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     for name, block in config.models.items():
         with faults.collected():
             _check_model(config, name, block, nets)
-    for name, block in config.every_ensemble.items():
-        with faults.collected():
-            check_ensembles({name: block}, [*config.models, *config.possible_baselines])
+    _check_ensembles(config, faults)
     with faults.collected():
         names = [*config.models, *config.possible_baselines, *config.every_ensemble]
         check_comparisons(config.comparisons, names)
@@ -348,6 +346,18 @@ def _check_corpus(config: Config, faults: Faults) -> None:
             raise ConfigError(
                 "corpus_root is not set. Set it to the corpus' folder: `--config corpus_root=/data/AFEW`."
             )
+
+
+def _check_ensembles(config: Config, faults: Faults) -> None:
+    if ENSEMBLE in config.ensembles:
+        with faults.collected():
+            raise ConfigError(
+                f"ensembles.{ENSEMBLE} has the name of the main ensemble, whose options are the key {ENSEMBLE}. "
+                f"Expected a name such as {ENSEMBLE}_small. Rename it, or write its options below the key {ENSEMBLE}."
+            )
+    for name, block in config.every_ensemble.items():
+        with faults.collected():
+            check_ensembles({name: block}, [*config.models, *config.possible_baselines])
 
 
 def _check_model(config: Config, name: str, block: ModelBlock, nets: Mapping[str, BackboneBlock]) -> None:

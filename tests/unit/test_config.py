@@ -111,6 +111,7 @@ def test_a_sound_config():
         ("ensemble", {"members": ["face_two"]}, ["ensemble.members is 'face_two'", "face_one"]),
         ("ensemble", {"method": "vote"}, ["ensemble.method is 'vote'", "'stacking'"]),
         ("ensembles", {"greedy": {"method": "greedy"}}, ["ensembles.greedy", "ensemble_greedy"]),
+        ("ensembles", {"ensemble": {"method": "greedy"}}, ["name of the main ensemble", "ensemble_small"]),
         ("ensembles", {"ensemble_two": {"members": ["face_two"]}}, ["ensembles.ensemble_two.members", "face_one"]),
         ("comparisons", [{"model": "face_one", "against": "face_two"}], ["comparisons.0.against is 'face_two'"]),
         ("comparisons", [{"model": "face_one", "with": "face_one"}], ["Unknown key comparisons.0.with", "against"]),
