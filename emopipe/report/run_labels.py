@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from emopipe.core import tables
 from emopipe.core.labels import LabelSpace
 from emopipe.corpora.label_columns import is_label
 from emopipe.scoring import predictions
 
+LEDGER = "ledger.csv"
+"""What became of each clip of a run, with its split."""
 OTHERS = "has other labels now, such as those of another run with the same corpus.name. Labels are those of the run."
 """What is said of a clip table whose labels have changed; the file goes before it."""
 
@@ -30,6 +33,8 @@ def of_run(results: Path) -> dict[str, str]:
 def with_labels_of_run(table: pd.DataFrame, results: Path, space: LabelSpace) -> tuple[pd.DataFrame, list[str]]:
     """Return the clip table with the labels of the run, and the ids of the clips whose label this changes.
 
+    If there are any, splits are those of the run's ledger, too, because other labels may draw another val split.
+
     A clip that no model of the run predicts keeps its label if that is one of the label space, and has none otherwise.
 
     Args:
@@ -41,4 +46,7 @@ def with_labels_of_run(table: pd.DataFrame, results: Path, space: LabelSpace) ->
     given = zip(table["clip"], table["label"], strict=True)
     labels = [known.get(clip, label if label and is_label(label, space) else "") for clip, label in given]
     changed = table["clip"][table["label"] != labels].tolist()
+    if changed and (results / LEDGER).is_file():
+        ledger = tables.read(results / LEDGER).drop_duplicates("clip").set_index("clip")
+        table = table.assign(split=table["clip"].map(ledger["split"]).fillna(table["split"]).astype(str))
     return table.assign(label=labels), changed
