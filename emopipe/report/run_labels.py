@@ -16,36 +16,45 @@ OTHERS = "has other labels now, such as those of another run with the same corpu
 """What is said of a clip table whose labels have changed; the file goes before it."""
 
 
-def of_run(results: Path) -> dict[str, str]:
-    """Return clip -> label of the clips in a run's tables of predictions, in-sample ones too; {} without any model.
+def of_run(results: Path, space: LabelSpace) -> pd.DataFrame:
+    """Return the labels of the clips in a run's tables of predictions, in-sample ones too; no row without any model.
 
     Args:
         results: The folder `results/<run>`.
+        space: The label space of the run.
+
+    Returns:
+        Texts by clip: the column `label` and, of votes, those of `LabelSpace.vote_columns` that the tables have.
     """
-    found: dict[str, str] = {}
-    for folder in ("oof", "predictions"):
-        for path in sorted((results / folder).glob("*.csv"))[:1]:  # all models have the same clips and labels
-            table = predictions.read(path)
-            found |= dict(zip(table["clip"], table["label"], strict=True))
-    return found
+    # All models have the same clips and labels.
+    paths = [path for folder in ("predictions", "oof") for path in sorted((results / folder).glob("*.csv"))[:1]]
+    found = [predictions.read(path) for path in paths]
+    if not found:
+        return pd.DataFrame({"label": []}, dtype=str)
+    known = pd.concat(found).drop_duplicates("clip").set_index("clip")
+    votes = [name for name in space.vote_columns if name in known]
+    return known[["label", *votes]].astype(str)
 
 
 def with_labels_of_run(table: pd.DataFrame, results: Path, space: LabelSpace) -> tuple[pd.DataFrame, list[str]]:
     """Return the clip table with the labels of the run, and the ids of the clips whose label this changes.
 
-    If there are any, splits are those of the run's ledger, too, because other labels may draw another val split.
-
-    A clip that no model of the run predicts keeps its label if that is one of the label space, and has none otherwise.
+    If there are any, splits are those of the run's ledger, too, because other labels may draw another val split; and
+    votes are those of the run's predictions. A clip that no model of the run predicts keeps its label if that is one of
+    the label space, and has none otherwise.
 
     Args:
         table: The clip table.
         results: The folder `results/<run>`.
         space: The label space of the run.
     """
-    known = of_run(results)
+    known = of_run(results, space)
     given = zip(table["clip"], table["label"], strict=True)
-    labels = [known.get(clip, label if label and is_label(label, space) else "") for clip, label in given]
+    of_clip = known["label"].to_dict()
+    labels = [of_clip.get(clip, label if label and is_label(label, space) else "") for clip, label in given]
     changed = table["clip"][table["label"] != labels].tolist()
+    if changed:
+        table = table.assign(**{name: table["clip"].map(known[name]).fillna("") for name in known if name != "label"})
     if changed and (results / LEDGER).is_file():
         ledger = tables.read(results / LEDGER).drop_duplicates("clip").set_index("clip")
         table = table.assign(split=table["clip"].map(ledger["split"]).fillna(table["split"]).astype(str))

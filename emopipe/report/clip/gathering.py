@@ -150,7 +150,7 @@ def _rows(clips: Sequence[str], sources: Sources, found: _Gathered) -> dict[str,
 def _rows_without_table(clips: Sequence[str], sources: Sources) -> dict[str, dict[str, str]]:
     ledger = _ledger(sources.results).drop_duplicates("clip").set_index("clip")
     rows = {clip: {"clip": clip, "split": ledger.at[clip, "split"]} for clip in clips}
-    labels = of_run(sources.results)
+    labels = of_run(sources.results, sources.space)["label"].to_dict()
     for clip in (clip for clip in clips if clip in labels):
         rows[clip]["label"] = labels[clip]
     return rows
