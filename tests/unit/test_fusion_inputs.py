@@ -17,7 +17,7 @@ from emopipe.cache.tensors import read, save_state
 from emopipe.core import tables
 from emopipe.core.errors import CacheError, ConfigError
 from emopipe.core.fingerprint import digest
-from emopipe.core.labels import CLASSES
+from emopipe.core.labels import BASIC7, CLASSES
 from emopipe.fusion import inputs
 from emopipe.fusion.data import FusionDataset
 from emopipe.fusion.features import ClipFeatures, Features, concatenate, load
@@ -341,13 +341,13 @@ def test_planning_refuses_models_of_backbones_without_a_head():
         "egemaps": BackboneBlock(kind="opensmile"),
     }
     model = ModelBlock(streams=["shipped", "trained"], audio_inputs=["logp"])
-    check_heads({"audio_both": model}, backbones)
+    check_heads({"audio_both": model}, backbones, BASIC7)
     bare = {"streams": ["shipped", "egemaps"]}
-    check_heads({"audio_bare": ModelBlock(**bare, statistics=["spread"])}, backbones)
-    check_heads({"audio_bare": ModelBlock(**bare, face_inputs=["logp"])}, backbones)
+    check_heads({"audio_bare": ModelBlock(**bare, statistics=["spread"])}, backbones, BASIC7)
+    check_heads({"audio_bare": ModelBlock(**bare, face_inputs=["logp"])}, backbones, BASIC7)
     for keys in ({"audio_inputs": ["vectors", "logp"]}, {"statistics": ["entropy"]}):
         with pytest.raises(ConfigError, match=r"models\.audio_bare reads log-probabilities.* but egemaps has none"):
-            check_heads({"audio_bare": ModelBlock(**bare, **keys)}, backbones)
+            check_heads({"audio_bare": ModelBlock(**bare, **keys)}, backbones, BASIC7)
 
 
 @pytest.mark.slow
