@@ -98,6 +98,7 @@ def test_the_name_of_a_network_is_not_a_backbones():
 # -- vectors of several networks ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [
     {"augment": True, "frames": 5}, {"augment": True, "sampling": "random"},
     {"early_stopping": {"patience": 1}, "mixup": 0.3},

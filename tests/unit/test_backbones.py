@@ -240,6 +240,7 @@ def test_expression_reads_smaller_and_larger_pictures_of_a_face():
     assert module._places(6) is module.places
 
 
+@pytest.mark.slow
 def test_expressions_head_is_the_global_depthwise_convolution():
     module = network("expression", width=4, dim=6)
     maps = torch.randn(3, 16, 6, 6)
@@ -365,6 +366,7 @@ def speech(spectrum, **keys):
     return network("speech", spectrum={"kind": spectrum}, width=4, dim=6, **VOICE[spectrum][1], **keys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spectrum", VOICE)
 def test_speech_of_any_duration(spectrum):
     module = speech(spectrum)

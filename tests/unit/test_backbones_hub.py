@@ -330,6 +330,7 @@ def test_attention_hardly_tells_a_piece_from_the_whole(tmp_path, family, layer):
     assert cosine.min() > 0.999
 
 
+@pytest.mark.slow
 @needs_transformers
 def test_half_a_minute_goes_through_whole(tiny):
     net, seen = opened(tiny), []

@@ -215,6 +215,7 @@ def test_a_long_clip_goes_through_in_pieces(tiny, samples, padded):
 # -- folders ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("kind", ["WhisperEncoder", "WhisperModel", "WhisperForConditionalGeneration"])
 def test_the_encoder_is_found_in_whatever_transformers_saves(tmp_path, kind, half):

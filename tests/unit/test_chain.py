@@ -504,6 +504,7 @@ def test_a_phase_may_show_smaller_faces(data, tmp_path):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [

@@ -160,6 +160,7 @@ def test_the_demo_config():
     assert result.exit_code == 0 and "clips 35 train, 14 val, 7 test." in result.output
 
 
+@pytest.mark.slow
 def test_config_keys_lists_them_all():
     output = run("config-keys").output
     inner = (

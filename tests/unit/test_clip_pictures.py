@@ -225,6 +225,7 @@ def of_kind(request, tmp_path_factory):
     return request.param, gather(list(handmade_run.CLIPS), clip_sources.of_folder(results))
 
 
+@pytest.mark.slow
 def test_outcomes_of_every_kind_of_label_space(of_kind):
     kind, stories = of_kind
     outcomes = {

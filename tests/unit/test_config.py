@@ -182,6 +182,7 @@ SCHEMAS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_every_key_has_a_description(schema):
     for key, field, _ in keys(SCHEMAS[schema].model_json_schema()):

@@ -224,6 +224,7 @@ def test_an_unknown_choice_is_refused():
         configs.CorpusBlock(name="a", kind="folder", duplicates="second")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["keep", "first", "exclude"])
 def test_the_tables_repeat_it(root, choice):
     copy(root, "train/Happy/a.wav", "val/Happy/z.wav")

@@ -68,6 +68,7 @@ def test_tables_as_text(runs, kind, tmp_path):
         assert [row["votes_Happy"] for row in clips] == ["0.75", "0.5", "0.0", "", "", ""]
 
 
+@pytest.mark.slow
 @KINDS
 def test_tables_with_types(runs, kind, tmp_path):
     parquet_tables.write(runs[kind], tmp_path / "out")
@@ -237,6 +238,7 @@ def test_datasets_loads_every_kind(runs, tmp_path):
             assert [feature.int2str(number) for number in found["train"][0]["label"]] == ["Happy", "Sad"]
 
 
+@pytest.mark.slow
 @KINDS
 @pytest.mark.parametrize("name", ["csv", "parquet", "fiftyone", "label-studio", "hf-dataset"])
 def test_every_format_is_written_for_every_kind(runs, kind, name, tmp_path):

@@ -42,6 +42,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXT_FORMATS)
 def test_every_folder_has_the_notice_and_nothing_outside(name, run, tmp_path):
     out = tmp_path / "below" / "out"

@@ -142,6 +142,7 @@ def test_the_tolerance_catches_each_known_mistake(derived, units, size):
     assert difference(crop, half_a_pixel) > 1.5 * difference(crop, truth(units, size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1.6])
 @pytest.mark.parametrize("degrees", [0, 23])
 def test_derived_crops_equal_ones_cut_straight_from_the_frame(scale, degrees):

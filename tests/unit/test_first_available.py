@@ -54,6 +54,7 @@ def plan(**changes):
     return Plan(configs.parse(CONFIG | changes), table, REPOSITORY / "workflow_scripts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("there", "face"), [([], "small"), (["good"], "good"), (["best"], "best"), (["good", "best"], "best")]
 )

@@ -390,6 +390,7 @@ def test_samples_of_classes_that_the_network_does_not_have_are_counted(pictures,
 # --- features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "asked", "answers"),
     [

@@ -427,6 +427,7 @@ def test_frames_from_anywhere():
     assert len(seen) > 60  # of 84 subsets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [
     {"sampling": "random"}, {"sampling": "random", "frames": 5}, {"sampling": "segments"}, {"frames": 5},
     {"augment": True, "sampling": "random"}, {"augment": True, "frames": 2},

@@ -132,6 +132,7 @@ class Doubles:
         return np.stack([frames.mean(1), frames.max(1)], 1)[None].astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takes", [WaveInput(RATE), WaveInput(8000), AudioInput("logmel", LogMelOptions())])
 def test_vectors_are_mean_and_spread_over_time(monkeypatch, takes):
     spec = Spec(modality="audio", input=takes, dim=2, licence="MIT", citation="none")

@@ -86,6 +86,7 @@ def test_a_table_may_have_classes_of_a_set(folder):
     assert sorted(set(scan.clips(configs.parse(raw))["label"])) == ["Happy", "Worried"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "cells", "labels", "expected", "said"),
     [
@@ -436,6 +437,7 @@ def test_a_table_that_cannot_be_used_is_refused(folder, text, message):
 # --- the docs' own commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/config.md"])
 def test_the_commands_of_the_docs(folder, page):
     """Each `emopipe init` is run, in a folder like the reader's, and then what the page says to run on its config."""

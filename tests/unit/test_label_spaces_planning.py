@@ -138,6 +138,7 @@ def test_options_of_the_corpus_are_checked_in_the_label_space(weights):
 # --- what heads can answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "heads"),
     [

@@ -109,6 +109,7 @@ LAYOUTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_another_layout_is_refused_with_options_that_fit(root, layout):
     paths, expected = LAYOUTS[layout]
@@ -356,6 +357,7 @@ SPREADSHEETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", SPREADSHEETS)
 def test_tables_as_spreadsheets_write_them(root, made):
     fill(root, "Happy/1.wav", "Sad/2.wav")

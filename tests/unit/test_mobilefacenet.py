@@ -113,6 +113,7 @@ def test_a_face_of_another_side_keeps_its_vector_roughly():
     assert torch.cosine_similarity(large, less).min() > 0.8
 
 
+@pytest.mark.slow
 def test_the_filter_over_the_map_keeps_its_sum():
     net = network()
     own = net.places.weight.sum((1, 2, 3))

@@ -129,6 +129,7 @@ def test_the_command_kinds(package):
     assert listed >= {kind for registry in REGISTRIES.values() for kind in registry.KINDS}
 
 
+@pytest.mark.slow
 def test_config_keys_have_their_options(package):
     output = run("config-keys").stdout
     assert "backbones.<name>.options of mean_colour:\n  size  (integer; default: 16)\n      Side of the face" in output

@@ -147,6 +147,7 @@ def test_lines_of_many_classes_differ():
     assert len(lines_of([str(number) for number in range(50)])) == 50
 
 
+@pytest.mark.slow
 @SPACES
 def test_figures_over_time(space):
     axes = timeline_figure(answer(space), recording(2)).axes[-1]
@@ -173,6 +174,7 @@ def test_names_of_any_form_have_their_bars_and_lines(tmp_path):
     assert len(figure.axes[-1].patches) == 4 and len(figure.axes[-1].get_yticklabels()) == 4
 
 
+@pytest.mark.slow
 @SPACES
 def test_figures_of_one_window(space):
     axes = timeline_figure(answer(space, over_time=False), recording(1)).axes[-1]

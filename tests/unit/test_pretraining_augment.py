@@ -369,6 +369,7 @@ def test_silence_and_clicks_survive_every_change(wave):
         assert wave.any() or not varied.any()
 
 
+@pytest.mark.slow
 def test_what_is_off_changes_no_draw():
     """A recipe of before draws the same numbers, so its networks stay the same."""
     wave, before, after = tone(seconds=0.2), seeded(), seeded()

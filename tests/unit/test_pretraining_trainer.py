@@ -331,6 +331,7 @@ def test_val_is_looked_at_now_and_then_and_at_the_end(tmp_path):
     assert set(made.history[1]) == {"epoch", "lr", "loss"}
 
 
+@pytest.mark.slow
 def test_samples_of_no_split_are_never_seen(tmp_path):
     dataset = Patterns()
     dataset.split[:7] = ""

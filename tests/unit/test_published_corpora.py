@@ -19,6 +19,8 @@ from tests.pages import REPOSITORY
 from tests.unit import corpora_look_alikes as look_alikes
 from tests.unit.corpora_look_alikes import DRAWN, touch, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def root(tmp_path):
@@ -746,7 +748,6 @@ def test_esd_of_one_language(root):
 # emopipe init
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["caer", "cremad", "dfew", "enterface", "esd", "ferv39k", "iemocap", "meld", "savee", "tess"]
 )
@@ -758,7 +759,6 @@ def test_each_look_alike_is_recognised(root, kind):
     assert bool(found.drawn) == (kind not in ("caer", "meld", "esd", "iemocap"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "labels", "options"),
     [

@@ -85,6 +85,7 @@ def made(request):
     return space, found, results.table(found), comparisons.table(found, [asked])
 
 
+@pytest.mark.slow
 def test_the_table_of_results_has_a_column_for_each_measure(made):
     space, found, table, _ = made
     assert list(table) == results.columns(space)

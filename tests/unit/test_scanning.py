@@ -52,6 +52,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_clip_table_does_not_stop_planning(config, caplog, monkeypatch, damage):
     monkeypatch.setattr(LOGGER, "propagate", True)
@@ -72,6 +73,7 @@ def test_a_damaged_clip_table_without_a_digest_does_not_stop_planning(config, da
     assert scan.scan(config).equals(table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clips.csv", "shards/00.csv", "shards/01.csv"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_job_puts_a_damaged_table_aside(config, name, damage):

@@ -52,6 +52,7 @@ def h264(**keys):
     return encoded("libx264", range(6), image=PICTURE, options={"crf": "5"}, **keys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["mp4", "mov"])
 @pytest.mark.parametrize("name", MATRICES)
 def test_display_matrices_of_a_container(tmp_path, name, container):

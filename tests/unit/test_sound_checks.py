@@ -30,6 +30,7 @@ def check_the_same_in_parts(folder, found):
 # --- channels that cancel each other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "kind"), [("wav", "f4"), ("wav", "i2"), ("matroska", "f4"), ("mov", "i4"), ("aiff", "i2")]
 )
@@ -174,6 +175,7 @@ def test_one_huge_sample_spoils_nothing_but_itself(tmp_path):
 # --- integers that are stored as floating-point numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [7, 15, 23, 31])
 @pytest.mark.parametrize("are_whole", [True, False])
 @pytest.mark.parametrize(("container", "kind"), [("wav", "f4"), ("mov", "f8")])

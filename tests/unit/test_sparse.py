@@ -73,6 +73,7 @@ def never_whole(monkeypatch):
     return lambda: monkeypatch.setattr(video.SampledFrames, "_all", refuse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5, 40])
 @pytest.mark.parametrize("name", STREAMS)
 def test_pixels_times_and_status_are_those_of_the_whole(tmp_path, monkeypatch, never_whole, name, count):

@@ -272,6 +272,7 @@ def test_a_recipe_follows_the_pictures_beside_the_table(tmp_path):
     assert before["content"] == after["content"] and before["beside"] != after["beside"]
 
 
+@pytest.mark.slow
 def test_labels_of_classes_that_the_recipe_does_not_have_are_refused(made, tmp_path):
     recipe = yaml.safe_load((made / "recipe.yaml").read_text())
     recipe["classes"] = list(CLASSES)

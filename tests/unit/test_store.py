@@ -86,6 +86,7 @@ def test_no_clips(tmp_path):
         assert reader.flat("x")[0].shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_equal_content_equal_bytes(tmp_path):
     first = write(tmp_path / "a.h5").read_bytes()
     time.sleep(1.1)  # time stamps of HDF5 have a resolution of a second

@@ -64,6 +64,7 @@ def read(tmp_path):
 # --- cut files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["faststart mp4", "avi", "flv", "mkv", "webm", "wmv"])
 @pytest.mark.parametrize(("share", "status"), [(0.42, "undecodable"), (0.8, "ok")])
 def test_a_cut_file_is_used_from_one_half_of_its_length_on(read, name, share, status):
@@ -123,6 +124,7 @@ def one_after_the_other(data, first):
 # --- wrong headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [

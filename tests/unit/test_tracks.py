@@ -157,6 +157,7 @@ def test_of_videos_the_flag_then_the_size_then_the_order_decide(tmp_path, contai
     assert (width, height) == (sizes[taken - 1],) * 2 and level == pytest.approx(levels[taken - 1], abs=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "codec", "pix_fmt"),
     [("matroska", "mjpeg", "yuvj420p"), ("mp4", "mjpeg", "yuvj420p"), ("avi", "mjpeg", "yuvj420p"),
