@@ -191,6 +191,7 @@ def test_vectors_are_where_their_times_say(tmp_path):
     assert centre == pytest.approx(0.505, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("samples", [RATE, RATE + 1, 3 * RATE + 77])
 def test_a_long_clip_goes_through_in_pieces(tiny, samples, padded):

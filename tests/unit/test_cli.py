@@ -51,6 +51,7 @@ def test_the_help_has_the_first_line_of_each_command():
     assert all(lines[name] for name in EXAMPLES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_imports_neither_torch_nor_rich_nor_the_commands(option):
     code = f"import sys; from emopipe.commands.main import app\ntry: app(['{option}'])\nfinally: print(*sys.modules)"

@@ -21,6 +21,7 @@ def ran(*arguments):
     return CliRunner().invoke(app, ["clip", *map(str, arguments)], env={"COLUMNS": "140"})
 
 
+@pytest.mark.slow
 def test_the_story_in_the_terminal(results, monkeypatch):
     monkeypatch.chdir(results.parents[1])
     done = ran("good", "--run", "small")

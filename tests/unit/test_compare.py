@@ -413,6 +413,7 @@ def rename_model(two):
     return two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

@@ -56,6 +56,7 @@ def members(space, seed=0, covered=1.0, n=N):
     return MemberPredictions(values, rng.random((3, n)) < covered), targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covered", [1.0, 0.8])
 @pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
 def test_weights_have_the_lowest_loss(space, mean, covered):

@@ -30,6 +30,7 @@ def clips(run):
         return {clip.id: clip for clip in contents.clips()}
 
 
+@pytest.mark.slow
 def test_no_clip_is_dropped(clips):
     assert list(clips) == CLIPS["clip"].tolist()
     assert {clip.id: clip.status for clip in clips.values() if clip.status != "ok"} == {
@@ -39,6 +40,7 @@ def test_no_clip_is_dropped(clips):
     assert clips["no_face"].reason == "no_face: No face was found in 4 sampled frames."
 
 
+@pytest.mark.slow
 def test_labels_are_those_of_the_run_if_another_one_has_changed_the_clip_table(tmp_path, clips):
     run = finished_run(tmp_path)
     (path,) = tmp_path.glob("**/cache/*/clips.csv")
@@ -100,6 +102,7 @@ def test_sizes_of_frames_that_are_not_in_the_cache(tmp_path):
     assert {each.seconds for each in found if each.id == "unlabelled"} == {TIMES[-1]}
 
 
+@pytest.mark.slow
 def test_a_cache_without_faces_is_said(tmp_path):
     run = finished_run(tmp_path)
     shutil.rmtree(tmp_path / "cache/own/faces")

@@ -188,6 +188,7 @@ def test_suffixes_that_ffmpeg_knows_are_clips(root):
     assert len(scan(root)) == len(ODD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Sad/take", "Sad/take.xyz", "Sad/take.mp4_", "Sad/take.wav.part", "Sad/take.1"])
 @pytest.mark.parametrize("content", [wav(), made("mp4", "mpeg4", video=True)], ids=["wav", "mp4"])
 def test_other_files_are_clips_by_their_first_bytes_and_decode(root, name, content):
@@ -228,6 +229,7 @@ SYSTEM = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEM)
 def test_hidden_and_system_files_are_passed_over(root, caplog, name):
     write(root, **{"Happy/a.mp4": b"", "Sad/b.mp4": b"", name: wav()})

@@ -244,6 +244,7 @@ def test_frames_of_several_sizes_keep_their_sizes(tmp_path):
     assert sizes == [(32, 48), (32, 48), (20, 30)]
 
 
+@pytest.mark.slow
 def test_what_the_system_refuses_is_unreadable_not_a_property_of_the_clip(tmp_path):
     folder = frames(tmp_path / "clip", 3)
     (folder / "00002.png").unlink()

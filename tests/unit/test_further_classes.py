@@ -427,6 +427,7 @@ def test_files_of_features_name_the_classes_of_the_head_if_they_are_not_the_seve
 # --- evaluation in other classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "shown", "lacks", "most"),
     [

@@ -751,6 +751,7 @@ def test_keys_of_many_clips_are_short(tmp_path, monkeypatch):
     assert first == second != Run(FusionOptions(), 0, many[:-1], many[-2:-1], 5).clips_digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["recipe", "damage", "flip", "clips"])
 def test_networks_of_another_recipe_or_other_clips_are_trained(tmp_path, monkeypatch, caplog, change):
     monkeypatch.setattr(LOGGER, "propagate", True)

@@ -401,6 +401,7 @@ def test_names_of_which_two_files_are_a_form_are_not_guessed(root):
     assert read(root, "table")["path"].tolist() == ["\u212b.wav"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [";", "\t"])
 @pytest.mark.parametrize(("of_table", "of_disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
 def test_parts_of_files_in_tables_as_spreadsheets_write_them(root, separator, of_table, of_disk):

@@ -126,6 +126,7 @@ def test_a_part_of_a_file_has_no_sound_file(root):
         scan(root, "table")
 
 
+@pytest.mark.slow
 def test_several_sound_files_beside_a_video_are_refused(root):
     shutil.copy(root / "Happy/a.wav", root / "Happy/a.wave")
     with pytest.raises(CorpusError, match="Several sound files stand beside one video"):

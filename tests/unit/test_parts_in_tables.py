@@ -388,6 +388,7 @@ def rows_of(header, cells):
     return "\n".join([header, *rows]) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "cells"),
     [

@@ -75,6 +75,7 @@ def check_apart(table, expected):
 # DFEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fold", [1, 2, 3, 4, 5])
 def test_dfew_folds(root, fold):
     expected = look_alikes.dfew(root, fold)
@@ -225,6 +226,7 @@ def test_ferv39k_pictures_that_are_not_frames(root):
 MAFW = list(look_alikes.MAFW_CLASSES.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fold", [1, 5])
 def test_mafw(root, fold):
     expected = look_alikes.mafw(root, fold)
@@ -712,6 +714,7 @@ def test_esd_published(root, split):
     assert set(table["sentence"]) == {f"{language}{n:03d}" for language in ("en", "zh") for n in (1, 21, 51)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folders", [True, False])
 def test_esd_by_subject(root, folders):
     expected = look_alikes.esd(root, folders)
@@ -775,6 +778,7 @@ def test_corpora_in_other_classes_are_recognised(root, kind, labels, options):
     assert (found.kind, found.options) == (kind, options)
 
 
+@pytest.mark.slow
 def test_options_are_recognised(root):
     look_alikes.dfew(root)
     for folder in ("original", "clip_224x224_avi"):

@@ -14,6 +14,8 @@ from emopipe.report.results import Model, Results
 from emopipe.scoring import metrics, predictions, primary
 from emopipe.stages import report
 
+pytestmark = pytest.mark.slow
+
 ABC = ("angry", "bored", "calm")
 SPACES = {
     "single": LabelSpace(ABC),
@@ -85,7 +87,6 @@ def made(request):
     return space, found, results.table(found), comparisons.table(found, [asked])
 
 
-@pytest.mark.slow
 def test_the_table_of_results_has_a_column_for_each_measure(made):
     space, found, table, _ = made
     assert list(table) == results.columns(space)
@@ -181,7 +182,6 @@ FILES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPACES)
 def test_the_stage_writes_the_files_of_the_kind_and_the_terminal_shows_them(kind, tmp_path, capsys):
     space, folder, found = SPACES[kind], tmp_path / "r", run(SPACES[kind])

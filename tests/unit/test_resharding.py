@@ -133,6 +133,7 @@ def test_a_damaged_file_stays_and_the_others_are_taken_over(caplog, monkeypatch)
     assert "faces/main/01.h5 is damaged" in caplog.text and "not taken over" in caplog.text
 
 
+@pytest.mark.slow
 def test_rows_of_another_recipe_are_not_taken_over():
     run_corpus_stage(4, 1)
     with Writer(CACHE / "media/some/00.h5", FIELDS, stage="x", recipe={**RECIPE, "lr": 1}) as writer:

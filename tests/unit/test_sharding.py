@@ -147,6 +147,7 @@ def test_the_corpus_stage_writes_every_clip_once():
     assert tables.read(Path("cache/c/clips.csv")).equals(table(20).astype(str))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "eight", "0", "-8", "8.0", "\udc80", "8 x", "8 0", "8 80 8"])
 def test_a_damaged_number_is_told(text):
     run_corpus_stage(plan(80))

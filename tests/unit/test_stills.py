@@ -653,6 +653,7 @@ def affect_files(header=True, base=""):
     return {f"{lists}training.csv": affect(*AFFECT_TRAIN), f"{lists}validation.csv": validation, **pictures}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("base", ["", "AffectNet/"])
 def test_affectnet_lists(packed, header, base):

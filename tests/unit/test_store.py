@@ -141,6 +141,7 @@ def test_what_is_no_cache_file_is_refused(tmp_path):
             Reader(tmp_path / f"{name}.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", range(0, 100, 7))
 def test_no_damaged_byte_goes_unseen(tmp_path, where):
     """Of the data itself, every one; of the rest, none gives other rows than were written."""

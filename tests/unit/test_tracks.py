@@ -132,6 +132,7 @@ def test_the_look_ends_with_the_first_sound(tmp_path, monkeypatch):
 # --- video
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "flags", "sizes", "taken"),
     [

@@ -329,6 +329,7 @@ def planned(tmp_path, seen, kind="ravdess"):
     return plan.report()
 
 
+@pytest.mark.slow
 def test_a_run_reports_clips_that_its_weights_were_trained_on(tmp_path):
     third = f"{2:064x}"[::-1][:16]
     recipe = planned(tmp_path, TrainedOn(speakers=frozenset({"ravdess/01"}), contents=frozenset({third})))
